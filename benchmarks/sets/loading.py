@@ -73,7 +73,7 @@ async def load(ingestor: Ingestor, store: MemoryStore, dataset: EvaluationSet) -
             for entry, outcome in zip(batch, outcomes, strict=True):
                 if outcome.id is None or outcome.status not in (WriteStatus.STORED, WriteStatus.MERGED):
                     raise NotLoaded(f"{dataset.name}: {entry.id} ended as {outcome.status}: {outcome.reason}")
-                ids[entry.id] = outcome.merged_into or outcome.id
+                ids[entry.id] = outcome.id
                 merged += outcome.status is WriteStatus.MERGED
     seconds = time.perf_counter() - began
     return Loaded(ids, await _sha256(store, dataset, ids), merged, seconds)

@@ -163,7 +163,7 @@ async def examples(worlds: Sequence[World]) -> list[Example]:
                 outcomes = await opened.ingestor.write(scope, [draft for _, draft in world.drafts])
                 names = (name for name, _ in world.drafts)
                 ids[world.group, world.namespace] = {
-                    name: outcome.merged_into or str(outcome.id) for name, outcome in zip(names, outcomes, strict=True)
+                    name: str(outcome.id) for name, outcome in zip(names, outcomes, strict=True)
                 }
             asked = [(world, question) for world in worlds for question in world.questions]
             return [row for world, question in asked async for row in _examples_of(opened, world, question, ids)]

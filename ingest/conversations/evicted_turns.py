@@ -200,7 +200,7 @@ class EvictedTurnWriter:
                 raise InvalidRequest(f"evicted turns do not form a valid memory: {first['msg']}") from error
             draft = draft.model_copy(update={"created_at": min(turns[-1].at, to_utc(self.clock()))})
             outcome = await self.ingestor.write_one(scope, draft)
-            memory_id = outcome.merged_into or outcome.id
+            memory_id = outcome.id
             if memory_id is None:
                 raise InvalidRequest(f"the memory of evicted turns was {outcome.status}: {outcome.reason}")
             memory_ids.append(memory_id)
@@ -261,5 +261,5 @@ class CapturedTurnWriter(EvictedTurnWriter):
             source=Source(thread_id=session.session_id, turns=[turn.index], caller=CAPTURED),
         )
         outcome = await self.ingestor.write_one(session, draft)
-        memory_id = outcome.merged_into or outcome.id
+        memory_id = outcome.id
         return [] if memory_id is None else [memory_id]

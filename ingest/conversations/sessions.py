@@ -292,7 +292,7 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
     decisive = min(counted, key=lambda outcome: _ORDER.index(outcome.status))
     reason = "; ".join(filter(None, (decisive.reason, PART_RECALLED if cut else None)))
     stored = [outcome for outcome in counted if outcome.id is not None]
-    ids = dict.fromkeys(outcome.merged_into or outcome.id or "" for outcome in stored)
+    ids = dict.fromkeys(outcome.id or "" for outcome in stored)
     types = dict.fromkeys(outcome.memory.type for outcome in stored if outcome.memory is not None)
     redactions = {kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()}
     return MessageOutcome(decisive.status, reason or None, tuple(ids), tuple(types), redactions)

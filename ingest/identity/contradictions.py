@@ -46,28 +46,28 @@ _SCOPE_WORD = 40
 
 @dataclass(slots=True)
 class Timeline:
-    """Adds facts, and decides which known facts they replace or contest. states: the known facts and the changes."""
+    """Decides which facts each added fact replaces or contests. states: the facts and the changes of their states."""
 
     states: States
     _parsed: dict[str, Statement] = field(default_factory=dict)
 
     def add(self, newer: Memory, near: Sequence[Neighbour]) -> None:
-        """Add the fact `newer`; end the facts in `near` that it replaces, and mark those that it contests.
+        """Add `newer`, a fact or event; end the facts that it replaces, and mark those that it contests.
 
-        near: stored facts similar to `newer`. If one was replaced before, the fact that is valid in its place is
-        compared, too. If a fact that begins later than `newer` replaces it, `newer` is ended and contests nothing.
+        near: stored facts similar to `newer`. If one was replaced before, the current fact of its chain is compared,
+        too. If a fact that begins later than `newer` replaces it, `newer` is ended and contests nothing.
         """
         facts = self.states.memories
         facts[newer.id] = newer
-        if newer.type is not MemoryType.EPISODIC and not takes_part(newer):
+        if newer.type is not MemoryType.EPISODIC and not is_public_fact(newer):
             return
-        comparable = (each for each in near if each.memory.id != newer.id and takes_part(each.memory))
-        distinct = {each.memory.id: each for each in comparable}
-        others = [Neighbour(facts.setdefault(known, other.memory), other.cosine) for known, other in distinct.items()]
-        ends = {end.id: end for known in distinct for end in [*self.states.chain(known)][-1:]}
-        others += [Neighbour(end, None) for known, end in ends.items() if known not in {*distinct, newer.id}]
-        verdicts = {other.memory.id: self.verdict(newer, other) for other in others}
-        same_form = [each.memory for each in others if verdicts[each.memory.id].relation is Relation.REPLACES]
+        comparable = (fact for fact in near if fact.memory.id != newer.id and is_public_fact(fact.memory))
+        similar = {fact.memory.id: fact for fact in comparable}
+        compared = [Neighbour(facts.setdefault(fact_id, fact.memory), fact.cosine) for fact_id, fact in similar.items()]
+        ends = {end.id: end for fact_id in similar for end in [*self.states.chain(fact_id)][-1:]}
+        compared += [Neighbour(end, None) for end in ends.values() if end.id not in {*similar, newer.id}]
+        verdicts = {fact.memory.id: self.verdict(newer, fact) for fact in compared}
+        same_form = [fact.memory for fact in compared if verdicts[fact.memory.id].relation is Relation.REPLACES]
         for fact in same_form:
             if fact.valid_from <= newer.valid_from:
                 self.states.replace(fact.id, newer.id, REPLACED)
@@ -75,12 +75,12 @@ class Timeline:
             first = min(later, key=lambda fact: (fact.valid_from, fact.id))
             self.states.replace(newer.id, first.id, REPLACED)
             return
-        contested = [known for known, verdict in verdicts.items() if verdict.relation is Relation.CONTESTS]
-        for known in sorted(contested, key=lambda known: (-verdicts[known].strength, known))[:MAX_CONTESTED]:
-            self.states.contest(newer.id, known, CONTESTED, round(verdicts[known].strength, 3))
+        contested = [fact_id for fact_id, verdict in verdicts.items() if verdict.relation is Relation.CONTESTS]
+        for fact_id in sorted(contested, key=lambda fact_id: (-verdicts[fact_id].strength, fact_id))[:MAX_CONTESTED]:
+            self.states.contest(newer.id, fact_id, CONTESTED, round(verdicts[fact_id].strength, 3))
 
     def verdict(self, arriving: Memory, near: Neighbour) -> Verdict:
-        """Whether the fact that became valid later replaces or contests the other fact, and how strongly."""
+        """How `arriving` affects the fact `near`; or how `near` affects `arriving`, if it became valid later."""
         newer, older = arriving, near.memory
         if older.valid_from > newer.valid_from:
             newer, older = older, newer
@@ -93,9 +93,9 @@ class Timeline:
             return Verdict(Relation.UNRELATED, 0.0)
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
-        said_since = older.restated_at is not None and older.restated_at > newer.valid_from
-        holds = older.pinned or said_since or not (takes_part(newer) and _is_same_scope(newer, older))
-        if verdict.relation is Relation.REPLACES and holds:
+        restated_since = older.restated_at is not None and older.restated_at > newer.valid_from
+        stays = older.pinned or restated_since or not (is_public_fact(newer) and _is_same_scope(newer, older))
+        if verdict.relation is Relation.REPLACES and stays:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
 
@@ -106,9 +106,9 @@ class Timeline:
 
 
 def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbour]], states: States) -> None:
-    """Compare each fact of `arriving` with stored facts, and record in `states` which are replaced or contested.
+    """Compare each fact of `arriving` with the facts `near` it, and record in `states` which are replaced or contested.
 
-    near: the stored facts to compare with, by the id of the arriving fact.
+    near: the facts to compare with, by the id of the arriving fact.
     """
     timeline = Timeline(states)
     for fact in arriving:
@@ -116,13 +116,13 @@ def place_facts(arriving: Sequence[Memory], near: Mapping[str, Sequence[Neighbou
 
 
 def judge_again(states: States, fact_id: str, linked: Sequence[Memory], similar: Sequence[Neighbour]) -> None:
-    """Decide which facts the fact `fact_id` replaces or contests after its text was edited.
+    """Record in `states` which facts the fact `fact_id` replaces or contests after its text was edited.
 
-    It is judged as the newest, whenever it began. linked: facts that it contradicted before; those that it still
-    replaces end at its beginning, or now if they began later. similar: other facts; those that it replaces end now.
+    It is judged as the newest, whatever its `valid_from`. linked: facts that it contradicted before; those that it
+    replaces end at its `valid_from`, or now if theirs is later. similar: other facts; those that it replaces end now.
     """
-    fact, before = states.memories[fact_id], {other.id for other in linked}
-    near = [*(Neighbour(other, None) for other in linked), *(each for each in similar if each.memory.id not in before)]
+    fact, ids = states.memories[fact_id], {other.id for other in linked}
+    near = [*(Neighbour(other, None) for other in linked), *(other for other in similar if other.memory.id not in ids)]
     Timeline(states).add(fact.model_copy(update={"valid_from": states.now}), near)
     for old in linked:
         judged = states.memories[old.id]
@@ -132,13 +132,13 @@ def judge_again(states: States, fact_id: str, linked: Sequence[Memory], similar:
 
 
 def contradict(newer: Memory, older: Memory, now: datetime) -> bool:
-    """Whether `newer` would replace or contest the fact `older` if nothing had replaced that before."""
+    """Whether `newer` would replace or contest the fact `older` if `older` were current."""
     current = Neighbour(older.model_copy(update=CURRENT_AGAIN), None)
     return Timeline(States(now)).verdict(newer, current).relation is not Relation.UNRELATED
 
 
 def _is_other_scope(newer: Memory, older: Memory) -> bool:
-    """Whether two facts differ in subject: by their concepts, their tags, or different words for one metadata key."""
+    """Whether two facts are about different things, by their concepts, tags, or short texts under one metadata key."""
     new_tags, old_tags = _tags(newer), _tags(older)
     if new_tags and old_tags and new_tags.isdisjoint(old_tags):
         return True
@@ -179,21 +179,21 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """
     if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
-    told = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
-    if not (takes_part(old) and (told or takes_part(newer))):
+    public_event = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
+    if not (is_public_fact(old) and (public_event or is_public_fact(newer))):
         return False
     ended = old.valid_to is not None and (old.superseded_by is None or old.valid_to <= newer.valid_from)
     expired = any(fact.expires_at is not None and fact.expires_at <= now for fact in (old, newer))
     return not ended and not expired
 
 
-def takes_part(memory: Memory) -> bool:
-    """Whether `memory` can replace or be replaced, that is, whether it is a fact that the whole namespace sees."""
+def is_public_fact(memory: Memory) -> bool:
+    """Whether `memory` is a fact that the whole namespace sees; only such facts replace others or are replaced."""
     return memory.type is MemoryType.SEMANTIC and memory.visibility is Visibility.NAMESPACE
 
 
 def _concept(memory: Memory) -> str | None:
-    """The concept (title) of a fact as given by the caller; None if it is only the first line of the content."""
+    """The concept (title) of a fact in lower case; None if it is only the first line of its content."""
     if not isinstance(memory, Semantic) or memory.concept == first_line(memory.content):
         return None
     return memory.concept and memory.concept.casefold()

@@ -3,8 +3,8 @@
 Memories with the same id make the same statement in the same scope. The day of an event is part of its id. An arriving
 memory with the id of a stored memory is handled in one of four ways:
 
-- Usually it is merged: its evidence count, session, wording (if that differs) and fields are added to the stored memory
-  (see `merging`).
+- Usually it is merged: its evidence count, session, fields and, if it differs, its wording are added to the stored
+  memory (see `merging`).
 - If it comes from the same write or message again, it is merged but adds no evidence. That is so if both sources name
   the same place (file and line, or thread and turns), or if both are messages captured from the same session at about
   the same time.
@@ -46,7 +46,7 @@ SAME_WORDS = "same words in other case or spacing"
 SAME_WORDING = "same words but for punctuation, articles or contractions"
 
 SAME_TIME = timedelta(hours=1)
-"""Maximum difference between the time of a message's live capture and its time in the session's transcript."""
+"""Maximum difference between the times of a message as it was captured live and in the session's transcript."""
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 _LINE_MARK = re.compile(r"^\s*(?:[-*+>\u2022]|#{1,6})\s+", re.MULTILINE)
@@ -90,24 +90,24 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Add to this plan that `memory` is stored. index: position of the arriving memory that it was made from."""
+        """Plan to store `memory` as a new one. index: position of the arriving memory that it was made from."""
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
-    def merge(self, known: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Add to this plan that `fields` of the existing memory `known` are set. Returns `known` with these fields."""
-        changed = changed_fields(known, known.model_copy(update=fields))
-        self.writes.append(PlannedWrite(known.id, reason, changed))
+    def merge(self, memory: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
+        """Plan a merge that sets `fields` of the existing `memory`; return `memory` with these fields."""
+        changed = changed_fields(memory, memory.model_copy(update=fields))
+        self.writes.append(PlannedWrite(memory.id, reason, changed))
         if not changed:
-            return known
-        merged = known.model_copy(update={**fields, "updated_at": now})
-        if known.id in self.inserts:
-            self.inserts[known.id] = merged
+            return memory
+        merged = memory.model_copy(update={**fields, "updated_at": now})
+        if memory.id in self.inserts:
+            self.inserts[memory.id] = merged
         else:
-            self.merged[known.id] = merged
+            self.merged[memory.id] = merged
             written = merged.model_dump(mode="json", include={*changed, "updated_at"})
-            self.patches[known.id] = {**self.patches.get(known.id, {}), **written}
+            self.patches[memory.id] = {**self.patches.get(memory.id, {}), **written}
         return merged
 
 
@@ -121,36 +121,37 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
     resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
     ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
-        known = current.get(memory.id)
-        if known is None:
+        existing = current.get(memory.id)
+        if existing is None:
             current[memory.id] = memory
             plan.insert(index, memory)
         elif memory.id in resent:
-            current[memory.id] = plan.merge(known, joined(known, memory), SAME_WRITE, now)
-        elif is_over(known, now) and not is_over(memory, now) and not _stays_replaced(known, memory, ids):
-            texts = {"earlier": known.earlier, "rewordings": known.rewordings}
-            renewed = memory.model_copy(update=with_evidence(memory, known) | texts)
-            update = with_wording(renewed, known, _merge_reason(known, memory), now)
+            current[memory.id] = plan.merge(existing, joined(existing, memory), SAME_WRITE, now)
+        elif is_over(existing, now) and not is_over(memory, now) and not _stays_replaced(existing, memory, ids):
+            texts = {"earlier": existing.earlier, "rewordings": existing.rewordings}
+            renewed = memory.model_copy(update=with_evidence(memory, existing) | texts)
+            update = with_wording(renewed, existing, _merge_reason(existing, memory), now)
             current[memory.id] = renewed.model_copy(update=update)
             plan.insert(index, current[memory.id])
         else:
-            reason = _merge_reason(known, memory)
-            fields = joined(known, memory) | with_evidence(known, memory) | with_wording(known, memory, reason, now)
-            current[memory.id] = plan.merge(known, fields | _said_again(known, memory), reason, now)
+            reason = _merge_reason(existing, memory)
+            fields = joined(existing, memory) | with_evidence(existing, memory) | _restated_at(existing, memory)
+            fields |= with_wording(existing, memory, reason, now)
+            current[memory.id] = plan.merge(existing, fields, reason, now)
     return plan
 
 
-def _said_again(known: Memory, again: Memory) -> dict[str, Any]:
-    """The change that records when the fact `known` was said again: {"restated_at": time}; {} if that was no later."""
-    said = known.restated_at or known.created_at
-    later = again.created_at > said or (again.created_at == said and known.state is State.CONTESTED)
-    return {"restated_at": again.created_at} if later and known.type is MemoryType.SEMANTIC else {}
+def _restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
+    """The time at which `newer` states `fact` again, as {"restated_at": time}; {} if not later than `fact` was."""
+    stated_at = fact.restated_at or fact.created_at
+    later = newer.created_at > stated_at or (newer.created_at == stated_at and fact.state is State.CONTESTED)
+    return {"restated_at": newer.created_at} if later and fact.type is MemoryType.SEMANTIC else {}
 
 
-def _merge_reason(known: Memory, repeated: Memory) -> str:
-    if known.content_hash == repeated.content_hash:
+def _merge_reason(memory: Memory, repetition: Memory) -> str:
+    if memory.content_hash == repetition.content_hash:
         return SAME_CONTENT
-    return SAME_WORDS if _folded(known.content) == _folded(repeated.content) else SAME_WORDING
+    return SAME_WORDS if _folded(memory.content) == _folded(repetition.content) else SAME_WORDING
 
 
 def _folded(text: str) -> str:
@@ -159,11 +160,11 @@ def _folded(text: str) -> str:
 
 def same_place(memory: Memory, other: Memory) -> bool:
     """Whether `other` comes from the same line of a file, or the same turns of a thread, as `memory`."""
-    place = other.source
-    return place is not None and any(_is_same(source, place) for source in sources_of(memory))
+    sent_from = other.source
+    return sent_from is not None and any(_is_same_place(source, sent_from) for source in sources_of(memory))
 
 
-def _is_same(first: Source, second: Source) -> bool:
+def _is_same_place(first: Source, second: Source) -> bool:
     if first.file is not None and first.line is not None:
         return (first.file, first.line) == (second.file, second.line)
     named = first.thread_id is not None and bool(first.turns)
@@ -171,10 +172,10 @@ def _is_same(first: Source, second: Source) -> bool:
 
 
 def _said_once(memory: Memory, other: Memory) -> bool:
-    """Whether two memories of equal content are one message, captured twice from the same session.
+    """Whether two memories of equal content are one message that was captured twice from the same session.
 
-    An agent's host may send a message as it is said, and an import may send the same message again with the session's
-    transcript, from another position and with a slightly different time.
+    A client may send a message when it is said, and an import may send it again with the session's transcript, from
+    another position and with a slightly different time.
     """
     if other.source is None or other.source.caller != CAPTURED:
         return False
@@ -189,15 +190,15 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has ended or is a cleared working memory, so that a repetition replaces it."""
+    """Whether `memory` has ended or is a cleared working memory, so that a repetition is stored in its place."""
     return has_ended(memory, now) or (isinstance(memory, Working) and memory.cleared_at is not None)
 
 
-def is_new_task(known: Memory, again: Memory) -> bool:
-    """Whether `again`, an open task, repeats the task `known` after this was completed or cancelled."""
-    if not isinstance(known, Prospective) or _is_open(known) or not _is_open(again) or _is_sent_again(known, again):
+def is_new_task(task: Memory, newer: Memory) -> bool:
+    """Whether `newer` is an open task that states `task` again after that was completed or cancelled."""
+    if not isinstance(task, Prospective) or _is_open(task) or not _is_open(newer) or _is_sent_again(task, newer):
         return False
-    return again.created_at >= (known.completed_at or known.updated_at)
+    return newer.created_at >= (task.completed_at or task.updated_at)
 
 
 def lacks_due(memory: Memory, other: Memory) -> bool:
@@ -205,54 +206,54 @@ def lacks_due(memory: Memory, other: Memory) -> bool:
     return _due(memory) is None and memory.identity() == other.model_copy(update={"due_at": None}).identity()
 
 
-def is_reasserted(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether `again` restates the fact `known` after `known` was replaced, so that `again` becomes a new memory.
+def is_reasserted(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
+    """Whether `repetition` states `fact` again after that was replaced, so that it becomes a new memory.
 
-    arriving: ids of all memories that are written together with `again`.
+    arriving: ids of all memories that are written together with `repetition`.
     """
-    if known.superseded_by is None or known.valid_to is None or _stays_replaced(known, again, arriving):
+    if fact.superseded_by is None or fact.valid_to is None or _stays_replaced(fact, repetition, arriving):
         return False
-    return known.valid_from < known.valid_to
+    return fact.valid_from < fact.valid_to
 
 
-def _stays_replaced(known: Memory, again: Memory, arriving: Container[str]) -> bool:
-    """Whether the replaced fact `known` stays replaced although `again` repeats it.
+def _stays_replaced(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
+    """Whether the replaced `fact` stays replaced although `repetition` states it again.
 
-    It stays so if `again` is older than the fact that replaced it, or is written together with that fact. Thus a batch
+    It does if `repetition` is older than the fact that replaced it, or is written together with that fact. So a batch
     that is sent twice has the same effect as a batch sent once. arriving: ids of the memories written together.
     """
-    if known.superseded_by is None or known.valid_to is None:
+    if fact.superseded_by is None or fact.valid_to is None:
         return False
-    return again.valid_from < known.valid_to or known.superseded_by in arriving
+    return repetition.valid_from < fact.valid_to or fact.superseded_by in arriving
 
 
 def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
-    """The memory that each rewording in `arriving` repeats, by the index of the rewording.
+    """The original of each memory in `arriving` that rewords another memory, by the index of the rewording.
 
     stored: stored memories by id. An arriving memory whose id is in `stored` is an exact repetition, not a rewording.
     neighbours: similar stored memories for each arriving memory, by its index.
     """
     ids = {memory.id for memory in arriving}
-    near = {each.memory.id: each.memory for others in neighbours.values() for each in others}
-    known: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)  # by statement and due time
-    holding = (each for each in near.values() if each.superseded_by is None and each.id not in ids)
-    for memory in sorted(holding, key=_is_open):
-        known[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
-    around = {arriving[index].id: near_it for index, near_it in neighbours.items()}
+    similar = {near.memory.id: near.memory for group in neighbours.values() for near in group}
+    current = (memory for memory in similar.values() if memory.superseded_by is None and memory.id not in ids)
+    by_statement: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)  # then by due time
+    for memory in sorted(current, key=_is_open):
+        by_statement[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
+    neighbours_by_id = {arriving[index].id: group for index, group in neighbours.items()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):
         if memory.id in stored or not is_public(memory):
             continue
-        alike, due = known[_undated(memory)], _due(memory)
-        same = {at: other for at, other in alike.items() if not is_new_task(other, memory)}
+        by_due, due = by_statement[_undated(memory)], _due(memory)
+        same = {due_at: other for due_at, other in by_due.items() if not is_new_task(other, memory)}
         original = same.get(due) or same.get(None) or (next(iter(same.values()), None) if due is None else None)
         if original is None:
-            original = alike[due] = memory
+            original = by_due[due] = memory
         if original.id != memory.id and _same_options(original, memory) and not told_apart(original, memory):
             repeated[index] = original
             if due is not None and due not in same:
-                alike[due] = alike.pop(None)  # the merge gives it the due time
-        elif resent := _resent(memory, around.get(memory.id, ())):
+                by_due[due] = by_due.pop(None)  # the merge gives it the due time
+        elif resent := _resent(memory, neighbours_by_id.get(memory.id, ())):
             repeated[index] = resent
     return repeated
 
@@ -271,12 +272,12 @@ def _undated(memory: Memory) -> _Statement:
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or task in `near` of which `memory` is the same message, sent again with another time; or None."""
-    again = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(memory.type)
-    if again is None:
+    """The event or task in `near` that is the same message as `memory`, sent before with another time; or None."""
+    is_same = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(memory.type)
+    if is_same is None:
         return None
-    equal = (each.memory for each in near if each.memory.content_hash == memory.content_hash)
-    return next((other for other in equal if other.type is memory.type and again(other, memory)), None)
+    candidates = (other.memory for other in near if other.memory.content_hash == memory.content_hash)
+    return next((other for other in candidates if other.type is memory.type and is_same(other, memory)), None)
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
@@ -289,14 +290,14 @@ def statement(memory: Memory) -> _Statement:
 
     It consists of the memory type, the normalised words, and further identifying values, such as the day of an event.
     """
-    _, *others = memory.identity()
+    _, *values = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
     words = (_folded(memory.content),) if verbatim else wording(memory.content)
-    return (memory.type, words, tuple(others))
+    return (memory.type, words, tuple(values))
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both memories make the same statement. Texts that differ in a command option, as -c and -C, do not."""
+    """Whether both memories make the same statement; not if their texts differ in a command option (-c and -C)."""
     return statement(memory) == statement(other) and _same_options(memory, other)
 
 
@@ -306,7 +307,7 @@ def _same_options(memory: Memory, other: Memory) -> bool:
 
 
 def told_apart(memory: Memory, other: Memory) -> bool:
-    """Whether a merge of these memories was undone, so that they stay two. A link of strength 0 records this."""
+    """Whether a merge of the two memories was undone, so that they stay two. A link of strength 0 records this."""
     return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
 
 

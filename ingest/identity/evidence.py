@@ -72,7 +72,7 @@ _NOT_PAST = frozenset(lexicon()["en"]["not_past"].split(", "))
 _SENTENCE = _VERBS | _words("i i'm i've i'll i'd we we'll he she you they it it's")
 _KINDS = ("number", "time", "name", "word")
 _Marks: TypeAlias = Sequence[bool]
-_SUBJECT = 3
+_SUBJECT = 3  # words that count as the subject of a text without a verb
 
 _stem_word = lru_cache(maxsize=50_000)(Stemmer.Stemmer("english", 0).stemWord)
 
@@ -82,9 +82,9 @@ class Statement:
     """A text, split into words. A short "key: value" or "key = value" is read as "key is value".
 
     lower: the words in lower case, without possessive 's. stems: their stems. kinds: the kind of each word: number,
-    time, name or word. verb: index of the first frequent verb after the first word; in a text without one, 3, as if the
-    first three words were the subject. key: of a "key: value" in lower case, else empty. states: whether the text has
-    such a verb; a text without one may be a title.
+    time, name or word. verb: index of the first frequent verb after the first word. In a text without one, which may be
+    a title, it is 3 (or the number of words), as if the first three were the subject. key: the key of a "key: value" in
+    lower case, else empty. has_verb: whether the text has such a verb.
     """
 
     lower: tuple[str, ...]
@@ -92,7 +92,7 @@ class Statement:
     kinds: tuple[str, ...]
     verb: int
     key: str
-    states: bool
+    has_verb: bool
 
     @classmethod
     def of(cls, text: str) -> Statement:
@@ -102,18 +102,19 @@ class Statement:
         lower = tuple(_POSSESSIVE.sub("", word.lower()) for word in words)
         kinds = tuple(_kind(word, at) for at, word in enumerate(words))
         verb = next((at for at, word in enumerate(lower) if at and word in _VERBS), None)
-        place = min(_SUBJECT, len(lower)) if verb is None else verb
-        return cls(lower, tuple(map(_stem_word, lower)), kinds, place, key, states=verb is not None)
+        subject_end = min(_SUBJECT, len(lower)) if verb is None else verb
+        return cls(lower, tuple(map(_stem_word, lower)), kinds, subject_end, key, has_verb=verb is not None)
 
     @property
     def tells_an_event(self) -> bool:
-        """Whether its verb or key is in the English past tense, or its value is a result; it may happen again.
+        """Whether the text reports an event, which may happen again, rather than a lasting fact.
 
-        So it is in "The server crashed at 3:10", "Paid: 40 euros" and "Score: 3:1".
+        Its verb or key is in the English past tense ("The server crashed at 3:10", "Paid: 40 euros"), or its value is a
+        result ("Score: 3:1").
         """
         if self.key:
             return _is_past(self.lower[self.verb - 1]) or any(map(_RESULT.fullmatch, self.lower))
-        return self.lower[self.verb] in _PAST if self.states else any(map(_is_past, self.lower[1:]))
+        return self.lower[self.verb] in _PAST if self.has_verb else any(map(_is_past, self.lower[1:]))
 
     @property
     def weights(self) -> list[float]:
@@ -132,7 +133,7 @@ class Statement:
         return {word for word, its_kind in zip(self.lower, self.kinds, strict=True) if its_kind == kind}
 
     def terms(self) -> set[str]:
-        """The words and the pairs of adjacent words, with "name" or "number" in place of each name or number."""
+        """The words and the pairs of adjacent words, where each name is the word "name", and each number "number"."""
         pairs = zip(self.lower, self.kinds, strict=True)
         terms = [kind if kind in ("name", "number") else word for word, kind in pairs]
         return {*terms, *(f"{first} {second}" for first, second in pairwise(terms))}
@@ -145,24 +146,24 @@ def _is_past(word: str) -> bool:
 def _key_and_text(text: str) -> tuple[str, str]:
     """The key in lower case of a short "key: value" or "key = value", and the text with "is" in place of ":" or "=".
 
-    For any other text the key is empty and the text unchanged. That is so, too, if the part after the ":" has a
-    frequent verb or a pronoun, because that part is then a sentence by itself, as in "Marta: I like tea".
+    For any other text the key is empty and the text unchanged. So it is if the part after the ":" has a frequent verb
+    or a pronoun, because it is then a sentence that somebody said, as in "Marta: I like tea".
     """
-    found = _KEY_VALUE.fullmatch(text)
-    if found is None or not _SENTENCE.isdisjoint(_words(found[2].lower())):
+    match = _KEY_VALUE.fullmatch(text)
+    if match is None or not _SENTENCE.isdisjoint(_words(match[2].lower())):
         return "", text
-    return found[1].lower(), f"{found[1]} is {found[2]}"
+    return match[1].lower(), f"{match[1]} is {match[2]}"
 
 
 def _with_plain_quantities(text: str) -> str:
-    """`text` with its numbers in digits, decimal points, 24 hours and base units, so that equal values look alike.
+    """`text` with numbers, times and quantities in one notation, so that equal values have equal words.
 
-    "8 PM" becomes 20:00, 12,50 becomes 12.50, "three" 3, and 1 GB becomes 1024 mb.
+    "8 PM" becomes 20:00, 12,50 becomes 12.50, "three" becomes 3, and 1 GB becomes 1024 mb.
     """
     if not any(character.isdigit() for character in text) and _NUMBER_WORD.search(text) is None:
         return text
-    text = _NUMBER_WORD.sub(lambda found: _DIGITS_OF[found[0].lower()], text)
-    text = _DECIMAL_COMMA.sub(r"\1.\2", _GROUPED.sub(lambda found: found[0].replace(",", ""), text))
+    text = _NUMBER_WORD.sub(lambda word: _DIGITS_OF[word[0].lower()], text)
+    text = _DECIMAL_COMMA.sub(r"\1.\2", _GROUPED.sub(lambda number: number[0].replace(",", ""), text))
     text = _HOUR.sub(_in_24_hours, _SIGN_FIRST.sub(r"\2 \1", text))
     return _QUANTITY.sub(_in_base_unit, text)
 
@@ -194,7 +195,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
     cosine: similarity of their vectors. telling: log odds that `newer` reports a change, estimated from its words.
     """
-    # For each word, whether the other text has it, too.
+    # Whether each word of `newer` is also in `older`, and each word of `older` in `newer`.
     in_older, in_newer = _matches(newer.stems, older.stems), _matches(older.stems, newer.stems)
     values = {
         "telling": telling,
@@ -207,19 +208,19 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
     return {name: float(value) for name, value in values.items()}
 
 
-def _matches(stems: Sequence[str], others: Sequence[str]) -> list[bool]:
-    """For each stem in `stems`, whether `others` has it, or a long stem with the same first _LONG letters."""
-    whole, prefixes = set(others), {stem[:_LONG] for stem in others if _is_long(stem)}
-    return [stem in whole or (_is_long(stem) and stem[:_LONG] in prefixes) for stem in stems]
+def _matches(stems: Sequence[str], other_stems: Sequence[str]) -> list[bool]:
+    """For each stem in `stems`, whether `other_stems` has it, or a long stem with the same first _LONG letters."""
+    all_stems, prefixes = set(other_stems), {stem[:_LONG] for stem in other_stems if _is_long(stem)}
+    return [stem in all_stems or (_is_long(stem) and stem[:_LONG] in prefixes) for stem in stems]
 
 
 def _is_long(stem: str) -> bool:
-    """Whether words that begin like `stem` are forms of one word. Ids, dates and numbers that begin alike are not."""
+    """Whether stems that begin like `stem` count as the same: it is long, and not an id, date or number."""
     return len(stem) >= _LONG and stem.isalpha()
 
 
 def _overlap(newer: Statement, older: Statement, in_older: _Marks, in_newer: _Marks) -> dict[str, float]:
-    """Features that say how much of each text is also in the other, and how both begin."""
+    """Features of how much of each text is also in the other, of their lengths, and of their first words."""
     shared = [older.kinds[at] for at in older.content() if in_newer[at]]
     return {
         "covered older": _share(older.weights, in_newer),
@@ -244,25 +245,25 @@ def _mean(marks: Iterable[bool], default: float) -> float:
 
 
 def _values(newer: Statement, older: Statement, in_older: _Marks, in_newer: _Marks) -> dict[str, float]:
-    """Features that say which kinds of words (number, time, name, word) only one text has, and whether units agree."""
-    found: dict[str, float] = {
+    """Features of the kinds of words (number, time, name, word) that only one text has, and of units that both have."""
+    values: dict[str, float] = {
         "same unit": not _units(newer).isdisjoint(_units(older)),
         "same measure": not _beside_numbers(newer, -1).isdisjoint(_beside_numbers(older, -1)),
     }
     for kind in ("number", "time"):
         new, old = newer.of_kind(kind), older.of_kind(kind)
-        found[f"{kind} in both"] = bool(new and old)
-        found[f"{kind} changed"] = bool(new - old and old - new)
-        found[f"{kind} shared"] = bool(new & old)
-        found[f"{kind} newer only"] = bool(new and not old)
-        found[f"{kind} older only"] = bool(old and not new)
+        values[f"{kind} in both"] = bool(new and old)
+        values[f"{kind} changed"] = bool(new - old and old - new)
+        values[f"{kind} shared"] = bool(new & old)
+        values[f"{kind} newer only"] = bool(new and not old)
+        values[f"{kind} older only"] = bool(old and not new)
     lost = [older.kinds[at] for at in older.content() if not in_newer[at]]
     gained = [newer.kinds[at] for at in newer.content() if not in_older[at]]
     lost_value = [older.kinds[at] for at in older.content(older.verb) if not in_newer[at]]
     for kind in _KINDS:
-        found[f"{kind} lost"], found[f"{kind} gained"] = kind in lost, kind in gained
-        found[f"{kind} exchanged"] = kind in lost_value and kind in gained
-    return {**found, "lost": min(len(lost), 6) / 6, "gained": min(len(gained), 12) / 12}
+        values[f"{kind} lost"], values[f"{kind} gained"] = kind in lost, kind in gained
+        values[f"{kind} exchanged"] = kind in lost_value and kind in gained
+    return {**values, "lost": min(len(lost), 6) / 6, "gained": min(len(gained), 12) / 12}
 
 
 def _units(statement: Statement) -> set[str]:
@@ -271,7 +272,7 @@ def _units(statement: Statement) -> set[str]:
 
 
 def _beside_numbers(statement: Statement, step: int) -> set[str]:
-    """Stems of the words, no function words, that stand right after (`step` 1) or right before (-1) a number."""
+    """Stems of the words, other than function words, right after (`step` 1) or right before (-1) a number."""
     numbers = {at for at, kind in enumerate(statement.kinds) if kind == "number"}
     return {statement.stems[at] for at in statement.content() if at - step in numbers}
 
@@ -282,7 +283,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
     codes = matcher.get_opcodes()
     changes = [code for code in codes if code[0] != "equal"]
     prefix = codes[0][2] if codes and codes[0][0] == "equal" else 0
-    found = {
+    default = {
         "alignment": matcher.ratio(),
         "changes": min(len(changes), 5) / 5,
         "common beginning": sum(older.weights[:prefix]) / (sum(older.weights) or 1.0),
@@ -290,7 +291,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
         **dict.fromkeys(("one last", "one value", "same function words"), 0.0),
     }
     if len(changes) != 1:
-        return found
+        return default
     tag, start, end, new_start, new_end = changes[0]
     old_kinds = {older.kinds[at] for at in older.content(start, end)}
     new_kinds = {newer.kinds[at] for at in newer.content(new_start, new_end)}
@@ -298,7 +299,7 @@ def _form(newer: Statement, older: Statement) -> dict[str, float]:
     old_function_words = _FUNCTION.intersection(older.lower[start:end])
     new_function_words = _FUNCTION.intersection(newer.lower[new_start:new_end])
     return {
-        **found,
+        **default,
         "one replaced": replaced,
         "one inserted": not replaced,
         "one same kind": replaced and bool(old_kinds & new_kinds - {"word"}),
@@ -334,7 +335,7 @@ def has_same_form(evidence: Mapping[str, float]) -> bool:
     """Whether two texts differ only in one number or time after the verb. evidence: their features, by name.
 
     A different name does not count: its form does not tell whether it is a place, a person or a tool. Nor does a number
-    with another function word ("was", "not", "from"): it may say something about another time, or the contrary.
+    with another function word ("was", "not", "from"), which may make it about another time, or negate it.
     """
     exchanged = evidence["number exchanged"] or evidence["time exchanged"]
     return bool(evidence["one value"] and evidence["same function words"] and exchanged)

@@ -24,14 +24,13 @@ from ingest.identity.evidence import Statement, features, has_same_form
 MODEL_FILE = "updates.npz"
 
 SAME_KEY = 0.9
-"""Cosine assumed at least for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
-
+"""Minimum cosine assumed for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
 
 TELLS_CHANGE = -1.0
-"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it tell of a change."""
+"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it report a change."""
 
 MAX_EVENT = 200
-"""Maximum characters of an event that is compared with facts. A longer one tells of many things besides a change."""
+"""Maximum characters of an event that is compared with facts. A longer one says more than that something changed."""
 
 
 class Relation(StrEnum):
@@ -44,7 +43,7 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a newer statement affects an older one. strength: probability, 0-1, that it updates a value of the latter."""
+    """How a newer statement affects an older one. strength: probability, 0-1, that it updates a value of the older."""
 
     relation: Relation
     strength: float
@@ -100,10 +99,10 @@ class UpdateModel:
         node = np.zeros(len(trees), dtype=np.intp)
         for _ in range(self.feature.shape[1]):
             goes_left = row[self.feature[trees, node]] <= self.threshold[trees, node]
-            following = np.where(goes_left, self.left[trees, node], self.right[trees, node])
-            if (following == node).all():
+            child = np.where(goes_left, self.left[trees, node], self.right[trees, node])
+            if (child == node).all():
                 break
-            node = following
+            node = child
         return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:

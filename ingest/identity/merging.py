@@ -29,26 +29,27 @@ MAX_SESSIONS = 1_000
 _RATINGS = ("importance", "priority")
 
 
-def joined(known: Memory, again: Memory) -> dict[str, Any]:
-    """The fields to change in the stored memory `known` because the memory `again` repeats it.
+def joined(memory: Memory, repetition: Memory) -> dict[str, Any]:
+    """The fields to change in the stored `memory` because `repetition` states the same again.
 
     The merged memory is pinned if either memory is. It has the later expiry (none if either never expires), the higher
-    importance and priority, and all tags, links, sources and metadata up to their limits. Where a metadata key differs,
-    `again` wins. Type-specific fields that `known` lacks, or in which it has the default kind, come from `again`.
-    Evidence count, sessions and wordings are not included: the caller adds them by `with_evidence` and `with_wording`.
+    importance and priority, and all tags, links, sources and metadata up to their limits. Of two values of a metadata
+    key, that of `repetition` is kept. Type-specific fields in which `memory` has no value, or the default of an enum,
+    come from `repetition`. Evidence count, sessions and wordings are added by `with_evidence` and `with_wording`.
     """
-    both = [*sources_of(known), *sources_of(again)]
-    source, *sources = [*(each for place, each in enumerate(both) if each not in both[:place]), None]
+    sources: list[Source] = []
+    for source in (*sources_of(memory), *sources_of(repetition)):
+        sources += [source] if source not in sources else []
     return {
-        "pinned": known.pinned or again.pinned,
-        **{name: max(getattr(known, name), getattr(again, name)) for name in _RATINGS if hasattr(known, name)},
-        "expires_at": None if None in (ends := (known.expires_at, again.expires_at)) else max(filter(None, ends)),
-        "tags": list(dict.fromkeys([*known.tags, *again.tags]))[:MAX_TAGS],
-        "links": [link for link in joined_links(known.links, again.links) if link.to != known.id],
-        "metadata": joined_metadata(known.metadata, again.metadata),
-        "source": source,
-        "sources": [other for other in sources if other is not None][:MAX_SOURCES],
-        **_lacking(known, again),
+        "pinned": memory.pinned or repetition.pinned,
+        **{name: max(getattr(memory, name), getattr(repetition, name)) for name in _RATINGS if hasattr(memory, name)},
+        "expires_at": None if None in (ends := (memory.expires_at, repetition.expires_at)) else max(filter(None, ends)),
+        "tags": list(dict.fromkeys([*memory.tags, *repetition.tags]))[:MAX_TAGS],
+        "links": [link for link in joined_links(memory.links, repetition.links) if link.to != memory.id],
+        "metadata": joined_metadata(memory.metadata, repetition.metadata),
+        "source": next(iter(sources), None),
+        "sources": sources[1 : MAX_SOURCES + 1],
+        **_missing_fields(memory, repetition),
     }
 
 
@@ -58,23 +59,23 @@ def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
     return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
 
 
-def with_wording(known: Memory, again: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The change that adds the text of `again` to the other wordings of `known`: {"rewordings": the extended list}.
+def with_wording(memory: Memory, repetition: Memory, reason: str, now: datetime) -> dict[str, Any]:
+    """The field `rewordings` of `memory` with the text of `repetition` added, as {"rewordings": list}.
 
-    {} if `known` has this text already, as its content or among its rewordings. The list keeps the newest wordings, at
+    {} if `memory` has this text already, as its content or among its rewordings. The list keeps the newest wordings, at
     most MAX_EARLIER with at most MAX_CONTENT characters in all. reason: of the merge, stored with the wording.
     """
-    identity = (*again.identity(), "merged")
+    identity = (*repetition.identity(), "merged")
     wording = Rewording(
-        id=memory_id(Scope(known.tenant, known.namespace), again.type, identity),
-        content=again.content,
+        id=memory_id(Scope(memory.tenant, memory.namespace), repetition.type, identity),
+        content=repetition.content,
         at=now,
         reason=reason,
-        session_id=again.session_id,
+        session_id=repetition.session_id,
     )
-    if again.content_hash == known.content_hash or any(wording.id == other.id for other in known.rewordings):
+    if repetition.content_hash == memory.content_hash or any(wording.id == other.id for other in memory.rewordings):
         return {}
-    wordings = [*known.rewordings, wording][-MAX_EARLIER:]
+    wordings = [*memory.rewordings, wording][-MAX_EARLIER:]
     while sum(len(other.content) for other in wordings) > MAX_CONTENT:
         del wordings[0]
     return {"rewordings": wordings}
@@ -85,10 +86,10 @@ def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
     return tuple(name for name in type(after).model_fields if getattr(before, name) != getattr(after, name))
 
 
-def joined_links(known: list[Link], again: list[Link]) -> list[Link]:
+def joined_links(first: list[Link], second: list[Link]) -> list[Link]:
     """All links of both lists, at most MAX_LINKS. Of two links of one type to the same memory, the stronger is kept."""
-    links = {(link.to, link.type): link for link in known}
-    for link in again:
+    links = {(link.to, link.type): link for link in first}
+    for link in second:
         other = links.setdefault((link.to, link.type), link)
         links[link.to, link.type] = max(link, other, key=lambda either: either.strength)
     return list(links.values())[:MAX_LINKS]
@@ -99,13 +100,13 @@ def sources_of(memory: Memory) -> list[Source]:
     return [*([memory.source] if memory.source else []), *memory.sources]
 
 
-def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of both memories; `again` wins where both have a key.
+def joined_metadata(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """All keys of both metadata, with the values of `later` for keys that both have.
 
-    Keys of `known` are left out if the result would exceed MAX_METADATA_BYTES with them.
+    A key of `earlier` is left out if the result would exceed MAX_METADATA_BYTES with it.
     """
-    metadata = dict(again)
-    for key, value in known.items():
+    metadata = dict(later)
+    for key, value in earlier.items():
         candidate = {key: value, **metadata}
         try:
             check_json(candidate, MAX_METADATA_BYTES)
@@ -115,19 +116,19 @@ def joined_metadata(known: dict[str, Any], again: dict[str, Any]) -> dict[str, A
     return metadata
 
 
-def _lacking(known: Memory, again: Memory) -> dict[str, Any]:
-    """Type-specific fields that `again` sets and `known` lacks.
+def _missing_fields(memory: Memory, repetition: Memory) -> dict[str, Any]:
+    """Type-specific fields that `repetition` sets and `memory` lacks.
 
-    A title derived from the content, and the default of a field with named values, count as missing.
+    A title derived from the content, and the default value of an enum, count as missing.
     """
     fields: dict[str, Any] = {}
-    for name in sorted(known.own_fields - {"evidence_count", "source_sessions"}):
-        value, other = getattr(known, name), getattr(again, name)
-        default = type(known).model_fields[name].default if isinstance(value, StrEnum) else None
-        derived = name == known.title_field and value == first_line(known.content)
+    for name in sorted(memory.own_fields - {"evidence_count", "source_sessions"}):
+        value, other = getattr(memory, name), getattr(repetition, name)
+        default = type(memory).model_fields[name].default if isinstance(value, StrEnum) else None
+        derived = name == memory.title_field and value == first_line(memory.content)
         if (value in (None, [], default) or derived) and other not in (None, []):
             fields[name] = other
-    title = known.title_field
-    if title in fields and fields[title] == first_line(again.content):
+    title = memory.title_field
+    if title in fields and fields[title] == first_line(repetition.content):
         del fields[title]
     return fields

@@ -51,35 +51,34 @@ Neighbours: TypeAlias = Mapping[int, Sequence[Neighbour]]
 
 
 def is_public(memory: Memory) -> bool:
-    """Whether the whole namespace sees `memory`; memories private to a session are not compared with others."""
+    """Whether the whole namespace sees `memory`. Memories private to a session are not compared with others."""
     return memory.visibility is Visibility.NAMESPACE
 
 
 async def find_neighbours(store: MemoryStore, scope: Scope, arriving: Arriving, now: datetime) -> Neighbours:
-    """Find the stored memories of the same type that are similar to each memory of `arriving`.
+    """The stored memories of the same type that are similar to each memory of `arriving`, by its index.
 
-    Returns them by the index of the arriving memory, with the states that they have at `now`. For a fact there is no
-    minimum cosine, because facts that contradict each other may be less similar than duplicates. Facts that come
-    earlier in `arriving` are included for it, too. Facts are found for an event as well if it tells of a change. Raises
-    the errors of the store.
+    They have the states that they have at `now`. For a fact there is no minimum cosine, because facts that contradict
+    each other may be less similar than duplicates, and facts earlier in `arriving` are included. For an event that
+    reports a change, facts are included, too. Raises the errors of the store.
     """
     searched = {index: (memory, vectors) for index, (memory, vectors) in arriving.items() if is_public(memory)}
     if not searched:
         return {}
     neighbours = await _nearest(store, scope, searched, now)
-    full = [index for index, near in neighbours.items() if len(near) >= DEPTH]
-    crowded = {index: searched[index] for index in full if any(_is_past(each.memory) for each in neighbours[index])}
-    if crowded:  # earlier values of a fact, or ended tasks, may have taken the place of the current one
+    full = [index for index, group in neighbours.items() if len(group) >= DEPTH]
+    crowded = {index: searched[index] for index in full if any(_is_past(near.memory) for near in neighbours[index])}
+    if crowded:  # earlier values of a fact, or ended tasks, may have kept the current one out of the search's results
         current = all_of(in_view(now), Not(Compare("status", Op.ANY, (Status.COMPLETED, Status.CANCELLED))))
-        for index, in_view_now in (await _nearest(store, scope, crowded, now, current)).items():
-            known = {other.memory.id for other in neighbours[index]}
-            neighbours[index] += [other for other in in_view_now if other.memory.id not in known]
-    for index, same in (await _same_tasks(store, scope, searched, now)).items():
-        known = {other.memory.id for other in neighbours[index]}
-        neighbours[index] += [Neighbour(task, None) for task in same if task.id not in known]
-    for index, earlier in _earlier_facts(searched).items():
-        neighbours[index] += earlier
-    return {index: [other for other in near if is_public(other.memory)] for index, near in neighbours.items()}
+        for index, group in (await _nearest(store, scope, crowded, now, current)).items():
+            ids = {near.memory.id for near in neighbours[index]}
+            neighbours[index] += [near for near in group if near.memory.id not in ids]
+    for index, tasks in (await _same_tasks(store, scope, searched, now)).items():
+        ids = {near.memory.id for near in neighbours[index]}
+        neighbours[index] += [Neighbour(task, None) for task in tasks if task.id not in ids]
+    for index, facts in _earlier_facts(searched).items():
+        neighbours[index] += facts
+    return {index: [near for near in group if is_public(near.memory)] for index, group in neighbours.items()}
 
 
 def _is_past(memory: Memory) -> bool:
@@ -87,13 +86,14 @@ def _is_past(memory: Memory) -> bool:
 
 
 async def _same_tasks(store: MemoryStore, scope: Scope, searched: Arriving, now: datetime) -> dict[int, list[Memory]]:
-    """The stored tasks with the text of each task of `searched`, by its index. Due times make their vectors differ."""
+    """The stored tasks with the same text as each task of `searched`, by its index; due times make vectors differ."""
     tasks = {index: memory for index, (memory, _) in searched.items() if memory.type is MemoryType.PROSPECTIVE}
     hashes = {index: task.content_hash for index, task in tasks.items()}
     if not hashes:
         return {}
-    same = Compare("content_hash", Op.ANY, tuple(sorted(set(hashes.values()))))
-    stored = [task.at(now) async for task in store.list_all(scope, Listing((MemoryType.PROSPECTIVE,), same, _PAGE))]
+    has_text = Compare("content_hash", Op.ANY, tuple(sorted(set(hashes.values()))))
+    listing = Listing((MemoryType.PROSPECTIVE,), has_text, _PAGE)
+    stored = [task.at(now) async for task in store.list_all(scope, listing)]
     return {index: [task for task in stored if task.content_hash == text] for index, text in hashes.items()}
 
 
@@ -101,19 +101,19 @@ async def _nearest(
     store: MemoryStore, scope: Scope, searched: Arriving, now: datetime, where: Filter | None = None
 ) -> dict[int, list[Neighbour]]:
     """The stored memories nearest to each memory of `searched`, by its index. where: filter for stored memories."""
-    searches = [(index, search) for index, each in searched.items() for search in _searches(*each, where)]
+    searches = [(index, search) for index in searched for search in _searches(*searched[index], where)]
     candidates = await store.candidates(scope, [search for _, search in searches])
     cosines: dict[int, dict[str, float | None]] = {index: {} for index in searched}
     types: dict[str, MemoryType] = {}
     for (index, search), hits in zip(searches, candidates, strict=True):
         [kind] = search.filters
-        near = _cosines(kind, hits) if search.sparse is None else _same_words(searched[index][1], hits)
-        cosines[index] |= near
-        types |= dict.fromkeys(near, kind)
+        similar = _cosines(kind, hits) if search.sparse is None else _same_words(searched[index][1], hits)
+        cosines[index] |= similar
+        types |= dict.fromkeys(similar, kind)
     stored = await store.get(scope, types)
     return {
-        index: [Neighbour(stored[near_id].at(now), cosine) for near_id, cosine in near.items() if near_id in stored]
-        for index, near in cosines.items()
+        index: [Neighbour(stored[near_id].at(now), cosine) for near_id, cosine in by_id.items() if near_id in stored]
+        for index, by_id in cosines.items()
     }
 
 
@@ -124,20 +124,20 @@ def _searches(memory: Memory, vectors: Vectors, where: Filter | None) -> list[Ca
     of an event depends on its day, and that of a conversation turn on the turns before it.
     """
     kind = MemoryType.SEMANTIC if memory.type is MemoryType.EPISODIC else memory.type
-    alike = CandidateSearch({kind: where}, vectors.dense, None, DEPTH, columns=False)
-    same = CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
-    return [alike] if kind is memory.type else [same, *([alike] if _is_compared(memory) else [])]
+    by_vector = CandidateSearch({kind: where}, vectors.dense, None, DEPTH, columns=False)
+    by_words = CandidateSearch({memory.type: where}, None, vectors.sparse, DEPTH)
+    return [by_vector] if kind is memory.type else [by_words, *([by_vector] if _is_compared(memory) else [])]
 
 
 def _is_compared(memory: Memory) -> bool:
-    """Whether facts are looked for that `memory` may contradict: it is a fact, or an event that tells of a change."""
+    """Whether `memory` is compared with facts: it is a fact itself, or an event that reports a change."""
     return memory.type is MemoryType.SEMANTIC or (memory.type is MemoryType.EPISODIC and tells_change(memory.content))
 
 
 def _same_words(vectors: Vectors, hits: Candidates) -> dict[str, float | None]:
-    """Ids of the search hits that contain at least the share SHARED_TERMS of an event's heaviest terms.
+    """The hits that contain at least the share SHARED_TERMS of an event's heaviest terms, as {memory id: None}.
 
-    Each id is mapped to None in place of a cosine, because events are compared by words. vectors: those of the event.
+    None stands for the cosine, because events are compared by words. vectors: of the event.
     """
     [terms] = term_column([heaviest(vectors.sparse)])
     shared = np.isin(hits.columns.column(TERMS), terms[terms > 0]).sum(axis=1)
@@ -148,13 +148,13 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
     """Cosine of each search hit by memory id. Hits below the minimum cosine of the type are left out, except facts."""
     if hits.dense is None:
         return {}
-    least = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
-    near = np.flatnonzero(hits.dense >= least)  # NaN, which stands for no cosine, compares as false
-    return {hits.ids[row].decode(): float(hits.dense[row]) for row in near}
+    minimum = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
+    rows = np.flatnonzero(hits.dense >= minimum)  # NaN, which stands for no cosine, compares as false
+    return {hits.ids[row].decode(): float(hits.dense[row]) for row in rows}
 
 
 def _earlier_facts(arriving: Arriving) -> dict[int, list[Neighbour]]:
-    """The facts in `arriving` most similar to each compared memory (`_is_compared`) that comes after them, by index."""
+    """For each memory in `arriving` that is compared with facts, by its index: the most similar facts before it."""
     compared = [index for index, (memory, _) in arriving.items() if _is_compared(memory)]
     if not compared:
         return {}

@@ -1,8 +1,8 @@
-"""Tells whether two texts say the same thing in other words, by their similarity and the words in which they differ.
+"""Decides whether two texts say the same thing in other words, by their cosine and the words in which they differ.
 
-Sentence vectors hardly tell "moved to Monday" from "moved to Tuesday". So texts that share about half of their words,
-but differ in the words at one place, never say the same. Nor do texts with different numbers, or if only one has a
-negation.
+The vectors of "moved to Monday" and "moved to Tuesday" are hardly different. So texts that share about half of their
+words (_SAME_FORM), and have different content words at one place, never say the same. Nor do texts with different
+numbers, or of which only one has a negation.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from ingest.identity.duplicates import wording
 from memtypes.words import lexicon
 
 SAME_MEANING = 0.74
-"""Cosine from which two texts of different form count as saying the same.
+"""Minimum cosine at which two texts of different form count as saying the same.
 
 Of the labelled pairs (`tests/data/paraphrases.jsonl`), 17 of the 28 that say the same in other words are found, and 2
 of the 37 that differ in one thing are wrongly taken for the same.
 """
 
 _SAME_FORM = 0.45
-"""Two texts have the same form if they share at least this part of their words, in the same order."""
+"""Minimum share of words in the same order (`SequenceMatcher.ratio`) at which two texts have the same form."""
 
 _CONTENT = 4
-"""Minimum number of letters of a word that counts as carrying content."""
+"""Minimum number of letters of a content word."""
 
 _NEGATIONS = frozenset(lexicon()["statements"]["negation"].split(", "))
 _SUFFIX = re.compile(r"(?:'s|ing|ed|s)$")
@@ -33,16 +33,16 @@ _NUMBER = re.compile(r"\d[\d.,:]*")
 
 def says_the_same(first: str, second: str, cosine: float) -> bool:
     """Whether both texts say the same thing, perhaps in other words. cosine: similarity of their vectors."""
-    words, others = _stems(first), _stems(second)
-    if words == others:
+    first_words, second_words = _stems(first), _stems(second)
+    if first_words == second_words:
         return True
     if cosine < SAME_MEANING or _facts(first) != _facts(second):
         return False
-    matcher = SequenceMatcher(None, words, others, autojunk=False)
+    matcher = SequenceMatcher(None, first_words, second_words, autojunk=False)
     if matcher.ratio() < _SAME_FORM:
         return True
     return not any(
-        tag == "replace" and _has_content(words[start:end]) and _has_content(others[other:last])
+        tag == "replace" and _has_content(first_words[start:end]) and _has_content(second_words[other:last])
         for tag, start, end, other, last in matcher.get_opcodes()
     )
 

@@ -1,6 +1,6 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
-A replaced memory names its successor, the memory that took its place. The successor may have been replaced too, so
+A replaced memory names its successor, the memory that replaced it. The successor may have been replaced too, so
 successors form a chain. A memory holds until it is deleted, expires, is forgotten, is ended without a successor, or
 loses its link `contradicts` to the memory that it replaced. A memory counts as replaced while any later memory of its
 chain holds. After that it is current again, unless upkeep (a background job) ended it. The successor of a merged memory
@@ -33,34 +33,34 @@ _PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state
 class States:
     """Memories by id, and the changes of their states at the time `now`, which the caller writes to the store.
 
-    memories: the known memories by id, with the changes applied. changed: ids of the memories to write. touched: ids of
-    memories that are not changed, but whose state must be computed again. gone: ids of memories that are deleted or
-    about to be deleted. A deleted memory may stay in `memories`: it still leads to the memory that replaced it.
+    memories: the loaded memories by id, with the changes applied. changed: ids of the memories to write. stale: ids of
+    unchanged memories whose state must be computed again. deleted: ids of memories that are deleted or about to be
+    deleted. A deleted memory may stay in `memories`: it still leads to the memory that replaced it.
     """
 
     now: datetime
     memories: dict[str, Memory] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
-    touched: set[str] = field(default_factory=set)
-    gone: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
+    deleted: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced when the newer one becomes valid, unless that has no room for a link."""
+        """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has MAX_LINKS links."""
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
     def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
-        """Mark both memories as contested by each other, unless one of them has the maximum number of links."""
+        """Mark both memories as contested, unless one has MAX_LINKS links. strength: of the links between them, 0-1."""
         pair = ((first_id, second_id), (second_id, first_id))
-        ends = ((self.memories[memory_id], other) for memory_id, other in pair)
-        if all(len(memory.links) < MAX_LINKS or other in contradicted(memory) for memory, other in ends):
-            for memory_id, other in pair:
-                self._link(memory_id, Link(to=other, type=LinkType.CONTRADICTS, strength=strength))
+        ends = ((self.memories[memory_id], other_id) for memory_id, other_id in pair)
+        if all(len(memory.links) < MAX_LINKS or other_id in contradicted(memory) for memory, other_id in ends):
+            for memory_id, other_id in pair:
+                self._link(memory_id, Link(to=other_id, type=LinkType.CONTRADICTS, strength=strength))
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again, or contested with a current memory that replaced it."""
+        """Make a replaced or ended memory current again, or contested by the current memory that had replaced it."""
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -68,60 +68,60 @@ class States:
         if successor is not None:
             self.contest(memory_id, successor, reason)
 
-    def release(self, memory_id: str) -> list[Memory]:
-        """Undo every replacement and contest by the memory `memory_id`. Returns the other memories that took part.
+    def retract(self, memory_id: str) -> list[Memory]:
+        """Undo what a memory did to the loaded memories that it contradicts; return these.
 
-        Memories that are not loaded are left out, so pass all memories that `memory_id` contradicts to `know` first.
+        Those that it replaced or contested are current afterwards, unless another memory replaces or contests them.
         """
-        others = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
-        self.part(memory_id, others)
-        for other in others:
-            if self.memories[other].superseded_by == memory_id:
-                self._change(other, **self._without_successor(self.memories[other]))
-        return [self.memories[other] for other in others]
+        ends = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
+        self.unlink(memory_id, ends)
+        for end in ends:
+            if self.memories[end].superseded_by == memory_id:
+                self._change(end, **self._without_successor(self.memories[end]))
+        return [self.memories[end] for end in ends]
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
         """End a memory at `ended_at`. Memories that it had replaced are current again from that time."""
         replaced = self.memories[memory_id].superseded_by is not None
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
-    def part(self, memory_id: str, others: Iterable[str]) -> None:
+    def unlink(self, memory_id: str, others: Iterable[str]) -> None:
         """Remove the links `contradicts` between a memory and `others`. Call `settle` to update their states."""
-        parted = set(others) & self.memories.keys()
-        for one in (memory_id, *sorted(parted)) if parted else ():
-            ends = parted if one == memory_id else {memory_id}
-            links = self.memories[one].links
-            self._change(one, links=[x for x in links if x.type is not LinkType.CONTRADICTS or x.to not in ends])
+        loaded = set(others) & self.memories.keys()
+        for linking in (memory_id, *sorted(loaded)) if loaded else ():
+            ends = loaded if linking == memory_id else {memory_id}
+            links = (link for link in self.memories[linking].links if link.to not in ends or not _contradict([link]))
+            self._change(linking, links=list(links))
 
-    def know(self, wanted: Iterable[str], stored: Mapping[str, Memory]) -> None:
+    def add_loaded(self, ids: Iterable[str], stored: Mapping[str, Memory]) -> None:
         """Add memories that were loaded from the store, with the states that they have at `now`.
 
-        wanted: ids that were looked up. stored: the memories found, by id. Ids not found count as deleted memories.
+        ids: those that were looked up. stored: the memories found, by id. Ids not found count as deleted memories.
         """
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
             if self.memories[memory_id] is not stored[memory_id]:
                 self.changed.add(memory_id)
-        self.gone |= set(wanted) - stored.keys()
+        self.deleted |= set(ids) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of memories to load and pass to `know`, before `settle` can compute the states that depend on them."""
-        return {wanted for memory_id in self._affected() for wanted in self._unknown(memory_id)}
+        """Ids of memories to load and pass to `add_loaded`, so that `settle` can compute all affected states."""
+        return {missing for memory_id in self._affected() for missing in self._missing(memory_id)}
 
     def settle(self) -> None:
-        """Compute the state (such as replaced) of each memory that the changes affect.
+        """Compute the state (current, replaced or contested) of each memory that the changes affect.
 
         A memory whose state depends on a memory that is not loaded keeps its state for now.
         """
         settled: set[str] = set()
-        while waiting := self._affected() - self.gone - settled:
+        while waiting := self._affected() - self.deleted - settled:
             settled |= waiting
             for memory_id in sorted(waiting):
-                if not self._unknown(memory_id) and self._settle(self.memories[memory_id]):
+                if not self._missing(memory_id) and self._settle(self.memories[memory_id]):
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Recount the tokens of the line that shows each changed memory in a context. A new state may add a date to it.
+        """Recount the tokens of each changed memory's line in a context, to which a new state may add a date.
 
         count: returns the number of tokens of a text.
         """
@@ -136,19 +136,19 @@ class States:
         return {**dumped, "updated_at": rfc3339(self.now)}
 
     def _affected(self) -> set[str]:
-        """Ids of the memories that were changed, touched or deleted, and of the memories that these contradict."""
-        touched = self.changed | self.touched | self.gone
-        linked = {end for memory_id in touched & self.memories.keys() for end in contradicted(self.memories[memory_id])}
-        return (touched | linked) & self.memories.keys()
+        """Ids of the memories that are changed, stale or deleted, and of the memories that these contradict."""
+        affected = self.changed | self.stale | self.deleted
+        linked = {end for start in affected & self.memories.keys() for end in contradicted(self.memories[start])}
+        return (affected | linked) & self.memories.keys()
 
-    def _unknown(self, memory_id: str) -> set[str]:
-        """Ids of the memories that must be loaded from the store before the state of `memory_id` can be computed."""
+    def _missing(self, memory_id: str) -> set[str]:
+        """Ids of the memories that must be loaded before the state of `memory_id` can be computed."""
         starts = {memory_id, *contradicted(self.memories[memory_id])}
-        return {each for start in starts for each in self._chain_ids(start)} - self.memories.keys() - self.gone
+        return {member for start in starts for member in self._chain_ids(start)} - self.memories.keys() - self.deleted
 
     def _settle(self, memory: Memory) -> bool:
-        """Recompute the links and the state of `memory`. Returns whether the memory or a link to it changed."""
-        links = [link for link in memory.links if link.to not in self.gone]
+        """Compute the links and the state of `memory` again; return whether the memory or a link to it changed."""
+        links = [link for link in memory.links if link.to not in self.deleted]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
         if successor is not None:
@@ -182,14 +182,14 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": ended_at}
 
     def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
-        """Fields to set when nothing replaces a memory any more: current again, unless upkeep (a job) ended it."""
+        """Fields to set because nothing replaces `memory` any more: current again, unless an upkeep job ended it."""
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
-        may_return = memory.superseded_by not in self.gone and self._still_replaces(memory)
+        may_return = memory.superseded_by not in self.deleted and self._is_replaced(memory)
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """The fields of a memory that contradicts `rivals`, which are neither replaced nor ended; current if none."""
+        """Fields to set in a memory that contradicts `rivals` (ids of memories in view); without any, it is current."""
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
@@ -198,26 +198,26 @@ class States:
         return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
 
     def _successor(self, memory: Memory) -> str | None:
-        """Follow the memories that replaced `memory`, each the next. Returns the id of the first that has not ended.
+        """The id of the first memory that has not ended, in the chain of memories that replaced `memory`.
 
-        None if all have ended or `memory` was not replaced. None, too, if the chain leads back to `memory`, because
+        None if all have ended, or `memory` was not replaced. None, too, if the chain leads back to `memory`, because
         otherwise every memory of the circle would be hidden.
         """
-        if memory.superseded_by is None or not self._still_replaces(memory):
+        if memory.superseded_by is None or not self._is_replaced(memory):
             return None
-        chain = {known.id: known for known in self.chain(memory.superseded_by)}
-        holding = (known for known in chain if self._holds_until(chain[known]) > self.now)
+        chain = {member.id: member for member in self.chain(memory.superseded_by)}
+        holding = (member.id for member in chain.values() if self._holds_until(member) > self.now)
         return None if memory.id in chain else next(holding, None)
 
-    def _still_replaces(self, memory: Memory) -> bool:
-        """Whether the memory that replaced `memory` still has its link `contradicts` to `memory`, or is deleted."""
+    def _is_replaced(self, memory: Memory) -> bool:
+        """Whether the memory that replaced `memory` still has its link `contradicts` to it, or is deleted."""
         successor = memory.superseded_by or ""
-        return successor in self.gone or memory.id in contradicted(self.memories.get(successor))
+        return successor in self.deleted or memory.id in contradicted(self.memories.get(successor))
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
         """Yield the memory `memory_id`, the memory that took its place, and so on. Deleted memories are left out."""
-        known = (each for each in self._chain_ids(memory_id) if each in self.memories and each not in self.gone)
-        return (self.memories[each] for each in known)
+        ids = (member for member in self._chain_ids(memory_id) if member not in self.deleted)
+        return (self.memories[member] for member in ids if member in self.memories)
 
     def _chain_ids(self, memory_id: str | None) -> Iterator[str]:
         """Yield the ids of a chain of memories, deleted ones too, up to the first memory that is not loaded."""
@@ -228,12 +228,12 @@ class States:
             memory_id = _next(self.memories.get(memory_id))
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """The time at which `memory` expires or ends without being replaced; the far future if it never does."""
+        """The time at which `memory` expires or ends without a successor; _NEVER if it does neither."""
         ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
     def _in_view(self, memory: Memory | None) -> bool:
-        if memory is None or memory.id in self.gone or self._holds_until(memory) <= self.now:
+        if memory is None or memory.id in self.deleted or self._holds_until(memory) <= self.now:
             return False
         return memory.superseded_by is None or self._successor(memory) is None
 

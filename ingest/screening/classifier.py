@@ -42,7 +42,7 @@ class Classifier:
 class ClassificationGate:
     """Screening step that sets the memory type of drafts without one. Rejects types that the tenant's rules exclude.
 
-    A text without a session never becomes working memory, which no session's end would remove.
+    A text without a session is never classified as working memory, because no session's end would remove it.
     """
 
     classifier: Classifier
@@ -52,11 +52,11 @@ class ClassificationGate:
         """The submission with a typed draft; a rejection if memories of its type are not stored."""
         if isinstance(draft := submission.draft, UntypedDraft):
             lasting = draft.session_id is None and scope.session_id is None
-            found = await self.classifier.classify(draft.content, lasting=lasting)
-            submission = with_type(submission, found, {})
+            classified = await self.classifier.classify(draft.content, lasting=lasting)
+            submission = with_type(submission, classified, {})
         objection, said = self.redactor.rules(scope.tenant).objection(submission.draft), submission.said
         if objection and said and not said.part:
-            said.conversation.last = None  # so that no sentence of it is stored
+            said.conversation.last = None  # so that no part of the message is stored
         return Rejection(objection) if objection else submission
 
 
@@ -72,25 +72,26 @@ class Examiner:
     panel: Panel
 
     async def classify(self, tenant: str, content: str, context: str | None = None) -> Classification:
-        """The memory type of `content`. If this is uncertain, it is the type of `content` and `context` as one text."""
+        """The memory type of `content`; if that is uncertain, the type of `content` and `context` as one text."""
         text = (await self._clean(tenant, content)).value
-        alone = await self.classifier.classify(text)
-        if context is None or alone.confidence >= _CONFIDENT:
-            return alone
+        without_context = await self.classifier.classify(text)
+        if context is None or without_context.confidence >= _CONFIDENT:
+            return without_context
         clean_context = (await self._clean(tenant, context)).value
         return await self.classifier.classify(f"{text}\n{clean_context}")
 
-    async def parts(self, tenant: str, content: str, whole: MemoryType) -> list[tuple[MemoryType, str]]:
-        """The type and the text of each sentence of `content` whose type clearly differs from `whole`.
+    async def parts(self, tenant: str, content: str, whole_type: MemoryType) -> list[tuple[MemoryType, str]]:
+        """The type and the text of each sentence of `content` whose type clearly differs from `whole_type`.
 
-        whole: the memory type of the whole content. A text of more than MAX_SENTENCES sentences has no parts.
+        whole_type: the memory type of the whole content. A text of more than MAX_SENTENCES sentences has no parts.
         """
         text = (await self._clean(tenant, content)).value
         sentences = list(itertools.islice(sentences_in(text), MAX_SENTENCES + 1))
         if not 1 < len(sentences) <= MAX_SENTENCES:
             return []
-        typed = [(await self.classifier.classify(sentence), sentence) for sentence in sentences]
-        return [(found.type, part) for found, part in typed if found.confidence >= SURE and found.type is not whole]
+        typed = [(sentence, await self.classifier.classify(sentence)) for sentence in sentences]
+        sure = [(label.type, sentence) for sentence, label in typed if label.confidence >= SURE]
+        return [(kind, sentence) for kind, sentence in sure if kind is not whole_type]
 
     async def review(self, scope: Scope, content: str, kind: MemoryType | None = None) -> RedactedValue[Reviewed]:
         """Let the reviewers vote on `content` without its secrets. Raises Overloaded or Unavailable.

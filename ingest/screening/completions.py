@@ -32,7 +32,7 @@ class CompletionFailed(RemembrancerError):
 class CompletionRequest:
     """A question to a language model, which answers with JSON.
 
-    instructions: the system message. data: what they apply to, sent as the user message. name, schema: of the answer.
+    instructions: the system message. data: sent as the user message, as JSON. name, schema: of the answer.
     """
 
     instructions: str
@@ -72,7 +72,7 @@ class CompletionClient:
             async with asyncio.timeout(self.timeout_s):
                 async with self.http.stream("POST", url, json=body, headers=headers) as response:
                     response.raise_for_status()
-                    answer = await _read(response)
+                    answer = await _body(response)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise CompletionFailed("the endpoint did not answer in time") from error
         except httpx.HTTPStatusError as error:
@@ -83,7 +83,7 @@ class CompletionClient:
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The JSON in a model's message, fenced as a code block or not, as `answer_type`. Raises CompletionFailed."""
+    """The JSON in a model's message, perhaps in a code block, parsed as `answer_type`. Raises CompletionFailed."""
     fenced = _FENCED.match(content)
     try:
         return answer_type.model_validate_json(fenced[1] if fenced else content)
@@ -93,7 +93,7 @@ def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
         raise CompletionFailed(f"the endpoint's {where} is invalid: {first['msg']}") from error
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _body(response: httpx.Response) -> bytes:
     body = b""
     async for chunk in response.aiter_bytes():
         body += chunk

@@ -1,4 +1,4 @@
-"""Numeric features of a text and of its place in a conversation, for the trained models of screening.
+"""Numeric features of a text and of its position in a conversation, for the trained models of screening.
 
 The features of a text need no encoder and work in any language: hashed words and letters, the form of the text (length,
 punctuation, digits), and the kinds of words in it. The lexicon defines these kinds for each of its languages, so they
@@ -22,7 +22,7 @@ from memtypes.words import Words, languages, phrase_kinds, read_words
 
 BUCKETS = 4_096
 MAX_READ = 1_000
-"""Number of characters at the beginning of a text that are read: enough to tell what the text is."""
+"""Number of characters at the beginning of a text from which its features are computed."""
 
 REACH = 12
 """Number of earlier messages that a message is compared with."""
@@ -31,7 +31,7 @@ AHEAD = 5
 """Number of later messages that a message is compared with."""
 
 EARLY = 2
-"""Number of words at the beginning of a text whose kinds (see `phrase_kinds`) give additional features."""
+"""Number of words at the start of a text. For each kind of phrase, a feature says whether one of them has it."""
 
 _HASHES_WEIGHT, _KINDS_WEIGHT = 4.0, 2.0
 """Factors for the hashed features and for the kinds of words. Regularisation penalises large features less."""
@@ -65,19 +65,19 @@ def words_of(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """Features that depend on a text alone. english: how English the text is, 0-1, judged by words and letters."""
+    """The features of a text by itself. english: how English the text is, 0-1, judged by words and letters."""
 
     features: FloatArray
     english: float
 
 
 def read(text: str) -> Reading:
-    """Features of `text` alone: hashes of words and letters, form, kinds of words, and how English the text is."""
+    """Compute the features of `text`: hashed words and letters, form, kinds of words, and how English it is."""
     terms, words = words_of(text), read_words(text[:MAX_READ])
     spaced = f" {' '.join(terms)} "
     letters = (spaced[at : at + size] for size in (2, 3, 4, 5) for at in range(len(spaced) - size + 1))
     pairs = (f"{first} {second}" for first, second in itertools.pairwise(["^", *terms, "$"]))
-    beginning = (f"{place}: {word}" for place, word in enumerate(terms[:3]))
+    beginning = (f"{position}: {word}" for position, word in enumerate(terms[:3]))
     hashes = np.concatenate([hashed([*terms, *pairs, *beginning], BUCKETS), hashed(letters, BUCKETS)])
     english = _english(words)
     features = (_HASHES_WEIGHT * hashes, _form(text, terms), _KINDS_WEIGHT * _kinds(words), [english])
@@ -90,21 +90,21 @@ def form_of(features: FloatArray) -> FloatArray:
 
 
 def _english(words: Words) -> float:
-    """How English the text is, 0-1: by its frequent English words, those of other languages, and foreign letters."""
-    counts = {name: sum(t.plain in each.stops for t in words.tokens) for name, each in languages().items()}
-    own = counts.pop("en")
+    """How English the text is, 0-1, by its stop words of English and of other languages, and by foreign letters."""
+    counts = {name: sum(t.plain in language.stops for t in words.tokens) for name, language in languages().items()}
+    english = counts.pop("en")
     foreign = sum(letter > "\x7f" and letter.isalpha() for letter in words.text)
-    return float(1 / (1 + np.exp(-(1 + 1.5 * (own - max(counts.values())) - min(foreign, 3)))))
+    return float(1 / (1 + np.exp(-(1 + 1.5 * (english - max(counts.values())) - min(foreign, 3)))))
 
 
 def _kinds(words: Words) -> FloatArray:
-    """Two numbers for each kind of phrase, such as weekdays: half the count (at most 3), and 1 if the text begins so.
+    """Two numbers for each kind of phrase (such as weekdays): half its count, up to 1.5, and 1 if an early word has it.
 
     Then the same for words with the ending of a past verb, and for words with that of an infinitive.
     """
-    places = [words.kinds_at(at) for at in range(len(words.tokens))]
-    counts = Counter(itertools.chain.from_iterable(places))
-    early = {kind for kinds in places[:EARLY] for kind in kinds}
+    kinds_of_tokens = [words.kinds_at(at) for at in range(len(words.tokens))]
+    counts = Counter(itertools.chain.from_iterable(kinds_of_tokens))
+    early = {kind for kinds in kinds_of_tokens[:EARLY] for kind in kinds}
     numbers = [number for kind in phrase_kinds() for number in (min(counts[kind], 3) / 2, kind in early)]
     plain = [token.plain for token in words.tokens if token.kind == "word"]
     for rule in ("past_endings", "infinitive"):
@@ -129,7 +129,7 @@ def _form(text: str, words: Sequence[str]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """What follows a message in its session.
+    """The messages after a message in its session.
 
     messages: role and text of the next few. count: of all later messages. typical: median length of the session's
     messages, in characters.
@@ -141,14 +141,20 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Heard:
-    """A message as kept for comparison with later ones. machine: of an agent or tool. asks: with a question mark."""
+class _Message:
+    """A message, for comparison with others. machine: whether it is of an agent or tool. asks: has a question mark."""
 
     machine: bool
     words: frozenset[str]
     asks: bool
     size: int
-    dense: DenseVector | None = None
+    dense: DenseVector | None
+
+    @classmethod
+    def of(cls, role: str, text: str, embedding: Embedding | None = None) -> _Message:
+        """The message `text` of a speaker with the role `role`."""
+        dense = None if embedding is None else embedding.dense
+        return cls(is_machine(role), frozenset(words_of(text)), "?" in text or "\uff1f" in text, len(text), dense)
 
 
 @dataclass(slots=True)
@@ -156,41 +162,41 @@ class Conversation:
     """The messages of a conversation so far, with which the next message is compared.
 
     count: number of messages. last: probability that the last message is worth keeping; None if it was not judged, or
-    must not be stored. last_type: memory type of the last message that was not trivial; last_steps: its steps.
+    must not be stored. last_type, last_steps: memory type and steps of the last message that was not trivial.
     """
 
     count: int = 0
     last: float | None = None
     last_type: MemoryType | None = None
     last_steps: Sequence[str] = ()
-    _recent: deque[_Heard] = field(default_factory=lambda: deque(maxlen=REACH))
+    _recent: deque[_Message] = field(default_factory=lambda: deque(maxlen=REACH))
 
-    def place(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
+    def position_features(self, role: str, text: str, embedding: Embedding | None, later: Later) -> FloatArray:
         """Features that compare a message with the messages added before it and with the messages in `later`."""
-        message = _heard(role, text, embedding)
-        others = [heard for heard in self._recent if heard.machine != message.machine]
+        message = _Message.of(role, text, embedding)
+        of_others = [earlier for earlier in self._recent if earlier.machine != message.machine]
         last = self._recent[-1] if self._recent else None
-        said = frozenset().union(*(heard.words for heard in self._recent))
-        following = [_heard(*each, None) for each in later.messages[:AHEAD]]
-        taken_up = frozenset().union(*(heard.words for heard in following))
-        place = [
-            max((_cosine(heard, message) for heard in self._recent), default=0),
-            max((_cosine(heard, message) for heard in others), default=0),
-            max((_repeated(message, heard.words) for heard in self._recent), default=0),
-            _repeated(message, said),
-            bool(others) and others[-1].asks,
+        words_before = frozenset().union(*(earlier.words for earlier in self._recent))
+        following = [_Message.of(later_role, content) for later_role, content in later.messages[:AHEAD]]
+        words_after = frozenset().union(*(after.words for after in following))
+        features = [
+            max((_cosine(earlier, message) for earlier in self._recent), default=0),
+            max((_cosine(earlier, message) for earlier in of_others), default=0),
+            max((_repeated(message, earlier.words) for earlier in self._recent), default=0),
+            _repeated(message, words_before),
+            bool(of_others) and of_others[-1].asks,
             min(self.count, 10) / 10,
             *_neighbour(message, last),
             np.log((message.size + 5) / (later.typical + 5)),
             *_neighbour(message, following[0] if following else None),
-            _repeated(message, taken_up),
+            _repeated(message, words_after),
             min(later.count + 1, 10) / 10,
         ]
-        return np.array(place, dtype=np.float32)
+        return np.array(features, dtype=np.float32)
 
     def add(self, role: str, text: str, embedding: Embedding | None) -> None:
         """Add a message, so that later messages are compared with it."""
-        self._recent.append(_heard(role, text, embedding))
+        self._recent.append(_Message.of(role, text, embedding))
         self.count += 1
 
     @property
@@ -199,7 +205,7 @@ class Conversation:
         return bool(self._recent) and self._recent[-1].asks
 
 
-def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
+def _neighbour(message: _Message, other: _Message | None) -> Sequence[float]:
     """Features that compare `message` with `other`, the message right before or after it; None if there is none."""
     if other is None:
         return [1, 0, 0, 0, 0, 0, 0, 0]
@@ -208,14 +214,10 @@ def _neighbour(message: _Heard, other: _Heard | None) -> Sequence[float]:
     return [0, same_role, other.machine, other.asks, min(other.size, 300) / 300, *shared, len(other.words) < 5]
 
 
-def _heard(role: str, text: str, embedding: Embedding | None) -> _Heard:
-    dense = None if embedding is None else embedding.dense
-    return _Heard(is_machine(role), frozenset(words_of(text)), "?" in text or "\uff1f" in text, len(text), dense)
-
-
-def _cosine(first: _Heard, second: _Heard) -> float:
+def _cosine(first: _Message, second: _Message) -> float:
     return 0.0 if first.dense is None or second.dense is None else float(first.dense @ second.dense)
 
 
-def _repeated(message: _Heard, words: frozenset[str]) -> float:
+def _repeated(message: _Message, words: frozenset[str]) -> float:
+    """The share of the message's distinct words that are in `words`."""
     return len(message.words & words) / max(1, len(message.words))

@@ -1,8 +1,7 @@
 """Trained models that judge a text: its memory type, whether it is worth keeping, and how important it is.
 
-Linear models score the features of `ingest.screening.features`, an attention model scores the encoder's token states
-(its vector of each token), and both scores are added. `benchmarks.training.screening` trains the models; to run them,
-numpy is enough.
+Linear models score the features of `ingest.screening.features`. An attention model scores the encoder's token states
+(its vector of each token). Both scores are added. `benchmarks.training.screening` trains the models; numpy runs them.
 """
 
 from __future__ import annotations
@@ -24,26 +23,26 @@ from memtypes.search.vectors import Embedding
 PACKAGE, STATES_FILE = "ingest.screening", "states.npz"
 
 ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
-"""Names of the attention model's scores for whether to keep a text: said alone, by a person, or by a machine."""
+"""Classes of the attention model: its score for keeping a text without a conversation, of a person, of a machine."""
 
 WORTH_KEEPING = 0.55
 """Minimum probability of being worth keeping at which a message is kept.
 
-Measured on messages of authors that were not trained on: 3 % of the messages that they marked to keep are lost, and 15
-% of their noise is kept.
+On messages of authors that were not trained on, 3 % of the messages marked as worth keeping are lost, and 15 % of the
+others are kept.
 """
 
 TRIVIAL = 0.2
-"""Probability below which the pre-filter drops a message without a review: loses 1 to 2 % of what is worth keeping."""
+"""Probability below which the pre-filter drops a message without a review, which loses 1-2 % of those worth keeping."""
 
 MAX_REPEATED = 0.12
-"""A text is taken to say nothing if at most this share of its words is distinct."""
+"""Maximum share of distinct words at which a text is taken to repeat itself and say nothing."""
 
 _MACHINE_WEIGHT = 4.0
 """Factor for the feature that tells whether a machine wrote the text. Regularisation penalises large features less."""
 
-_BOUND, _PLAIN, _HIGH = 4.0, 5.5, 4.5
-"""Importance of a text just worth keeping and of one surely worth keeping; addition for high importance."""
+_BOUND, _SURE, _HIGH = 4.0, 5.5, 4.5
+"""Importance at the probabilities WORTH_KEEPING and 1 of being worth keeping, and what high importance adds to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the text is judged as standing alone: it has no neighbours, and is not the output of a tool."""
+        """Whether the text is judged without a conversation: it has no other messages, and is no output of a tool."""
         return not (self.before.count or self.later.count or self.role.casefold() in TOOLS)
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
@@ -87,19 +86,19 @@ class MessagePosition:
         if a person did, there are zeros instead. So the model can weigh both kinds of author differently.
         """
         machine = np.float32(is_machine(self.role))
-        place = self.before.place(self.role, text, embedding, self.later)
-        by_role = np.concatenate([form_of(by_text), place])
-        return np.concatenate([by_text, place, machine * by_role, [machine]])
+        by_position = self.before.position_features(self.role, text, embedding, self.later)
+        by_role = np.concatenate([form_of(by_text), by_position])
+        return np.concatenate([by_text, by_position, machine * by_role, [machine]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionModel:
-    """A model whose learnt queries attend to a text's token states; linear layers score what they read, and the mean.
+    """Attention pooling: learnt queries attend to a text's token states, and linear layers score the pooled values.
 
     classes: names of the scores. queries: number of learnt queries. read: matrix of shape (dimensions, queries +
-    queries x values), which gives the attention of each query at a token and the values that it reads there. out:
-    matrix of shape (queries x values, classes). mean: matrix of shape (dimensions, classes), for the mean of the token
-    states. foreign: fixed scores of texts in other languages than English, which the encoder does not know.
+    queries x values), which maps a token state to the attention and the values of each query. out: matrix of shape
+    (queries x values, classes), for the pooled values. mean: matrix of shape (dimensions, classes), for the mean of the
+    token states. foreign: fixed scores of texts in other languages than English, which the encoder does not know.
     """
 
     classes: tuple[str, ...]
@@ -142,10 +141,10 @@ class AttentionModel:
         if states is None or not len(states) or states.shape[1] != len(self.read):
             return np.zeros(len(self.classes), dtype=np.float32)
         tokens = states.astype(np.float32)
-        seen = tokens @ self.read + self.read_bias
-        weights = np.exp(seen[:, : self.queries] - seen[:, : self.queries].max(axis=0))
+        projected = tokens @ self.read + self.read_bias
+        weights = np.exp(projected[:, : self.queries] - projected[:, : self.queries].max(axis=0))
         weights /= weights.sum(axis=0)
-        values = np.tanh(seen[:, self.queries :]).reshape(len(tokens), self.queries, -1)
+        values = np.tanh(projected[:, self.queries :]).reshape(len(tokens), self.queries, -1)
         pooled = np.einsum("tq,tqv->qv", weights, values).ravel()
         scores = pooled @ self.out + tokens.mean(axis=0) @ self.mean + self.bias
         weighed: FloatArray = english * scores + (1 - english) * self.foreign
@@ -158,7 +157,7 @@ class Judge:
 
     types: scores memory types. importance: scores low, medium and high. first, worth: score whether a text is noise or
     worth keeping; `first` if it has no conversation, `worth` if it is a message of a conversation. states: scores
-    memory types, and whether to keep a text, by the encoder's vector of each token; added to the scores of the others.
+    memory types, and whether to keep a text, by token states; added to the scores of `types`, `first` and `worth`.
     """
 
     types: LinearModel
@@ -181,19 +180,19 @@ class Judge:
         (row,) = softmax((scores + [states[name] for name in self.types.classes])[None])
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 
-    def judged(self, text: str, embedding: Embedding | None, place: MessagePosition | None = None) -> Judgement:
-        """How important a text is, and whether it is worth keeping. place: its position in a conversation, if any."""
+    def judged(self, text: str, embedding: Embedding | None, position: MessagePosition | None = None) -> Judgement:
+        """How important a text is, and whether it is worth keeping. position: in its conversation, if it has one."""
         words = [word for word in words_of(text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)
-        reading, place = read(text), place or MessagePosition()
-        model = self.first if place.is_alone else self.worth
-        features = reading.features if place.is_alone else place.features(reading.features, text, embedding)
+        reading, position = read(text), position or MessagePosition()
+        model = self.first if position.is_alone else self.worth
+        features = reading.features if position.is_alone else position.features(reading.features, text, embedding)
         scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
-        name = ALONE if place.is_alone else BY_MACHINE if is_machine(place.role) else BY_PERSON
+        name = ALONE if position.is_alone else BY_MACHINE if is_machine(position.role) else BY_PERSON
         states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
         worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))
         (levels,) = self.importance.probabilities(reading.features[None])
-        plain = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _PLAIN)))
+        by_worth = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _SURE)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
-        return Judgement(worth, round(min(10.0, plain + high), 2))
+        return Judgement(worth, round(min(10.0, by_worth + high), 2))

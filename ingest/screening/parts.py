@@ -1,4 +1,4 @@
-"""Splits a text into parts: its sentences, the reasons stated in its questions, and the steps of a list. Pure."""
+"""Splits a text into sentences, the reasons stated in its questions, and the steps of a list. Pure."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from memtypes.words import languages, read_words
 
 _END = re.compile(r"[.!?](?=\s|$)|[\n\u3002\uff01\uff1f]")
 _LANGUAGES = languages().values()
-_LISTED = "|".join(word for each in _LANGUAGES for word in each.listed("abbreviation"))
-_STARTS = "|".join(sorted(word.capitalize() for each in _LANGUAGES for word in each.stops if len(word) > 1))
-_MONTHS = "|".join(", ".join(each.rules["month"]) for each in _LANGUAGES if each.flag("dotted_days")).replace(", ", "|")
+_LISTED = "|".join(word for language in _LANGUAGES for word in language.listed("abbreviation"))
+_STARTS = "|".join(sorted(word.capitalize() for language in _LANGUAGES for word in language.stops if len(word) > 1))
+_MONTHS = "|".join(", ".join(lang.rules["month"]) for lang in _LANGUAGES if lang.flag("dotted_days")).replace(", ", "|")
 _ABBREVIATION = re.compile(
     rf"""(?<![^\s("\[\u201c\u201e\u00ab])(?:
     [B-DF-HJ-NP-TV-XZ][b-df-hj-np-tv-xz]{{1,3}}\.  # Dr.
@@ -23,7 +23,7 @@ _ABBREVIATION = re.compile(
     )""",
     re.VERBOSE,
 )
-"""A word with a period that ends no sentence. Initials and abbreviations may end one before a capitalised stop word."""
+"""Matches a word whose period ends no sentence; not an initial or abbreviation before a capitalised stop word."""
 
 _NUMBER = re.compile(r"(?:^|\s)(?P<number>\d{1,2})[.)]\s+")
 _BULLET = re.compile(r"(?m)^\s*[-*\u2022]\s+(?P<step>\S.*)$")
@@ -36,7 +36,7 @@ MAX_STEPS = 200
 
 
 def sentences_in(text: str) -> Iterator[str]:
-    """The sentences of `text`, as written. What is numbered 1, 2, 3 ... within one line belongs to one sentence."""
+    """Yield the sentences of `text`, as written. Steps numbered 1, 2, 3 ... within one line are one sentence."""
     steps = _step_numbers(text[:MAX_READ])
     one_line = steps and "\n" not in text[steps[0].end() : steps[-1].start("number")]
     within = {at for match in _ABBREVIATION.finditer(text) for at in range(*match.span())}
@@ -47,15 +47,15 @@ def sentences_in(text: str) -> Iterator[str]:
 
 
 def reasons_in(sentence: str) -> Iterator[str]:
-    """The clauses of a question that say why it is asked, without their conjunction; none if `sentence` is no question.
+    """Yield the clauses of a question that say why it is asked, without their conjunction.
 
-    "Since we're on Postgres 15, can I use MERGE?" gives "we're on Postgres 15".
+    "Since we're on Postgres 15, can I use MERGE?" gives "we're on Postgres 15". Only questions have such clauses.
     """
     if not sentence.endswith(("?", "\uff1f")):
         return
     words = read_words(sentence)
-    signs = ((at, each.text, each.glued) for at, each in enumerate(words.tokens) if each.text in ",;\u2013\u2014-")
-    marks = [at for at, sign, glued in signs if sign in ",;" or not glued]  # a dash only between blanks
+    signs = ((at, token) for at, token in enumerate(words.tokens) if token.text in ",;\u2013\u2014-")
+    marks = [at for at, token in signs if token.text in ",;" or not token.glued]  # a dash only between blanks
     for start, end in zip([0, *(mark + 1 for mark in marks)], [*marks, len(words.tokens) - 1], strict=True):
         reason = words.after("cause", start)
         if start < reason < end:
@@ -75,7 +75,7 @@ def steps_in(text: str) -> list[str]:
 
 
 def _step_numbers(text: str) -> list[re.Match[str]]:
-    """The numbers 1, 2, 3 ... of steps, each with its period or bracket and the blanks around it; [] if only one."""
+    """Matches of the numbers 1, 2, 3 ... of steps, with the sign and the blanks after them; [] if only one."""
     marks: list[re.Match[str]] = []
     for match in _NUMBER.finditer(text):
         if int(match["number"]) == len(marks) + 1:

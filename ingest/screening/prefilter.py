@@ -1,10 +1,10 @@
 """Screens messages captured from conversations: drops trivial or repeated ones, and finds the types of the others.
 
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After the message,
-each of its sentences is submitted alone, as a part. A part is stored as a fact, task or how-to of its own if it is
-worth keeping and its type differs from that of the message, such as a request within a report. If the message is not
-worth keeping, a part is stored only if the message is a question and the part is not. A repeated message has no parts,
-nor has the output of a tool. The steps of a procedure are no parts.
+each of its sentences is submitted as a part. A part is stored as a separate fact, task or how-to if it is worth keeping
+and its type differs from that of the message, such as a request within a report. If the message is not worth keeping, a
+part is stored only if the message is a question and the part is not. Parts of a repeated message or of a tool's output,
+and the steps of a procedure, are not stored.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ DUPLICATE = "duplicate of one of the last 100 messages"
 NO_PART = "part of a message"
 
 SURE = 0.6
-"""Minimum probability of its type at which a sentence is stored besides the message that it is part of."""
+"""Minimum probability of its type at which a sentence is stored in addition to its message."""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
-"""Memory types as which parts are stored. Events are not among them: the whole message tells what happened."""
+"""The memory types of parts that are stored. Events are not among them: the whole message tells what happened."""
 
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
@@ -54,9 +54,9 @@ Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 
 @dataclass(slots=True)
 class RecentTexts(Erasable):
-    """The last captured messages of each of the most recently used namespaces, to recognise messages that are repeated.
+    """The last RECENT captured messages of each of the MAX_SCOPES namespaces used last, to recognise repetitions.
 
-    Messages are kept without memory ids, so erasing one memory erases all messages of its namespace.
+    They are kept without memory ids, so erasing one memory erases all messages of its namespace.
     """
 
     _texts: LRUCache[tuple[str, str], deque[tuple[str, date, Place]]] = field(
@@ -65,9 +65,8 @@ class RecentTexts(Erasable):
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
         """Whether a recent message of the namespace has the same text and day, but another place (session, turns)."""
-        wanted = normalise(text)
-        recent = self._texts.get(_key(scope), ())
-        return any(known == wanted and on == day and at != place for known, on, at in recent)
+        normalised, recent = normalise(text), self._texts.get(_key(scope), ())
+        return any((other, on) == (normalised, day) and other_place != place for other, on, other_place in recent)
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
         """Remember a message, unless it is sent again from the same `place` (session and turns)."""
@@ -107,7 +106,7 @@ class Prefilter:
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
         if said.part:
-            return await self._part(submission, said)
+            return await self._screen_part(submission, said)
         said.conversation.last = None
         if submission.review is not ReviewMode.SKIP and self._repeats(scope, submission.draft):
             return Rejection(DUPLICATE, submission.draft)
@@ -122,18 +121,18 @@ class Prefilter:
         said.conversation.last_steps = getattr(typed.draft, "steps", ())
         return replace(typed, judgement=judgement)
 
-    async def _part(self, submission: Submission, said: Said) -> Submission | Rejection:
+    async def _screen_part(self, submission: Submission, said: Said) -> Submission | Rejection:
         """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
-        text, whole = submission.draft.content, said.conversation
-        kept = whole.last is not None and whole.last >= WORTH_KEEPING
-        step = any(text.endswith(step) or text in step for step in whole.last_steps)
-        if step or said.role.casefold() in TOOLS or whole.last is None or not (kept or whole.asks):
+        text, talk, worth = submission.draft.content, said.conversation, said.conversation.last
+        stored = worth is not None and worth >= WORTH_KEEPING
+        step = any(text.endswith(step) or text in step for step in talk.last_steps)
+        if step or said.role.casefold() in TOOLS or worth is None or not (stored or talk.asks):
             return Rejection(NO_PART)
         embedding, judgement, kinds = await self._judged(said, text)
         typed = _typed(submission, said, kinds, embedding)
         kind = typed.draft.type
         sure = kind in _PARTS and kinds[MemoryType(kind)] >= SURE
-        separate = kind is not whole.last_type if kept else "?" not in text
+        separate = kind is not talk.last_type if stored else "?" not in text
         if sure and separate and judgement.worth >= WORTH_KEEPING:
             return replace(typed, judgement=judgement)
         return Rejection(NO_PART)
@@ -148,10 +147,10 @@ class Prefilter:
 
     async def _judged(self, said: Said, text: str) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
         (embedding,) = await self.embedder.embed_documents([text])
-        place = None if said.part else MessagePosition(said.role, said.conversation, said.later)  # a part stands alone
-        judge, role = self.judge, place.role if place else "user"
+        position = None if said.part else MessagePosition(said.role, said.conversation, said.later)
+        judge, role = self.judge, position.role if position else "user"
         judged = await offload(
-            [text], lambda: (judge.judged(text, embedding, place), judge.kinds(text, embedding, role))
+            [text], lambda: (judge.judged(text, embedding, position), judge.kinds(text, embedding, role))
         )
         return embedding, *judged
 

@@ -27,13 +27,13 @@ ALL_RECALLED = "it contains only text that was recalled from memory"
 PART_RECALLED = "text that was recalled from memory was removed"
 
 MIN_LENGTH, MAX_LENGTH = 40, 2_000
-"""Minimum and maximum characters of a memory whose quotes are looked for.
+"""Minimum and maximum characters of a memory whose quotes are removed.
 
 A shorter text may be said again by anyone, and a longer memory is shown only in part.
 """
 
 MIN_SHOWN = 20
-"""Minimum characters of a quoted passage of a memory that the session was certainly shown."""
+"""Minimum characters of a quoted passage that is removed, if the session was certainly shown its memory."""
 
 INTRODUCTION = "From the memory of this project:"
 """The beginning of the line that a client's hook puts before the context that it adds to a prompt."""
@@ -52,7 +52,7 @@ CONTEXTS = [
     *(compile_re2(_BLOCK.replace("TAG", tag)) for tag in ("memories", "working_memory")),
     compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
 ]
-"""RE2 patterns of whole contexts, one for each way in which a context ends.
+"""RE2 patterns of whole contexts: two in Markdown, one in JSON.
 
 RE2 takes linear time even for a text with many beginnings of a context and no end.
 """
@@ -75,26 +75,27 @@ class RecallGuard:
     async def without_recalled(self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()) -> list[str]:
         """The texts `contents` without the memories that they quote. A text with nothing else becomes empty.
 
-        scope: its session is that of the messages; memories of this session are not removed. shown: ids of memories
-        that the session was certainly shown. Of these, quotes of short texts and of single sentences are removed, too.
-        Raises Unavailable.
+        scope: of the messages; quotes of memories of its own session stay. shown: ids of memories that the session was
+        certainly shown. Of these, quotes of short texts and of single sentences are removed, too. Raises Unavailable.
         """
         await self.flush_use_counts()
-        rests = await offload(contents, lambda: [without_contexts(content) for content in contents])
+        remaining = await offload(contents, lambda: [without_contexts(content) for content in contents])
         if shown:
             memories = (await self.store.get(scope, list(shown))).values()
             others = [memory for memory in memories if memory.session_id != scope.session_id]
-            quotable = [text for memory in others for text in _passages(memory)]
-            rests = await offload(rests, lambda: [without_quotes(rest, quotable) for rest in rests])
-        for start in range(0, len(rests), _BATCH):
-            rests[start : start + _BATCH] = await self._without_quotes(scope, rests[start : start + _BATCH])
-        return rests
+            quotable = [passage for memory in others for passage in _passages(memory)]
+            remaining = await offload(remaining, lambda: [without_quotes(text, quotable) for text in remaining])
+        for start in range(0, len(remaining), _BATCH):
+            remaining[start : start + _BATCH] = await self._without_quotes(scope, remaining[start : start + _BATCH])
+        return remaining
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
         long = [text for text in texts if len(text) >= MIN_LENGTH]
         queries = await offload(long, lambda: [self.sparse.encode_query(text) for text in long])
         shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
-        searches = [CandidateSearch(shown, None, each, DEPTH, columns=False) for each in queries if each.indices.size]
+        searches = [
+            CandidateSearch(shown, None, terms, DEPTH, columns=False) for terms in queries if terms.indices.size
+        ]
         if not searches:
             return texts
         ids = {hit.id: hit.type for hits in await self.store.candidates(scope, searches) for hit in hits}
@@ -106,37 +107,37 @@ class RecallGuard:
 
 def _passages(memory: Memory) -> set[str]:
     """Texts that a session repeats if it quotes `memory`: its line in a context, its content, each sentence of it."""
-    whole = {memory.line(), memory.content} if len(memory.content) <= MAX_LENGTH else set()
-    return {text for text in (*whole, *sentences_in(memory.content)) if len(text) >= MIN_SHOWN}
+    texts = {memory.line(), memory.content} if len(memory.content) <= MAX_LENGTH else set()
+    return {text for text in (*texts, *sentences_in(memory.content)) if len(text) >= MIN_SHOWN}
 
 
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing else."""
-    rest = text
+    remaining = text
     for context in CONTEXTS:
-        rest = context.sub("", rest)
-    return text if rest == text else _INTRODUCTION.sub("", rest).strip()
+        remaining = context.sub("", remaining)
+    return text if remaining == text else _INTRODUCTION.sub("", remaining).strip()
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
     """`text` without the word-for-word quotes of any text in `quotable`; empty if no word is left. Pure."""
     words = list(_WORD.finditer(text))
-    spoken, cuts = _spoken([word[0] for word in words]), list[tuple[int, int]]()
+    plain, cuts = _plain([word[0] for word in words]), list[tuple[int, int]]()
     for quoted in filter(None, map(_WORD.findall, quotable)):
-        part, first, counted = _spoken(quoted), 0, 0
-        at = spoken.find(part)
+        quote, first, counted = _plain(quoted), 0, 0
+        at = plain.find(quote)
         while at >= 0:
-            first, counted = first + spoken.count(" ", counted, at), at
+            first, counted = first + plain.count(" ", counted, at), at  # index of the quote's first word
             cuts.append((words[first].start(), words[first + len(quoted) - 1].end()))
-            at = spoken.find(part, at + len(part) - 1)
+            at = plain.find(quote, at + len(quote) - 1)
     starts = [*(start for start, _ in sorted(cuts)), None]
     ends = accumulate((end for _, end in sorted(cuts)), max, initial=0)
-    rest = "".join(text[end:start].lstrip(".!?" if end else "") for end, start in zip(ends, starts, strict=True))
-    if rest == text:
+    remaining = "".join(text[end:start].lstrip(".!?" if end else "") for end, start in zip(ends, starts, strict=True))
+    if remaining == text:
         return text
-    return rest.strip() if _WORD.search(rest) else ""
+    return remaining.strip() if _WORD.search(remaining) else ""
 
 
-def _spoken(words: Sequence[str]) -> str:
+def _plain(words: Sequence[str]) -> str:
     """`words` as a text in lower case, with a blank before and after each word, so that `in` finds whole words."""
     return f" {' '.join(words).lower()} "

@@ -1,4 +1,4 @@
-"""Drafts on their way into the store (submissions), the steps that screen them (gates), and invalid drafts' errors."""
+"""Submissions (drafts on their way into the store), the gates that screen them, and the errors of invalid drafts."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class UntypedDraft(Draft):
     @classmethod
     def _names_no_field_of_a_type(cls, fields: object) -> object:
         for kind, memory in MEMORY_CLASSES.items():
-            own = memory.model_fields.keys() - Memory.model_fields.keys()
-            if isinstance(fields, Mapping) and (named := sorted(own & fields.keys() - cls.model_fields.keys())):
+            type_fields = memory.model_fields.keys() - Memory.model_fields.keys() - cls.model_fields.keys()
+            if isinstance(fields, Mapping) and (named := sorted(type_fields & fields.keys())):
                 raise ValueError(f"{named[0]} is a field of the type {kind}: name the type")
         return fields
 
@@ -75,23 +75,23 @@ class Classification:
         """The classification of a text as its likeliest memory type.
 
         shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text. lasting:
-        never as WORKING, for a text that belongs to no session that could end it.
+        whether to exclude WORKING, for a text without a session whose end would remove it.
         """
         if lasting:
             shares = {kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}
         total = sum(shares.values())
         ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
-        (kind, confidence), *others = ranked
-        reason = f"it reads most like {kind} texts, then like {others[0][0]} ones"
-        return cls(kind, confidence, reason, tuple(others), embedding)
+        (kind, confidence), *alternatives = ranked
+        reason = f"it reads most like {kind} texts, then like {alternatives[0][0]} ones"
+        return cls(kind, confidence, reason, tuple(alternatives), embedding)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """Where and by whom a captured message was said. role: the speaker's role, such as "user".
+    """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
-    conversation, later: the messages before and after it. preceding: the last of those before it, to embed it in
-    context. part: whether it is one sentence of the last message.
+    conversation, later: the messages before and after it. preceding: the text of the last messages before it, as
+    context of its embedding. part: whether the draft is only one sentence of the message submitted before it.
     """
 
     role: str
@@ -105,9 +105,9 @@ class Said:
 class Submission:
     """A draft with the results of screening so far.
 
-    said: where a message was said that was captured from a conversation; None for any other draft. Nobody chose to
-    store a captured message, so the pre-filter may drop it. redactions: number of secrets removed, by kind. classified:
-    how the type was found; None if the caller gave it. judgement: how much a captured message matters; else None.
+    said: place of a captured message in its conversation; None for any other draft. Nobody chose to store a captured
+    message, so the pre-filter may drop it. redactions: number of secrets removed, by kind. classified: how the type was
+    found; None if the caller gave it. judgement: how much a captured message matters; None for any other draft.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -118,16 +118,16 @@ class Submission:
     judgement: Judgement | None = None
 
 
-def with_type(submission: Submission, classified: Classification, own: Mapping[str, Any]) -> Submission:
-    """`submission` with the memory type that was found for its draft. own: defaults for the fields of that type."""
+def with_type(submission: Submission, classified: Classification, defaults: Mapping[str, Any]) -> Submission:
+    """`submission` with the memory type that was found for its draft. defaults: for fields that the draft lacks."""
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
-    typed = DRAFT.validate_python({**own, **fields, "type": classified.type})
+    typed = DRAFT.validate_python({**defaults, **fields, "type": classified.type})
     return replace(submission, draft=typed, classified=classified)
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
-"""What callers may submit: a `Submission`, or a draft alone, for which all other fields have their defaults."""
+"""What callers may submit: a `Submission`, or only a draft, for which the other fields have their defaults."""
 
 
 def submission_of(submitted: Submitted) -> Submission:
@@ -139,7 +139,7 @@ def submission_of(submitted: Submitted) -> Submission:
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: without its secrets, for the list of rejected drafts that can be stored after all; None if not listed.
+    draft: the draft without secrets, to list it among the rejected texts, which `undo` can store; None to not list it.
     """
 
     reason: str
@@ -174,6 +174,6 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """The place of a pydantic error as a path such as steps[2]. A memory type that pydantic puts first is left out."""
-    parts = location[1:] if len(location) > 1 and location[0] in set(MemoryType) else location
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+    """The location of a pydantic error as a path such as steps[2], without the memory type that pydantic puts first."""
+    keys = location[1:] if len(location) > 1 and location[0] in set(MemoryType) else location
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")

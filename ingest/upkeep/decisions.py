@@ -18,7 +18,6 @@ from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
 from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import StateWriter
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
@@ -119,7 +118,7 @@ class Decisions:
                 changes, restored = await self._undo_fields(scope, memory.at(now))
                 now = self.clock()
                 memories = await self.store.get(scope, list(changes))
-                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, memories, now, changes)
+                await self.ingestor.editor.state_writer.update(scope, memories, now, changes)
                 stored = await self.store.get(scope, restored)
                 return [key for key in restored if key in stored and not has_ended(stored[key].at(now), now)]
         if memory is not None:

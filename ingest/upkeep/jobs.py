@@ -16,7 +16,6 @@ from ingest.upkeep import planners
 from ingest.upkeep.planners import JobRequest, Nearest, UpkeepJob, UpkeepPlan
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import StateWriter
 from memtypes.conversation_context import ConversationContext
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import Memory
@@ -100,7 +99,7 @@ class Upkeep:
             plan = await self._apply(scope, plan, memories)
             if job is UpkeepJob.EXPIRE:
                 async with self.ingestor.locks.of(scope):
-                    await StateWriter(self.store, self.ingestor.tokenizer).mend(scope, self.clock())
+                    await self.ingestor.editor.state_writer.mend(scope, self.clock())
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
     async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:
@@ -142,7 +141,7 @@ class Upkeep:
             } | dict(plan.changed)
             if changed:
                 changed_memories = {memory_id: stored[memory_id] for memory_id in changed}
-                await StateWriter(self.store, self.ingestor.tokenizer).update(scope, changed_memories, now, changed)
+                await self.ingestor.editor.state_writer.update(scope, changed_memories, now, changed)
                 await self.ingestor.editor.embed_changed(scope, changed_memories)
             withdrawn = [
                 fact.id

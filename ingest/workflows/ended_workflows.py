@@ -90,7 +90,7 @@ class EndedWorkflows:
             memory_ids: dict[str, str] = {}
             for draft in drafts(workflow_id, log.state, troubles):
                 outcome = await self.ingestor.write_one(scope, draft)
-                if memory_id := outcome.merged_into or outcome.id:
+                if memory_id := outcome.id:
                     memory_ids[draft.type] = memory_id
             await self.store.recorded(scope, workflow_id)
         except NotFound:

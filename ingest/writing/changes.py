@@ -18,7 +18,7 @@ from typing import Any
 
 import anyio
 
-from ingest.identity.contradictions import contradict, judge_again, takes_part
+from ingest.identity.contradictions import contradict, is_public_fact, judge_again
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.neighbours import find_neighbours
@@ -48,8 +48,8 @@ RESTORED, SUPERSEDED = "restored by a caller", "replaced by a caller"
 class FeedbackOutcome(StrEnum):
     """What a caller reports about a recalled memory: that it was used, or how useful it was.
 
-    For success and failure, a procedure counts its uses and the mean of their success; other memories change as with
-    helpful and unhelpful.
+    `success` and `failure` raise the number of uses of a procedure and change its success rate. For memories of other
+    types they mean the same as `helpful` and `unhelpful`.
     """
 
     USED = "used"
@@ -75,13 +75,14 @@ class MemoryEditor:
     rejections: RejectionStore | None
 
     @property
-    def _states(self) -> StateWriter:
+    def state_writer(self) -> StateWriter:
+        """Writes the states (current, replaced, contested) of memories in the editor's store."""
         return StateWriter(self.store, self.preparer.tokenizer)
 
     async def revise(
         self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
     ) -> Memory:
-        """Change fields of memory `known_id`, after removing secrets from `changes`; return the memory as read back.
+        """Set the fields `changes` of the memory `known_id`, without secrets; return the memory as read back.
 
         check: called with the memory before the change; may raise to prevent it. Raises NotFound, InvalidRequest for
         invalid changes, Conflict if another memory already says the same, and what `check` raises.
@@ -101,9 +102,10 @@ class MemoryEditor:
                     raise Conflict(f"this would say the same as memory {other.id}")
             if after.content != before.content:
                 edited = before.edited(after.content, now).earlier
-                after = after.model_copy(update={"earlier": edited, "restated_at": now if takes_part(after) else None})
+                restated = {"restated_at": now if is_public_fact(after) else None}
+                after = after.model_copy(update={"earlier": edited, **restated})
             states = States(now, {known_id: after})
-            embedding = await self._restate(scope, states, before)
+            embedding = await self._compare_again(scope, states, before)
             if END in changes:
                 await self._set_end(scope, states, known_id, changes[END])
             if SUCCESSOR in changes:
@@ -139,56 +141,59 @@ class MemoryEditor:
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             states = States(now, {known_id: stored.at(now)}, {known_id})
-            await self._states.settle(scope, states)
+            await self.state_writer.settle(scope, states)
             memory = states.memories[known_id]
             others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
             others |= {memory.superseded_by} if memory.superseded_by else set()
             if not others:
-                raise Conflict(f"memory {known_id} was neither replaced nor is it contested: there is nothing to undo")
-            states.part(known_id, others)
+                raise Conflict(f"memory {known_id} is neither replaced nor contested: there is nothing to undo")
+            states.unlink(known_id, others)
             return await self._write(scope, stored, states)
 
-    async def _restate(self, scope: Scope, states: States, before: Memory) -> Embedding | None:
-        """Add to `states` what follows from the change of `before`; return the embedding of a fact's new text."""
+    async def _compare_again(self, scope: Scope, states: States, before: Memory) -> Embedding | None:
+        """Compare a fact whose text has changed with other facts; add the result and changed links to `states`.
+
+        before: the memory before the change. Returns the embedding of the new text; None if nothing was compared.
+        """
         after = states.memories[before.id]
         if after == before:
             return None
         states.changed.add(after.id)
         if after.links != before.links or after.content != before.content:
             ends = {link.to for memory in (before, after) for link in memory.links}
-            states.know(ends, await self.store.get(scope, sorted(ends)))
+            states.add_loaded(ends, await self.store.get(scope, sorted(ends)))
             check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
-        states.part(after.id, contradicted(before) - contradicted(after))
-        if after.content == before.content or not takes_part(after):
+        states.unlink(after.id, contradicted(before) - contradicted(after))
+        if after.content == before.content or not is_public_fact(after):
             return None
         if after.superseded_by is not None:
-            states.know([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
+            states.add_loaded([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
             newer = states.memories.get(after.superseded_by)
             if newer is None or not contradict(newer, after, states.now):
-                states.part(after.id, [after.superseded_by])
+                states.unlink(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
-        linked = states.release(after.id)
+        linked = states.retract(after.id)
         (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
         vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
         arriving = {} if has_ended(after, states.now) else {0: (after, vectors)}
         similar = (await find_neighbours(self.store, scope, arriving, states.now)).get(0, ())
         await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
-        asked = [link for link in after.links if link not in before.links]
+        added = [link for link in after.links if link not in before.links]
         judged = states.memories[after.id]
-        states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, asked)})
+        states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, added)})
         return embedding
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """Set the time at which a memory ends; None makes an ended or replaced memory current again.
+        """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current again.
 
-        A replaced memory with an `end` in the future is current until then. Raises InvalidRequest for a bad `end`.
+        A replaced memory with an `end` in the future is current until then. Raises InvalidRequest for an invalid `end`.
         """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
             return
         if end is None:
             states.changed.add(known_id)
-            await self._states.settle(scope, states)  # knows its chain afterwards
+            await self.state_writer.settle(scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             return
         ended_at = parse_time(end, END)
@@ -199,12 +204,12 @@ class MemoryEditor:
         states.end(known_id, ended_at)
 
     async def _set_successor(self, scope: Scope, states: States, known_id: str, newer_id: object) -> None:
-        """Mark a memory as replaced by `newer_id`, then current. Raises InvalidRequest if that is no other memory."""
+        """Mark a memory as replaced by `newer_id`, which is then current. Raises InvalidRequest for an unknown id."""
         if not isinstance(newer_id, str) or not (newer := await self.store.get(scope, [*{newer_id} - {known_id}])):
             raise InvalidRequest("must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id)
-        states.know(newer, newer)
-        states.touched |= {known_id, newer_id}
-        await self._states.settle(scope, states)  # knows both chains afterwards
+        states.add_loaded(newer, newer)
+        states.stale |= {known_id, newer_id}
+        await self.state_writer.settle(scope, states)  # knows both chains afterwards
         if states.memories[newer_id].state is State.REPLACED:
             states.bring_back(newer_id, RESTORED)
         states.replace(known_id, newer_id, SUPERSEDED)
@@ -222,23 +227,23 @@ class MemoryEditor:
         """
         if not states.changed:
             return stored.at(states.now)
-        await self._states.settle(scope, states)
+        await self.state_writer.settle(scope, states)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
             updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
-        records = [] if same_vectors else [await self._embedded(scope, stored, pending, embedding)]
-        replaced = {known for known, memory in states.memories.items() if memory.superseded_by == stored.id}
-        following = {stored.superseded_by, *replaced}
-        await self._states.write(scope, states, but=[stored.id, *following])
+        records = [] if same_vectors else [await self._record(scope, stored, pending, embedding)]
+        replaced = {memory.id for memory in states.memories.values() if memory.superseded_by == stored.id}
+        written_last = {stored.superseded_by, *replaced}
+        await self.state_writer.write(scope, states, but=[stored.id, *written_last])
         if same_vectors:
             old, new = stored.to_payload(), pending.memory.to_payload()
             changed = {name: value for name, value in new.items() if old.get(name) != value}
             await self.store.patch(scope, {stored.id: changed}, removed=sorted(set(old) - set(new)))
         else:
             await self.store.upsert(scope, records)
-        await self._states.write(scope, states, but=states.changed - following)
+        await self.state_writer.write(scope, states, but=states.changed - written_last)
         written = await existing_memory(self.store, scope, stored.id)
         if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
@@ -252,7 +257,7 @@ class MemoryEditor:
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete memories and rejected texts that repeat them, and embed later turns again; return how many existed."""
+        """Delete memories and rejected texts that repeat them; return how many memories existed."""
         async with self.locks.of(scope):
             await self._forget_rejected(scope, (await self.store.get(scope, ids)).values())
             return await self.remove_locked(scope, ids)
@@ -262,8 +267,8 @@ class MemoryEditor:
             await self.rejections.remove(scope, await self.repetitions(scope, memories))
 
     async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
-        """The ids of the rejected texts that contain a text which one of `memories` has or had, in any case."""
-        texts = {_folded(text.memory.content) for each in memories for text in versions_of(each, self.clock())}
+        """The ids of the rejected texts that contain a present or earlier text of one of `memories`, ignoring case."""
+        texts = {_folded(text.memory.content) for memory in memories for text in versions_of(memory, self.clock())}
         if self.rejections is None or not texts:
             return []
         return await self.rejections.matching(
@@ -271,14 +276,14 @@ class MemoryEditor:
         )
 
     async def remove_locked(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Remove memories, but no rejected texts, for a caller that already holds the lock of the namespace."""
+        """Delete memories, but no rejected texts; return how many existed. The caller holds the namespace's lock."""
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
-        await self._states.release(scope, memories, self.clock())
+        await self.state_writer.detach(scope, memories, self.clock())
         return await self.store.delete(scope, list(memories))
 
     async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where`. Returns how many were removed.
+        """Delete the memories of `types` (empty: all) that match `where`; return how many were deleted.
 
         `where` must match either all turns of a conversation or none of them, because turns that remain are not
         embedded again: their vectors would still contain the removed turns before them.
@@ -286,28 +291,29 @@ class MemoryEditor:
         async with self.locks.of(scope):
             if types or where is not None:
                 linked = await linked_where(self.store, scope, types, where)
-                await self._states.release(scope, linked, self.clock())
+                await self.state_writer.detach(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
-    async def _embedded(self, scope: Scope, before: Memory, pending: PendingWrite, made: Embedding | None) -> Record:
-        if made is None:
+    async def _record(self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None) -> Record:
+        """Embed the turns after a changed memory again; return its record. embedding: None to compute it here."""
+        if embedding is None:
             texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
-            (made,) = await self.embedder.embed_in_context(texts)
+            (embedding,) = await self.embedder.embed_in_context(texts)
         await self._embed_following(scope, [before], [pending.memory])
-        return pending.record(made)
+        return pending.record(embedding)
 
     async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
-        """Embed stored memories again whose text to embed has changed. before: as they were. Needs the lock."""
-        for known, memory in (await self.store.get(scope, list(before))).items():
-            if memory.embedding_text() != before[known].embedding_text():
+        """Embed memories whose text to embed differs from `before` again, and the turns after them. Needs the lock."""
+        for memory in (await self.store.get(scope, list(before))).values():
+            if memory.embedding_text() != before[memory.id].embedding_text():
                 pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
-                await self.store.upsert(scope, [await self._embedded(scope, before[known], pending, None)])
+                await self.store.upsert(scope, [await self._record(scope, before[memory.id], pending, None)])
 
     async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the conversation turns after the turns `removed` again, because these were part of their context.
+        """Embed the stored conversation turns again that have the turns `removed` as context, without these.
 
-        added: turns that take the place of `removed` in this context. `removed` itself is changed or deleted later by
-        the caller. So if the encoder or the store fails here, the whole change can be repeated.
+        added: turns that take the place of `removed` in this context. The caller changes or deletes `removed` later. So
+        if the encoder or the store fails here, the whole change can be repeated.
         """
         context = ConversationContext(self.store)
         following = await context.following(scope, removed)
@@ -327,10 +333,10 @@ def _folded(text: str) -> str:
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
-    """`memory` without the mark of the upkeep job that had ended it (by merging or forgetting it).
+    """`memory` without the mark of the upkeep job that ended it, and protected from being ended by a job again.
 
-    So that no job ends it again: if it had been merged, it gets a link which says that it is no duplicate of the other
-    memory. If it had been forgotten, it is pinned, unless `pinned` is False.
+    If it had been merged, it gets a link of strength 0 to the other memory, which says that it is no duplicate of that.
+    If it had been forgotten, it is pinned, unless `pinned` is False.
     """
     mark = memory.upkeep
     if mark is None or not memory.ended_by_upkeep:
@@ -355,7 +361,7 @@ def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) ->
     if outcome is FeedbackOutcome.USED:
         return {"access_count": memory.access_count + 1, "accessed_at": at}
     if isinstance(memory, Procedural) and outcome in (FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE):
-        uses = 0 if memory.success_rate is None else memory.usage_count  # those before a rate was known do not count
+        uses = 0 if memory.success_rate is None else memory.usage_count  # uses before the first rating do not count
         rate = ((memory.success_rate or 0.0) * uses + float(outcome in _POSITIVE)) / (uses + 1)
         used = {"usage_count": memory.usage_count + 1, "last_used_at": at, "updated_at": at}
         return {**used, "success_rate": min(1.0, rate)}

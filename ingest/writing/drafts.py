@@ -35,13 +35,13 @@ MAX_AHEAD = timedelta(days=1)
 """How far created_at may be in the future: allows for time zones and clock skew, but not for typing errors."""
 
 MAX_TRACKED_SESSIONS = 20_000
-"""Maximum number of sessions whose last sequence number is remembered: the most recently written ones."""
+"""Number of sessions, the most recently written ones, whose last sequence number is kept in memory."""
 
 CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The fields that a caller may change in memories of every type; `valid_to` and fields of one type come in addition."""
+"""The fields that a caller may change in memories of every type, besides END, SUCCESSOR and the type's own fields."""
 
 END, SUCCESSOR = "valid_to", "superseded_by"
-"""Fields that a caller may set although no draft has them: when a memory ends, and the id of what replaces it."""
+"""Fields that a caller may change although drafts lack them: when a memory ends, and the id of what replaces it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
@@ -62,10 +62,10 @@ def check_draft(draft: Draft, now: datetime) -> None:
         raise InvalidRequest("session needs a session_id: without one nobody would see it", path="visibility")
 
 
-def check_links(links: Sequence[Link], known: Container[str], path: str = "") -> None:
-    """Raise InvalidRequest for the first of `links` to none of the ids in `known`. path: of the memory, with a dot."""
+def check_links(links: Sequence[Link], ids: Container[str], path: str = "") -> None:
+    """Raise InvalidRequest if a link is to an id that is not in `ids`. path: of the memory, "" or ending with a dot."""
     for index, link in enumerate(links):
-        if link.to not in known:
+        if link.to not in ids:
             raise InvalidRequest("is no other memory of this namespace", path=f"{path}links[{index}].to", got=link.to)
 
 
@@ -87,7 +87,7 @@ class ArrivalOrder:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """The next sequence number of `session`, by which its drafts are ordered. at: when the draft arrived."""
+        """The next sequence number of `session`. at: time of arrival, which gives a session's first number."""
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
@@ -98,10 +98,10 @@ class ArrivalOrder:
 class PendingWrite:
     """A memory that is not written to the store yet, with what the stages of the write have computed for it.
 
-    submission: the draft that the memory was made from, as screened; None for edited and restored memories. known:
-    whether a stored memory, or one earlier in the same call, has this id. Such a write is usually merged, so it is
-    embedded only if it turns out to be new. before: the conversation turns that are embedded with it as context.
-    embedding: None until it is computed.
+    submission: the screened draft that the memory was made from; None for edited and restored memories. known: whether
+    a stored memory, or one earlier in the same call, has this id. Such a write is usually merged, so it is embedded
+    only if it turns out to be new. before: the conversation turns that are embedded with it as context. embedding: None
+    until it is computed.
     """
 
     memory: Memory
@@ -125,15 +125,15 @@ class PendingWrite:
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether the text must still be embedded: it has no embedding, and no known memory has this id."""
+        """Whether the text must still be embedded: it has no embedding, and the write is not `known`."""
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The classifier's embedding of the draft, to use it again; None if the memory has another text, or context."""
+        """The embedding that the classifier computed; None if it is not that of the memory's text in its context."""
         if self.submission is None or self.submission.classified is None:
             return None
-        same = self.in_context == InContext(self.submission.draft.content)
-        return self.submission.classified.embedding if same else None
+        classified_alone = self.in_context == InContext(self.submission.draft.content)
+        return self.submission.classified.embedding if classified_alone else None
 
     def vectors(self, embedding: Embedding) -> Vectors:
         """The vectors to store for the memory: its sparse vector, and the dense and token vectors of `embedding`."""
@@ -190,12 +190,12 @@ class Preparer:
 
 
 def gives_value(text: str) -> bool:
-    """Whether `text` has a number or a word such as "moved" or "no longer", so it may update an earlier statement."""
+    """Whether `text` may update an earlier statement: it has a number or a phrase such as "moved" or "no longer"."""
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
 
 
 def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
-    """Return `memory` with the fields in `changes`, validated like a new draft, and with those that follow from them.
+    """Return `memory` with the fields in `changes`, validated like a new draft, and with fields derived from these.
 
     None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
     content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
@@ -204,8 +204,8 @@ def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
     for name, value in changes.items():
         if name not in allowed:
             reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
-            known = ", ".join(sorted({*allowed, END, SUCCESSOR}))
-            raise InvalidRequest(f"{reason}; may be changed: {known}", path=name, got=value)
+            changeable = ", ".join(sorted({*allowed, END, SUCCESSOR}))
+            raise InvalidRequest(f"{reason}; may be changed: {changeable}", path=name, got=value)
     old = {"type": memory.type, **memory.model_dump(include=set(allowed))}
     derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
     fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}

@@ -1,4 +1,4 @@
-"""The outcome of a write and its status. Also functions for lists of writes with and without outcome, and retries."""
+"""The outcome of a write, functions for lists in which some writes have an outcome, and retries."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ class WriteStatus(StrEnum):
 class WriteOutcome:
     """The result of writing one draft.
 
-    id: the id of the memory; None if no memory was written. reason: why the draft was merged, rejected or failed.
-    merged_into: id of the memory that it was merged into. supersedes: ids of the facts that it replaced. contests: ids
-    of the facts that it contradicts but does not replace. changed: names of the fields that a merge changed in the
-    stored memory. memory: the memory as read from the store after the write. redactions: number of secrets removed, by
-    kind. classified: the classifier's result if the caller gave no type. reviewed: the reviewers' decision with each
-    vote. rejected: the draft without secrets, if it was rejected and may be stored later.
+    id: of the memory that was stored, or that the draft was merged into; None if no memory was written. reason: why the
+    draft was merged, rejected or failed. merged_into: the same as `id` if the draft was merged, otherwise None.
+    supersedes: ids of the facts that it replaced. contests: ids of the facts that it contradicts but does not replace.
+    changed: names of the fields that a merge changed in the stored memory. memory: the memory as read from the store
+    after the write. redactions: number of secrets removed, by kind. classified: the classifier's result if the caller
+    gave no type. reviewed: the reviewers' decision with each vote. rejected: the draft without secrets, if it was
+    rejected and may be stored later.
 
     A command that imports through the HTTP API knows only status, id, reason, merged_into and classified.
     """
@@ -68,9 +69,9 @@ def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
     return [entry for entry in entries if isinstance(entry, PendingWrite)]
 
 
-def with_results(entries: Iterable[Entry], results: Iterable[_T]) -> list[_T | WriteOutcome]:
-    """`entries`, where each entry that has no outcome yet is replaced by the next of `results`."""
-    remaining = iter(results)
+def with_results(entries: Iterable[Entry], replacements: Iterable[_T]) -> list[_T | WriteOutcome]:
+    """`entries`, where each entry that has no outcome yet is replaced by the next of `replacements`."""
+    remaining = iter(replacements)
     return [next(remaining) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
 
@@ -86,9 +87,9 @@ async def retried(
     attempts: float = math.inf,
     patience_s: float = math.inf,
 ) -> _T:
-    """The result of `work`, which after each of `errors` is called again once its `retry_after_s` have passed.
+    """The result of `work`. If it raises one of `errors`, it is called again after the error's `retry_after_s`.
 
-    The error is raised after as many attempts, or if waiting would take longer than `patience_s` seconds in all.
+    Raises the error after `attempts` calls, or if the next one would begin over `patience_s` seconds after the first.
     """
     deadline, attempt = anyio.current_time() + patience_s, 1
     while True:

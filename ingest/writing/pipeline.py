@@ -37,7 +37,7 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectedText, RejectionStore
 
 PIECE = 32
-"""Number of drafts that pass the stages together: fills the encoder's batches, and lets queries in between."""
+"""Number of drafts that pass the stages together: enough to fill the encoder's batches without delaying queries."""
 
 _BUFFERED_PIECES = 1
 """Maximum number of finished pieces that wait between two stages."""
@@ -57,9 +57,8 @@ class Ingestor:
     """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
 
     gates: screening steps (such as redaction) that drafts pass first, in order. redactor: removes secrets from edited
-    and restored memories, which do not pass the gates. panel: reviews drafts. rejections: stores rejected texts so that
-    they can be listed; None if there is no Redis server, and rejected texts are lost. locks: one per namespace, shared
-    by everything that writes to this store.
+    and restored memories, which do not pass the gates. panel: reviews drafts. rejections: keeps rejected texts for
+    30 days; None to keep none. locks: one per namespace, shared by everything that writes to this store.
     """
 
     store: MemoryStore
@@ -128,11 +127,11 @@ class Ingestor:
         return outcomes
 
     async def check_links(self, scope: Scope, drafts: Mapping[str, Draft]) -> None:
-        """Raise InvalidRequest for a link to no memory of the namespace. drafts: by their path in the request."""
+        """Raise InvalidRequest if a draft has a link to an id that the namespace lacks. drafts: by their path."""
         ends = {link.to for draft in drafts.values() for link in draft.links}
-        known = await self.store.get(scope, sorted(ends)) if ends else {}
+        memories = await self.store.get(scope, sorted(ends)) if ends else {}
         for path, draft in drafts.items():
-            check_links(draft.links, known, path)
+            check_links(draft.links, memories, path)
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
         rejected: list[RejectedText] = []

@@ -1,4 +1,4 @@
-"""Updates the states (current, replaced, contested) of the memories that a change affects, and reads their histories.
+"""Writes the states (current, replaced, contested) of the memories that a change affects, and reads histories.
 
 Before a memory is deleted, the facts that it had replaced are made current in the store. If the process dies before the
 deletion, the memory and these facts are all current and marked as contested, until the deletion is repeated.
@@ -21,7 +21,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
-"""When a history has this many memories, no further related memories are added to it."""
+"""Number of memories at which a history stops looking for further related memories."""
 
 EDITED = "edited"
 """The reason that a history gives for the end of an earlier text of a memory."""
@@ -34,11 +34,11 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A text in the history of a memory, and the time in which it was true.
+    """A text in the history of a memory, and the time during which it was true.
 
-    memory: has the text as its content. since, until: the time; `until` is None if the text is still true. replaced_by:
-    id of the memory whose text replaced this one. This is the memory's own id if its text was edited, or if the text
-    is a rewording that was merged into it. reason: why the text was replaced or ended, or is contested.
+    memory: the memory with this text as its content. since, until: the time; `until` is None if the text is still true.
+    replaced_by: id of the memory whose text replaced this one; the memory's own id if it was edited, or if the text is
+    a rewording that was merged into it. reason: why the text was replaced or ended, or is contested.
     """
 
     memory: Memory
@@ -50,7 +50,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class StateWriter:
-    """Works out how a change affects the states of linked memories, and writes these. Raises what the store raises.
+    """Computes and writes the states of memories that are linked to changed ones. Raises the errors of the store.
 
     tokenizer: recounts the tokens of changed memories, because a state may add a date to a memory's line in a context.
     """
@@ -59,24 +59,23 @@ class StateWriter:
     tokenizer: Tokenizer
 
     async def settle(self, scope: Scope, states: States) -> None:
-        """Add to `states` the memories whose state changes because of the changes made so far; writes nothing."""
+        """Complete `states` with all memories whose state depends on its changes so far; write nothing."""
         states.settle()
-        while wanted := states.needed():
-            states.know(wanted, await self.store.get(scope, sorted(wanted)))
+        while missing := states.needed():
+            states.add_loaded(missing, await self.store.get(scope, sorted(missing)))
             states.settle()
         states.count_lines(self.tokenizer.count)
 
     async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
         """Write the changes in `states`, except to deleted memories and to memories whose ids are in `but`."""
-        written = states.changed - states.gone - set(but)
-        if written:
-            await self.store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(written)})
+        if changed := states.changed - states.deleted - set(but):
+            await self.store.patch(scope, {memory_id: states.patch(memory_id) for memory_id in sorted(changed)})
 
-    async def release(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
+    async def detach(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
         """Remove the links to memories that are about to be deleted (by id), and write the states that change."""
-        found = await _with_any(self.store, scope, Listing(), "links.to", list(removed))
-        linking = {memory.id: memory for memory in found.values() if memory.id not in removed}
-        states = States(now, {**linking, **removed}, gone=set(removed))
+        linking = await _with_any(self.store, scope, Listing(), "links.to", list(removed))
+        linking = {memory.id: memory for memory in linking.values() if memory.id not in removed}
+        states = States(now, {**linking, **removed}, deleted=set(removed))
         states.changed |= linking.keys()
         await self.settle(scope, states)
         await self.write(scope, states)
@@ -90,19 +89,19 @@ class StateWriter:
     async def update(
         self, scope: Scope, stored: Mapping[str, Memory], now: datetime, changes: Mapping[str, Mapping[str, Any]]
     ) -> int:
-        """Set fields of stored memories, and update states in these and linked ones; return how many states changed.
+        """Set fields of stored memories, and the states of these and linked ones; return how many states changed.
 
         stored: the memories, by id. changes: payload fields to set, by memory id. All changes are written in one
         request. So a crash cannot leave a memory marked as replaced by a memory that has ended.
         """
         states = States(now)
-        changed = {known: {**memory.to_payload(), **changes.get(known, {})} for known, memory in stored.items()}
-        states.know(stored, {known: from_payload(payload) for known, payload in changed.items()})
-        states.touched |= stored.keys()
+        payloads = {memory.id: {**memory.to_payload(), **changes.get(memory.id, {})} for memory in stored.values()}
+        states.add_loaded(stored, {memory_id: from_payload(payload) for memory_id, payload in payloads.items()})
+        states.stale |= stored.keys()
         await self.settle(scope, states)
-        settled = {known: states.patch(known) for known in sorted(states.changed - states.gone)}
-        patches = {known: {**changes.get(known, {}), **settled.get(known, {})} for known in {**changes, **settled}}
-        if patches:
+        settled = {memory_id: states.patch(memory_id) for memory_id in sorted(states.changed - states.deleted)}
+        ids = {**changes, **settled}
+        if patches := {memory_id: {**changes.get(memory_id, {}), **settled.get(memory_id, {})} for memory_id in ids}:
             await self.store.patch(scope, patches)
         return len(settled)
 
@@ -110,7 +109,7 @@ class StateWriter:
 async def linked_where(
     store: MemoryStore, scope: Scope, types: Sequence[MemoryType], where: Filter | None
 ) -> dict[str, Memory]:
-    """The memories, by id, that match `where` and have a link to or from another. types: empty for all types."""
+    """The memories of `types` (empty: all) that match `where` and have a link to or from another memory, by id."""
     linked = Listing(filter=Not(Absent("links.to")), limit=_PAGE)
     ends: set[str] = set()
     async for memory in store.list_all(scope, linked):
@@ -119,15 +118,15 @@ async def linked_where(
 
 
 async def _with_any(
-    store: MemoryStore, scope: Scope, among: Listing, name: str, ids: Sequence[str]
+    store: MemoryStore, scope: Scope, listing: Listing, name: str, ids: Sequence[str]
 ) -> dict[str, Memory]:
-    """The memories among those of a listing, by id, whose field `name` has one of `ids`."""
-    found: dict[str, Memory] = {}
+    """The memories of `listing` whose field `name` has one of `ids`, by memory id."""
+    memories: dict[str, Memory] = {}
     for start in range(0, len(ids), MAX_LIST):
         has_any = Compare(name, Op.ANY, tuple(ids[start : start + MAX_LIST]))
-        listing = Listing(among.types, all_of(among.filter, has_any), _PAGE)
-        found |= {memory.id: memory async for memory in store.list_all(scope, listing)}
-    return found
+        page = Listing(listing.types, all_of(listing.filter, has_any), _PAGE)
+        memories |= {memory.id: memory async for memory in store.list_all(scope, page)}
+    return memories
 
 
 async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: datetime) -> list[Version]:
@@ -137,26 +136,26 @@ async def history_of(store: MemoryStore, scope: Scope, memory: Memory, now: date
     memories that contest one of these. now: a text whose memory has expired by this time counts as ended.
     """
     chain = {memory.id: memory.at(now)}
-    waiting = {memory.id}
-    while waiting and len(chain) < MAX_VERSIONS:
-        near = [{*contradicted(chain[memory_id]), chain[memory_id].superseded_by or memory_id} for memory_id in waiting]
-        wanted = set().union(*near) - chain.keys()
-        found = {known_id: known.at(now) for known_id, known in (await store.get(scope, sorted(wanted))).items()}
-        waiting = {known_id for known_id, known in found.items() if _belongs(known, chain)}
-        chain |= {known_id: found[known_id] for known_id in waiting}
-    versions = [version for known in chain.values() for version in versions_of(known, now)]
+    newest = dict(chain)
+    while newest and len(chain) < MAX_VERSIONS:
+        linked = [{*contradicted(member), member.superseded_by or member.id} for member in newest.values()]
+        missing = set().union(*linked) - chain.keys()
+        loaded = [member.at(now) for member in (await store.get(scope, sorted(missing))).values()]
+        newest = {member.id: member for member in loaded if _belongs(member, chain)}
+        chain |= newest
+    versions = [version for member in chain.values() for version in versions_of(member, now)]
     return sorted(versions, key=lambda version: (version.since, version.until is None, version.memory.id))
 
 
 def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether `memory` belongs to a history: a memory in `chain` replaced it, was replaced by it, or contests it."""
+    """Whether a memory of the history `chain` replaced `memory`, was replaced by it, or is contested by it."""
     if memory.superseded_by in chain or any(other.superseded_by == memory.id for other in chain.values()):
         return True
     return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
 
 
 def versions_of(memory: Memory, now: datetime) -> list[Version]:
-    """The texts that `memory` had, those in other words that were merged into it, and its own."""
+    """The earlier texts of `memory`, then the rewordings that were merged into it, and last its present text."""
     versions: list[Version] = []
     for text in memory.earlier:
         fields = {"content": text.content, "state": State.REPLACED, "valid_to": text.until, "superseded_by": memory.id}

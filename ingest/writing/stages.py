@@ -1,7 +1,7 @@
 """The stages of a write. Each stage takes some entries of a write call and returns the entries for the next stage.
 
-An entry is a draft on its way into the store. When it is rejected or fails, it becomes a WriteOutcome, which later
-stages pass through unchanged.
+An entry is a draft on its way into the store. When a draft is rejected or fails, its entry becomes a WriteOutcome,
+which later stages return unchanged.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.vectors import Embedding
 
 MAX_CONCURRENT_REVIEWS = 16
-"""Maximum number of texts under review at once: hides the latency of an endpoint without flooding it."""
+"""Maximum number of texts under review at once: hides the latency of a model's endpoint without overloading it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """Data that the drafts of one write share. turns: conversation turns among them, as context for later turns."""
+    """What the drafts of one write call share. turns: the conversation turns among them, as context of later turns."""
 
     scope: Scope
     received_at: datetime
@@ -55,7 +55,7 @@ class Stages:
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
-        """The draft as the gates changed it, which redact, pre-filter and classify; the outcome if one rejects it."""
+        """The draft after all gates (redaction, pre-filter, classification), or its outcome if a gate rejects it."""
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
@@ -72,40 +72,40 @@ class Stages:
             if isinstance(entry, Submission):
                 numbered.append((entry, number))
         texts = (submission.draft.content for submission, _ in numbered)
-        prepared = iter(await offload(texts, lambda: [self._prepared(call, *each) for each in numbered]))
+        prepared = iter(await offload(texts, lambda: [self._prepared(call, draft, seq) for draft, seq in numbered]))
         return [next(prepared) if isinstance(entry, Submission) else entry for entry in screened]
 
     def _number(self, call: WriteCall, draft: AnyDraft | UntypedDraft) -> int:
-        """The place of a draft among those of its type in its session, or of a captured message among all messages."""
+        """The sequence number of a draft: among those of its type in its session; of a captured message, among all."""
         if draft.seq is not None:
             return draft.seq
         kind = None if draft.source is not None and draft.source.caller == CAPTURED else draft.type
         session = (call.scope.tenant, call.scope.namespace, kind, draft.session_id or call.scope.session_id)
         return self.order.take(call.received_at, session)
 
-    def _prepared(self, call: WriteCall, submission: Submission, number: int) -> PendingWrite:
+    def _prepared(self, call: WriteCall, submission: Submission, seq: int) -> PendingWrite:
         if isinstance(submission.draft, UntypedDraft):
             raise InvalidRequest("is required: there is no classifier to find the type of a text", path="type")
-        pending = self.preparer.prepare(submission.draft, call.scope, call.received_at, number)
+        pending = self.preparer.prepare(submission.draft, call.scope, call.received_at, seq)
         return replace(pending, submission=submission)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark entries as known whose memory id is stored already, or is also the id of an earlier entry of the call.
+        """Mark the entries whose memory id is stored already, or is also the id of an earlier entry, as `known`.
 
         A known entry usually repeats what a memory says and is merged into it, so the stage `embed` skips the entry.
         """
         pending = unfinished(entries)
-        known = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
+        ids = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
         marked: list[PendingWrite] = []
         for entry in pending:
-            marked.append(replace(entry, known=entry.memory.id in known))
-            known.add(entry.memory.id)
+            marked.append(replace(entry, known=entry.memory.id in ids))
+            ids.add(entry.memory.id)
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Add to each conversation turn the turns before it, from this call or the store, to embed it in context.
 
-        A captured message comes with the messages before it.
+        Captured messages are left as they are: they were submitted with the messages before them.
         """
         pending = unfinished(entries)
         call.turns.add(entry.memory for entry in pending)
@@ -127,8 +127,8 @@ class Stages:
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Have the panel of reviewers judge the writes that ask for review; a rejected write becomes a WriteOutcome.
 
-        A write with the same id as a rejected write is rejected with it. A conversation turn whose context has a
-        rejected turn gets a new context and loses its embedding, so it must be embedded again.
+        A write that asks for review and has the id of a rejected one is rejected, too. A conversation turn whose
+        context has a rejected turn gets a new context and loses its embedding, so it must be embedded again.
         """
         writes = unfinished(entries)
         automatic = [write for write in writes if write.submission and write.submission.review is ReviewMode.AUTO]
@@ -148,10 +148,10 @@ class Stages:
         return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
 
     async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
-        """The reviewers' decisions on embedded `writes`, by memory id.
+        """The reviewers' decisions on `writes`, which have embeddings, by memory id.
 
-        They get the cosine to the nearest stored memory; None if the store does not answer in time. Then the reviewer
-        who judges novelty searches the store again, within a time limit of its own.
+        The reviewers get the cosine to the nearest stored memory, or None if the store does not answer in time. Then
+        the reviewer of novelty searches the store again, within a time limit of its own.
         """
         embeddings = [write.embedding for write in writes if write.embedding is not None]
         nearest: list[float] | list[None] = [None] * len(embeddings)
@@ -167,12 +167,12 @@ class Stages:
                 decisions[write.memory.id] = await self.panel.review(request)
 
         async with anyio.create_task_group() as tasks:
-            for each in zip(writes, embeddings, nearest, strict=True):
-                tasks.start_soon(decide, *each)
+            for write, embedding, similarity in zip(writes, embeddings, nearest, strict=True):
+                tasks.start_soon(decide, write, embedding, similarity)
         return decisions
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories; return their outcomes, with the results of redaction, classification and review."""
+        """Write the memories to the store; return all outcomes, with the results of redaction, typing and review."""
         pending = unfinished(entries)
         outcomes = await self.writer.write(call.scope, pending)
         annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
@@ -187,7 +187,7 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """`write` with the reviewers' decision and, unless the caller set one, their importance; or a rejected outcome."""
+    """`write` with the reviewers' decision and, unless the draft sets one, their importance; or a rejected outcome."""
     submission, memory = write.submission, write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write

@@ -33,7 +33,7 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
 IDENTITIES = "identities"
-"""Member of an exported line: by id, the type and identity of each memory that the line refers to."""
+"""Member of an exported line: the type and identity of each memory that the line refers to, by memory id."""
 
 ITEM = "item"
 """Value of `type` in the exported lines that hold keyed items instead of memories."""
@@ -45,14 +45,14 @@ _Identities: TypeAlias = dict[str, Annotated[list[str | None], msgspec.Meta(min_
 
 
 async def exported(store: MemoryStore, scope: Scope) -> AsyncIterator[dict[str, Any]]:
-    """Each memory of the namespace as plain JSON, newest first; memories written during the export may be missing."""
+    """Yield each memory of the namespace as plain JSON, newest first; those written meanwhile may be missing."""
     async for memory in store.list_all(scope, Listing(limit=EXPORT_PAGE)):
         line = memory.to_payload()
         into = memory.upkeep.into if memory.upkeep is not None else None
-        ends = (memory.superseded_by, into, *(link.to for link in memory.links))
-        if references := [end for end in ends if end is not None]:
-            named = [other for other in (await store.get(scope, references)).values() if _follows_from_identity(other)]
-            line[IDENTITIES] = {other.id: [other.type, *other.identity()] for other in named}
+        ids = (memory.superseded_by, into, *(link.to for link in memory.links))
+        if references := [end for end in ids if end is not None]:
+            ends = [end for end in (await store.get(scope, references)).values() if _follows_from_identity(end)]
+            line[IDENTITIES] = {end.id: [end.type, *end.identity()] for end in ends}
         yield line
 
 
@@ -110,7 +110,7 @@ class Restorer:
         return with_results(entries, [_outcome(entry.memory, stored) for entry in pending])
 
     def _prepare(self, scope: Scope, memory: Memory) -> Entry:
-        """`memory` without secrets, also in its earlier texts and in what was merged into it; or why it is rejected."""
+        """`memory`, ready to be written, without secrets in any of its texts; or the outcome if it is rejected."""
         if objection := self.redactor.rules(scope.tenant).objection(memory):
             return WriteOutcome(WriteStatus.REJECTED, reason=objection)
         members = memory.model_dump(include={"earlier", "rewordings", "sources"})
@@ -132,8 +132,8 @@ def _outcome(memory: Memory, stored: Mapping[str, Memory]) -> WriteOutcome:
 
 def _memory(path: str, line: Mapping[str, Any]) -> Memory:
     if str(line.get("type")) not in set(MemoryType):
-        known = ", ".join([*MemoryType, ITEM])
-        raise InvalidRequest(f"must be one of {known}", path=f"{path}.type", got=line.get("type"))
+        types = ", ".join([*MemoryType, ITEM])
+        raise InvalidRequest(f"must be one of {types}", path=f"{path}.type", got=line.get("type"))
     try:
         memory = from_payload(line)
         readable(memory.content)  # stores are read without this check
@@ -146,7 +146,7 @@ def _memory(path: str, line: Mapping[str, Any]) -> Memory:
 
 
 def _follows_from_identity(memory: Memory) -> bool:
-    """Whether the id of `memory` can be derived from its fields; not if it was edited or restates a replaced fact."""
+    """Whether the id of `memory` follows from its fields; not if it was edited or restates a replaced fact."""
     return memory.id == memory_id(Scope(memory.tenant, memory.namespace), memory.type, memory.identity())
 
 

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from ingest.identity.contradictions import contradict, place_facts, takes_part
+from ingest.identity.contradictions import contradict, is_public_fact, place_facts
 from ingest.identity.duplicates import (
     SAME_WORDING,
     SAME_WORDS,
@@ -41,7 +41,7 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore, Record
 
-NOT_READ_BACK = "the store accepted it but did not return it when it was read back"
+NOT_READ_BACK = "the store accepted it, but did not return it when it was read back"
 _MAX_NAMESAKES = 16
 
 
@@ -62,6 +62,22 @@ class ScopeLocks:
 
 
 @dataclass(frozen=True, slots=True)
+class _Batch:
+    """Memories that are written together at `now`, what the store has of them, and the plan for writing them.
+
+    stored: the stored memories that have the id of one of `pending`, by id. neighbours: the similar stored memories, by
+    index in `pending`.
+    """
+
+    scope: Scope
+    now: datetime
+    pending: Sequence[PendingWrite]
+    stored: Mapping[str, Memory]
+    neighbours: Neighbours
+    plan: WritePlan
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryWriter:
     """Deduplicates memories and writes them to the store, one call at a time per namespace."""
 
@@ -73,8 +89,9 @@ class MemoryWriter:
 
     async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
         """Store or merge each memory of `pending`; return the outcomes. Raises what store and embedder raise."""
-        parts = await offload((entry.memory.content for entry in pending), lambda: _in_turn(pending, self.clock()))
-        return [outcome for part in parts for outcome in await self._write(scope, part)]
+        texts = (entry.memory.content for entry in pending)
+        groups = await offload(texts, lambda: _split_at_restatements(pending, self.clock()))
+        return [outcome for group in groups for outcome in await self._write(scope, group)]
 
     async def _write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
         async with self.locks.of(scope):
@@ -90,13 +107,13 @@ class MemoryWriter:
             neighbours = await find_neighbours(self.store, scope, arriving, now)
             pending, stored, neighbours = await _use_original_ids(pending, stored, neighbours)
             plan = plan_writes([entry.memory for entry in pending], stored, now)
-            states = await self._place_facts(scope, plan, pending, neighbours, stored, now)
-            records = await self._records(scope, plan, pending, stored, states)
-            if records:
+            batch = _Batch(scope, now, pending, stored, neighbours, plan)
+            states = await self._place_facts(batch)
+            if records := await self._records(batch, states):
                 await self.store.upsert(scope, records)
             if plan.patches:
                 await self.store.patch(scope, plan.patches)
-            types = {changed: states.memories[changed].type for changed in states.changed - states.gone}
+            types = {memory_id: states.memories[memory_id].type for memory_id in states.changed - states.deleted}
             read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
         return [
             _outcome(planned, entry.memory, read_back, states.changed)
@@ -106,7 +123,7 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """Return `pending` with ids that belong to no other statement, and the stored memories with these ids, by id.
+        """Give each entry an id that no other statement has; return the entries, and the stored memories by these ids.
 
         The id of a memory is derived from its identity (such as its text). Another id is derived, by adding a suffix to
         the identity, if a stored memory with this id says something else because it was edited, or is a replaced fact
@@ -115,8 +132,7 @@ class MemoryWriter:
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
             types = {entry.memory.id: entry.memory.type for entry in resolved}
-            found = await self.store.get(scope, types)
-            stored = {known_id: memory.at(now) for known_id, memory in found.items()}
+            stored = {memory.id: memory.at(now) for memory in (await self.store.get(scope, types)).values()}
             suffixes = [_id_suffix(entry.memory, stored, types, attempt) for entry in resolved]
             if not any(suffixes):
                 return resolved, stored
@@ -129,9 +145,9 @@ class MemoryWriter:
         raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
 
     async def _embed_new(self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Return `pending` after embedding those of the entries at indexes `new` that have no embedding for their text.
+        """Return `pending`, where each entry at an index in `new` has an embedding with its current context.
 
-        The entry was taken for a repetition, or its conversation context (earlier turns), which is reread, has changed.
+        The entry had none if it was taken for a repetition. The context, its earlier turns, is read again.
         """
         turns = {entry.memory.id: entry.memory for entry in pending}
         earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
@@ -150,130 +166,117 @@ class MemoryWriter:
             embedded[index] = replace(embedded[index], embedding=embedding)
         return embedded
 
-    async def _place_facts(
-        self,
-        scope: Scope,
-        plan: WritePlan,
-        pending: Sequence[PendingWrite],
-        neighbours: Neighbours,
-        stored: Mapping[str, Memory],
-        now: datetime,
-    ) -> States:
-        """Decide which facts in `plan` replace or contest others; add the changes to `plan`, return the new states.
-
-        neighbours: the facts to compare with, by index of the new fact. stored: memories with the id of a new one.
-        """
+    async def _place_facts(self, batch: _Batch) -> States:
+        """Decide which facts of `batch` replace or contest others; add this to its plan, and return the new states."""
+        plan, stored = batch.plan, batch.stored
         # Ended memories that are written again are current. What they did to other facts is undone, and judged again.
-        renewed = {known: stored[known] for known in plan.inserts if known in stored}
-        states = States(now, {**plan.merged, **renewed})
-        if linked := {end for known in renewed.values() for end in contradicted(known)}:
-            states.know(linked, await self.store.get(scope, sorted(linked)))
-        near = {known: [Neighbour(other, None) for other in states.release(known)] for known in renewed}
+        renewed = {memory_id: stored[memory_id] for memory_id in plan.inserts if memory_id in stored}
+        states = States(batch.now, {**plan.merged, **renewed})
+        if linked := {end for memory in renewed.values() for end in contradicted(memory)}:
+            states.add_loaded(linked, await self.store.get(batch.scope, sorted(linked)))
+        compared = {memory_id: [Neighbour(fact, None) for fact in states.retract(memory_id)] for memory_id in renewed}
         for new_id, index in plan.sources.items():
-            others = neighbours.get(index, ())
-            known = [Neighbour(states.memories.get(each.memory.id, each.memory), each.cosine) for each in others]
-            near[new_id] = [*near.get(new_id, ()), *known]
-        unfinished = await self._unfinished(scope, plan, stored, now)
-        arriving = [*plan.inserts.values(), *(plan.merged.get(known, stored[known]) for known in unfinished)]
-        near |= unfinished
-        await offload((fact.content for fact in arriving), lambda: place_facts(arriving, near, states))
-        # Those with links of a caller, or with a life that a merge made longer, are settled, too.
-        written = (*plan.merged.values(), *plan.inserts.values())
-        states.changed |= {memory.id for memory in written if contradicted(memory)}
-        states.changed |= {known for known, memory in plan.merged.items() if memory.line() != stored[known].line()}
-        first = {known: pending[index].memory for known, index in plan.sources.items()}
-        states.changed |= {known for known, memory in plan.inserts.items() if memory.line() != first[known].line()}
-        await StateWriter(self.store, self.preparer.tokenizer).settle(scope, states)
-        for changed_id in states.changed - states.gone:
+            compared.setdefault(new_id, []).extend(
+                Neighbour(states.memories.get(similar.memory.id, similar.memory), similar.cosine)
+                for similar in batch.neighbours.get(index, ())
+            )
+        unfinished = await self._unfinished(batch)
+        arriving = [*plan.inserts.values(), *(plan.merged.get(fact_id, stored[fact_id]) for fact_id in unfinished)]
+        compared |= unfinished
+        await offload((fact.content for fact in arriving), lambda: place_facts(arriving, compared, states))
+        # Also settle memories with links that a caller set, and those whose line in a context a merge has changed.
+        merged, inserted = plan.merged.values(), plan.inserts.values()
+        sent = {new_id: batch.pending[index].memory for new_id, index in plan.sources.items()}
+        states.changed |= {memory.id for memory in (*merged, *inserted) if contradicted(memory)}
+        states.changed |= {memory.id for memory in merged if memory.line() != stored[memory.id].line()}
+        states.changed |= {memory.id for memory in inserted if memory.line() != sent[memory.id].line()}
+        await StateWriter(self.store, self.preparer.tokenizer).settle(batch.scope, states)
+        for changed_id in states.changed - states.deleted:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]
             else:
                 plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
         return states
 
-    async def _records(
-        self,
-        scope: Scope,
-        plan: WritePlan,
-        pending: Sequence[PendingWrite],
-        stored: Mapping[str, Memory],
-        states: States,
-    ) -> list[Record]:
-        """Records of the new memories, and of the merged ones whose text to embed a merge has changed."""
+    async def _records(self, batch: _Batch, states: States) -> list[Record]:
+        """Records of new memories, of merged ones with a new text to embed, and of the turns after such merged ones."""
+        plan, context = batch.plan, ConversationContext(self.store)
         # Of entries with one id only the first is embedded, and any of them may be the one that is stored.
-        made = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
+        computed = {
+            entry.memory.id: entry.embedding for entry in reversed(batch.pending) if entry.embedding is not None
+        }
         entries: list[PendingWrite] = []
         for memory in plan.inserts.values():
-            entry = pending[plan.sources[memory.id]]
-            if _same_text(memory, entry.memory):
-                entries.append(replace(entry, memory=memory, embedding=made[memory.id]))
+            entry = batch.pending[plan.sources[memory.id]]
+            if memory.embedding_text() == entry.memory.embedding_text():
+                entries.append(replace(entry, memory=memory, embedding=computed[memory.id]))
             else:
                 renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
                 entries.append(replace(renewed, submission=entry.submission, before=entry.before))
-        merged = [states.memories[known] for known in plan.merged]
-        again = [memory for memory in merged if not _same_text(memory, stored[memory.id])]
-        for memory, before in zip(again, await ConversationContext(self.store).turns_before(scope, again), strict=True):
+        merged = [states.memories[memory_id] for memory_id in plan.merged]
+        stale = [memory for memory in merged if memory.embedding_text() != batch.stored[memory.id].embedding_text()]
+        stale += [turn for turn in await context.following(batch.scope, stale) if turn.id not in plan.inserts]
+        for memory, before in zip(stale, await context.turns_before(batch.scope, stale), strict=True):
             renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
             entries.append(replace(renewed, before=before))
         texts = [entry.in_context for entry in entries if entry.embedding is None]
         embeddings = iter(await self.embedder.embed_in_context(texts) if texts else ())
         return [entry.record(entry.embedding or next(embeddings)) for entry in entries]
 
-    async def _unfinished(
-        self, scope: Scope, plan: WritePlan, stored: Mapping[str, Memory], now: datetime
-    ) -> dict[str, list[Neighbour]]:
-        """Find the facts that a process should have ended or contested, but died before it could.
+    async def _unfinished(self, batch: _Batch) -> dict[str, list[Neighbour]]:
+        """Facts that an earlier write of a repeated fact should have ended or contested, by the id of that fact.
 
-        It died after storing a fact that contradicts them, and now this fact is written again. Returns the facts that
-        are left to compare, by the id of the repeated fact.
+        The process of that write died after storing the fact with its links, before it updated the linked facts.
         """
-        repeated = {planned.id for planned in plan.writes} & stored.keys() - plan.inserts.keys()
-        linked = {known: sorted(contradicted(stored[known])) for known in sorted(repeated) if takes_part(stored[known])}
-        types = dict.fromkeys((fact for ids in linked.values() for fact in ids), MemoryType.SEMANTIC)
-        facts = {fact.id: fact.at(now) for fact in (await self.store.get(scope, types)).values()} if types else {}
+        stored = batch.stored
+        repeated = {planned.id for planned in batch.plan.writes} & stored.keys() - batch.plan.inserts.keys()
+        facts = [stored[fact_id] for fact_id in sorted(repeated) if is_public_fact(stored[fact_id])]
+        types = dict.fromkeys({end for fact in facts for end in contradicted(fact)}, MemoryType.SEMANTIC)
+        ends = (await self.store.get(batch.scope, types)).values() if types else ()
+        linked_facts = [fact.at(batch.now) for fact in sorted(ends, key=lambda fact: fact.id)]
         return {
-            known: [
-                Neighbour(facts[fact], None)
-                for fact in ids
-                if fact in facts and facts[fact].superseded_by != known and known not in contradicted(facts[fact])
+            fact.id: [
+                Neighbour(linked, None)
+                for linked in linked_facts
+                if linked.id in contradicted(fact)
+                and linked.superseded_by != fact.id
+                and fact.id not in contradicted(linked)
             ]
-            for known, ids in linked.items()
-            if ids
+            for fact in facts
+            if contradicted(fact)
         }
 
 
 def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """What `_resolve_ids` adds to the identity of `memory` for another id; None if it keeps it. arriving: all ids."""
-    other = stored.get(memory.id)
-    if other is None:
+    """The suffix for a new id of `memory` (see `_resolve_ids`); None if it keeps its id. arriving: all arriving ids."""
+    namesake = stored.get(memory.id)
+    if namesake is None:
         return None
-    if other.identity() != memory.identity() and not same_place(other, memory) and not lacks_due(memory, other):
+    repeated = same_place(namesake, memory) or lacks_due(memory, namesake)
+    if namesake.identity() != memory.identity() and not repeated:
         return f"namesake {attempt}"
-    is_new = is_reasserted(other, memory, arriving) or is_new_task(other, memory)
+    is_new = is_reasserted(namesake, memory, arriving) or is_new_task(namesake, memory)
     return f"since {rfc3339(memory.valid_from)}" if is_new else None
 
 
-def _in_turn(pending: Sequence[PendingWrite], now: datetime) -> list[list[PendingWrite]]:
-    """Cut `pending` before each fact that was said before, but contradicted in between: the last said holds.
+def _split_at_restatements(pending: Sequence[PendingWrite], now: datetime) -> list[list[PendingWrite]]:
+    """Split `pending` into groups to write one after the other, so that the last of contradicting statements holds.
 
-    Also before each task that comes before as an ended one, so that it is written as a new task.
+    A group ends before a fact that the group has already and contradicts in between (A, B, A), and before an open task
+    that the group has as an ended one.
     """
-    parts: list[list[PendingWrite]] = []
-    said: dict[object, int] = {}
+    groups: list[list[PendingWrite]] = []
+    positions: dict[object, int] = {}  # of each statement in the last group
     for entry in pending:
-        key = statement(entry.memory) if takes_part(entry.memory) else entry.memory.id
-        before, *between = parts[-1][said[key] :] if key in said else [entry]
+        key = statement(entry.memory) if is_public_fact(entry.memory) else entry.memory.id
+        previous, *between = groups[-1][positions[key] :] if key in positions else [entry]
         contradicted_since = any(contradict(other.memory, entry.memory, now) for other in between)
-        if not parts or contradicted_since or is_new_task(before.memory, entry.memory):
-            parts.append([])
-            said.clear()
-        said[key] = len(parts[-1])
-        parts[-1].append(entry)
-    return parts
-
-
-def _same_text(memory: Memory, other: Memory) -> bool:
-    return memory.embedding_text() == other.embedding_text()
+        if not groups or contradicted_since or is_new_task(previous.memory, entry.memory):
+            groups.append([])
+            positions.clear()
+        positions[key] = len(groups[-1])
+        groups[-1].append(entry)
+    return groups
 
 
 def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
@@ -281,39 +284,36 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
 
 
 def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """Indexes in `pending` of the memories that are not stored yet, or only as ended ones; the first index per id."""
-    first: dict[str, int] = {}
-    for index, entry in enumerate(pending):
-        memory = stored.get(entry.memory.id)
-        if memory is None or is_over(memory, now):
-            first.setdefault(entry.memory.id, index)
-    return list(first.values())
+    """For each id in `pending` that is not stored, or whose memory has ended: the first index with this id."""
+    first = {entry.memory.id: index for index, entry in reversed(list(enumerate(pending)))}
+    return sorted(first[new] for new in first if new not in stored or is_over(stored[new], now))
 
 
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
-    """Find entries that repeat another memory, the original, in other words, and give them the original's id.
+    """Give each entry that repeats another memory (the original) in slightly other words the id of the original.
 
-    They are merged into it later. Returns the three arguments with these changes: `stored` has the originals, too, and
-    `neighbours` has them instead of their repetitions. Entries with the same id also get the same embedding.
+    It is merged into the original later. Returns the three arguments with these changes: `stored` has the originals,
+    too, and `neighbours` has them instead of their repetitions. Entries with the same id also get the same embedding.
     """
     memories = [entry.memory for entry in pending]
-    embedded = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
+    embeddings = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
     by_index = await offload((memory.content for memory in memories), lambda: originals(memories, stored, neighbours))
     renamed = [
-        _with_id(entry, by_index[at].id)
-        if at in by_index
-        else replace(entry, embedding=entry.embedding or embedded.get(entry.memory.id))
-        for at, entry in enumerate(pending)
+        _with_id(entry, by_index[index].id)
+        if index in by_index
+        else replace(entry, embedding=entry.embedding or embeddings.get(entry.memory.id))
+        for index, entry in enumerate(pending)
     ]
     arriving = {memory.id for memory in memories}
-    by_id = {memories[at].id: original for at, original in by_index.items()}
-    near = {
-        index: [Neighbour(by_id.get(other.memory.id, other.memory), other.cosine) for other in others]
-        for index, others in neighbours.items()
+    by_id = {memories[index].id: original for index, original in by_index.items()}
+    with_originals = {
+        index: [Neighbour(by_id.get(near.memory.id, near.memory), near.cosine) for near in similar]
+        for index, similar in neighbours.items()
     }
-    return renamed, {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored, near
+    stored = {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored
+    return renamed, stored, with_originals
 
 
 def _outcome(
@@ -324,9 +324,9 @@ def _outcome(
     as_written = memory is not None and memory.content_hash == written.content_hash
     if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):
         return WriteOutcome(WriteStatus.FAILED, id=planned.id, reason=NOT_READ_BACK)
-    others = [known for known in read_back.values() if known.id in changed and known.id in contradicted(memory)]
-    ended = tuple(other.id for other in others if other.superseded_by == memory.id)
-    contests = tuple(other.id for other in others if other.state is State.CONTESTED)
+    rivals = [other for other in read_back.values() if other.id in changed and other.id in contradicted(memory)]
+    ended = tuple(rival.id for rival in rivals if rival.superseded_by == memory.id)
+    contests = tuple(rival.id for rival in rivals if rival.state is State.CONTESTED)
     stored = WriteOutcome(WriteStatus.STORED, memory.id, memory=memory, supersedes=ended, contests=contests)
     if planned.merged is None:
         return stored

@@ -91,7 +91,7 @@ def written_text(outcome: WriteOutcome) -> str:
     """The answer of memory_remember: whether it was stored or merged, what it replaces, and what was redacted."""
     memory = outcome.memory
     if outcome.status is WriteStatus.MERGED:
-        lines = [f"merged into {outcome.merged_into or outcome.id}, which says the same"]
+        lines = [f"merged into {outcome.id}, which says the same"]
     else:
         lines = [f"stored {outcome.id}"]
     if memory is not None:

@@ -14,7 +14,7 @@ from memtypes.words import Words, lexicon, plain
 _AREAS = ("Africa", "America", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 _SHORT_PLACES = ("eastern", "central", "pacific", "mountain", "et", "pt", "ct")
 _OTHER_WORDS = (*_SHORT_PLACES, "reunion", "male", "nome", "center", "easter", "troll")
-"""Names of places that mostly mean something else in a text, such as "male" and "nome"."""
+"""Names of places that are mostly other words in a text, such as "male" and "nome"."""
 _ZONE_NAME = re.compile(r"[A-Z]\w+(?:/[A-Z]\w+(?:-\w+)*)+")
 _ADJECTIVES = ("", "er", "ter", "se", "s", "n", "ner")
 """Endings that make an adjective of the name of a place, as in "Berliner Zeit" or "Londense tijd"."""
@@ -39,7 +39,7 @@ class TimeOfDay:
         """The hour on the 24-hour clock, 0 to 24.
 
         part: the part of the day that the text names. If it is None, 1 to 5 mean the afternoon, so "at four" is 16.
-        to_seven: whether 6 and 7 do, too, if that hour is still to come. now: the current hour.
+        to_seven: whether 6 and 7 mean the evening, too, unless that hour of today has passed. now: the current hour.
         """
         hour = self.hour
         if self.sure:
@@ -64,7 +64,7 @@ class Clocks:
     home: tzinfo
 
     def at(self, i: int, *, led: bool) -> TimeOfDay | None:
-        """The time of day at token `i`, or None. led: whether a preposition such as "at" stands before it."""
+        """The time of day at token `i`, or None. led: whether a preposition such as "at" is before it."""
         clock = self._named(i) or self._minutes_first(i) or self._japanese(i)
         clock = clock or self._digits(i, led=led) or self._hour_first(i, led=led)
         if clock is None:
@@ -79,8 +79,8 @@ class Clocks:
             return None
         return replace(clock, end=words.after("about", clock.end))
 
-    def _made(self, minutes: int, end: int, **more: bool) -> TimeOfDay:
-        return TimeOfDay(end, minutes // 60, minutes % 60, **more)
+    def _time_of_day(self, minutes: int, end: int, **flags: bool) -> TimeOfDay:
+        return TimeOfDay(end, minutes // 60, minutes % 60, **flags)
 
     def _oclock(self, i: int) -> int:
         return i if self.zone(i) else self.words.after("oclock", i)
@@ -91,11 +91,11 @@ class Clocks:
 
     def _named(self, i: int) -> TimeOfDay | None:
         """Noon or midnight at token `i`, with minutes that may follow ("midi et demi"); or None."""
-        found = self.words.get("clock", i)
-        if found is None:
+        named = self.words.get("clock", i)
+        if named is None:
             return None
-        minutes, end = self._tail(found[1]) or (0, found[1])
-        return self._made(int(found[0]) * 60 + minutes, end, sure=True)
+        minutes, end = self._tail(named[1]) or (0, named[1])
+        return self._time_of_day(int(named[0]) * 60 + minutes, end, sure=True)
 
     def _japanese(self, i: int) -> TimeOfDay | None:
         words = self.words
@@ -120,10 +120,10 @@ class Clocks:
             if number is None or not words.is_a("minutes_to", number[1]):
                 return None
             hour = self._hour(words.after("minutes_to", number[1]))
-            return hour and self._made(hour[0] * 60 - int(number[0]), self._oclock(hour[1]))
+            return hour and self._time_of_day(hour[0] * 60 - int(number[0]), self._oclock(hour[1]))
         ready = words.get("three_quarters", i)
         if ready and (hour := self._hour(ready[1])):
-            return self._made(hour[0] * 60 - 15, self._oclock(hour[1]))
+            return self._time_of_day(hour[0] * 60 - 15, self._oclock(hour[1]))
         noun = words.after("article", i)
         minutes, j = self._fraction(noun if words.is_a("quarter", noun) else i)
         sign = words.is_a("plus", j) - (words.is_a("minus", j) and not words.is_a("plus", j))
@@ -135,7 +135,7 @@ class Clocks:
         if hour is None or hour[0] == 0:
             return None
         offset = sign * minutes - 30 * to_half if sign else -30 if half_to else 30
-        return self._made(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
+        return self._time_of_day(hour[0] * 60 + offset, self._oclock(hour[1]), bare=not sign and not half_to)
 
     def _fraction(self, i: int) -> tuple[int, int]:
         """The minutes that "half" or "five" at token `i` means (0: none, or a range), and the position after it."""
@@ -254,8 +254,8 @@ class Clocks:
         return words.plain(i) == "+" or (words.plain(i) == "-" and hours[0] == "0" and not words.glued(i))
 
     def _offset(self, i: int) -> timezone:
-        hours, _, rest = self.words.plain(i + 1).replace(":", ".").partition(".")
-        offset = timedelta(hours=min(int(hours), 14), minutes=int(rest[:2] or 0) % 60)
+        hours, _, minutes = self.words.plain(i + 1).replace(":", ".").partition(".")
+        offset = timedelta(hours=min(int(hours), 14), minutes=int(minutes[:2] or 0) % 60)
         return timezone(offset if self.words.plain(i) == "+" else -offset)
 
 

@@ -23,7 +23,7 @@ class Day:
     """A day in a text. end: index of the token after its words. kind: the form of the words: date, weekday, offset ...
 
     instant: the exact moment, if the words name one ("in 90 minutes"). part: the part of the day, as in "tonight".
-    over: whether the words put the day in the past. spread: whether they name a range of weekdays ("Monday to Friday").
+    past: whether the words place it in the past. is_range: whether they name several weekdays ("Monday to Friday").
     """
 
     end: int
@@ -31,8 +31,8 @@ class Day:
     date: date
     instant: datetime | None = None
     part: str | None = None
-    over: bool = False
-    spread: bool = False
+    past: bool = False
+    is_range: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Days:
         return self.now.date()
 
     def at(self, i: int) -> Day | None:
-        """The day whose words begin at token `i`, or None. Of several possible readings, the longest counts."""
+        """The day whose words begin at token `i`, by the longest possible reading; None if no day is named there."""
         if not self.words.has_meaning(i):
             return None
         readers = (
@@ -60,9 +60,9 @@ class Days:
             self._nth_weekday, self._in_month, self._edge, self._next_period, self._weekend, self._weekday, self._near,
         )  # fmt: skip
         best: Day | None = None
-        for read in readers:
+        for reader in readers:
             try:
-                day = read(i)
+                day = reader(i)
             except (ValueError, OverflowError):  # no such day: 31 February, the year 10,000
                 continue
             if day and (best is None or day.end > best.end):
@@ -75,8 +75,8 @@ class Days:
         ahead_at, ago_at = words.after("in", i), words.after("ago_before", i)
         if ago_at > i and (length := length_at(words, ago_at)):
             return self._ahead(length[0].times(-1), length[1])
-        alone = unit_at(words, ahead_at) if words.language.flag("bare_unit") else None  # "za tydzień"
-        if ahead_at > i and (length := length_at(words, ahead_at) or alone):
+        unit = unit_at(words, ahead_at) if words.language.flag("bare_unit") else None  # "za tydzień"
+        if ahead_at > i and (length := length_at(words, ahead_at) or unit):
             end = words.after("later", words.after("time_of", length[1]))
             bounded = words.is_a("before", end) or words.is_a("after", end) or words.plain(end) in ("of", "or")
             return None if bounded else self._ahead(length[0], end)
@@ -95,8 +95,8 @@ class Days:
 
     def _ahead(self, length: Length, end: int) -> Day:
         at = self.now.astimezone(UTC) + timedelta(minutes=length.minutes) if length.minutes else None
-        over = min(length.minutes, length.days, length.months) < 0
-        return Day(end, "offset", length.later(self.today), at, over=over)
+        past = min(length.minutes, length.days, length.months) < 0
+        return Day(end, "offset", length.later(self.today), at, past=past)
 
     # Dates
 
@@ -106,14 +106,14 @@ class Days:
         if kind in ("iso", "basic", "date"):
             return self._full_date(i)
         leads = ("on", "by", "weekday", "before", "det")
-        led = words.plain(i - 1) == ":" or any(words.is_a(lead, i - 1) for lead in leads)
+        after_lead = words.plain(i - 1) == ":" or any(words.is_a(lead, i - 1) for lead in leads)
         decimal = kind != "number" or "." not in text or words.language.flag("decimal_point")
         dotted = not decimal and words.is_a("on", i - 1)
-        if (kind == "day" and led) or dotted:
+        if (kind == "day" and after_lead) or dotted:
             day, month = text.strip(".").split(".")
             return Day(i + 1, "monthday", self._next_date(int(month), int(day)))
         slashed = words.plain(i + 1) == "/" and {kind, words.kind(i + 2)} == {"number"}
-        if slashed and (led or words.kind(i + 3) == "clock"):
+        if slashed and (after_lead or words.kind(i + 3) == "clock"):
             month_and_day = self._order(int(text), int(words.plain(i + 2)), slashes=True)
             return Day(i + 3, "monthday", self._next_date(*month_and_day))
         return None
@@ -143,12 +143,12 @@ class Days:
         raise ValueError("no such date")
 
     def _day_number(self, i: int) -> tuple[int, int, bool] | None:
-        """The day of the month at token `i`, the position after it, and whether it is an ordinal (1st, 2., first)."""
-        words, found = self.words, self.words.get("ordinal", i)
+        """The day of the month at token `i`, the next token's index, and whether it is an ordinal (1st, 2., first)."""
+        words, ordinal = self.words, self.words.get("ordinal", i)
         leads = ("det", "on", "by") if words.language.flag("ordinal_after_on") else ("det",)
-        led = any(words.is_a(lead, i - 1) for lead in leads)
-        if found and 0 < int(found[0]) <= 31 and (led or words.is_a("of", found[1])):
-            return int(found[0]), found[1], True
+        after_lead = any(words.is_a(lead, i - 1) for lead in leads)
+        if ordinal and 0 < int(ordinal[0]) <= 31 and (after_lead or words.is_a("of", ordinal[1])):
+            return int(ordinal[0]), ordinal[1], True
         number = words.number(i)
         if number is None or not number[0].is_integer() or not 1 <= number[0] <= 31 or "." in words.plain(i):
             return None
@@ -197,14 +197,14 @@ class Days:
         if number is None or words.is_a("month", number[1]) or words.is_a("unit", number[1]):
             return None
         day, j, marked = number
-        led = any(words.is_a(kind, i - 1) for kind in ("det", "on", "by", "weekday"))
+        after_lead = any(words.is_a(kind, i - 1) for kind in ("det", "on", "by", "weekday"))
         month = self._period(words.after("of", j))
         of_month = month is not None and month[0] == "mo1" and month[1] > 0
         closed = self.ends(j) or of_month or words.is_a("by", j) or words.is_a("part", words.after("link", j))
         bare = words.language.flag("bare_day_number") and words.is_a("on", i - 1) and closed
         named = words.start_of("weekday", i) if closed and words.plain(j) not in DASHES else i
         weekday = words.get("weekday", named)
-        if not (bare or (marked and led) or (unit and unit[0] == "d1") or weekday):
+        if not (bare or (marked and after_lead) or (unit and unit[0] == "d1") or weekday):
             return None
         if month and month[0] == "mo1":
             return Day(month[2], "dom", months_later(self.today.replace(day=1), month[1]).replace(day=day))
@@ -218,26 +218,26 @@ class Days:
         return Day(j, "dom", first.replace(day=day))
 
     def ends(self, i: int) -> bool:
-        """Whether token `i` ends a clause, or is a word, such as "at", that leads to a clock time."""
+        """Whether token `i` ends a clause, or is a word such as "at" before a clock time."""
         words = self.words
         return words.kind(i) in ("", "mark") or words.is_a("at", i) or words.is_a("conj", i)
 
     def _holiday(self, i: int) -> Day | None:
-        found = self.words.get("holiday", i)
-        if found is None:
+        holiday_name = self.words.get("holiday", i)
+        if holiday_name is None:
             return None
-        days = (holiday(found[0], self.today.year + ahead) for ahead in (0, 1))
-        return Day(found[1], "holiday", next(day for day in days if day >= self.today))
+        days = (holiday(holiday_name[0], self.today.year + ahead) for ahead in (0, 1))
+        return Day(holiday_name[1], "holiday", next(day for day in days if day >= self.today))
 
     # Weeks, months and weekdays
 
     def _period(self, i: int) -> tuple[str, int, int] | None:
-        """The period at token `i`, such as "next week": its unit, its distance (-1: last week) and where it ends."""
+        """The period at token `i`, such as "next week": unit, distance (-1 is last week), index of the next token."""
         words = self.words
         i = words.after("det", i)
         for kind, ahead in (("next_unit", 1), ("abbreviated_end", 0)):
-            if found := words.get(kind, i):
-                return found[0], ahead, found[1]
+            if period := words.get(kind, i):
+                return period[0], ahead, period[1]
         j = words.after_any(("next", "next2", "this", "previous"), i)
         unit = words.get("unit", j)
         if unit is None:
@@ -249,9 +249,9 @@ class Days:
         return unit[0], 2 if second else int(words.is_a("next", i) or later > unit[1]), later
 
     def _month(self, i: int) -> tuple[date, int, int] | None:
-        """First day of the month, season or period at token `i`, its length in months, and where its words end.
+        """First day of the month, season or period at token `i`, its length in months, and the next token's index.
 
-        Without a year, the month or season is the present or else the next one.
+        Without a year, it is the current month or season of that name, or else the next one.
         """
         words, period, named = self.words, self._period(i), self.words.get("month", i)
         if season := words.get("season", i):
@@ -273,10 +273,10 @@ class Days:
         return months_later(self.today.replace(day=1), months), length, period[2]
 
     def _in_month(self, i: int) -> Day | None:
-        """The first day of the month or season at token `i`, as in "in June" and "by spring"; its last if it is now."""
+        """The first day of the month or season at token `i` ("in June", "by spring"); its last day if it has begun."""
         words, start = self.words, self.words.start_of("det", i)
-        led = any(words.start_of(kind, start) < start for kind in ("in_month", "by", "this", "next"))
-        month = self._month(i) if led and (words.is_a("month", i) or words.is_a("season", i)) else None
+        after_lead = any(words.start_of(kind, start) < start for kind in ("in_month", "by", "this", "next"))
+        month = self._month(i) if after_lead and (words.is_a("month", i) or words.is_a("season", i)) else None
         if month is None:
             return None
         first, length, end = month
@@ -284,8 +284,8 @@ class Days:
 
     def _nth_weekday(self, i: int) -> Day | None:
         """The day in words such as "the last Monday of March" or "the 2nd Friday of May"; None for other words."""
-        words, found, number = self.words, self.words.get("ordinal", i), self._day_number(i)
-        nth, j = (int(found[0]), found[1]) if found else (number[0], number[1]) if number and number[2] else (0, i)
+        words, named, number = self.words, self.words.get("ordinal", i), self._day_number(i)
+        nth, j = (int(named[0]), named[1]) if named else (number[0], number[1]) if number and number[2] else (0, i)
         weekday = words.get("weekday", j) if nth else None
         month = weekday and self._month(words.after("of", weekday[1]))
         days = weekdays_of(month[0], weekday[0]) if weekday and month and month[1] == 1 else []
@@ -300,18 +300,18 @@ class Days:
         j = words.after(edge, i)
         k = i if edge == "abbreviated_end" else words.after("of", j + (words.plain(j) == "-"))
         month, period, starts = self._month(k), self._period(k), edge in ("start", "early")
-        over = period is not None and period[1] < 0
+        past = period is not None and period[1] < 0
         if month and words.kind(month[2]) != "number":  # "start June 19" is a date
             first, length, end = month
-            if starts and period and not over and first < self.today:
+            if starts and period and not past and first < self.today:
                 first = months_later(first, length)
             middle = months_later(first, length // 2) + timedelta(days=14 * (length % 2))
             last = months_later(first, length) - timedelta(days=1)
-            return Day(end, "edge", first if starts else middle if edge == "mid" else last, over=over)
+            return Day(end, "edge", first if starts else middle if edge == "mid" else last, past=past)
         if period is None or period[0] not in ("d7", "d14"):
             return None
         day = self._in_week(0 if starts else 2 if edge == "mid" else 4, period[1])
-        return Day(period[2], "edge", day if day >= self.today else day + timedelta(days=7), over=over)
+        return Day(period[2], "edge", day if day >= self.today else day + timedelta(days=7), past=past)
 
     def _in_week(self, day: int, ahead: int) -> date:
         """A day, 0 for Monday, of the week that is `ahead` weeks after the current one."""
@@ -336,21 +336,21 @@ class Days:
 
     def _weekend(self, i: int) -> Day | None:
         words = self.words
-        found = words.get("weekend", words.after_any(("next", "this", "det", "on"), i))
-        if found is None:
+        weekend = words.get("weekend", words.after_any(("next", "this", "det", "on"), i))
+        if weekend is None:
             return None
-        ahead = words.is_a("next", i) or words.is_a("next", found[1])
-        return Day(words.after("next", found[1]), "weekday", self._in_week(5, ahead))
+        ahead = words.is_a("next", i) or words.is_a("next", weekend[1])
+        return Day(words.after("next", weekend[1]), "weekday", self._in_week(5, ahead))
 
     def _weekday(self, i: int) -> Day | None:
-        """The day of a weekday at token `i`: the first after today, also for "next Friday", or that of another week."""
+        """The next such weekday after today, also for "next Friday"; another one if the words name another week."""
         words = self.words
         second = words.is_a("next2", i) and not words.is_a("after", i)  # not "after next Friday"
-        found = words.get("weekday", words.after_any(("next", "this", "previous", "next2")[: 3 + second], i))
+        weekday = words.get("weekday", words.after_any(("next", "this", "previous", "next2")[: 3 + second], i))
         verb = words.is_a("past", i) and words.plain(i - 1) in words.language.stops and not words.kinds_at(i - 1)
-        if found is None or verb:  # "we sat"
+        if weekday is None or verb:  # "we sat"
             return None
-        number, end = found
+        number, end = weekday
         dotted = words.plain(end) == "." and words.glued(end)
         if dotted and words.kind(end + 1) == "word" and words.glued(end + 1):  # Monday.com
             return None
@@ -367,7 +367,7 @@ class Days:
             return None
         end = last[1] if last else words.after_any(("next", "this", "previous"), end)
         day = self._following(number) + timedelta(days=7 * (second - past))
-        return Day(end, "weekday", day, over=past, spread=bool(last))
+        return Day(end, "weekday", day, past=past, is_range=bool(last))
 
     def _counted(self, weekday: int, end: int) -> Day | None:
         """The day in "Sunday week", "the Monday after next" or "the Friday before 20 March"; None for other words."""
@@ -392,4 +392,4 @@ class Days:
         if tonight := self.words.get("tonight", i):
             return Day(tonight[1], "near", self.today, part=tonight[0])
         near = self.words.get("day", i)
-        return near and Day(near[1], "near", self.today + timedelta(days=int(near[0])), over=int(near[0]) < 0)
+        return near and Day(near[1], "near", self.today + timedelta(days=int(near[0])), past=int(near[0]) < 0)

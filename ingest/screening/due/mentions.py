@@ -4,7 +4,7 @@ A mention may be relative to another mention: "two hours before the show on Frid
 hour: 12 at noon, 15 in the afternoon, 18 in the evening, 20 at night, 17 at the start, middle or end of a period such
 as a month, and 9 in all other cases. If the day is today and this hour has passed, the next of 17:00, 20:00 and 23:59
 is taken. A length of days ("in two days") keeps the current time of day. "Midnight" is the end of the day that is named
-with it. "Before Friday" means Friday. A near word such as "dinner" or "flight" tells the half of the day.
+with it. "Before Friday" means Friday. A word nearby such as "dinner" or "flight" decides between a.m. and p.m.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _DATES = ("date", "monthday", "dom")
 _MOST = 20
 """Maximum number of times that are read from one text; bounds the work."""
 _NEAR = 8
-"""Maximum number of tokens between a time of day and the word for an event, such as "dinner", that goes with it."""
+"""Maximum number of tokens between a time of day and the word for its event, such as "dinner"."""
 _FURTHEST_ANCHOR = 6
 """Maximum number of tokens between "two hours before" and the time that it refers to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A time that the tokens `first` to `last` (exclusive) of a text name.
+    """A time that is named by the tokens `first` to `last` (exclusive) of a text.
 
     clock: the time of day. part: the part of the day, such as "evening". moved: whether it is the new time of something
     that was moved, as the 4 in "moved from 3 to 4 pm". hours: whether it is a range of hours ("from 9 am to 5 pm");
@@ -108,9 +108,9 @@ class MentionReader:
         return next(instant for instant in instants if instant > self.now.astimezone(UTC))
 
     def _part_of_event(self, at: int, clock: TimeOfDay) -> str | None:
-        """The part of the day that the nearest event implies: "dinner at 8", "train at 6:40" (not "at 6"); or None."""
-        near = sorted(range(at - _NEAR, at + _NEAR), key=lambda i: abs(i - at))
-        event = next((found[0] for i in near if (found := self.words.get("event", i))), None)
+        """The part of the day in which the nearest event usually is ("dinner at 8", "train at 6:40"), or None."""
+        positions = sorted(range(at - _NEAR, at + _NEAR), key=lambda i: abs(i - at))
+        event = next((match[0] for i in positions if (match := self.words.get("event", i))), None)
         if not 5 <= clock.hour < 12 or (event == "timetable" and not clock.digital):  # other hours are not in doubt
             return None
         return "morning" if event == "timetable" else event
@@ -128,7 +128,7 @@ class MentionReader:
     # One mention
 
     def _mention(self, i: int, *, led: bool) -> Mention | None:
-        """The time that the words at token `i` mention, or None. led: whether "at" or the like stands before them."""
+        """The time that the words at token `i` mention, or None. led: whether "at" or the like is before them."""
         words = self.words
         start = words.after_any(("at", "from", "by"), i)
         mention = self._extended(Mention(i, i), i, led=led)
@@ -154,7 +154,9 @@ class MentionReader:
         """The position after up to four connecting words at token `i` ("on the"), and whether the last is like "at"."""
         words, led = self.words, False
         for _ in range(4):
-            kind = next((each for each in ("link", "on", "by", "of", "det") if words.is_a(each, i)), None)
+            kind = next(
+                (word_kind for word_kind in ("link", "on", "by", "of", "det") if words.is_a(word_kind, i)), None
+            )
             if words.is_a("at", i):
                 i, led = words.after("at", i), True
             elif kind and not words.is_a("tonight", i) and not words.is_a("part", i):
@@ -167,17 +169,17 @@ class MentionReader:
 
     def _extended(self, mention: Mention, j: int, *, led: bool) -> Mention | None:
         """`mention` with the day, clock time or part of the day at token `j` added; None if nothing can be added."""
-        known = mention.day
+        named_day = mention.day
         day = self.days.at(j)
-        if day and known and not (known.kind in ("weekday", "offset", "near") and day.kind in _DATES):
-            again = known.kind in _DATES and day.kind == "weekday" and day.date.weekday() == known.date.weekday()
-            day = replace(known, end=day.end) if again else None  # "2 April, Thursday"
+        if day and named_day and not (named_day.kind in ("weekday", "offset", "near") and day.kind in _DATES):
+            same = named_day.kind in _DATES and day.kind == "weekday" and day.date.weekday() == named_day.date.weekday()
+            day = replace(named_day, end=day.end) if same else None  # "2 April, Thursday"
         clock = None if mention.clock or mention.instant else self.clocks.at(j, led=led) or self._range_start(j)
         if clock and (day is None or clock.end > day.end):
             return self._with_clock(mention, clock)
         if day:
-            over = day.over or (known is not None and known.over)
-            day = replace(day, instant=day.instant or mention.instant, over=over)
+            past = day.past or (named_day is not None and named_day.past)
+            day = replace(day, instant=day.instant or mention.instant, past=past)
             return replace(mention, last=day.end, day=day, part=mention.part or day.part)
         part = self.words.get("part", j)
         if part and mention.part in (None, "eod"):
@@ -199,7 +201,7 @@ class MentionReader:
         return self.clocks.at(words.after("det", words.after("at", k)), led=True) if k > j else None
 
     def _with_clock(self, mention: Mention, clock: TimeOfDay) -> Mention | None:
-        """`mention` with the time of day `clock`; None if it begins a range of bare numbers that goes down ("4 to 2").
+        """`mention` with the time of day `clock`; None if `clock` begins a range of bare numbers that falls ("4 to 2").
 
         The first time of a range counts; if the text moves something from one time to another, the second.
         """
@@ -224,7 +226,7 @@ class MentionReader:
         return zone and replace(mention, zone=zone[0], last=zone[1])
 
     def _is_whole(self, mention: Mention, *, led: bool) -> bool:
-        """Whether `mention` names a time. "Four" does after "at" or with a day, and "morning" only with a day."""
+        """Whether `mention` names a time: "four" does after "at" or with a day, "morning" only with a day."""
         words, clock = self.words, mention.clock
         if clock is None:
             return mention.day is not None or mention.part == "eod"
@@ -239,20 +241,20 @@ class MentionReader:
         return sum(token.plain in (".", "!", "?", ";") for token in self.words.tokens[:i])
 
     def _joined(self, mentions: Sequence[Mention]) -> list[Mention]:
-        """Join each time of day to the day of its sentence or the text's only day. Returns the remaining mentions."""
+        """The mentions, with each time of day joined to the nearest day of its sentence, or to the text's only day."""
         joined = list(mentions)
         for clock in (mention for mention in mentions if mention.clock and not mention.day):
-            days = [m for m in joined if m.day and not m.clock and not m.instant and not m.day.over]
-            near = [day for day in days if self._sentence(day.first) == self._sentence(clock.first)]
-            best = min(near or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
+            days = [m for m in joined if m.day and not m.clock and not m.instant and not m.day.past]
+            nearby = [day for day in days if self._sentence(day.first) == self._sentence(clock.first)]
+            best = min(nearby or days[: len(days) == 1], key=lambda day: abs(day.first - clock.first), default=None)
             if best is not None:
-                both = replace(clock, first=best.first, last=best.last, day=best.day, part=clock.part or best.part)
-                joined[joined.index(best)] = both
+                combined = replace(clock, first=best.first, last=best.last, day=best.day, part=clock.part or best.part)
+                joined[joined.index(best)] = combined
                 joined.remove(clock)
         return joined
 
     def _distance(self, i: int) -> tuple[Length, int] | None:
-        """Read a distance in time that begins at token `i`: its length, and the index of the token after it; else None.
+        """The length of the distance in time at token `i`, and the index of the token after it; None if there is none.
 
         "Two hours before" is a negative length, "the day after" a positive one.
         """
@@ -280,8 +282,8 @@ class MentionReader:
         token, position after the last token, length) of each distance.
         """
         for start, end, length in distances:
-            near = (m for m in mentions if 0 <= m.first - end <= _FURTHEST_ANCHOR)
-            following = (m for m in near if self._sentence(m.first) == self._sentence(end))
+            close = (m for m in mentions if 0 <= m.first - end <= _FURTHEST_ANCHOR)
+            following = (m for m in close if self._sentence(m.first) == self._sentence(end))
             earlier = [m for m in mentions if m.last <= start] if self.days.ends(end) else []
             anchor = next(following, earlier[-1] if earlier else None)
             if anchor is None:
@@ -290,7 +292,7 @@ class MentionReader:
             day = anchor.day.date if anchor.day else self.now.date()
             day = at.astimezone(self.now.tzinfo).date() if at else length.later(day)
             first, last = min(start, anchor.first), max(end, anchor.last)
-            over = anchor.day is not None and anchor.day.over
-            moved = replace(anchor, first=first, last=last, day=Day(last, "relative", day, at, over=over))
+            past = anchor.day is not None and anchor.day.past
+            moved = replace(anchor, first=first, last=last, day=Day(last, "relative", day, at, past=past))
             mentions[mentions.index(anchor)] = moved
         return mentions

@@ -1,7 +1,7 @@
 """Due times: the instant at which a text says that its task is due, read with the speaker's clock and time zone.
 
-A grammar (`mentions`) reads the times that the text mentions. A linear model tells which mention is the due time, by
-cues around it: the past, negation, habits, names and others. `benchmarks/training/due.py` learns the weights.
+A grammar (`mentions`) reads the times that the text mentions. A logistic model chooses the due time among them, by the
+words around each: past tense, negation, habits, names and others. `benchmarks/training/due.py` trains the weights.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MONTH_FIRST = frozenset(
     f"America/{city}"
     for city in ("New_York", "Detroit", "Chicago", "Denver", "Boise", "Phoenix", "Los_Angeles", "Anchorage")
 ) | {"Pacific/Honolulu"}
-"""Time zones where 3/4 is 4 March. It is 4 March, too, if the zone is unknown."""
+"""Time zones where 3/4 is read as 4 March, as it is if the zone is unknown."""
 
 _SENTENCE_ENDS = (".", "!", "?", ";", "…")
 _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
@@ -69,7 +69,7 @@ class DueTimes:
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """The submission, with a due time if it is a task without one that waits for a time, and its text names it."""
+        """`submission`, with the due time that its text names if it is a task for a certain time that has none yet."""
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
             return submission
@@ -114,11 +114,11 @@ def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
 
 
 def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
-    """Each mention that is not in the past, with its features. An earlier hour of today does not count as past."""
+    """Yield each mention of today or later, with its features."""
     today = reader.now.date()
-    open_ = [m for m in reader.mentions() if m.day is None or not (m.day.over or m.day.date < today)]
-    for mention in open_:
-        present = {**features(reader.words, open_, mention)}
+    upcoming = [m for m in reader.mentions() if m.day is None or not (m.day.past or m.day.date < today)]
+    for mention in upcoming:
+        present = {**features(reader.words, upcoming, mention)}
         if reader.instant_of(mention) < reader.now:
             present["elapsed"] = 1.0
         if mention.kind == "monthday" and mention.day and mention.day.date - today > timedelta(days=183):
@@ -152,7 +152,7 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     names |= {f"clause {cue}" for cue in _CLAUSE_CUES if _has(words, cue, *clause, mention)}
     names |= {f"sentence {cue}" for cue in _SENTENCE_CUES if _has(words, cue, *sentence, mention)}
     article_habit = words.language.flag("article_is_habit") and words.is_a("det", first - 1)
-    if (mention.day and mention.day.spread) or (article_habit and mention.kind == "weekday"):
+    if (mention.day and mention.day.is_range) or (article_habit and mention.kind == "weekday"):
         names |= {"clause habit", "sentence habit"}
     if "sentence cancel" in names:
         names -= {"clause task", "sentence task"}
@@ -180,8 +180,8 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: what stands before it, see `_lead`."""
-    before, after, alone = mention.first - 1, mention.last, lead in ("start", "none")
+    """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: the words before it, see `_lead`."""
+    before, after, starts = mention.first - 1, mention.last, lead in ("start", "none")
     start = words.start_of("det", mention.first)
     link = words.start_of("adnominal", start)  # "the letter of 3 May"
     timed = any(words.is_a(kind, link - 1) for kind in ("end", "part", "weekday"))  # "by the close of Friday"
@@ -191,7 +191,7 @@ def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
     return {
         "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),
         "before a name": capitals and words.is_capital(after),
-        "before a noun": alone and noun and not verb_second,
+        "before a noun": starts and noun and not verb_second,
         f"{mention.kind} of a noun": link < start and _is_noun(words, link - 1) and not timed,
     }
 
@@ -201,7 +201,7 @@ def _is_noun(words: Words, i: int) -> bool:
 
 
 def _lead(words: Words, mention: Mention) -> str:
-    """What stands before a mention of a time: a preposition such as "by", "start" (of a clause), or "none"."""
+    """The kind of the words before a mention: a preposition such as "by", "start" (of a clause), or "none"."""
     i = mention.first
     for _ in range(4):
         kind = next((kind for kind in _LEADS if words.start_of(kind, i) < i), None)
@@ -216,10 +216,10 @@ def _lead(words: Words, mention: Mention) -> str:
 
 
 def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The range of tokens around a mention, up to a sign in `ends` (not in Monday.com) or, if wanted, a conjunction."""
+    """The tokens around a mention, as (start, end): up to a mark in `ends` or, if `conjunctions`, a conjunction."""
 
     def is_end(i: int) -> bool:
-        inner = words.glued(i) and words.glued(i + 1)
+        inner = words.glued(i) and words.glued(i + 1)  # as in Monday.com
         return (words.plain(i) in ends and not inner) or (conjunctions and words.is_a("conj", i))
 
     start, end = mention.first, mention.last
@@ -245,7 +245,7 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
 
 
 def _infinitive(words: Words, mention: Mention, start: int, end: int) -> bool:
-    """Whether a clause in the range, or what follows `mention`, begins (in German, Dutch: ends) with an infinitive."""
+    """Whether a clause in the range, or the text after `mention`, begins with an infinitive (German, Dutch: ends)."""
     language = words.language
     endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
     edges = [i for i in range(start, end) if i == mention.last or words.plain(i + beside) in ("", *_CLAUSE_ENDS)]

@@ -1,6 +1,6 @@
-"""Finds passwords and tokens without a fixed format: words that look random, or stand near the name of a secret.
+"""Finds passwords and tokens without a fixed format: words that look random, or are near the name of a secret.
 
-A word is judged by a logistic model over its own features and those of its surroundings; see `features`.
+A logistic model judges each word by its features and those of its surroundings; see `features`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from memtypes.linear_model import LinearModel
 
 _PACKAGE = "ingest.screening.redaction"
 _MAX_LINE, _OVERLAP = 2_000, 240
-"""Characters of a line that are searched at once, and those that are searched again with the next part of the line."""
+"""Characters of a line that are searched at once, and the last of them that are searched again with the next ones."""
 _SHORTEST, _SHORTEST_ALONE, _SHORTEST_KEY, _LONGEST = 5, 16, 24, 1_500
 """Limits of length, in characters.
 
@@ -52,7 +52,7 @@ _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
     r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
 )
-"""A word, in quotes or not. Characters of scripts without blanks between words, such as Japanese, end a word."""
+"""Matches a word, in quotes or not. Characters of scripts without blanks between words, as in Japanese, end it."""
 _PAIRS = re.compile(r"[;&,](?=[\w.%\-]+[=:])")
 _ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(.+)", re.DOTALL)
 _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
@@ -60,14 +60,14 @@ _WORDY = re.compile(r"[\w.\-:/,'\u2019]+")
 _DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
 _RULED = re.compile(r"[|\s:=_~*-]*$")
 _LABEL = re.compile(rf"(?:[:=\uff1a]|{COPULA.pattern.removeprefix('(?i)')})[*_]*$", re.IGNORECASE)
-"""The end of a line whose value is on the next line, such as "My PIN is:"."""
+"""Matches the end of a line whose value is on the next line, such as "My PIN is:"."""
 _HEADING = re.compile(r"(?:#{1,6} .{1,80}|[\w*-][\w \-/()'\u2019&*>?:]{1,80})$")
-"""A line that may be the heading of a value below it, such as "## Wifi password"."""
+"""Matches a line that may be the heading of a value below it, such as "## Wifi password"."""
 _OPENING, _CLOSING = "([{<*_\"'`", ".,;:)]}>*\"'`?"
 _ITEM = re.compile(r"[\s>+\-\u2022(\[{<*_\"'`]*(?:\d{1,2}[.)]\s+)?")
-"""The marks at the start of an item of a list."""
+"""Matches the marks at the start of a list item."""
 _ALONE = re.compile(rf"{_ITEM.pattern}(?:[^\s:=]+(?:(?: [^\s:=]+)?:| /| ->|) +)?[^\s=]+$")
-"""A line that has only one word, or a short name and one word, such as "- guest: tulip93!lake"."""
+"""Matches a line that has only one word, or a short name and one word, such as "- guest: tulip93!lake"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,17 +145,17 @@ def _lines(text: str) -> Iterator[_Line]:
     keys, position, head, label = list(_keys(text)), 0, "", ""
     starts = [start for _, start, _ in keys]
     public = False
-    for whole in text.splitlines(keepends=True) or [text]:
-        if "-----" in whole:
-            public = "-----BEGIN" in whole and "PRIVATE" not in whole
-        for offset in range(0, len(whole), _MAX_LINE):
+    for full_line in text.splitlines(keepends=True) or [text]:
+        if "-----" in full_line:
+            public = "-----BEGIN" in full_line and "PRIVATE" not in full_line
+        for offset in range(0, len(full_line), _MAX_LINE):
             begin, end = max(0, offset - _OVERLAP), offset + _MAX_LINE
-            part, start = "" if public else whole[begin:end], position + begin
-            first, last = bisect_left(starts, start), bisect_left(starts, start + len(part))
+            chunk, start = "" if public else full_line[begin:end], position + begin
+            first, last = bisect_left(starts, start), bisect_left(starts, start + len(chunk))
             inside = [_Key(key.end - start, key.start - start, key.family) for key in keys[first:last]]
-            yield _Line(part, start, inside, head, label)
-        position += len(whole)
-        line = whole.strip()
+            yield _Line(chunk, start, inside, head, label)
+        position += len(full_line)
+        line = full_line.strip()
         if not line or line.startswith("```"):
             head = ""
         elif not _RULED.fullmatch(line):
@@ -166,7 +166,7 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _labelled(line: _Line, start: int) -> bool:
-    """Whether the label of `line` is the label of the word at `start`: the first word, or the only one but a name."""
+    """Whether the word at `start` belongs to the label of `line`: it is the line's first word, or only value."""
     if not line.label or any(key.start < start for key in line.keys):
         return False
     first = not line.text[:start].strip(" \t>*-" + _OPENING) and _LABEL.search(line.label) is not None
@@ -185,7 +185,7 @@ def _keys(text: str) -> Iterator[_Key]:
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:
-    """Whether "key" or the like, at `start`, is a word or a part of `apiKey` or `MAPS_KEY`, but not of "monkey"."""
+    """Whether a weak name, such as "key", is a word by itself or in `apiKey` or `MAPS_KEY`, not in "monkey"."""
     before, after, first = text[start - 1 : start], text[end : end + 1], text[start]
     opens = not before.isalpha() or (before.islower() and first.isupper())
     return opens and (not after.isalpha() or after.isupper() or text[end : end + 2] in ("s ", "s:"))
@@ -195,14 +195,14 @@ def _words(line: str, shortest: int) -> Iterator[tuple[int, int, bool, str]]:
     """Yield (start, end, is quoted, name that it is assigned to or "") for each word of `line` that may be a secret."""
     for match in _ATOM.finditer(line):
         group = match.lastindex or 0
-        whole, start = match[group], match.start(group)
-        if len(whole) < shortest or (not group and _plain(whole)):
+        atom, start = match[group], match.start(group)
+        if len(atom) < shortest or (not group and _plain(atom)):
             continue
-        if group and "://" not in whole and not _PAIRS.search(whole) and "=" not in whole.rstrip("="):
-            yield start, start + len(whole), True, ""
+        if group and "://" not in atom and not _PAIRS.search(atom) and "=" not in atom.rstrip("="):
+            yield start, start + len(atom), True, ""
             continue
-        glued = 2 if not group and whole.startswith("-p") else 0
-        for first, last, name in _pieces(whole[glued:], start + glued):
+        glued = 2 if not group and atom.startswith("-p") else 0
+        for first, last, name in _pieces(atom[glued:], start + glued):
             if last - first >= shortest:
                 yield first, last, bool(group), name
 
@@ -214,31 +214,32 @@ def _plain(word: str) -> bool:
 
 
 def _pieces(word: str, start: int) -> Iterator[tuple[int, int, str]]:
-    """The start, end and name of each value in `word`, which may be a URL or a list of name=value pairs.
+    """Yield (start, end, name) of each value in `word`, which may be a URL or a list of name=value pairs.
 
-    The name is "" if a value has none. start: index of `word` in its line. The results are indexes in this line, too.
+    The name is "" if a value has none. start: index of `word` in its line. All indexes are in this line.
     """
     position = 0
-    for part in _PAIRS.split(word):
-        yield from _values(part, start + position)
-        position += len(part) + 1
+    for pair in _PAIRS.split(word):
+        yield from _values(pair, start + position)
+        position += len(pair) + 1
 
 
-def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
-    value = part.lstrip(_OPENING)
-    name, start = "", start + len(part) - len(value)
+def _values(assignment: str, start: int) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, name) of each value in one name=value pair, URL or word, as `_pieces` does."""
+    value = assignment.lstrip(_OPENING)
+    name, start = "", start + len(assignment) - len(value)
     for _ in range(4):
         match = _ASSIGNS.fullmatch(value)
         if match is None or "://" in value.partition("=")[0]:
             break
         name, start, value = match[1], start + match.start(2), match[2]
-    scheme, separator, rest = value.partition("://")
+    scheme, separator, address = value.partition("://")
     if separator:
-        host = next((place for place, sign in enumerate(rest) if sign in "/?#"), len(rest))
-        offset, user = start + len(scheme) + 3, rest[:host].rpartition("@")[0]
+        host = next((index for index, sign in enumerate(address) if sign in "/?#"), len(address))
+        offset, user = start + len(scheme) + 3, address[:host].rpartition("@")[0]
         yield *_stripped(user, 0, 0 if ":" in user else len(user), offset), ""
-        for match in _URL_PARTS.finditer(rest, host):
-            yield *_stripped(rest, match.start(2), match.end(2), offset), match[1] or ""
+        for match in _URL_PARTS.finditer(address, host):
+            yield *_stripped(address, match.start(2), match.end(2), offset), match[1] or ""
         return
     yield *_stripped(value, 0, len(value), start), name
     if "," in value.strip(_OPENING + _CLOSING):
@@ -249,17 +250,17 @@ def _values(part: str, start: int) -> Iterator[tuple[int, int, str]]:
 
 
 def _stripped(word: str, start: int, end: int, offset: int) -> tuple[int, int]:
-    """Shrink a range of `word` by the brackets and marks at its ends. Returns its start and end, plus `offset` each."""
-    part = word[start:end]
-    first = len(part) - len(part.lstrip(_OPENING))
-    return offset + start + first, offset + start + max(first, len(part.rstrip(_CLOSING)))
+    """The range of `word` from `start` to `end` without the brackets and marks at its ends, moved by `offset`."""
+    stripped = word[start:end]
+    first = len(stripped) - len(stripped.lstrip(_OPENING))
+    return offset + start + first, offset + start + max(first, len(stripped.rstrip(_CLOSING)))
 
 
 def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
-    """What stands around the word at `start`, with the nearest name of a secret before it, after it or above it.
+    """The text around a word from `start` to `end`, and the nearest name of a secret before it, after it or above it.
 
     A weak name (see `FAMILIES`), such as "key", counts only right before the word, or if no other name is found. A word
-    below a label, such as "My PIN is:" or "## Passwords", is judged as if it stood behind it.
+    below a label, such as "My PIN is:" or "## Passwords", is judged as if it came after it in one line.
     """
     headed = _labelled(line, start)
     if headed:
@@ -273,11 +274,11 @@ def _surroundings(line: _Line, start: int, end: int) -> Surroundings:
     strong = next((key for key in reversed(reach) if key.family != "weak"), None)
     if strong is None and beside is None and (named := _named_elsewhere(line, start, end)):
         return Surroundings(*named, before, after)
-    left = beside or strong or (reach[-1] if reach else None)
-    if left is None:
+    nearest = beside or strong or (reach[-1] if reach else None)
+    if nearest is None:
         return Surroundings(before=before, after=after)
-    gap = line.text[left.end : start].removeprefix("s" if headed else "")  # the values of "passwords" stand in a list
-    return Surroundings(left.family, gap, "heading" if headed else "left", before, after)
+    gap = line.text[nearest.end : start].removeprefix("s" if headed else "")  # the values of "passwords" are a list
+    return Surroundings(nearest.family, gap, "heading" if headed else "left", before, after)
 
 
 def _name_before(before: str) -> str:
@@ -308,17 +309,17 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CredentialModel:
-    """Tells secrets from harmless words, by their features. bigrams: how likely each letter follows another."""
+    """Tells secrets from harmless words by their features. bigrams: log2 probabilities of pairs of letters."""
 
     classifier: LinearModel
     bigrams: BigramTable
 
-    def secret(self, found: Iterable[CandidateWord]) -> list[CandidateWord]:
-        """The words of `found` whose probability of being a secret is above THRESHOLD."""
-        judged = list(found)
+    def secret(self, words: Iterable[CandidateWord]) -> list[CandidateWord]:
+        """Those of `words` whose probability of being a secret is above THRESHOLD."""
+        judged = list(words)
         if not judged:
             return []
-        rows = np.array([features(each.word, each.near, self.bigrams) for each in judged], dtype=np.float32)
+        rows = np.array([features(word.word, word.near, self.bigrams) for word in judged], dtype=np.float32)
         likely = self.classifier.probabilities(rows)[:, 1] > THRESHOLD
         return list(compress(judged, likely))
 

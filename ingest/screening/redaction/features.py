@@ -1,4 +1,4 @@
-"""Features of a word that may be a credential: what it looks like, and which names of secrets stand near it."""
+"""Features of a word that may be a credential: its form, and the names of secrets near it."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _TICKET = re.compile(r"[A-Z]{1,6}[\-#_]?\d[\d\-/.]*[A-Za-z]?$")
 _PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$")
 
 _CROSSED = ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
-"""Word features whose meaning depends on a name nearby, so they are multiplied by the context features."""
+"""Word features that mean something else beside the name of a secret, so they are multiplied by context features."""
 
 FAMILIES = ("", "password", "token", "weak")
-"""Families of names of secrets; "weak" ones (login, key, the name of a vendor) mostly stand near harmless words."""
+"""Families of names of secrets. Weak ones (login, key, the name of a vendor) are mostly near harmless words."""
 
 
 def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
@@ -89,7 +89,7 @@ def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
 def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
     """How word-like the letters are, the number of letter pairs, and the length of the longest run of letters.
 
-    The first part is 1 for ordinary text, 0 for random letters, and 0.5 if there are no letter pairs.
+    The first number is 1 for ordinary text, 0 for random letters, and 0.5 if there are no letter pairs.
     """
     codes = [ord(letter) - 96 if "a" <= letter <= "z" else 0 for letter in word.lower()]
     pairs = [(a, b) for a, b in pairwise(codes) if a and b]
@@ -102,12 +102,12 @@ def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands around a word, and the nearest name of a secret, such as "password".
+    """The text around a word, and the nearest name of a secret, such as "password".
 
     key: family of that name, see `FAMILIES`; empty if there is no such name. gap: text between the name and the word.
-    side: where the name stands: "left", "right", "above" (in the head of the column), or "heading" (in the heading of
-    the line or list; the word is then judged as if it stood right of that heading). before: up to 80 characters before
-    the word. after: the two characters after the word. quoted: whether the word is in quotes. name: what the word is
+    side: where the name is: "left", "right", "above" (in the head of the column), or "heading" (in the heading of the
+    line or list; the word is then judged as if it came after that heading). before: up to 80 characters before the
+    word. after: the two characters after the word. quoted: whether the word is in quotes. name: what the word is
     assigned to, as in `name = "word"`; empty if there is no assignment.
     """
 
@@ -138,11 +138,11 @@ COPULA = re.compile(
     r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
-_SAID_BEFORE_COLON = re.compile(
+_PURPOSE = re.compile(
     rf"(?i)(?:^ (?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|voor)\b[^.:\d]{{1,60}}?)?"
     rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})?(?=\s?[:\uff1a])"
 )
-"""The purpose and the verb in "my password for the portal is: ...", dropped because the colon says as much."""
+"""Matches " for the portal is" in "my password for the portal is: ...", to leave it out of the gap before the colon."""
 _HARMLESS_NAME = re.compile(
     r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
     r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
@@ -154,7 +154,7 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 def context_features(near: Surroundings) -> dict[str, float]:
     """Features that describe the surroundings of a word, by name; each is from 0 to 1."""
-    gap, left = _SAID_BEFORE_COLON.sub("", near.gap), near.side in ("left", "heading")
+    gap, left = _PURPOSE.sub("", near.gap), near.side in ("left", "heading")
     words = len(gap.split())
     assigned = re.fullmatch(
         r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
@@ -185,7 +185,7 @@ def context_features(near: Surroundings) -> dict[str, float]:
 
 
 def prefixed(word: str) -> bool:
-    """Whether `word` has the shape of most vendors' tokens: a prefix such as "sk_live_", then letters and digits."""
+    """Whether `word` has the form of most vendors' tokens: a prefix such as "sk_live_", then letters and digits."""
     return _PREFIX.match(word) is not None
 
 
@@ -200,10 +200,10 @@ def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray
     The vector has one block of word features for each family of names of secrets (none, password, token, weak). Only
     the block for the nearest name is set, so a trained model has weights for each family.
     """
-    alone = word_features(word, bigrams)
-    blocks = np.zeros((len(FAMILIES), len(alone)), dtype=np.float32)
-    blocks[FAMILIES.index(near.key)] = list(alone.values())
+    of_word = word_features(word, bigrams)
+    blocks = np.zeros((len(FAMILIES), len(of_word)), dtype=np.float32)
+    blocks[FAMILIES.index(near.key)] = list(of_word.values())
     context = np.array(list(context_features(near).values()), dtype=np.float32)
-    crossed = np.array([alone[name] for name in _CROSSED], dtype=np.float32)
+    crossed = np.array([of_word[name] for name in _CROSSED], dtype=np.float32)
     products = np.outer(context, crossed).ravel() * bool(near.key)
     return np.concatenate([blocks.ravel(), context, products])

@@ -1,4 +1,4 @@
-"""The built-in kinds of secrets: one pattern per row, with a check that tells a secret from what only looks like one.
+"""The built-in kinds of secrets: patterns, each with a check that tells secrets from harmless texts of the same form.
 
 Patterns run in RE2, whose time is linear in the text. Where a pattern has a group `s`, only that group is secret.
 """
@@ -30,7 +30,7 @@ from ingest.screening.redaction.rules import FORMATS, compile_re2
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The part of `text` from index `start` to `end` (exclusive), which may be a secret."""
+    """A range of `text` that may be a secret, from index `start` to `end` (exclusive)."""
 
     text: str
     start: int
@@ -45,9 +45,9 @@ class Span:
         """At most the last `length` characters before the span."""
         return self.text[max(0, self.start - length) : self.start]
 
-    def parts(self, separator: str) -> Iterator[Span]:
-        """Yield the whole span, and then its part before the last `separator`, before the last but one, and so on."""
-        ends = [self.start + found.start() for found in re.finditer(separator, self.inside)]
+    def shorter(self, separator: str) -> Iterator[Span]:
+        """Yield the span, then what is before its last `separator`, before the last but one, and so on."""
+        ends = [self.start + match.start() for match in re.finditer(separator, self.inside)]
         return (Span(self.text, self.start, end) for end in (self.end, *reversed(ends)))
 
 
@@ -61,7 +61,7 @@ def _always(span: Span) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """How one kind of secret is found. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
+    """Finds one kind of secret. kind: its name in reports. regex: compiled by RE2. check: confirms a match.
 
     anchored: whether the regex may match the start or end of the text, so that several texts cannot be searched as one.
     literals: every text that matches has one of these in lower case; empty if none are known.
@@ -140,8 +140,8 @@ def _card(span: Span) -> Span | None:
 
 
 def _iban(span: Span) -> Span | None:
-    """The IBAN at the start of the span (valid checksum and length), without words after it; None if there is none."""
-    return next((part for part in span.parts(" ") if iban.is_valid(part.inside)), None)
+    """The IBAN (valid checksum and length) at the start of the span, without words after it; None if there is none."""
+    return next((shorter for shorter in span.shorter(" ") if iban.is_valid(shorter.inside)), None)
 
 
 def _phone(span: Span) -> Span | None:
@@ -237,9 +237,9 @@ def _numbered(span: Span) -> Span | None:
 
 
 def _seed(span: Span) -> Span | None:
-    """The longest part with as many words as a wallet's phrase that ends with the span or a line of it, or None."""
-    counted = ((part, len(re.findall("[A-Za-z]+", part.inside))) for part in span.parts("\n"))
-    return next((part for part, words in counted if words in (12, 15, 18, 21, 24)), None)
+    """The span, without its last lines if need be, if it then has the number of words of a wallet's phrase; or None."""
+    counted = ((shorter, len(re.findall("[A-Za-z]+", shorter.inside))) for shorter in span.shorter("\n"))
+    return next((shorter for shorter, words in counted if words in (12, 15, 18, 21, 24)), None)
 
 
 _RECOVERY_CODES = (

@@ -41,7 +41,7 @@ ID_FIELDS = frozenset(
 )
 _SCREENED_IDS = ("id", "session_id", "agent_id", "todo_id", "superseded_by", "source_sessions")
 _KINDS_IN_IDS = frozenset({"private_key", "url_password", "jwt", "azure_key"})
-"""Kinds of secrets that are refused in ids, besides vendors' tokens and the tenant's own patterns."""
+"""Built-in kinds of secrets that are refused in ids, in addition to vendors' tokens and the tenant's patterns."""
 
 _LABELS = ("title", "concept", "procedure_name", "speaker")
 _MAX_LINE = 10_000
@@ -55,7 +55,7 @@ class SecretsRefused(InvalidRequest):
 
 
 class Treatment(StrEnum):
-    """What is done about a secret: redact it, refuse the text that contains it, or allow it."""
+    """What to do about a secret: redact it, refuse the text that contains it, or allow it."""
 
     REDACT = "redact"
     REFUSE = "refuse"
@@ -80,7 +80,7 @@ class CustomPattern(Model):
 
     def compiled(self) -> Pattern:
         """The pattern with its regex compiled by RE2. Raises re2.error."""
-        # A sign alone may be literal; then the texts are only searched more slowly.
+        # One of these signs may also stand for itself. Then the pattern counts as anchored, which only costs time.
         anchored = any(sign in self.regex for sign in ("^", "$", r"\A", r"\z"))
         return Pattern(self.name, compile_re2(self.regex), anchored=anchored)
 
@@ -104,7 +104,7 @@ class RedactionRules(Model):
         return frozenset(role.casefold() for role in roles)
 
     def treatment(self, kind: str) -> Treatment:
-        """What is done about secrets of `kind`: they are redacted, refused or allowed."""
+        """What to do about secrets of this `kind`."""
         return self.kinds.get(kind, self.policy)
 
     def active_patterns(self) -> tuple[Pattern, ...]:
@@ -138,7 +138,7 @@ class RuleBook(Model):
 def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
     """The redaction rules in the YAML file `path`, or the default rules if it is None. Raises InvalidConfigFile.
 
-    policy: what is done about secrets (redact, refuse or allow) unless the file says it.
+    policy: treatment of secrets if the file sets no default policy.
     """
     if path is None:
         return RuleBook(default=RedactionRules(policy=policy))
@@ -172,14 +172,14 @@ class Redactor:
         return self._book.of(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value`, any JSON, without its secrets. Raises SecretsRefused if a kind is refused, and Unavailable."""
+        """`value`, any JSON, with markers for its secrets. Raises SecretsRefused for refused kinds, and Unavailable."""
         cleaned, rules = self.clean_query(tenant, value), self.rules(tenant)
         if kinds := ", ".join(sorted(k for k in cleaned.counts if rules.treatment(k) is Treatment.REFUSE)):
             raise SecretsRefused(f"contains secrets that are not stored here: {kinds}; remove them and send it again")
         return cleaned
 
     def clean_query(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
-        """`value` with markers for all secrets, even of kinds that are refused in stored texts. Raises Unavailable."""
+        """`value`, any JSON, with markers for its secrets, also those of kinds that are refused. Raises Unavailable."""
         patterns = self._active_patterns(tenant)
         redaction = Redaction(patterns)
         with _fail_closed():
@@ -193,13 +193,13 @@ class Redactor:
         The message names the field and the kind of secret, never the id. Raises Unavailable if redaction cannot run.
         """
         kinds = _KINDS_IN_IDS | {pattern.name for pattern in self.rules(tenant).patterns}
-        patterns = [each for each in self._active_patterns(tenant) if each.literals or each.kind in kinds]
+        patterns = [active for active in self._active_patterns(tenant) if active.literals or active.kind in kinds]
         for field, value in ids.items():
             texts = [value] if isinstance(value, str) else value or ()
             with _fail_closed():
-                found = sorted({secret.kind for text in texts for secret in secrets_in(text, patterns)})
-            if found:
-                message = f"contains a secret ({', '.join(found)}), and ids are stored unchanged: use an id without it"
+                names = ", ".join(sorted({secret.kind for text in texts for secret in secrets_in(text, patterns)}))
+            if names:
+                message = f"contains a secret ({names}), and ids are stored unchanged: use an id without it"
                 raise SecretsRefused(message, path=field)
 
     def clean_draft(self, tenant: str, draft: Draft | Memory) -> RedactedValue[Any]:
@@ -242,7 +242,7 @@ def _texts(draft: Draft | Memory) -> dict[str, Any]:
 
 
 def _truncated(name: str, value: Any) -> Any:
-    """`value` cut to the maximum length of the field `name`: a marker may be longer than the secret it replaces."""
+    """`value` cut to the maximum length of the field `name`, since a marker may be longer than the secret."""
     if name in _LABELS:
         return value[:MAX_LABEL]
     if name == "tags":

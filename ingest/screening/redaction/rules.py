@@ -1,4 +1,4 @@
-"""Formats of vendors' tokens, and names that stand near secrets (such as "password"), read from rules.jsonl.
+"""Formats of vendors' tokens, and names of secrets (such as "password"), read from rules.jsonl.
 
 The formats follow the rules of gitleaks as shipped in llm-guard, with lengths relaxed to lower bounds, and the vendors'
 own documentation. Licences: LICENSES.txt.
@@ -36,7 +36,7 @@ FORMATS: tuple[tuple[str, tuple[str, ...], str], ...] = tuple(
 NAMES: dict[str, str] = {
     family: "|".join((*names, *_VENDORS)) if family == "weak" else "|".join(names) for family, names in _NAMES.items()
 }
-"""For each family of names (password, token, weak), a regex that matches its names in many languages.
+"""For each family of names of secrets (password, token, weak), a regex for its names in many languages.
 
 Weak names, such as "login" or a vendor's name, often stand near harmless words.
 """

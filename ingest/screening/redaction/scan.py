@@ -1,4 +1,4 @@
-"""Finds and replaces secrets in texts and JSON values. Pure; knows no policy."""
+"""Finds and replaces secrets in texts and JSON values, whatever a tenant's rules are. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MAX_PASSWORD = 200
 """Maximum length of a value that may be a password because of its key alone, as in {"password": ...}."""
 _TITLES = ("name", "key", "label", "title", "heading", "concept", "procedure_name", "question")
 _TEXTS = ("value", "answer", "text", "content")
-"""Members of an object that name what its other members `_TEXTS` say, as in {"name": "DB_PASSWORD", "value": ...}."""
+"""Members of an object that may name the secret in a member of `_TEXTS`: {"name": "DB_PASSWORD", "value": ...}."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """The kind and place of a secret in a text, never the secret itself."""
+    """The kind of a secret, and where it is in a text; never the secret itself."""
 
     kind: str
     start: int
@@ -34,7 +34,7 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
     lowered = decoded.lower()
     likely = (pattern for pattern in patterns if pattern.likely(encoded, lowered))
     secrets = [Secret(p.kind, span.start, span.end) for p in likely for span in p.spans(decoded)]
-    joined: list[tuple[int, Secret]] = []  # each with the place of its kind among the patterns
+    joined: list[tuple[int, Secret]] = []  # each with the index of its pattern
     for order, secret in sorted(enumerate(secrets), key=lambda numbered: numbered[1].start):
         if not joined or secret.start >= joined[-1][1].end:
             joined.append((order, secret))
@@ -56,18 +56,18 @@ def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Yield every text in `value` that may be a secret: strings, integers, keys, and key=value pairs."""
+    """Yield every text in `value`, any JSON, that is searched for secrets: strings, integers, keys, key=value pairs."""
     match value:
         case str() if not isinstance(value, Enum):
             yield value
         case int() if not isinstance(value, bool | Enum):
             yield str(value)
         case list():
-            yield "\n".join(place[key] for place, key in _series(value))
+            yield "\n".join(holder[key] for holder, key in _series(value))
             for element in value:
                 yield from _lines(element)
         case dict():
-            yield "\n".join(place[key] for place, key in _series(value))
+            yield "\n".join(holder[key] for holder, key in _series(value))
             for key, member in value.items():
                 yield from (key, *_lines(member))
                 if isinstance(member, str) and len(member) <= _MAX_PASSWORD:
@@ -94,16 +94,16 @@ def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: s
 
 
 def _series(value: Any) -> list[tuple[Any, Any]]:
-    """The texts in `value`, a list or object, that are read as one text, each as the container and its index or key.
+    """The texts in `value` to search as one text, each as the list or object that holds it and its index or key.
 
-    So a secret is known by what stands before it: in a list of sentences or messages, or below a title.
+    So a secret is recognised by the text before it: in a list of sentences or messages, or after a title.
     """
     if isinstance(value, dict):
         return [(value, key) for key in (*_TITLES, *_TEXTS) if isinstance(value.get(key), str)]
-    if not isinstance(value, list) or not any(isinstance(each, dict) or " " in str(each) for each in value):
+    if not isinstance(value, list) or not any(isinstance(element, dict) or " " in str(element) for element in value):
         return []
-    inside = ([(value, place)] if isinstance(each, str) else _series(each) for place, each in enumerate(value))
-    return [text for texts in inside for text in texts]
+    series = ([(value, at)] if isinstance(element, str) else _series(element) for at, element in enumerate(value))
+    return [text for texts in series for text in texts]
 
 
 def redact(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> str:
@@ -124,10 +124,10 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """`text` with a marker in place of each secret; the same object if there is none."""
-        return self._parts([text])[0]
+        return self._lines([text])[0]
 
-    def _parts(self, texts: Sequence[str]) -> list[str]:
-        """`texts`, read as lines of one text, with a marker in each for every secret that it has a part of."""
+    def _lines(self, texts: Sequence[str]) -> list[str]:
+        """`texts`, searched as lines of one text, with a marker in each line for every secret that overlaps with it."""
         secrets = secrets_in("\n".join(texts), self.patterns)
         self.counts.update(secret.kind for secret in secrets)
         redacted, start = [], 0
@@ -147,15 +147,15 @@ class Redaction:
         return replace_leaves(self._together(value), self._leaf)
 
     def _together(self, value: Any) -> Any:
-        """A copy of `value` with markers for the secrets that texts before them tell of; see `_series`."""
+        """A copy of `value` with markers for the secrets that are recognised by texts before them; see `_series`."""
         if isinstance(value, dict):
             value = {key: self._together(member) for key, member in value.items()}
         elif isinstance(value, list):
             value = [self._together(element) for element in value]
         series = _series(value)
         if len(series) > 1:
-            for (place, key), text in zip(series, self._parts([place[key] for place, key in series]), strict=True):
-                place[key] = text
+            for (holder, key), text in zip(series, self._lines([holder[key] for holder, key in series]), strict=True):
+                holder[key] = text
         return value
 
     def _leaf(self, leaf: Any, key: str | None) -> Any:
@@ -167,8 +167,8 @@ class Redaction:
         if key is None or len(text) > _MAX_PASSWORD:
             return text
         line = f"{key}={text}"  # a key may make it a secret, as in {"password": ...}
-        whole = [s for s in secrets_in(line, self.patterns) if (s.start, s.end) == (len(key) + 1, len(line))]
-        if not whole or text == _marker(whole[0].kind):
+        kinds = [s.kind for s in secrets_in(line, self.patterns) if (s.start, s.end) == (len(key) + 1, len(line))]
+        if not kinds or text == _marker(kinds[0]):
             return text
-        self.counts[whole[0].kind] += 1
-        return _marker(whole[0].kind)
+        self.counts[kinds[0]] += 1
+        return _marker(kinds[0])

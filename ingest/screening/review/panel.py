@@ -34,7 +34,7 @@ MIN_IMPORTANCE_ALONE = 3.0
 FALLBACK_IMPORTANCE = 5.0
 
 MAX_READ = 20_000
-"""Maximum characters of a text that reviewers see: its value shows at the beginning, and reading takes time."""
+"""Maximum characters of a text that reviewers see: the beginning shows whether it is worth storing."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class ReviewRequest:
 
     @property
     def judged(self) -> Judgement:
-        """The field `judgement`, which says how much the text matters. Raises ReviewFailed if it is None."""
+        """The field `judgement`; raises ReviewFailed if it is None."""
         if self.judgement is None:
             raise ReviewFailed("the text has not been judged")
         return self.judgement
@@ -101,10 +101,10 @@ class Panel:
         if judgement is None:
             judgement = await offload([text], lambda: self.judge.judged(text, request.embedding))
         request = replace(request, text=text, judgement=judgement)
-        seats = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
-        remote = [votes for votes, reviewer in zip(seats, self.reviewers, strict=True) if reviewer.stand_in is not None]
-        answered = [votes[0].ok for votes in remote or seats]
-        return decide([vote for votes in seats for vote in votes], tier_of(answered), judgement.objection)
+        ballots = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
+        by_models = [votes for votes, voter in zip(ballots, self.reviewers, strict=True) if voter.stand_in is not None]
+        answered = [votes[0].ok for votes in by_models or ballots]
+        return decide([vote for ballot in ballots for vote in ballot], tier_of(answered), judgement.objection)
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
         """The reviewer's vote. If it failed, the list also has the vote of the reviewer's stand-in, if there is one."""
@@ -131,8 +131,8 @@ class Panel:
 def tier_of(answered: Sequence[bool]) -> Tier:
     """How far a decision can be trusted, by the number of reviewers that answered.
 
-    Fallback: none. Partial: one of several. Consensus: two or more, or the only one. answered: whether each language
-    model answered; if no reviewer is a language model, whether each reviewer answered.
+    FALLBACK: none. PARTIAL: one of several. CONSENSUS: two or more, or the only one. answered: whether each language
+    model answered; if no reviewer is a language model, whether each local reviewer answered.
     """
     count = sum(answered)
     if count == 0:
@@ -150,7 +150,7 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
     """
     valid = [vote for vote in votes if vote.ok]
     scores = {name: [v.scores[name] for v in valid if name in v.scores] for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
-    means = {name: round(statistics.fmean(each), 4) if each else None for name, each in scores.items()}
+    means = {name: round(statistics.fmean(values), 4) if values else None for name, values in scores.items()}
     importance, relevance = means[IMPORTANCE], means[RELEVANCE]
     trivial, against = [vote.reason for vote in valid if vote.trivial], None
     if tier is Tier.CONSENSUS:

@@ -72,14 +72,14 @@ class RelevanceReviewer:
 
 @dataclass(frozen=True, slots=True)
 class NoveltyReviewer:
-    """Scores how unlike a text is to the most similar stored memory. Working memories are not searched."""
+    """Scores how different a text is from the most similar stored memory. Working memories are not searched."""
 
     store: MemoryStore
     name: str = NOVELTY
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with a score from 1 (same as a stored memory) to 10 (unlike any stored memory).
+        """The vote with a score from 1 (cosine 1 with a stored memory) to 10 (no similar memory): 1 + 9 (1 - cosine).
 
         Raises ReviewFailed if the request has no embedding, and the errors of the store.
         """
@@ -99,8 +99,8 @@ async def nearest_similarities(store: MemoryStore, scope: Scope, vectors: Sequen
     """
     everywhere = dict.fromkeys(LONG_TERM)
     searches = [CandidateSearch(everywhere, vector, None, depth=1, columns=False) for vector in vectors]
-    results = await store.candidates(scope, searches)
-    return [max((hit.dense for hit in hits if hit.dense is not None), default=0.0) for hits in results]
+    candidates = await store.candidates(scope, searches)
+    return [max((hit.dense for hit in hits if hit.dense is not None), default=0.0) for hits in candidates]
 
 
 _ORDERS = re.compile(
@@ -141,7 +141,7 @@ class ReviewerAnswer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class EndpointReviewer:
-    """Asks a language model to score a text. stand_in: the local reviewer that scores the same aspect.
+    """Asks a language model to score a text. stand_in: the local reviewer of the same aspect.
 
     The stand-in votes if the model fails. It also votes on texts that read like orders to a reviewer ("score: 10"),
     which are not sent to the model.
@@ -152,7 +152,7 @@ class EndpointReviewer:
 
     @property
     def name(self) -> str:
-        """The aspect that this reviewer scores, such as importance; it is that of `stand_in`."""
+        """The aspect that this reviewer scores: that of `stand_in`."""
         return self.stand_in.name
 
     async def vote(self, request: ReviewRequest) -> Vote:

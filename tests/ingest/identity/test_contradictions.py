@@ -31,7 +31,7 @@ from tests.fakes_memories import InMemoryStore
 pytestmark = pytest.mark.anyio
 
 
-def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
+def relation_of(newer: str, older: str, cosine: float = 0.85) -> Relation:
     """Whether the newer text replaces, contests or is unrelated to the older one, if their vectors have this cosine."""
     return update_model().judge(Statement.of(newer), Statement.of(older), cosine).relation
 
@@ -49,7 +49,7 @@ def judged(newer: str, older: str, cosine: float = 0.85) -> Relation:
 )
 def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -> None:
     """The newer of two sentences that differ in a value (such as a number, a date or a version) replaces the older."""
-    assert judged(newer, older) is Relation.REPLACES
+    assert relation_of(newer, older) is Relation.REPLACES
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_the_same_sentence_with_another_value_replaces(newer: str, older: str) -
         ("We switched the shop from MySQL to Postgres", "We use MySQL for the shop"),
     ],
 )
-def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer: str, older: str) -> None:
+def test_a_report_of_a_change_in_other_words_replaces_or_contests_the_older_fact(newer: str, older: str) -> None:
     """A text that gives another value in a sentence of another form replaces or contests the older text."""
-    assert judged(newer, older, 0.7) is not Relation.UNRELATED
+    assert relation_of(newer, older, 0.7) is not Relation.UNRELATED
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_change_told_in_other_words_replaces_or_contests_the_older_fact(newer:
 )
 def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, older: str) -> None:
     """Texts about different subjects or attributes, compatible texts and questions do not replace each other."""
-    assert judged(newer, older) is not Relation.REPLACES
+    assert relation_of(newer, older) is not Relation.REPLACES
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_statements_that_can_both_be_true_do_not_replace_each_other(newer: str, 
 )
 def test_a_key_with_a_value_is_compared_like_a_sentence(newer: str, older: str, relation: Relation) -> None:
     """The text "Owner: Marta" is compared as "Owner is Marta"; "Marta: I'll send it" is not such a text."""
-    assert judged(newer, older) is relation
+    assert relation_of(newer, older) is relation
 
 
 def test_texts_with_the_same_key_need_no_similar_vectors() -> None:
     """Another number for the same key replaces the earlier one although the vectors of such short texts differ."""
-    assert judged("Port: 9090", "Port: 8080", 0.5) is Relation.REPLACES
-    assert judged("Depth: 9090", "Port: 8080", 0.5) is Relation.UNRELATED
+    assert relation_of("Port: 9090", "Port: 8080", 0.5) is Relation.REPLACES
+    assert relation_of("Depth: 9090", "Port: 8080", 0.5) is Relation.UNRELATED
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
@@ -133,20 +133,20 @@ def test_the_contradiction_model_gives_a_probability_for_any_two_texts(newer: st
 @given(st.text(max_size=80))
 def test_a_fact_is_not_replaced_by_one_with_the_same_text(text: str) -> None:
     """A fact does not contradict a fact with the same text, and so does not replace it."""
-    assert judged(text, text, 1.0) is not Relation.REPLACES
+    assert relation_of(text, text, 1.0) is not Relation.REPLACES
 
 
 def test_long_texts_are_not_searched_for_contradictions() -> None:
     """A fact longer than MAX_CHARACTERS is not replaced by a newer fact that contradicts a part of it."""
     page = fact("The port is 8080 " + "and so on " * (MAX_CHARACTERS // 10), 1)
     newer = fact("The port is 9090", 2)
-    assert not placed([newer], {newer.id: near(page)}).changed
+    assert not states_after([newer], {newer.id: neighbours_of(page)}).changed
 
 
 SCOPE = Scope("acme", "shop")
 
 
-def placed(arriving: Sequence[Memory], neighbours: Mapping[str, Sequence[Neighbour]]) -> States:
+def states_after(arriving: Sequence[Memory], neighbours: Mapping[str, Sequence[Neighbour]]) -> States:
     """The states of memories after the `arriving` facts were compared with their neighbours.
 
     neighbours: similar memories for each arriving fact, by the fact's id.
@@ -162,7 +162,7 @@ def fact(content: str, day: int, **fields: object) -> Memory:
     return make_memory(MemoryType.SEMANTIC, content, valid_from=begun, created_at=begun, **fields)
 
 
-def near(*facts: Memory) -> list[Neighbour]:
+def neighbours_of(*facts: Memory) -> list[Neighbour]:
     """The facts as neighbours (similar memories), in the form in which a search returns them."""
     return [Neighbour(memory, 0.9) for memory in facts]
 
@@ -170,7 +170,7 @@ def near(*facts: Memory) -> list[Neighbour]:
 def test_each_value_replaces_the_one_before() -> None:
     """Of three successive values the newest is current; each fact links to the one that it replaced."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
-    states = placed(facts[1:], {facts[1].id: near(*facts[:1]), facts[2].id: near(*facts[:2])})
+    states = states_after(facts[1:], {facts[1].id: neighbours_of(*facts[:1]), facts[2].id: neighbours_of(*facts[:2])})
     assert [states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
     second = states.memories[facts[1].id]
     assert (second.superseded_by, second.valid_to) == (facts[2].id, facts[2].valid_from)
@@ -180,30 +180,30 @@ def test_each_value_replaces_the_one_before() -> None:
 def test_a_value_replaces_the_current_one_even_if_only_an_earlier_one_is_near() -> None:
     """A new fact replaces the current one even if a search finds only a fact that the current one has replaced."""
     facts = [fact(f"The gateway listens on port 808{number}", number) for number in (1, 2, 3)]
-    first = near(facts[0])
-    states = placed(facts, {facts[1].id: first, facts[2].id: first})
+    first = neighbours_of(facts[0])
+    states = states_after(facts, {facts[1].id: first, facts[2].id: first})
     assert [states.memories[fact.id].superseded_by for fact in facts] == [facts[1].id, facts[2].id, None]
 
 
 @given(st.permutations([1, 2, 3, 4]), st.booleans())
 def test_the_timeline_does_not_depend_on_the_order_of_arrival(order: list[int], together: bool) -> None:  # noqa: FBT001
     """Contradicting facts arrive in any order. Each ends when the next one begins, and the latest is current."""
-    known: dict[str, Memory] = {}
+    memories: dict[str, Memory] = {}
     arriving = [fact(f"The gateway listens on port 808{number}", number) for number in order]
     pieces = [arriving] if together else [[new] for new in arriving]
     for piece in pieces:
-        others = {new.id: near(*known.values(), *piece[:place]) for place, new in enumerate(piece)}
-        known |= placed(piece, others).memories
-    facts = sorted(known.values(), key=lambda known_fact: known_fact.valid_from)
+        neighbours = {new.id: neighbours_of(*memories.values(), *piece[:index]) for index, new in enumerate(piece)}
+        memories |= states_after(piece, neighbours).memories
+    facts = sorted(memories.values(), key=lambda known_fact: known_fact.valid_from)
     for earlier, following in pairwise(facts):
         assert (earlier.valid_to, earlier.superseded_by) == (following.valid_from, following.id)
     assert facts[-1].superseded_by is None
 
 
-def test_of_contradicting_facts_with_the_same_time_the_last_to_arrive_is_current() -> None:
+def test_the_last_to_arrive_of_contradicting_facts_with_the_same_time_is_current() -> None:
     """If two contradicting facts are valid from the same time, the one that arrives last replaces the other."""
     first, last = fact("The gateway listens on port 8081", 5), fact("The gateway listens on port 8082", 5)
-    states = placed([first, last], {last.id: near(first)})
+    states = states_after([first, last], {last.id: neighbours_of(first)})
     assert states.memories[first.id].superseded_by == last.id
     assert states.memories[last.id].superseded_by is None
 
@@ -221,7 +221,7 @@ def test_of_contradicting_facts_with_the_same_time_the_last_to_arrive_is_current
 def test_ended_and_unrelated_facts_are_not_changed_by_a_newer_one(old: Memory) -> None:
     """A fact neither replaces nor contests an event, an ended fact, or one with another concept or tag."""
     newer = fact("The gateway listens on port 8082", 5, concept="gateway", tags=["live"])
-    assert not placed([newer], {newer.id: near(old)}).changed
+    assert not states_after([newer], {newer.id: neighbours_of(old)}).changed
 
 
 @pytest.mark.parametrize(
@@ -229,12 +229,12 @@ def test_ended_and_unrelated_facts_are_not_changed_by_a_newer_one(old: Memory) -
     [{"pinned": True}, {"concept": "Gateway"}, {"tags": ["ports", "test"]}, {"metadata": {"page": 4}}],
     ids=["pinned", "concept of one", "some other tags", "other metadata"],
 )
-def test_a_fact_of_a_scope_that_may_be_another_is_contested(fields: dict[str, Any]) -> None:
+def test_a_fact_that_may_be_about_another_thing_is_contested_not_replaced(fields: dict[str, Any]) -> None:
     """A newer value contests a fact that is pinned, or whose concept, tags or metadata are not quite the same."""
     old = fact("The gateway listens on port 8081", 1, **fields)
     newer = fact("The gateway listens on port 8082", 5, tags=["PORTS", "live"], metadata={"page": 5})
-    states = placed([newer], {newer.id: near(old)}).memories
-    assert [states[each.id].state for each in (old, newer)] == [State.CONTESTED] * 2
+    states = states_after([newer], {newer.id: neighbours_of(old)}).memories
+    assert [states[fact.id].state for fact in (old, newer)] == [State.CONTESTED] * 2
 
 
 async def _write(ingestor: Ingestor, content: str, created_at: str) -> WriteOutcome:
@@ -330,11 +330,11 @@ class _Patchless(InMemoryStore):
 
     away = False
 
-    async def patch(self, *given: Any, **named: Any) -> None:
+    async def patch(self, *arguments: Any, **options: Any) -> None:
         """Patch the memories. While `away` is set, raise Unavailable."""
         if self.away:
             raise Unavailable("the engine is away")
-        await super().patch(*given, **named)
+        await super().patch(*arguments, **options)
 
 
 async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:

@@ -43,7 +43,7 @@ def fact(content: str) -> Memory:
         ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
     ],
 )
-def test_texts_that_differ_only_in_case_and_spacing_say_the_same(text: str, other: str, same: bool) -> None:  # noqa: FBT001
+def test_texts_that_differ_only_in_case_and_spacing_make_one_statement(text: str, other: str, same: bool) -> None:  # noqa: FBT001
     """Texts that differ only in case and spacing say the same. Texts with another word, number or option do not."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
@@ -82,7 +82,7 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
         ("Plan A is ready", "Plan is ready", False),
     ],
 )
-def test_words_and_their_order_matter(text: str, other: str, same: bool) -> None:  # noqa: FBT001
+def test_texts_with_other_words_or_another_order_are_other_statements(text: str, other: str, same: bool) -> None:  # noqa: FBT001
     """Another word, order, sign or amount makes another statement; contractions and articles do not."""
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
@@ -156,7 +156,7 @@ async def test_rewordings_within_a_batch_are_merged() -> None:
     assert [memory.evidence_count for memory in stored.values()] == [3]
 
 
-async def test_private_memories_are_not_compared() -> None:
+async def test_equal_memories_of_two_private_sessions_are_not_merged() -> None:
     """Equal memories that are private to two sessions are not merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
@@ -165,7 +165,7 @@ async def test_private_memories_are_not_compared() -> None:
 
 
 @pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
-async def test_an_event_that_is_sent_again_on_another_day_is_the_same(session: dict[str, str]) -> None:
+async def test_an_event_that_is_sent_again_on_another_day_is_merged(session: dict[str, str]) -> None:
     """An event that is sent again on another day is merged if its source has the same file and line.
 
     If the source has another line, an event with the same text is stored as a new memory.

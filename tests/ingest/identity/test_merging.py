@@ -1,4 +1,4 @@
-"""What a stored memory becomes when it is written again."""
+"""Merging a stored memory with a memory that repeats it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINKS = st.builds(
     type=st.sampled_from(LinkType),
     strength=st.floats(min_value=0, max_value=1, allow_nan=False),
 )
-ASKED = st.fixed_dictionaries(
+FIELDS = st.fixed_dictionaries(
     {
         "pinned": st.booleans(),
         "importance": st.integers(1, 10),
@@ -39,13 +39,13 @@ def fact(**fields: Any) -> Memory:
     return make_memory(MemoryType.SEMANTIC, "The tea is green.", **fields)
 
 
-def merged(known: Memory, again: Memory) -> Memory:
-    """The memory that results if the write `again` is merged into the stored memory `known`."""
-    return known.model_copy(update=joined(known, again))
+def merged(stored: Memory, repetition: Memory) -> Memory:
+    """The memory that results if the write `repetition` is merged into the stored memory `stored`."""
+    return stored.model_copy(update=joined(stored, repetition))
 
 
-@given(ASKED, ASKED)
-def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], second: dict[str, Any]) -> None:
+@given(FIELDS, FIELDS)
+def test_a_merge_keeps_what_both_writes_set(first: dict[str, Any], second: dict[str, Any]) -> None:
     """A merged memory has the tags, links, sources and metadata of both writes. If either is pinned, it is pinned.
 
     It has the higher importance and the later expiry of the two.
@@ -53,19 +53,19 @@ def test_nothing_that_either_write_asked_for_is_lost(first: dict[str, Any], seco
     known, again = fact(**first), fact(**second)
     memory = merged(known, again)
     assert memory == known.replace(**joined(known, again))
-    for one in (known, again):
-        assert (memory.pinned, memory.importance) >= (one.pinned, one.importance) or memory.pinned > one.pinned
-        assert memory.importance >= one.importance
-        assert memory.expires_at is None or (one.expires_at is not None and memory.expires_at >= one.expires_at)
-        assert set(memory.tags) >= set(one.tags)
-        assert set(memory.metadata) >= set(one.metadata)
-        assert {(link.to, link.type) for link in memory.links} >= {(link.to, link.type) for link in one.links}
-        assert one.source is None or one.source in (memory.source, *memory.sources)
+    for written in (known, again):
+        assert memory.pinned >= written.pinned
+        assert memory.importance >= written.importance
+        assert memory.expires_at is None or (written.expires_at is not None and memory.expires_at >= written.expires_at)
+        assert set(memory.tags) >= set(written.tags)
+        assert set(memory.metadata) >= set(written.metadata)
+        assert {(link.to, link.type) for link in memory.links} >= {(link.to, link.type) for link in written.links}
+        assert written.source is None or written.source in (memory.source, *memory.sources)
     assert {key: memory.metadata[key] for key in again.metadata} == again.metadata
 
 
-@given(ASKED, ASKED)
-def test_a_merge_that_is_repeated_changes_nothing_more(first: dict[str, Any], second: dict[str, Any]) -> None:
+@given(FIELDS, FIELDS)
+def test_a_repeated_merge_changes_nothing(first: dict[str, Any], second: dict[str, Any]) -> None:
     """Merging the same write a second time changes no field, and neither does merging a memory with itself."""
     known, again = fact(**first), fact(**second)
     once = merged(known, again)
@@ -92,14 +92,14 @@ def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
     assert with_evidence(many, again) == {"evidence_count": 2, "source_sessions": many.source_sessions}
 
 
-def test_of_equal_links_the_stronger_stays() -> None:
+def test_a_merge_keeps_the_stronger_of_two_equal_links() -> None:
     """Of two links of one type to the same memory, a merge keeps the stronger. Links of other types stay, too."""
     weak, strong = (Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8))
     other = Link(to="a", type=LinkType.REFINES)
     assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]
 
 
-def test_changed_fields_of_a_merge_are_listed_in_the_order_of_the_class() -> None:
+def test_fields_that_a_merge_changed_are_listed_in_the_order_of_the_class() -> None:
     """Only fields whose value a merge changed are listed, in the order in which the memory's class defines them."""
     known = fact(importance=3, tags=["a"])
     assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == ("importance", "pinned")

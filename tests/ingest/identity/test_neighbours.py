@@ -30,7 +30,7 @@ def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = S
     return memory, make_record(memory, make_dense(seed)).vectors
 
 
-async def near(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
+async def neighbours_of(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
     """The neighbours (similar memories) found for each memory in `arriving`, in order."""
     neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)), NOW)
     return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
@@ -41,7 +41,7 @@ async def test_neighbours_are_of_the_same_type() -> None:
     store = InMemoryStore(DIMENSIONS)
     stored = embedded("The tea is green.")
     await store.upsert(SCOPE, [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))])
-    assert await near(store, embedded("THE TEA IS GREEN.")) == [[stored[0]]]
+    assert await neighbours_of(store, embedded("THE TEA IS GREEN.")) == [[stored[0]]]
 
 
 async def test_private_memories_neither_have_nor_are_neighbours() -> None:
@@ -49,14 +49,14 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
     store = InMemoryStore(DIMENSIONS)
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [Record.of(*private)])
-    assert await near(store, embedded("call ann")) == [[]]
+    assert await neighbours_of(store, embedded("call ann")) == [[]]
     assert await find_neighbours(store, SCOPE, {0: private}, NOW) == {}
 
 
 async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
     """Similar facts in one write call are found as neighbours of the later facts, although they are not stored yet."""
     first, second = embedded("The port is 1"), embedded("The port is 2")
-    assert await near(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
+    assert await neighbours_of(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
 
 
 async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None:
@@ -67,13 +67,13 @@ async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None
         embedded(f"The port is {number}", valid_to=NOW - timedelta(days=1), superseded_by=current[0].id)
         for number in range(1, DEPTH + 2)
     ]
-    await store.upsert(SCOPE, [Record.of(*each) for each in (current, *replaced)])
-    (found,) = await near(store, embedded("The port is 99"))
-    assert len(found) == DEPTH + 1
-    assert found[-1].id == current[0].id
+    await store.upsert(SCOPE, [Record.of(*fact) for fact in (current, *replaced)])
+    (neighbours,) = await neighbours_of(store, embedded("The port is 99"))
+    assert len(neighbours) == DEPTH + 1
+    assert neighbours[-1].id == current[0].id
 
 
-async def test_distant_memories_are_neighbours_of_facts_only() -> None:
+async def test_less_similar_memories_are_neighbours_of_facts_only() -> None:
     """Among less similar memories, facts are neighbours of a fact, because they may contradict it.
 
     Memories of other types are neighbours only if they are so similar that they may be duplicates.
@@ -81,7 +81,9 @@ async def test_distant_memories_are_neighbours_of_facts_only() -> None:
     store = InMemoryStore(DIMENSIONS)
     far = embedded("The port is 1", seed=8)
     await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
-    facts, procedures = await near(store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL))
+    facts, procedures = await neighbours_of(
+        store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL)
+    )
     assert (facts, procedures) == ([far[0]], [])
 
 
@@ -95,4 +97,4 @@ async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> N
     same = event("We can't ship the new importer on Friday.")
     other = event("The old importer wrote the totals of Friday and Monday twice.")
     await store.upsert(SCOPE, [Record.of(*same), Record.of(*other)])
-    assert await near(store, event("we can not ship new importer on Friday")) == [[same[0]]]
+    assert await neighbours_of(store, event("we can not ship new importer on Friday")) == [[same[0]]]

@@ -27,22 +27,22 @@ def facts(count: int, **fields: object) -> list[Memory]:
     ]
 
 
-def known(memories: list[Memory]) -> States:
-    """A `States` object that knows all of `memories` and has no changes yet."""
+def states_of(memories: list[Memory]) -> States:
+    """A `States` object with `memories` and no changes."""
     return States(NOW, {memory.id: memory for memory in memories})
 
 
 def chain(count: int) -> tuple[States, list[str]]:
     """The states of `count` facts of which each replaces the one before, and the ids of the facts, oldest first."""
     memories = facts(count)
-    states, ids = known(memories), [memory.id for memory in memories]
+    states, ids = states_of(memories), [memory.id for memory in memories]
     for old, newer in pairwise(ids):
         states.replace(old, newer, "another value")
     states.settle()
     return states, ids
 
 
-def shown(states: States, ids: list[str]) -> list[State]:
+def current_states(states: States, ids: list[str]) -> list[State]:
     """The states that the memories with these ids have at NOW."""
     return [states.memories[memory_id].at(NOW).state for memory_id in ids]
 
@@ -63,11 +63,11 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
     If some are deleted, each is replaced by the next remaining one.
     """
     states, ids = chain(5)
-    states.gone |= {ids[place] for place in removed}
+    states.deleted |= {ids[index] for index in removed}
     states.settle()
-    remaining = [ids[place] for place in range(5) if place not in removed]
-    for place, memory_id in enumerate(remaining):
-        following = remaining[place + 1] if place + 1 < len(remaining) else None
+    remaining = [ids[index] for index in range(5) if index not in removed]
+    for index, memory_id in enumerate(remaining):
+        following = remaining[index + 1] if index + 1 < len(remaining) else None
         memory = states.memories[memory_id]
         assert memory.superseded_by == following
         assert memory.state is (State.CURRENT if following is None else State.REPLACED)
@@ -81,12 +81,12 @@ def test_contested_memories_are_linked_both_ways() -> None:
     If one is deleted, the other is current and has no link left.
     """
     memories = facts(2)
-    states, (first, second) = known(memories), [memory.id for memory in memories]
+    states, (first, second) = states_of(memories), [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
     states.settle()
-    assert shown(states, [first, second]) == [State.CONTESTED] * 2
+    assert current_states(states, [first, second]) == [State.CONTESTED] * 2
     assert states.memories[first].links == [Link(to=second, type=LinkType.CONTRADICTS, strength=0.4)]
-    states.gone.add(second)
+    states.deleted.add(second)
     states.settle()
     assert (states.memories[first].state, states.memories[first].links) == (State.CURRENT, [])
 
@@ -97,24 +97,24 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     If the third is deleted, the first two contest each other again.
     """
     memories = facts(3)
-    states, (first, second, third) = known(memories), [memory.id for memory in memories]
+    states, (first, second, third) = states_of(memories), [memory.id for memory in memories]
     states.contest(first, second, None)
     states.replace(second, third, None)
     states.settle()
-    assert shown(states, [first, second, third]) == [State.CURRENT, State.REPLACED, State.CURRENT]
-    states.gone.add(third)
+    assert current_states(states, [first, second, third]) == [State.CURRENT, State.REPLACED, State.CURRENT]
+    states.deleted.add(third)
     states.settle()
-    assert shown(states, [first, second]) == [State.CONTESTED] * 2
+    assert current_states(states, [first, second]) == [State.CONTESTED] * 2
 
 
 def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
     """If one of two memories that contest each other expires, neither is shown as contested."""
     memories = facts(2)
-    states, ids = known(memories), [memory.id for memory in memories]
+    states, ids = states_of(memories), [memory.id for memory in memories]
     states.contest(ids[0], ids[1], "perhaps")
-    leave(states, "expire", ids[0])
+    remove(states, "expire", ids[0])
     states.settle()
-    assert shown(states, ids) == [State.CURRENT, State.CURRENT]
+    assert current_states(states, ids) == [State.CURRENT, State.CURRENT]
 
 
 def test_a_restored_memory_is_contested_with_the_current_one() -> None:
@@ -122,7 +122,7 @@ def test_a_restored_memory_is_contested_with_the_current_one() -> None:
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")
     states.settle()
-    assert shown(states, [first, second, third]) == [State.CONTESTED, State.REPLACED, State.CONTESTED]
+    assert current_states(states, [first, second, third]) == [State.CONTESTED, State.REPLACED, State.CONTESTED]
 
 
 def test_a_memory_is_current_again_when_its_successor_expires() -> None:
@@ -132,31 +132,31 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
     """
     memories = facts(2)
     memories[1] = memories[1].replace(expires_at=NOW + DAY)
-    states, (old, new) = known(memories), [memory.id for memory in memories]
+    states, (old, new) = states_of(memories), [memory.id for memory in memories]
     states.replace(old, new, None)
     states.settle()
     assert [states.memories[old].at(NOW + DAY * days).state for days in (0, 1)] == [State.REPLACED, State.CURRENT]
     lasting = make_memory(MemoryType.SEMANTIC, "the port is 9")
-    states.know([lasting.id], {lasting.id: lasting})
+    states.add_loaded([lasting.id], {lasting.id: lasting})
     states.replace(new, lasting.id, None)
     states.settle()
     assert states.memories[old].at(NOW + DAY).state is State.REPLACED
 
 
-def test_a_successor_that_lost_its_link_replaces_nothing() -> None:
+def test_a_newer_fact_without_its_link_replaces_nothing() -> None:
     """If the link from a newer fact to the fact that it had replaced is removed, both are current and not contested."""
     states, (old, new) = chain(2)
-    states.part(new, [old])
+    states.unlink(new, [old])
     states.settle()
-    assert shown(states, [old, new]) == [State.CURRENT] * 2
+    assert current_states(states, [old, new]) == [State.CURRENT] * 2
 
 
-def test_memories_that_replace_each_other_are_not_all_hidden() -> None:
+def test_one_of_three_memories_that_replace_each_other_in_a_circle_is_current() -> None:
     """If three facts replace each other in a circle, one of them is current."""
     states, ids = chain(3)
     states.replace(ids[2], ids[0], "another value")
     states.settle()
-    assert shown(states, ids).count(State.REPLACED) == 2
+    assert current_states(states, ids).count(State.REPLACED) == 2
 
 
 def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
@@ -166,35 +166,35 @@ def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
         link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
         contested = {"links": [link], "dated": True, "state": State.CONTESTED, "state_reason": "said so"}
         memories[linking] = memories[linking].replace(**contested)
-        states = known(memories)
+        states = states_of(memories)
         states.changed |= {memory.id for memory in memories}
         states.settle()
-        assert shown(states, [memory.id for memory in memories]) == [State.CONTESTED] * 2
+        assert current_states(states, [memory.id for memory in memories]) == [State.CONTESTED] * 2
 
 
-def test_nothing_is_replaced_without_room_for_the_link() -> None:
+def test_a_memory_with_the_maximum_of_links_replaces_nothing() -> None:
     """A memory with the maximum of links replaces and contests nothing, because either needs a further link."""
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
-    states = known([old, new.replace(links=links)])
+    states = states_of([old, new.replace(links=links)])
     states.replace(old.id, new.id, None)
     states.contest(old.id, new.id, None)
     assert not states.changed
 
 
-def test_a_state_is_computed_once_the_memories_it_depends_on_are_known() -> None:
+def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> None:
     """States are computed once the memories in `needed()` are read.
 
     One that the store does not have counts as deleted.
     """
     states, (first, second) = chain(2)
-    alone = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
-    alone.settle()
-    assert alone.needed() == {first, "unknown"}
-    alone.know(alone.needed(), {first: states.memories[first]})
-    alone.settle()
-    assert not alone.needed()
-    assert shown(alone, [first, second]) == [State.REPLACED, State.CURRENT]
+    incomplete = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
+    incomplete.settle()
+    assert incomplete.needed() == {first, "unknown"}
+    incomplete.add_loaded(incomplete.needed(), {first: states.memories[first]})
+    incomplete.settle()
+    assert not incomplete.needed()
+    assert current_states(incomplete, [first, second]) == [State.REPLACED, State.CURRENT]
 
 
 @pytest.mark.parametrize("days", [-1, 1])
@@ -211,7 +211,7 @@ def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> No
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["replace", "contest", "restore", "delete", "part", "end", "expire", "expire later"]),
+        st.sampled_from(["replace", "contest", "restore", "delete", "unlink", "end", "expire", "expire later"]),
         st.integers(0, 4),
         st.integers(0, 4),
     ),
@@ -219,31 +219,31 @@ STEPS = st.lists(
 )
 
 
-def take(states: States, step: str, first: str, second: str) -> None:
+def apply(states: States, step: str, first: str, second: str) -> None:
     """Apply one change to the states, such as "replace" or "contest", unless these memories do not allow it."""
-    here = states.memories.keys() - states.gone
-    if first not in here or second not in here:
+    existing = states.memories.keys() - states.deleted
+    if first not in existing or second not in existing:
         return
-    in_view = {memory_id for memory_id in here if states.memories[memory_id].at(NOW).state is not State.REPLACED}
-    both = first != second and {first, second} <= in_view
+    in_view = {memory_id for memory_id in existing if states.memories[memory_id].at(NOW).state is not State.REPLACED}
+    in_view_both = first != second and {first, second} <= in_view
     match step:
-        case "replace" if both:
+        case "replace" if in_view_both:
             states.replace(first, second, "another value")
-        case "contest" if both:
+        case "contest" if in_view_both:
             states.contest(first, second, "perhaps")
         case "restore" if first not in in_view:
             states.bring_back(first, "restored")
-        case "part" if first != second:
-            states.part(first, [second])
+        case "unlink" if first != second:
+            states.unlink(first, [second])
         case _:
-            leave(states, step, first)
+            remove(states, step, first)
 
 
-def leave(states: States, step: str, memory_id: str) -> None:
+def remove(states: States, step: str, memory_id: str) -> None:
     """Delete, end or expire the memory with this id. step: "delete", "end", "expire" or "expire later" (in a day)."""
     memory = states.memories[memory_id]
     if step == "delete":
-        states.gone.add(memory_id)
+        states.deleted.add(memory_id)
     elif step == "end" and memory.at(NOW).state is not State.REPLACED:
         states.end(memory_id, NOW)
     elif step.startswith("expire"):
@@ -253,25 +253,27 @@ def leave(states: States, step: str, memory_id: str) -> None:
 
 
 @given(STEPS, st.integers(0, 1))
-def test_states_follow_from_successors_and_links_after_any_steps(steps: list[tuple[str, int, int]], days: int) -> None:
+def test_replaced_memories_have_a_visible_successor_after_any_changes(
+    steps: list[tuple[str, int, int]], days: int
+) -> None:
     """After any changes, each replaced memory has a visible memory among those that replaced it.
 
     A visible memory is contested if and only if another visible one contradicts it. After an expiry this holds from the
     next write on.
     """
     memories = facts(5)
-    states, ids = known(memories), [memory.id for memory in memories]
+    states, ids = states_of(memories), [memory.id for memory in memories]
     for step, first, second in steps:
-        take(states, step, ids[first], ids[second])
+        apply(states, step, ids[first], ids[second])
         states.settle()
         assert not states.needed()
     at = NOW + DAY * days
-    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.gone}
-    assert_nothing_is_hidden_by_nothing(left, at)
-    mended = States(at, touched=set(left))
-    mended.know(left, left)
+    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.deleted}
+    assert_replaced_memories_have_a_visible_successor(left, at)
+    mended = States(at, stale=set(left))
+    mended.add_loaded(left, left)
     mended.settle()
-    assert_nothing_is_hidden_by_nothing(mended.memories, at)
+    assert_replaced_memories_have_a_visible_successor(mended.memories, at)
     visible = in_view(mended.memories, at)
     for memory_id, memory in mended.memories.items():
         links = {link.to for link in memory.links if link.type is LinkType.CONTRADICTS}
@@ -292,23 +294,23 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
     }
 
 
-def assert_nothing_is_hidden_by_nothing(memories: Mapping[str, Memory], at: datetime) -> None:
+def assert_replaced_memories_have_a_visible_successor(memories: Mapping[str, Memory], at: datetime) -> None:
     """Check that each replaced memory has a visible memory among those that replaced it, directly or through others."""
-    seen, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
-    for memory in seen.values():
+    memories_then, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
+    for memory in memories_then.values():
         if memory.superseded_by is not None:
             assert memory.state is State.REPLACED
-            assert visible & set(_following(seen, memory))
+            assert visible & set(_following(memories_then, memory))
 
 
 def _ends(memory: Memory) -> set[str]:
     return {link.to for link in memory.links}
 
 
-def _following(seen: dict[str, Memory], memory: Memory) -> list[str]:
+def _following(memories: dict[str, Memory], memory: Memory) -> list[str]:
     """Ids of the memories that replaced `memory`, directly or through others."""
     chain: list[str] = []
     while memory.superseded_by is not None and memory.superseded_by not in chain:
         chain.append(memory.superseded_by)
-        memory = seen[memory.superseded_by]
+        memory = memories[memory.superseded_by]
     return chain

@@ -29,7 +29,7 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
         ("She was not at the meeting.", "Elle n'était pas à la réunion."),
     ],
 )
-def test_the_share_of_english_is_told_by_frequent_words(english: str, other: str) -> None:
+def test_frequent_words_decide_how_english_a_text_is(english: str, other: str) -> None:
     """The share of English in a text, found by frequent words, is above 0.9 in English and below 0.1 elsewhere."""
     assert read(english).english > 0.9
     assert read(other).english < 0.1
@@ -42,21 +42,21 @@ def test_kinds_of_words_are_the_same_in_each_language() -> None:
     assert (first[kinds] * second[kinds]).sum() > 0
 
 
-def test_a_message_is_compared_with_what_was_said_before() -> None:
+def test_features_compare_a_message_with_the_messages_before_it() -> None:
     """A repeated text has other features than a new one. A conversation records whether it ends with a question."""
     fresh, later = Conversation(), Conversation()
     later.add("user", "we ship on Friday", None)
-    first, repeated = (talk.place("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
+    first, repeated = (talk.position_features("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
     assert not np.array_equal(first, repeated)
     assert not fresh.asks
     later.add("user", "do we?", None)
     assert later.asks
 
 
-def test_a_message_is_compared_with_what_is_said_later() -> None:
+def test_features_compare_a_message_with_the_messages_after_it() -> None:
     """A message's features depend on what follows: no answer, an answer on its subject, or one on another subject."""
-    alone, answered, ignored = (
-        Conversation().place("user", "we ship on Friday", None, Later(messages, 1))
+    unanswered, answered, ignored = (
+        Conversation().position_features("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])
     )
-    assert len({place.tobytes() for place in (alone, answered, ignored)}) == 3
+    assert len({features.tobytes() for features in (unanswered, answered, ignored)}) == 3

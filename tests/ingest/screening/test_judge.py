@@ -50,8 +50,8 @@ def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.Monk
     (package / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     MODEL.save(package / "again.npz")
-    again = AttentionModel.load("stored_model", "again.npz")
-    np.testing.assert_allclose(again.scores(EMBEDDING, 1.0), MODEL.scores(EMBEDDING, 1.0), rtol=1e-4, atol=1e-4)
+    loaded = AttentionModel.load("stored_model", "again.npz")
+    np.testing.assert_allclose(loaded.scores(EMBEDDING, 1.0), MODEL.scores(EMBEDDING, 1.0), rtol=1e-4, atol=1e-4)
 
 
 def test_what_an_agent_says_is_more_likely_an_event() -> None:

@@ -85,12 +85,12 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
     """Duplicates are found among the last hundred texts of a namespace and in the MAX_SCOPES namespaces used last."""
-    recent, there = RecentTexts(), ("s2", (1,))
+    recent, other_place = RecentTexts(), ("s2", (1,))
     for index in range(101):
         recent.add(SCOPE, f"text {index}", TODAY, HERE)
-    assert not recent.holds(SCOPE, "text 0", TODAY, there)
-    assert recent.holds(SCOPE, "text 1", TODAY, there)
-    assert not recent.holds(SCOPE, "text 1", date(2001, 1, 1), there)
+    assert not recent.holds(SCOPE, "text 0", TODAY, other_place)
+    assert recent.holds(SCOPE, "text 1", TODAY, other_place)
+    assert not recent.holds(SCOPE, "text 1", date(2001, 1, 1), other_place)
     for index in range(MAX_SCOPES):
         recent.add(Scope("acme", f"n{index}"), "text", TODAY, HERE)
-    assert not recent.holds(SCOPE, "text 100", TODAY, there)
+    assert not recent.holds(SCOPE, "text 100", TODAY, other_place)

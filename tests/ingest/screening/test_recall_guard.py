@@ -43,10 +43,10 @@ def test_whole_quotes_are_removed(text: str, rest: str) -> None:
     assert without_quotes(text, [FACT]) == rest
 
 
-def test_quotes_are_looked_for_among_the_words_that_were_said() -> None:
+def test_removed_quotes_do_not_join_words_into_other_quotes() -> None:
     """Words on both sides of a removed quote make no other quote. Two quotes that overlap are both removed."""
-    said = f"The tea {FACT} is green. The tea is green!"
-    assert without_quotes(said, [FACT, "The tea is green."]) == "The tea  is green."
+    message = f"The tea {FACT} is green. The tea is green!"
+    assert without_quotes(message, [FACT, "The tea is green."]) == "The tea  is green."
     assert without_quotes("one two three four", ["two three", "one two"]) == "four"
 
 
@@ -106,7 +106,7 @@ async def test_pending_access_counts_are_flushed_first() -> None:
 
 
 @pytest.mark.parametrize("context", [MARKDOWN, WORKING + MARKDOWN, JSON, QUOTED])
-def test_a_context_alone_leaves_nothing(context: str) -> None:
+def test_a_message_that_is_only_a_context_becomes_empty(context: str) -> None:
     """A message that consists only of a context that the service had returned becomes empty."""
     assert without_contexts(context) == ""
 
@@ -114,8 +114,8 @@ def test_a_context_alone_leaves_nothing(context: str) -> None:
 @pytest.mark.parametrize("context", [MARKDOWN, WORKING + MARKDOWN, JSON, QUOTED])
 def test_text_around_a_context_stays(context: str) -> None:
     """If a message contains a context that the service had returned, only the context is removed."""
-    rest = without_contexts(f"I found this:\n{context}So the car is blue now.")
-    assert rest == "I found this:\nSo the car is blue now."
+    remaining = without_contexts(f"I found this:\n{context}So the car is blue now.")
+    assert remaining == "I found this:\nSo the car is blue now."
 
 
 @pytest.mark.parametrize(

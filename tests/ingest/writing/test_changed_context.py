@@ -55,14 +55,14 @@ async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vecto
     """If a turn is deleted while the next turn is embedded, the next turn is embedded again without it."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
-    kept, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
+    first, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
     embedder.at, embedder.interrupt = "Noted.", lambda: bench.ingestor.editor.remove(SCOPE, [secret.id])
     (noted,) = await write_turns(bench, "Noted.")
     assert secret.id not in bench.store.vectors
-    assert vector(bench, noted) == embedded(noted, kept)
+    assert vector(bench, noted) == embedded(noted, first)
 
 
-async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new_text() -> None:
+async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its_new_text() -> None:
     """If a turn is changed while the next turn is embedded, the next turn is embedded again with the new text."""
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
@@ -75,6 +75,17 @@ async def test_a_turn_changed_while_the_next_one_is_embedded_counts_with_its_new
     embedder.at, embedder.interrupt = "Noted.", change
     (noted,) = await write_turns(bench, "Noted.")
     assert vector(bench, noted) == embedded(noted, *changed)
+
+
+async def test_turns_after_an_event_to_which_a_merge_adds_a_context_are_embedded_again() -> None:
+    """An event is written again with a `context`. The turn after it is embedded again, with the event's new text."""
+    bench = Bench(embedder=InterruptedEmbedder())
+    _, noted = await write_turns(bench, "It is red.", "Noted.")
+    again = draft("It is red.", "episodic", session_id="s1", context="about the door")
+    outcome = await bench.ingestor.write_one(SCOPE, again)
+    assert outcome.memory is not None
+    assert "about the door" in outcome.memory.embedding_text()
+    assert vector(bench, noted) == embedded(noted, outcome.memory)
 
 
 async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_vectors() -> None:

@@ -338,13 +338,13 @@ def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
-def test_the_success_rate_is_the_mean_of_all_uses(results: list[bool]) -> None:
+def test_the_success_rate_is_the_mean_of_all_uses(successes: list[bool]) -> None:
     """After any series of feedback, a procedure's success rate is the share of uses that succeeded."""
     current = memory("procedural")
-    for succeeded in results:
+    for succeeded in successes:
         word = FeedbackOutcome.SUCCESS if succeeded else FeedbackOutcome.FAILURE
         current = current.replace(**feedback_changes(current, word, NOW))
-    assert current.model_dump()["success_rate"] == pytest.approx(sum(results) / len(results))
+    assert current.model_dump()["success_rate"] == pytest.approx(sum(successes) / len(successes))
 
 
 async def test_feedback_on_an_unknown_id_is_not_found() -> None:

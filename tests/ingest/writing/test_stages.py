@@ -22,11 +22,11 @@ async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
     bench = Bench()
     first, second, third, _ = await write_turns(bench, "one", "two", "three", "four")
     assert bench.embedder.before == ["", context_of(first), context_of(first, second), context_of(second, third)]
-    whole = Bench()
+    batch = Bench()
     drafts = [draft(f"turn {number}", "episodic", session_id="s1") for number in range(2 * PIECE)]
-    memories = [outcome.memory for outcome in await whole.ingestor.write(SCOPE, drafts)]
+    memories = [outcome.memory for outcome in await batch.ingestor.write(SCOPE, drafts)]
     turns = [turn for turn in memories if turn is not None]
-    assert whole.embedder.before == [context_of(*turns[max(0, place - 2) : place]) for place in range(2 * PIECE)]
+    assert batch.embedder.before == [context_of(*turns[max(0, index - 2) : index]) for index in range(2 * PIECE)]
 
 
 async def test_turns_sent_again_are_context_of_the_new_turns_of_a_call() -> None:
@@ -37,8 +37,8 @@ async def test_turns_sent_again_are_context_of_the_new_turns_of_a_call() -> None
     turns = [outcome.memory for outcome in await bench.ingestor.write(SCOPE, [first, second])]
     bench.embedder.before.clear()
     bench.clock.move(timedelta(hours=1))
-    whole = [draft(content, "episodic", session_id="s1", created_at=bench.clock.now) for content in contents[2:]]
-    await bench.ingestor.write(SCOPE, [first, second, *whole])
+    new = [draft(content, "episodic", session_id="s1", created_at=bench.clock.now) for content in contents[2:]]
+    await bench.ingestor.write(SCOPE, [first, second, *new])
     assert [before.count("turn") for before in bench.embedder.before] == [2, 2]
     assert all(turn is not None and turn.content in bench.embedder.before[0] for turn in turns)
 
@@ -53,14 +53,14 @@ async def test_rejected_turns_are_no_context() -> None:
     contents[0] = contents[3] = contents[PIECE - 1] = "ok"
     drafts = [draft(content, "episodic", session_id="s1") for content in contents]
     outcomes = await bench.ingestor.write(SCOPE, [Submission(submitted, ReviewMode.AUTO) for submitted in drafts])
-    rejected = [place for place, outcome in enumerate(outcomes) if outcome.status is WriteStatus.REJECTED]
+    rejected = [index for index, outcome in enumerate(outcomes) if outcome.status is WriteStatus.REJECTED]
     assert rejected == [0, 3, PIECE - 1]
     # Of a text that was embedded twice, the last embedding is stored.
     contexts = dict(zip(bench.embedder.texts, bench.embedder.before, strict=True))
     turns = [outcome.memory for outcome in outcomes]
-    for place, memory in enumerate(turns):
+    for index, memory in enumerate(turns):
         if memory is not None:
-            before = [turn for turn in turns[max(0, place - 2) : place] if turn is not None]
+            before = [turn for turn in turns[max(0, index - 2) : index] if turn is not None]
             assert contexts[memory.embedding_text()] == context_of(*before)
 
 

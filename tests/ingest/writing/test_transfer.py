@@ -191,8 +191,8 @@ async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
     memories = read_exported(SCOPE, await everything(store, SCOPE))
     (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restorer.restore(SCOPE, memories)
     assert restored.memory is not None
-    kept = restored.memory.model_dump_json()
-    assert "shop.example" not in kept
+    stored = restored.memory.model_dump_json()
+    assert "shop.example" not in stored
     assert restored.memory.earlier[0].content == "Ask Ann."
     assert len(restored.memory.sources) == 2
 
@@ -202,18 +202,18 @@ async def test_an_export_imported_in_parts_elsewhere_keeps_all_references() -> N
 
     Links, successors and merge notes still name the same memories, even if a text was edited.
     """
-    source, whole, parts, other = InMemoryStore(), InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
+    source, at_once, by_line, other = InMemoryStore(), InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black."), ("episodic", "x")])
     first, second, _ = sorted(await everything(source, SCOPE), key=lambda line: str(line["content"]))
     link = {"to": second["id"], "type": "refines", "strength": 1.0}
     await source.patch(SCOPE, {first["id"]: {"links": [link]}, second["id"]: {"content": "The tea is white."}})
     lines = await everything(source, SCOPE)
-    await ingestor_of(whole).restorer.restore(other, read_exported(other, lines))
+    await ingestor_of(at_once).restorer.restore(other, read_exported(other, lines))
     for line in (*lines, *lines):
-        await ingestor_of(parts).restorer.restore(other, read_exported(other, [line]))
-    assert await everything(parts, other) == await everything(whole, other)
-    names = {memory["id"]: memory["content"] for memory in await everything(parts, other)}
-    black = next(memory for memory in await everything(parts, other) if memory["content"] == "The tea is black.")
-    white = next(memory for memory in await everything(parts, other) if memory["content"] == "The tea is white.")
+        await ingestor_of(by_line).restorer.restore(other, read_exported(other, [line]))
+    assert await everything(by_line, other) == await everything(at_once, other)
+    names = {memory["id"]: memory["content"] for memory in await everything(by_line, other)}
+    black = next(memory for memory in await everything(by_line, other) if memory["content"] == "The tea is black.")
+    white = next(memory for memory in await everything(by_line, other) if memory["content"] == "The tea is white.")
     assert (len(names), names[black["links"][0]["to"]]) == (3, "The tea is white.")
     assert (names[white["superseded_by"]], names[white["upkeep"]["into"]]) == ("x", "x")

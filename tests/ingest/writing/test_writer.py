@@ -155,7 +155,7 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
     }
 
 
-async def test_a_postponed_task_and_one_for_the_old_day_are_two_memories() -> None:
+async def test_a_postponed_task_and_a_task_for_the_old_day_are_two_memories() -> None:
     """A task is postponed by a revision, and then written again with its old due time. Both are stored."""
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")

@@ -16,8 +16,8 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=UTC)  # a Wednesday
 def _day(text: str, *, month_first: bool = False) -> date | None:
     """The first day that `text` names, or None. month_first: whether 03/04 is in March."""
     days = Days(read_words(text), NOW, month_first)
-    found = (days.at(i) for i in range(len(days.words.tokens)))
-    return next((day.date for day in found if day), None)
+    named = (days.at(i) for i in range(len(days.words.tokens)))
+    return next((day.date for day in named if day), None)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_month_without_a_preposition_is_no_day(text: str) -> None:
 def test_seasons_are_those_of_the_zone() -> None:
     """In a zone whose summer time is in January, spring begins in September."""
     days = Days(read_words("in spring"), NOW.astimezone(ZoneInfo("Australia/Sydney")), month_first=False)
-    found = days.at(1)
-    assert found is not None
-    assert found.date == date(2026, 9, 1)
+    spring = days.at(1)
+    assert spring is not None
+    assert spring.date == date(2026, 9, 1)
 
 
 @pytest.mark.parametrize(

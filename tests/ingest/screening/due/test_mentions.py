@@ -19,7 +19,7 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=BERLIN)  # a Wednesday
 
 def _times(text: str) -> list[str]:
     reader = MentionReader.of(read_words(text), NOW, BERLIN, month_first=False)
-    return [reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M") for each in reader.mentions()]
+    return [reader.instant_of(mention).astimezone(BERLIN).strftime("%m-%d %H:%M") for mention in reader.mentions()]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def _times(text: str) -> list[str]:
         ("Guten Morgen zusammen", []),
     ],
 )
-def test_day_time_of_day_and_zone_make_one_time_wherever_they_stand(text: str, times: list[str]) -> None:
+def test_day_time_of_day_and_zone_are_one_mention_in_any_order(text: str, times: list[str]) -> None:
     """Day, time of day and zone make one time, wherever they stand; words such as "two hours before" move that time."""
     assert _times(text) == times
 

@@ -45,7 +45,7 @@ def test_every_built_in_kind_has_a_sample() -> None:
 
 
 @pytest.mark.parametrize("name", ["seed", "wallet phrase", "My recovery phrase is", "frase de recuperaci\u00f3n"])
-def test_the_words_of_a_wallet_are_found(name: str) -> None:
+def test_twelve_words_after_a_name_of_a_recovery_phrase_are_redacted(name: str) -> None:
     """Twelve words after a name for a wallet's recovery phrase are a secret; thirteen words are a sentence."""
     words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
     assert [secret.kind for secret in secrets_in(f"{name}: {' '.join(words)}")] == ["recovery_code"]

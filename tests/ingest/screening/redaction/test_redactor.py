@@ -38,7 +38,7 @@ async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection
 
 async def test_every_text_of_a_draft_is_redacted() -> None:
     """Secrets in content, name, steps, tags, metadata and source are replaced and counted; ids stay."""
-    result = await screen(
+    screened = await screen(
         RedactionRules(),
         content=f"ask {MAIL}",
         procedure_name=MAIL,
@@ -48,10 +48,10 @@ async def test_every_text_of_a_draft_is_redacted() -> None:
         source=MAIL,
         session_id=MAIL,
     )
-    assert isinstance(result, Submission)
-    assert result.redactions == {"email": 6}
-    assert MAIL not in result.draft.model_copy(update={"session_id": None}).model_dump_json()
-    assert result.draft.session_id == MAIL
+    assert isinstance(screened, Submission)
+    assert screened.redactions == {"email": 6}
+    assert MAIL not in screened.draft.model_copy(update={"session_id": None}).model_dump_json()
+    assert screened.draft.session_id == MAIL
 
 
 async def test_a_draft_without_secrets_is_unchanged() -> None:
@@ -62,31 +62,33 @@ async def test_a_draft_without_secrets_is_unchanged() -> None:
 
 async def test_markers_are_cut_to_the_limit_of_the_field() -> None:
     """If a redaction marker makes a field too long, the marker is cut, so that the name and the tag stay valid."""
-    result = await screen(RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"])
-    assert isinstance(result, Submission)
-    assert len(result.draft.tags[0]) == 128
-    assert isinstance(result.draft, ProceduralDraft)
-    assert len(result.draft.procedure_name or "") <= 500
+    screened = await screen(RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"])
+    assert isinstance(screened, Submission)
+    assert len(screened.draft.tags[0]) == 128
+    assert isinstance(screened.draft, ProceduralDraft)
+    assert len(screened.draft.procedure_name or "") <= 500
 
 
 async def test_large_texts_are_redacted() -> None:
     """A secret at the end of a long text is redacted."""
-    result = await screen(RedactionRules(), content="plain words " * 5_000 + MAIL)
-    assert isinstance(result, Submission)
-    assert result.redactions == {"email": 1}
+    screened = await screen(RedactionRules(), content="plain words " * 5_000 + MAIL)
+    assert isinstance(screened, Submission)
+    assert screened.redactions == {"email": 1}
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
     """If a draft is refused for a secret in it, the reason names the kind of secret and does not quote it."""
-    result = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
-    assert result == Rejection("contains secrets that are not stored here: email; remove them and send it again")
+    screened = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
+    assert screened == Rejection("contains secrets that are not stored here: email; remove them and send it again")
 
 
 async def test_allowed_kinds_are_not_redacted() -> None:
     """A tenant's rules may allow one kind of secret, such as e-mail addresses. Other kinds are still redacted."""
-    result = await screen(RedactionRules(kinds={"email": Treatment.ALLOW}), content=f"{MAIL} or +44 20 7946" + " 0958")
-    assert isinstance(result, Submission)
-    assert result.draft.content == f"{MAIL} or [redacted:phone]"
+    screened = await screen(
+        RedactionRules(kinds={"email": Treatment.ALLOW}), content=f"{MAIL} or +44 20 7946" + " 0958"
+    )
+    assert isinstance(screened, Submission)
+    assert screened.draft.content == f"{MAIL} or [redacted:phone]"
 
 
 async def test_excluded_roles_and_types_are_rejected() -> None:
@@ -180,9 +182,9 @@ def test_searching_all_texts_joined_misses_no_secret(regex: str, value: Any) -> 
     """
     rules = RedactionRules(patterns=(CustomPattern(name="custom", regex=regex),) if regex else ())
     cleaned = Redactor(RuleBook(default=rules)).clean("acme", value)
-    each = Redaction(rules.active_patterns())
-    assert cleaned.value == each.value(value)
-    assert cleaned.counts == each.counts
+    redaction = Redaction(rules.active_patterns())
+    assert cleaned.value == redaction.value(value)
+    assert cleaned.counts == redaction.counts
 
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
@@ -192,8 +194,8 @@ async def test_a_token_in_an_id_is_refused(field: str) -> None:
     The reason names the field and the kind of secret, and does not quote the id.
     """
     token = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
-    result = await screen(RedactionRules(), **{field: f"s {token}"})
-    assert result == Rejection(
+    screened = await screen(RedactionRules(), **{field: f"s {token}"})
+    assert screened == Rejection(
         f"{field}: contains a secret (github_token), and ids are stored unchanged: use an id without it"
     )
     assert isinstance(await screen(RedactionRules(policy=Treatment.ALLOW), **{field: token}), Submission)
@@ -217,6 +219,6 @@ async def test_a_tenants_own_pattern_holds_for_ids() -> None:
 async def test_related_concepts_are_redacted() -> None:
     """A secret in an entry of `related` is replaced by [redacted:KIND]."""
     draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
-    result = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
-    assert isinstance(result, Submission)
-    assert result.draft.model_dump()["related"] == ["[redacted:email]", "tea"]
+    screened = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
+    assert isinstance(screened, Submission)
+    assert screened.draft.model_dump()["related"] == ["[redacted:email]", "tea"]

@@ -28,7 +28,7 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize("verb", [" is", " is:", " was:", ":", " lautet:", " est :"])
-def test_a_password_that_is_told_in_a_sentence_is_redacted(verb: str) -> None:
+def test_a_password_in_a_sentence_is_redacted(verb: str) -> None:
     """A password is redacted if a verb, a colon or both stand between the word "password" and it."""
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
@@ -51,14 +51,14 @@ def test_values_below_a_heading_or_in_a_list_are_redacted(text: str, values: lis
 
 
 @pytest.mark.parametrize("text", HARMLESS_LABELS)
-def test_what_follows_a_label_is_unchanged_if_it_is_no_secret(text: str) -> None:
+def test_harmless_text_after_a_label_is_unchanged(text: str) -> None:
     """Prose, lists, code, paths, versions and dates below a label or heading are not redacted."""
     assert redact(text) is text
 
 
 @pytest.mark.parametrize("mark", ["", "1. "])
 @pytest.mark.parametrize("length", [1, 4, 12])
-def test_the_words_of_a_wallet_are_found_on_several_lines(length: int, mark: str) -> None:
+def test_a_recovery_phrase_on_several_lines_is_redacted(length: int, mark: str) -> None:
     """The words of a wallet's recovery phrase are redacted if they stand on several lines, also in a numbered list."""
     words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
     lines = "\n".join(mark + " ".join(words[start : start + length]) for start in range(0, 12, length))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from ingest.screening.review.panel import (
     MAX_READ,
+    MIN_IMPORTANCE,
+    MIN_RELEVANCE,
     Panel,
     Reviewer,
     ReviewFailed,
@@ -75,7 +78,7 @@ async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
     panel = Panel((slow, StubReviewer("relevance", []), failing))
     decided = await panel.review(request())
     assert (decided.tier, decided.decision) == (Tier.CONSENSUS, Decision.STORE)
-    assert [(one.reviewer, one.ok) for one in decided.votes] == [
+    assert [(cast.reviewer, cast.ok) for cast in decided.votes] == [
         ("importance", True),
         ("relevance", True),
         ("novelty", False),
@@ -102,7 +105,7 @@ async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
 
 def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
     """The decision of a panel on the votes. prefilter: why the pre-filter rejects the text; None if it does not."""
-    return decide(votes, tier_of([one.ok for one in votes]), prefilter)
+    return decide(votes, tier_of([cast.ok for cast in votes]), prefilter)
 
 
 @given(VOTES)
@@ -110,7 +113,7 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
     """The mean of a score, such as novelty, is taken over the valid votes that have this score."""
     decided = judge(votes)
     for name in ("importance", "relevance", "novelty"):
-        scores = [one.scores[name] for one in votes if one.ok and name in one.scores]
+        scores = [cast.scores[name] for cast in votes if cast.ok and name in cast.scores]
         mean = getattr(decided, name)
         if scores:
             assert mean == pytest.approx(statistics.fmean(scores), abs=1e-3)
@@ -139,23 +142,23 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
     failing = StubReviewer("importance", [], fails=True, stand_in=local)
     answering = StubReviewer("relevance", [], stand_in=StubReviewer("relevance", []))
     decided = await Panel((failing, answering, StubReviewer("novelty", []))).review(request())
-    assert [(one.reviewer, one.ok, one.stand_in) for one in decided.votes] == [
+    assert [(cast.reviewer, cast.ok, cast.stand_in) for cast in decided.votes] == [
         ("importance", False, False),
         ("importance", True, True),
         ("relevance", True, False),
         ("novelty", True, False),
     ]
     assert (decided.tier, decided.importance, decided.decision) == (Tier.PARTIAL, 8.0, Decision.STORE)
-    alone = await Panel((failing, StubReviewer("relevance", []))).review(request())
-    assert (alone.tier, alone.importance) == (Tier.FALLBACK, 5.0)
+    fallback = await Panel((failing, StubReviewer("relevance", []))).review(request())
+    assert (fallback.tier, fallback.importance) == (Tier.FALLBACK, 5.0)
 
 
 @given(VOTES, st.floats(0, 3))
-def test_higher_scores_never_reject(votes: list[Vote], more: float) -> None:
+def test_higher_scores_never_turn_storing_into_a_rejection(votes: list[Vote], addition: float) -> None:
     """If votes decide to store a text, the same votes with higher scores decide to store it, too."""
     raised = [
-        one.model_copy(update={"scores": {name: min(10, score + more) for name, score in one.scores.items()}})
-        for one in votes
+        cast.model_copy(update={"scores": {name: min(10, score + addition) for name, score in cast.scores.items()}})
+        for cast in votes
     ]
     if judge(votes).decision is Decision.STORE:
         assert judge(raised).decision is Decision.STORE
@@ -184,6 +187,12 @@ def test_votes_decide_at_the_documented_bounds(
     """Votes with scores exactly at a bound or just below it lead to the documented decision to store or reject."""
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
+
+
+def test_the_documentation_has_the_bounds_of_a_review() -> None:
+    """docs/memories.md names the importance and the relevance below which a text is rejected."""
+    page = Path(__file__).parents[4].joinpath("docs", "memories.md").read_text(encoding="utf-8")
+    assert f"if its importance is below {MIN_IMPORTANCE:g} or its relevance below {MIN_RELEVANCE:g}." in page
 
 
 def test_a_fallback_has_importance_5() -> None:
