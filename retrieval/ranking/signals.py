@@ -143,10 +143,11 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """Recency of each candidate at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
 
-    For an intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
+    For an open intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
     """
-    ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
-    return decay(np.where(candidates.columns.known("due_at"), -ages, ages), _HALF_LIVES[candidates.kinds])
+    ages, columns = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6, candidates.columns
+    until_due = columns.known("due_at") & ~columns.known("completed_at")
+    return decay(np.where(until_due, -ages, ages), _HALF_LIVES[candidates.kinds])
 
 
 def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:

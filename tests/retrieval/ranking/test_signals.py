@@ -71,6 +71,13 @@ def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
     assert recent("prospective", overdue, later) == pytest.approx([1.0, 0.5])
 
 
+def test_a_completed_intention_ages_from_its_completion() -> None:
+    """The recency of an intention that was completed 3 days ago, its half-life, is 1/2, whether or not it was due."""
+    completed = NOW - timedelta(days=3)
+    payloads = payload(completed_at=completed), payload(due_at=NOW - timedelta(days=4), completed_at=completed)
+    assert recent("prospective", *payloads) == pytest.approx([0.5, 0.5])
+
+
 def test_working_memory_does_not_age() -> None:
     """Working memory always has recency 1, because its expiry bounds its lifetime."""
     assert recent("working", payload(created_at=NOW - timedelta(days=9))) == [1.0]
