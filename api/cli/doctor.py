@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 import typer
+from pydantic import BaseModel
 
 from api.cli.client import ApiClient
 from api.cli.install.clients import SERVER, ClientName, Installation, files_of, hook_path, stored_key
@@ -24,6 +25,7 @@ from api.cli.service import KEY_VARIABLE, settings_from
 from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.project import project_namespace
+from retrieval.answer import SearchAnswer
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
@@ -37,6 +39,17 @@ _INITIALIZE: dict[str, Any] = {
         "clientInfo": {"name": "remembrancer-doctor", "version": "1"},
     },
 }
+
+
+class _Check(BaseModel):
+    ok: bool
+    ms: float
+    detail: str | None = None
+
+
+class _Readiness(BaseModel):
+    status: str
+    checks: dict[str, _Check] = {}
 
 
 def doctor(
@@ -55,10 +68,10 @@ def doctor(
         if url:
             async with ApiClient.open(url, key) as client:
                 ready = await diagnosis.check(
-                    "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
+                    "service", lambda: readiness(client, "/health/ready"), lambda answer: answer.status
                 )
                 if ready is not None:
-                    diagnosis.checks |= ready.get("checks", {})
+                    diagnosis.checks |= ready.model_dump(exclude_none=True)["checks"]
                     await diagnosis.check("round trip", lambda: round_trip(client))
         else:
             from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
@@ -70,7 +83,7 @@ def doctor(
 
     diagnosis = run(work)
     answer = {"ok": diagnosis.ok, "checks": diagnosis.checks}
-    present(answer, lambda _: checks_table(diagnosis.checks), as_json=as_json)
+    present(answer, checks_table(diagnosis.checks), as_json=as_json)
     if not diagnosis.ok:
         raise typer.Exit(FAILED)
 
@@ -105,18 +118,24 @@ class Diagnosis:
         return result
 
 
+async def readiness(client: ApiClient, path: str) -> _Readiness:
+    """The service's answer to GET `path`, its call for health or readiness, with a check for each of its parts."""
+    return client.parsed(await client.get(path), _Readiness)
+
+
 async def round_trip(client: ApiClient) -> str:
     """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable if a step fails."""
     namespace = f"doctor-{uuid.uuid4()}"
     try:
-        items = [{"type": "episodic", "content": _PROBE}]
-        (written,) = (await client.post("/v1/memories/batch", {"namespace": namespace, "items": items}))["results"]
-        if written["status"] != "stored":
+        batch = {"namespace": namespace, "items": [{"type": "episodic", "content": _PROBE}]}
+        (written,) = await client.post_all("/v1/memories/batch", batch, dict[str, Any], 1)
+        if written.get("status") != "stored":
             raise Unavailable(f"a memory could not be written: {written.get('reason')}")
         answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
+        ids = [hit.id for hit in client.parsed(answer, SearchAnswer).hits]
     finally:
         await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
-    if [hit["id"] for hit in answer["hits"]] != [written["id"]] or not await client.is_empty(namespace):
+    if ids != [written.get("id")] or not await client.is_empty(namespace):
         raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
     return "written, found and deleted"
 

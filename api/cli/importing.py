@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -24,11 +26,45 @@ from ingest.files.run import ImportRequest, run_import
 from ingest.screening.submission import Classification
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.memory import State
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Status
 from memtypes.model.scope import DEFAULT_TENANT
 
 MAX_LISTED = 50
 AUTO = "auto"
+
+
+class _Memory(BaseModel):
+    """The members of a memory that an import reads, to compare it with a file's rows."""
+
+    content: str
+    state: State
+    superseded_by: str | None
+    valid_from: datetime
+    pinned: bool
+    source: dict[str, Any] | None
+    sources: list[dict[str, Any]]
+    evidence_count: int
+    status: Status | None = None
+
+
+class _Classified(BaseModel):
+    type: MemoryType
+    confidence: float
+    reason: str
+
+
+class _Written(BaseModel):
+    status: WriteStatus
+    id: str | None
+    reason: str | None = None
+    merged_into: str | None = None
+    classified: _Classified | None = None
+
+    def outcome(self) -> WriteOutcome:
+        classified = None if self.classified is None else Classification(**dict(self.classified))
+        return WriteOutcome(self.status, self.id, self.reason, self.merged_into, classified=classified)
 
 
 def ingest(
@@ -68,16 +104,18 @@ def ingest(
             return await import_rows(request, client, quiet=as_json)
 
     report = run(work)
-    present(report.to_json(), lambda _: report_view(report), as_json=as_json)
+    present(report.to_json(), report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
 async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool) -> ImportReport:
     """Import the files of `request` into the service that `client` calls. quiet: show no progress bar."""
 
-    def call(memory_id: str, changes: Mapping[str, Any] | None) -> Awaitable[dict[str, Any]]:
+    async def call(memory_id: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
         path, query = f"/v1/memories/{memory_id}", {"namespace": request.namespace}
-        return client.get(path, query) if changes is None else client.patch(path, query, changes)
+        memory = await (client.get(path, query) if changes is None else client.patch(path, query, changes))
+        client.parsed(memory, _Memory)
+        return memory
 
     write = partial(write_items, client, request.namespace)
     return await run_import(request, write, ProgressBar(quiet=quiet), call=call)
@@ -85,14 +123,9 @@ async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool)
 
 async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Write the memories `items` as one batch. Returns the outcome of each, in order."""
-    answer = await client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
-    return [_outcome(item) for item in answer["results"]]
-
-
-def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    status, answer = WriteStatus(item["status"]), item.get("classified")
-    classified = answer and Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
-    return WriteOutcome(status, item.get("id"), item.get("reason"), item.get("merged_into"), classified=classified)
+    body = {"namespace": namespace, "items": items}
+    written = await client.post_all("/v1/memories/batch", body, _Written, len(items))
+    return [memory.outcome() for memory in written]
 
 
 def _origin(name: str | None) -> Format | None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-import msgspec
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -125,9 +124,9 @@ def _import_sessions(asked: _Asked) -> None:
 
     done = run(work)
     if isinstance(done, SessionPlan):
-        present(plan_json(done), lambda _: plan_view(done), as_json=asked.quiet)
+        present(plan_json(done), plan_view(done), as_json=asked.quiet)
         raise typer.Exit(1 if done.problems else 0)
-    present(done.to_json(), lambda _: report_view(done), as_json=asked.quiet)
+    present(done.to_json(), report_view(done), as_json=asked.quiet)
     raise typer.Exit(done.exit_code)
 
 
@@ -198,9 +197,9 @@ def _import_memories(asked: _Asked) -> None:
         written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
         views = [Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports]
         answer = {"imports": written, "left_out": dict(plan.left_out)}
-        present(answer, lambda _: Group(*views), as_json=asked.quiet)
+        present(answer, Group(*views), as_json=asked.quiet)
         raise typer.Exit(max(report.exit_code for _, report in reports))
-    present(plan.to_json(), lambda _: plan.view(), as_json=asked.quiet)
+    present(plan.to_json(), plan.view(), as_json=asked.quiet)
     raise typer.Exit(0 if asked.dry_run and not plan.bad else 1)
 
 
@@ -220,8 +219,7 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
         "before": part.before.model_dump(exclude_none=True),
         "ended": False,
     }
-    answer = await client.post("/v1/hooks/session-stop", body)
-    return msgspec.convert(answer["results"], list[MessageOutcome])
+    return await client.post_all("/v1/hooks/session-stop", body, MessageOutcome, len(part.messages))
 
 
 def plan_json(plan: SessionPlan) -> dict[str, Any]:

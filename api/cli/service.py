@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from api.cli.client import ApiClient, is_live
 from api.cli.mcp.starting import local_url
@@ -21,6 +21,8 @@ from memtypes.model.scope import DEFAULT_TENANT
 KEY_VARIABLE = "REMEMBRANCER_KEY"
 URL_VARIABLE = "REMEMBRANCER_URL"
 _FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,8 @@ def require_store(settings: Settings) -> None:
         raise InvalidRequest(f"there is no store in {settings.data_dir}: name the data folder of one with --data-dir")
 
 
-async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Send `body`, without its members that are None, to POST `path` and return the answer.
+async def ask(where: Place, path: str, body: Mapping[str, Any], shape: type[_T]) -> tuple[dict[str, Any], _T]:
+    """Send `body`, without its members that are None, to POST `path`. Returns the answer as JSON and as a `shape`.
 
     Raises the service's errors. An embedded store must exist; it is opened, which takes seconds, for a valid body only.
     """
@@ -93,7 +95,8 @@ async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any
         check_body(path, sent)
         require_store(where.settings)
     async with connect(where) as client:
-        return await client.post(path, sent)
+        answer = await client.post(path, sent)
+        return answer, client.parsed(answer, shape)
 
 
 @asynccontextmanager

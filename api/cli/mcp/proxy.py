@@ -107,8 +107,9 @@ class StdioProxy:
             finally:
                 if self._calls.get(message["id"]) is scope:  # not if the client has used the id again
                     del self._calls[message["id"]]
-            if message["method"] == "initialize" and "result" in answer:
-                self._version = answer["result"]["protocolVersion"]
+            match answer:
+                case {"result": {"protocolVersion": str(version)}} if message["method"] == "initialize":
+                    self._version = version
             _write(target, answer)
 
     async def _answered(self, message: Message, http: httpx.AsyncClient) -> Message:
@@ -149,7 +150,7 @@ class StdioProxy:
         response = await http.post(self._url, content=_encoded(message), headers=self._routing(message))
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict) and "jsonrpc" in answer:
             return {**answer, "id": message["id"]}  # it is null where the service could not parse the message

@@ -15,8 +15,11 @@ from ingest.upkeep.planners import UpkeepJob
 from tests.api.clients.python.scripted_server import Reply, scripted
 
 HEAVY = ("litestar", "qdrant_client", "qdrant_edge", "onnxruntime", "redis", "numpy", "tiktoken", "uvicorn")
-ANSWER = {"hits": [], "profile": "default", "weights": {}, "degraded": [], "counts": {}, "job": "expire", "ids": []}
-"""What `search` and `jobs` print of a service's answer, without hits and ids."""
+ANSWER = {
+    "hits": [], "profile": "default", "weights": {}, "as_of": "2026-01-01T00:00:00Z",
+    "floor": {"value": 0.1, "dropped": 0}, "ids": [], "counts": {}, "reasons": {},
+}  # fmt: skip
+"""The members of a service's answer that `search` and `jobs` read, without hits and ids."""
 
 
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
@@ -32,7 +35,7 @@ atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules])
 main()
 """
     environment = {**os.environ, "HOME": str(tmp_path)}
-    with scripted(Reply(200, ANSWER | {"dry_run": True})) as server:
+    with scripted(Reply(200, ANSWER)) as server:
         arguments = [sys.executable, "-c", program, *command, "--url", server.url]
         done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
