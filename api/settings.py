@@ -154,9 +154,10 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
     for name in sorted(os.environ):
         upper = name.upper()
-        if upper.startswith(PREFIX) and upper not in _KNOWN and not upper.startswith(_TEST_PREFIX):
-            nearest = difflib.get_close_matches(upper, _VARIABLES, n=1, cutoff=0.0)[0]
-            raise BadSettings(f"{name} is not a setting; the nearest is {nearest}; unset or correct it")
+        if upper.startswith(PREFIX) and upper.removeprefix(PREFIX) not in _NAMES and not upper.startswith(_TEST_PREFIX):
+            close = difflib.get_close_matches(upper.removeprefix(PREFIX), _NAMES, n=1, cutoff=0.7)
+            advice = f"did you mean {PREFIX}{close[0]}?" if close else "unset it; `remembrancer settings` lists all"
+            raise BadSettings(f"{name} is not a setting: {advice}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -181,8 +182,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_VARIABLES = tuple(PREFIX + name.upper() for name in Settings.model_fields)
-_KNOWN = {*_VARIABLES, *(PREFIX + name for name in ("KEY", "URL", "NAMESPACE"))}
+_NAMES = (*map(str.upper, Settings.model_fields), "KEY", "URL", "NAMESPACE")
+"""Names of the environment variables without PREFIX. The last three are for clients."""
+
 _TEST_PREFIX = PREFIX + "TEST_"
 
 

@@ -9,10 +9,12 @@ import gc
 import signal
 import sys
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from typer import Typer
+
+_CommandT = TypeVar("_CommandT")
 
 COMMANDS = {
     "serve": "api.cli.serving:serve",
@@ -67,9 +69,12 @@ def _run(arguments: list[str], name: str) -> None:
 def application(wanted: str | None = None) -> Typer:
     """The Typer application with the command `wanted`, or with all commands if there is no command of this name."""
     import typer  # noqa: PLC0415 - as late as the commands
+    from typer.core import TyperCommand, TyperGroup  # noqa: PLC0415 - as late as the commands
 
+    group, leaf = _without_flag_types(TyperGroup), _without_flag_types(TyperCommand)
     app = typer.Typer(
         name="remembrancer",
+        cls=group,
         help="A memory service for AI agents.",
         no_args_is_help=True,
         add_completion=False,
@@ -79,7 +84,23 @@ def application(wanted: str | None = None) -> Typer:
     for name in [wanted] if wanted in COMMANDS else COMMANDS:
         command = resolve_name(COMMANDS[name])
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            for part in command.registered_commands:
+                part.cls = leaf
+            app.add_typer(command, name=name, cls=group)
         else:
-            app.command(name)(command)
+            app.command(name, cls=leaf)(command)
     return app
+
+
+def _without_flag_types(parent: type[_CommandT]) -> type[_CommandT]:
+    """A subclass of `parent` whose `--help` shows flags without the type `<bool>`, as they take no value."""
+
+    class Command(parent):  # type: ignore[valid-type, misc]
+        def get_params(self, ctx: Any) -> list[Any]:
+            params: list[Any] = super().get_params(ctx)
+            for param in params:
+                if getattr(param, "is_flag", False):
+                    param.metavar = ""
+            return params
+
+    return Command

@@ -50,6 +50,14 @@ def test_help_lists_every_command() -> None:
     assert "remembrancer search [OPTIONS]" in usage
 
 
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS), ["policies", "convert"]])
+def test_help_shows_flags_without_a_type(arguments: list[str]) -> None:
+    """`--help` shows the type of an option's value, such as `<int>`, but none for flags, which take no value."""
+    shown = CliRunner().invoke(application(*arguments[:1]), [*arguments, "--help"], env={"COLUMNS": "200"}).stdout
+    assert "--help" in shown
+    assert "<bool>" not in shown
+
+
 def test_an_unknown_command_is_named() -> None:
     """For an unknown command the message suggests the command with the nearest name."""
     done = CliRunner().invoke(application("serch"), ["serch"])
