@@ -104,7 +104,7 @@ def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyP
 def test_unknown_variable_is_refused_with_a_suggestion_only_if_a_setting_is_close(
     monkeypatch: pytest.MonkeyPatch, name: str, advice: str
 ) -> None:
-    """A variable that begins with REMEMBRANCER_ and is no setting is refused; a setting with a similar name is named."""
+    """A variable that begins with REMEMBRANCER_ and is no setting is refused with a setting of similar name, if any."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", "1")
     with pytest.raises(BadSettings, match=rf"^REMEMBRANCER_{name} is not a setting: {re.escape(advice)}$"):
         read_settings()
