@@ -52,10 +52,6 @@ class _Total(BaseModel):
     count: int
 
 
-class _Stats(BaseModel):
-    total: _Total
-
-
 class ApiClient:
     """Calls one service with one API key and returns its JSON answers. Error answers raise a RemembrancerError."""
 
@@ -97,8 +93,8 @@ class ApiClient:
 
     async def is_empty(self, namespace: str) -> bool:
         """Whether a namespace has no memories, by the service's count."""
-        stats = self.parsed(await self.get("/v1/stats", {"namespace": namespace}), _Stats)
-        return not stats.total.count
+        stats = await self.get("/v1/stats", {"namespace": namespace})
+        return not self.parsed(stats.get("total"), _Total).count
 
     async def post_all(self, path: str, body: object, shape: type[_T], count: int) -> list[_T]:
         """The `results` in the service's answer to POST `path`, one of the type `shape` for each of `count` texts."""

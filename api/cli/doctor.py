@@ -29,16 +29,9 @@ from retrieval.answer import SearchAnswer
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
-_INITIALIZE: dict[str, Any] = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "remembrancer-doctor", "version": "1"},
-    },
-}
+_CLIENT = {"name": "remembrancer-doctor", "version": "1"}
+_HANDSHAKE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": _CLIENT}
+_INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": _HANDSHAKE}
 
 
 class _Check(BaseModel):
@@ -100,22 +93,22 @@ class Diagnosis:
         return all(check["ok"] for check in self.checks.values())
 
     async def check(
-        self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
+        self, name: str, probe: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
         """Run the check `look` and record whether it succeeded. Returns its result, or None after a RemembrancerError.
 
         describe: turns the result into the recorded detail. After an error, the detail is its message.
         """
         started = time.perf_counter()
-        result: _Value | None = None
+        value: _Value | None = None
         try:
-            result = await look()
-            ok, detail = True, describe(result)
+            value = await probe()
+            ok, detail = True, describe(value)
         except RemembrancerError as error:
-            result, ok, detail = None, False, str(error)
+            value, ok, detail = None, False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
-        return result
+        return value
 
 
 async def readiness(client: ApiClient, path: str) -> _Readiness:
@@ -147,11 +140,13 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
-        places = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
-        places = [place for place in places if any(map(_has_entries, files_of(Installation(client, place, ""))))]
-        for place in places:
-            twice = len(places) > 1 and place is not None
-            yield client if place is None else f"{client} here", partial(_check, client, place, key, twice=twice)
+        projects = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
+        projects = [
+            project for project in projects if any(map(_has_entries, files_of(Installation(client, project, ""))))
+        ]
+        for project in projects:
+            twice = len(projects) > 1 and project is not None
+            yield client if project is None else f"{client} here", partial(_check, client, project, key, twice=twice)
 
 
 def _has_entries(file: SettingsFile) -> bool:
@@ -173,42 +168,44 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
     twice: whether the client has entries both for `project` and for all projects, which is a fault.
     """
-    here = " --project ." if project else ""
-    wanted = _written(client, project)
+    option = " --project ." if project else ""
+    installation = _installation_of(client, project)
     try:
-        twice = twice and _written(client, None) is not None
+        twice = twice and _installation_of(client, None) is not None
     except MalformedSettings:
         twice = False  # the check of the user's settings reports this
     if twice:
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
-            f"run `remembrancer uninstall {client}{here}`"
+            f"run `remembrancer uninstall {client}{option}`"
         )
-    if wanted is None:
-        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{here}`")
-    for file in files_of(wanted):
+    if installation is None:
+        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{option}`")
+    for file in files_of(installation):
         text = settings_text(file.path)
-        if text is None or not file.entries.present(text):
+        if text is None or not file.entries.is_in(text):
             raise MalformedSettings(
-                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{here}`"
+                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{option}`"
             )
-    return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
+    return await _call(installation, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
 
 
-async def _call(wanted: Installation, key: str | None) -> str:
-    if wanted.authorised and not key:
+async def _call(installation: Installation, key: str | None) -> str:
+    if installation.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
-    async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
-        if wanted.client is not ClientName.CURSOR:
+    async with ApiClient.open(installation.url, key if installation.authorised else None) as service:
+        if installation.client is not ClientName.CURSOR:
             event = {"hook_event_name": "SessionStart", "source": "resume", "session_id": "doctor"}
-            await service.post(wanted.hook_url.removeprefix(wanted.url), event | {"cwd": str(Path.cwd())})
+            await service.post(installation.hook_url.removeprefix(installation.url), event | {"cwd": str(Path.cwd())})
         answer = await service.post("/mcp", _INITIALIZE)
     if "result" not in answer:
-        raise Unavailable(f"{wanted.url}/mcp refuses: {answer.get('error')}")
-    return f"{'MCP answers' if wanted.client is ClientName.CURSOR else 'hooks and MCP answer'} on {wanted.url}"
+        raise Unavailable(f"{installation.url}/mcp refuses: {answer.get('error')}")
+    return (
+        f"{'MCP answers' if installation.client is ClientName.CURSOR else 'hooks and MCP answer'} on {installation.url}"
+    )
 
 
-def _written(client: ClientName, project: Path | None) -> Installation | None:
+def _installation_of(client: ClientName, project: Path | None) -> Installation | None:
     """The installation that the AI client's settings files describe; None if they name no service."""
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)

@@ -66,7 +66,7 @@ def _run(arguments: list[str], name: str) -> None:
     app(arguments, prog_name=name)
 
 
-def application(wanted: str | None = None) -> Typer:
+def application(only: str | None = None) -> Typer:
     """The Typer application with the command `wanted`, or with all commands if there is no command of this name."""
     import typer  # noqa: PLC0415 - as late as the commands
     from typer.core import TyperCommand, TyperGroup  # noqa: PLC0415 - as late as the commands
@@ -81,11 +81,11 @@ def application(wanted: str | None = None) -> Typer:
         pretty_exceptions_enable=False,  # its frames contain local values: contents and keys
     )
     app.callback()(lambda: None)  # so that a single command is named, too
-    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+    for name in [only] if only in COMMANDS else COMMANDS:
         command = resolve_name(COMMANDS[name])
         if isinstance(command, typer.Typer):
-            for part in command.registered_commands:
-                part.cls = leaf
+            for subcommand in command.registered_commands:
+                subcommand.cls = leaf
             app.add_typer(command, name=name, cls=group)
         else:
             app.command(name, cls=leaf)(command)

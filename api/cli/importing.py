@@ -17,7 +17,7 @@ from rich.text import Text
 
 from api.cli.client import ApiClient
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
-from api.cli.service import connect, place
+from api.cli.service import backend_of, connect
 from api.cli.tables import counted, first_lines, names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportReport, ProgressBar
@@ -91,15 +91,15 @@ def ingest(
     """Import files into a namespace. Exit code 1 when a row was rejected or failed."""
 
     async def work() -> ImportReport:
-        where = place(data_dir, url, key, tenant)
+        backend = backend_of(data_dir, url, key, tenant)
         rows = RowOptions(kind, session, agent, _mapping(mapping or []), extra)
         request = ImportRequest(
-            tuple(paths), namespace, where.destination, rows,
+            tuple(paths), namespace, backend.destination, rows,
             format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
-            journal=journal or where.journal, resume=not no_resume,
+            journal=journal or backend.journal, resume=not no_resume,
         )  # fmt: skip
         request.sources()  # report unreadable files before opening anything, which takes seconds
-        async with connect(where) as client:
+        async with connect(backend) as client:
             await client.is_empty(namespace)  # an unknown key, namespace or service ends the command here
             return await import_rows(request, client, quiet=as_json)
 
@@ -155,8 +155,8 @@ def report_view(report: ImportReport) -> RenderableType:
         rows["new memories"] = counted(sorted(report.types.items()))
     if report.former:
         rows["former texts"] = counted(sorted(Counter(row.change for row in report.former).items()))
-    former = first_lines(list(map(str, report.former)), MAX_LISTED)
-    listed = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
-    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
-    stopped = [Text(report.stopped)] if report.stopped else []
-    return Group(names_table(rows), *former, *listed, *skipped, *stopped)
+    former_lines = first_lines(list(map(str, report.former)), MAX_LISTED)
+    problem_lines = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
+    skipped_lines = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
+    stop_lines = [Text(report.stopped)] if report.stopped else []
+    return Group(names_table(rows), *former_lines, *problem_lines, *skipped_lines, *stop_lines)

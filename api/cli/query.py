@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
-from api.cli.service import ask, place
+from api.cli.service import ask, backend_of
 from api.cli.tables import context_view, counted, first_lines, hits_table, shortened
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import DEFAULT_TENANT
@@ -55,7 +55,7 @@ def search(
         "query": query, "namespace": namespace, "types": types or None, "session_id": session, "top_k": top_k,
         "filters": _filters(filters), "profile": profile, "as_of": as_of, "explain": explain,
     }  # fmt: skip
-    answer, parsed = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/search", body, SearchAnswer))
+    answer, parsed = run(lambda: ask(backend_of(data_dir, url, key, tenant), "/v1/search", body, SearchAnswer))
     present(answer, hits_table(parsed), as_json=as_json)
 
 
@@ -85,7 +85,7 @@ def retrieve(
         "budget": budget, "filters": _filters(filters), "profile": profile, "as_of": as_of,
         "tokenizer": tokenizer, "format": form, "oversize": oversize, "explain": explain,
     }  # fmt: skip
-    answer, parsed = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/retrieve", body, RetrieveAnswer))
+    answer, parsed = run(lambda: ask(backend_of(data_dir, url, key, tenant), "/v1/retrieve", body, RetrieveAnswer))
     present(answer, context_view(parsed), as_json=as_json)
 
 
@@ -120,7 +120,7 @@ def jobs(
         "namespace": namespace, "dry_run": not apply, "max_age_days": max_age_days, "inactive_days": inactive_days,
         "keep_top": keep_top, "min_sessions": min_sessions, "min_uses": min_uses,
     }  # fmt: skip
-    answer, report = run(lambda: ask(place(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body, _Report))
+    answer, report = run(lambda: ask(backend_of(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body, _Report))
     note = "" if apply else " (dry run: nothing was changed; use --apply)"
     lines = [shortened(f"{memory_id}: {report.reasons.get(memory_id)}") for memory_id in report.ids]
     view = Group(Text(f"{job}{note}: {counted(report.counts.items())}"), *first_lines(lines, MAX_LISTED))

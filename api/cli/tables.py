@@ -59,10 +59,10 @@ def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
     return Group(Text(heading), checks_table(checks))
 
 
-def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
-    """The first `most` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
-    rest = max(0, len(lines) - most) + omitted
-    return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
+def first_lines(lines: Sequence[str], limit: int, *, omitted: int = 0) -> list[Text]:
+    """The first `limit` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
+    hidden = max(0, len(lines) - limit) + omitted
+    return [*map(Text, lines[:limit]), *([Text(f"... and {hidden} more; --json lists them")] if hidden else [])]
 
 
 def shortened(text: str) -> str:

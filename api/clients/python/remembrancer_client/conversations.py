@@ -41,7 +41,7 @@ def contents_of(text: str) -> list[str]:
     return [text[start : start + MAX_CONTENT] for start in range(0, len(text), MAX_CONTENT)]
 
 
-async def recalled(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
+async def recall_text(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
     """The memories that help with a prompt, as text of at most `budget` tokens; empty if nothing helps."""
     query = query_of(prompt)
     return (await memory.recall(query, budget=budget)).context if query else ""
@@ -50,6 +50,6 @@ async def recalled(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
 async def capture(memory: AsyncRemembrancer, session_id: str, messages: Iterable[tuple[str, str]]) -> None:
     """Send messages of a session, each as (role, text), to the service, which stores what is worth keeping."""
     texts = ((role, printable(text)) for role, text in messages)
-    said: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
-    if said:
-        await memory.hooks.session_stop(session_id, said, ended=False)
+    chat: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
+    if chat:
+        await memory.hooks.session_stop(session_id, chat, ended=False)
