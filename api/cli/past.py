@@ -53,7 +53,7 @@ class _ImportOptions:
     quiet: bool
 
     def session_files(self) -> list[SessionFile]:
-        """The files with sessions to import, as they are now."""
+        """The session files to import that exist at the time of this call."""
         return self.places.session_files(self.source, self.path)
 
 

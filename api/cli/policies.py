@@ -128,7 +128,7 @@ def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapp
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy for a memory resource. model: of an agent that uses it; None if unknown."""
+    """The thread policy for a memory resource. model: language model of an agent that uses it; None if unknown."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:

@@ -74,7 +74,7 @@ async def test_a_batch_answered_with_too_few_results_is_refused() -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("header", "seconds"), [("8", 8), ("Fri, 31 Dec 1999 23:59:59 GMT", 1)])
-async def test_the_wait_that_the_service_asks_for_is_kept(status: int, header: str, seconds: int) -> None:
+async def test_retry_after_sets_the_wait_of_the_error(status: int, header: str, seconds: int) -> None:
     """A busy or unavailable service's Retry-After in seconds is the error's wait; a date there counts as 1 second."""
     response = httpx.Response(status, json={"detail": "later"}, headers=PROBLEM | {"Retry-After": header})
     with pytest.raises((Overloaded, Unavailable)) as caught:

@@ -64,7 +64,7 @@ def test_an_unknown_command_is_named() -> None:
     assert (done.exit_code, "No such command 'serch'" in done.stderr, "search" in done.stderr) == (2, True, True)
 
 
-def test_every_upkeep_job_can_be_run() -> None:
+def test_help_of_jobs_lists_every_upkeep_job() -> None:
     """`remembrancer jobs --help` lists every upkeep job of the service."""
     shown = CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
     assert "|".join(UpkeepJob) in shown

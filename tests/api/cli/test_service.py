@@ -46,9 +46,9 @@ def test_a_command_without_url_or_folder_uses_the_store_if_no_service_runs(
 
     It prints the store's folder, so that the user notices if it is the wrong folder.
     """
-    found = backend_of(None, None, None)
-    assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)
-    assert f"using the store in {found.settings.data_dir}, as no service runs at" in capsys.readouterr().err
+    backend = backend_of(None, None, None)
+    assert (backend.url, backend.settings.data_dir.is_relative_to(home)) == (None, True)
+    assert f"using the store in {backend.settings.data_dir}, as no service runs at" in capsys.readouterr().err
 
 
 def test_a_command_with_a_folder_or_tenant_uses_the_store(

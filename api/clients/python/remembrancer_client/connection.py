@@ -267,8 +267,8 @@ def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> htt
 def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
     try:
         return msgspec.json.decode(body or b"null", type=request.answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"the answer to {request.method} {request.path} is not that of this API: {error}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"{response.url} answered in another form than this API ({error}); is it Remembrancer?"
         raise UnexpectedAnswer(message, response.status_code) from error
 
 

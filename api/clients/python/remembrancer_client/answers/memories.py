@@ -343,7 +343,7 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """Whether models (reviewers) found a text worth storing. redactions: number of secrets removed from it, by kind."""
+    """The result of a review of a text that was not stored. redactions: number of secrets removed from it, by kind."""
 
     redacted: bool
     redactions: dict[str, int]
