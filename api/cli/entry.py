@@ -9,12 +9,10 @@ import gc
 import signal
 import sys
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typer import Typer
-
-_CommandT = TypeVar("_CommandT")
 
 COMMANDS = {
     "serve": "api.cli.serving:serve",
@@ -34,6 +32,16 @@ COMMANDS = {
     "policies": "api.cli.policies:policies",
 }
 """Module and function of each command, by its name, in the order in which `--help` lists the commands."""
+
+
+class _FlagsWithoutType:
+    """Mixin for Typer's commands: their `--help` shows flags without the type `<bool>`, as they take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            param.metavar = "" if getattr(param, "is_flag", False) else param.metavar
+        return params
 
 
 def main() -> None:
@@ -71,7 +79,7 @@ def application(only: str | None = None) -> Typer:
     import typer  # noqa: PLC0415 - as late as the commands
     from typer.core import TyperCommand, TyperGroup  # noqa: PLC0415 - as late as the commands
 
-    group, leaf = _without_flag_types(TyperGroup), _without_flag_types(TyperCommand)
+    group, leaf = (type("Command", (_FlagsWithoutType, kind), {}) for kind in (TyperGroup, TyperCommand))
     app = typer.Typer(
         name="remembrancer",
         cls=group,
@@ -90,17 +98,3 @@ def application(only: str | None = None) -> Typer:
         else:
             app.command(name, cls=leaf)(command)
     return app
-
-
-def _without_flag_types(parent: type[_CommandT]) -> type[_CommandT]:
-    """A subclass of `parent` whose `--help` shows flags without the type `<bool>`, as they take no value."""
-
-    class Command(parent):  # type: ignore[valid-type, misc]
-        def get_params(self, ctx: Any) -> list[Any]:
-            params: list[Any] = super().get_params(ctx)
-            for param in params:
-                if getattr(param, "is_flag", False):
-                    param.metavar = ""
-            return params
-
-    return Command

@@ -177,12 +177,9 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
 
 def _import_memories(options: _ImportOptions) -> None:
     template = ImportRequest(
-        (),
-        "",
-        destination=options.backend.destination,
-        journal=options.backend.journal,
+        (), "", destination=options.backend.destination, journal=options.backend.journal,
         resume=options.journal is not None,
-    )
+    )  # fmt: skip
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = options.places.memory_files(options.source, options.path)

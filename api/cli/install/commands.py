@@ -178,9 +178,9 @@ def _confirm_changes(changes: Sequence[FileChange], *, dry_run: bool, yes: bool)
 
 def _after_install(installation: Installation) -> list[str]:
     """Lines to print after an installation: how to undo it, where the API key is, what is still missing."""
+    client, url = installation.client, installation.url
     scope = f" --project {shlex.quote(str(installation.project))}" if installation.project else ""
-    undo = f"Undo: remembrancer uninstall {installation.client}{scope}"
-    lines = [f"{undo}    Check: remembrancer doctor --url {installation.url}"]
+    lines = [f"Undo: remembrancer uninstall {client}{scope}    Check: remembrancer doctor --url {url}"]
     if installation.namespace:
         lines.append(f"Namespace: {installation.namespace}")
     if installation.stores_key:
@@ -189,12 +189,10 @@ def _after_install(installation: Installation) -> list[str]:
         if settings.is_symlink():
             lines.append(f"{settings} is a link to {settings.resolve()}: do not publish the key from there.")
     elif installation.authorised:
-        lines.append(
-            f"The key is not stored: {installation.client} reads it from {KEY_VARIABLE}; export it in your profile."
-        )
-    lines += _NOTES.get(installation.client, [])
-    if not is_live(installation.url):
-        lines.append(f"No service answers on {installation.url} yet: start it with `make run` or `remembrancer serve`.")
+        lines.append(f"The key is not stored: {client} reads it from {KEY_VARIABLE}; export it in your profile.")
+    lines += _NOTES.get(client, [])
+    if not is_live(url):
+        lines.append(f"No service answers on {url} yet: start it with `make run` or `remembrancer serve`.")
     elif _refuses_key(installation):
         fault = "does not know this key" if installation.authorised else "needs a key"
         lines.append(
