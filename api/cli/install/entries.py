@@ -27,7 +27,7 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What an uninstallation needs to restore a settings file: the values that the installation's entries replaced.
+    """The values of a settings file that an installation replaced, which an uninstallation restores.
 
     members: paths of the members that the installation set. created: paths of the objects and arrays that it created.
     values: path and earlier value of each member that it replaced.
@@ -60,7 +60,7 @@ class JsonEntries:
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `insert` will replace and create in `text`, which must not have this program's array elements yet."""
+        """Values that `insert` will replace and create in `text`, without elements of this program."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -141,7 +141,7 @@ class TomlTable:
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """What `insert` will replace in `text`: the table of the same name, if there is one."""
+        """The table of the same name in `text`, which `insert` will replace; an empty `values` if there is none."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 

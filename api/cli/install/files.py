@@ -32,7 +32,7 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """What is needed to undo an installation in one settings file.
+    """A record of the changes that an installation made in one settings file, by which they are undone.
 
     sha256: hash of the text that the installation wrote. existed: whether the file existed before. mode: permission
     bits of the file before; None if it did not exist. folders: folders created for the file. splices: the changes made
@@ -65,7 +65,7 @@ class FileChange:
 
     @property
     def kind(self) -> str:
-        """What the change does to the file: "unchanged", "created", "removed" or "changed"."""
+        """The effect of the change on the file: "unchanged", "created", "removed" or "changed"."""
         if self.before == self.after:
             return "unchanged"
         return "created" if self.before is None else "removed" if self.after is None else "changed"

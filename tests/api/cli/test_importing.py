@@ -95,7 +95,7 @@ async def desk(tmp_path: Path, times: list[datetime], services: Services) -> Asy
 
 
 def changes(report: ImportReport) -> list[str]:
-    """What an import did about memories of an earlier version of a file, sorted."""
+    """The changes that an import made to memories of an earlier version of a file, sorted."""
     return sorted(row.change for row in report.former)
 
 

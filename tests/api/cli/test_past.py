@@ -184,7 +184,7 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What users and agents said in a project's sessions is imported into the project's namespace.
+    """Messages of users and agents in a project's sessions are imported into the project's namespace.
 
     Tool output and other content is not stored. A second import sends no message again.
     """

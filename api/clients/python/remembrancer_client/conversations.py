@@ -19,7 +19,7 @@ QUERY_CHARACTERS = 9_999
 """Characters of the beginning and of the end of a long prompt that become its query; a query has at most 20,000."""
 
 _REFUSED = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What the service refuses: terminal codes, control characters except tab, newline and return, lone surrogates."""
+"""Texts that the service refuses: terminal codes, control characters but tab, newline and return, lone surrogates."""
 
 
 def printable(text: str) -> str:

@@ -134,7 +134,7 @@ class TokenCount(Answer, frozen=True):
 
 
 class UpkeepMark(Answer, frozen=True):
-    """What an upkeep job decided about a memory: which job, when, and why.
+    """A decision of an upkeep job about a memory: which job, when, and why.
 
     into: id of the memory into which the job merged this memory. undone: whether a caller undid the decision, so that
     upkeep does not repeat it.

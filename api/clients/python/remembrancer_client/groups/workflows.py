@@ -85,7 +85,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
-        """What has happened in a workflow and the workflows that it continues, as text within a token budget."""
+        """The history of a workflow and of the workflows that it continues, as text within a token budget."""
         return self._get(_path(workflow_id, "history"), WorkflowHistoryAnswer, options)
 
     @Call

@@ -23,7 +23,7 @@ def prompts(messages: list[ModelMessage]) -> list[str]:
 
 
 async def test_messages_of_one_run_are_recalled_in_the_next(url: str) -> None:
-    """What was said in one run is recalled in the next, in a message before the prompt.
+    """Messages of one run are recalled in the next, in a message before the prompt.
 
     The message with the recalled context is not part of the run's history.
     """
