@@ -29,7 +29,7 @@ def default_data_dir() -> Path:
 
 
 _HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^https?://")]
-_Place: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111 - Path's raises for `~nobody`
+_FilePath: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111 - Path's raises for `~nobody`
 """The path of a file or folder; a leading `~` stands for the home folder."""
 
 
@@ -40,17 +40,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on. Without keys: loopback only.")
     port: int = Field(8707, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
-    data_dir: _Place = Field(
+    data_dir: _FilePath = Field(
         default_factory=default_data_dir,
         description="Folder of memories, the encoder and import journals; in XDG_DATA_HOME if that is set.",
         json_schema_extra={"shown": "~/.remembrancer"},
     )
-    keys: _Place | None = Field(
+    keys: _FilePath | None = Field(
         None,
         description='JSON list of {"key", "tenant", "role", "agents"?, "namespace"?}. Without it no key is needed.',
     )
-    models: _Place | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
-    policies: _Place | None = Field(None, description="YAML file of thread policies and agents.")
+    models: _FilePath | None = Field(None, description="YAML registry of models, in addition to the built-in one.")
+    policies: _FilePath | None = Field(None, description="YAML file of thread policies and agents.")
     calls_per_minute: int = Field(0, ge=0, le=1_000_000, description="Calls per minute and key; 0 sets no limit.")
     shutdown_s: int = Field(30, ge=1, le=600, description="Seconds for running calls to finish after SIGTERM.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         min_length=1,
         description="Model name or folder, for sentence-transformers.",
     )
-    encoder_dir: _Place | None = Field(
+    encoder_dir: _FilePath | None = Field(
         None, description="Folder of the encoder; by default `encoder` in the data folder."
     )
     candidate_depth: int = Field(
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     redaction: Literal["redact", "refuse", "allow"] = Field(
         "redact", description="Secrets in texts: `redact` them, `refuse` the text, or `allow` them."
     )
-    redaction_rules: _Place | None = Field(
+    redaction_rules: _FilePath | None = Field(
         None, description="YAML with redaction rules by kind and tenant, custom patterns, and texts never to store."
     )
     reviewer_url: _HttpUrl | None = Field(
@@ -154,9 +154,10 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
     for name in sorted(os.environ):
         upper = name.upper()
-        if upper.startswith(PREFIX) and upper not in _KNOWN and not upper.startswith(_TEST_PREFIX):
-            nearest = difflib.get_close_matches(upper, _VARIABLES, n=1, cutoff=0.0)[0]
-            raise BadSettings(f"{name} is not a setting; the nearest is {nearest}; unset or correct it")
+        if upper.startswith(PREFIX) and upper.removeprefix(PREFIX) not in _NAMES and not upper.startswith(_TEST_PREFIX):
+            close = difflib.get_close_matches(upper.removeprefix(PREFIX), _NAMES, n=1, cutoff=0.7)
+            advice = f"did you mean {PREFIX}{close[0]}?" if close else "unset it; `remembrancer settings` lists all"
+            raise BadSettings(f"{name} is not a setting: {advice}")
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -181,8 +182,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_VARIABLES = tuple(PREFIX + name.upper() for name in Settings.model_fields)
-_KNOWN = {*_VARIABLES, *(PREFIX + name for name in ("KEY", "URL", "NAMESPACE"))}
+_NAMES = (*map(str.upper, Settings.model_fields), "KEY", "URL", "NAMESPACE")
+"""Names of the environment variables without PREFIX. The last three are for clients."""
+
 _TEST_PREFIX = PREFIX + "TEST_"
 
 

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 
 import httpx
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import from_json
 
+from memtypes.config import message_of
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
 
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
 """Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before it is answered."""
 
 PROBE_S = 2.0
+PROBLEM_JSON = "application/problem+json"
+"""Media type of the service's error answers (RFC 9457)."""
+
+_T = TypeVar("_T")
 
 
 class Refused(RemembrancerError):
@@ -21,7 +28,7 @@ class Refused(RemembrancerError):
 
 
 class ServiceFault(RemembrancerError):
-    """The service answered with an unexpected status, or with something else than a JSON object."""
+    """The service answered with an unexpected status, or another program answered, whose JSON has another form."""
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
@@ -31,11 +38,18 @@ _ERRORS: dict[int, type[RemembrancerError]] = {
 }  # fmt: skip
 
 
-class _Members(dict[str, Any]):
-    """A JSON object of an answer. Reading a member that it lacks raises ServiceFault: another program answered."""
+class _FieldError(BaseModel):
+    path: str
+    message: str
 
-    def __missing__(self, name: str) -> NoReturn:
-        raise ServiceFault(f"the service's answer has no {name!r}; does --url name Remembrancer?")
+
+class _Problem(BaseModel):
+    detail: str
+    errors: list[_FieldError] = []
+
+
+class _Total(BaseModel):
+    count: int
 
 
 class ApiClient:
@@ -79,7 +93,33 @@ class ApiClient:
 
     async def is_empty(self, namespace: str) -> bool:
         """Whether a namespace has no memories, by the service's count."""
-        return not (await self.get("/v1/stats", {"namespace": namespace}))["total"]["count"]
+        stats = await self.get("/v1/stats", {"namespace": namespace})
+        return not self.parsed(stats.get("total"), _Total).count
+
+    async def post_all(self, path: str, body: object, shape: type[_T], count: int) -> list[_T]:
+        """The `results` in the service's answer to POST `path`, one of the type `shape` for each of `count` texts."""
+        answer = await self.post(path, body)
+        results = self.parsed(answer.get("results"), list[shape])  # type: ignore[valid-type]
+        if len(results) != count:
+            raise ServiceFault(self._not_ours(f"{len(results)} results for {count} texts"))
+        return results
+
+    def parsed(self, answer: object, shape: type[_T]) -> _T:
+        """An answer of the service, or a part of one, as an object of the type `shape`.
+
+        Raises ServiceFault if it lacks a member of `shape` or has one of another type: another program answered.
+        """
+        try:
+            return TypeAdapter(shape).validate_python(answer)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            path = ".".join(map(str, first["loc"]))
+            fault = f"{path}: {message_of(first)}" if path else message_of(first)
+            raise ServiceFault(self._not_ours(f"JSON of another form ({fault})")) from error
+
+    def _not_ours(self, answer: str) -> str:
+        url = str(self._http.base_url).rstrip("/")
+        return f"{url} answered {answer}: check that a Remembrancer service runs at this URL"
 
     async def _call(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         with _translated(str(self._http.base_url)):
@@ -91,16 +131,15 @@ class ApiClient:
                 raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
             response = await self._http.send(request)
         try:
-            members = response.json(object_hook=_Members)
-        except (ValueError, RecursionError) as error:
-            fault = f"{response.url} answered {response.status_code} without JSON; is it Remembrancer?"
-            raise ServiceFault(fault) from error
-        if not isinstance(members, dict):
-            raise ServiceFault(f"{response.url} answered no JSON object; is it Remembrancer?")
+            members = self.parsed(from_json(response.content, allow_inf_nan=False), dict[str, Any])
+        except ValueError as error:
+            raise ServiceFault(self._not_ours(f"{response.status_code} without readable JSON")) from error
         # Readiness answers 503 with its checks, which the caller reads.
-        if response.is_success or (response.status_code == 503 and "checks" in members):
+        if response.is_success or (response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "checks" in members):
             return members
-        raise _error(response, members)
+        if not response.headers.get("content-type", "").startswith(PROBLEM_JSON):
+            raise ServiceFault(self._not_ours(f"{response.status_code} without a problem document"))
+        raise _error(response, self.parsed(members, _Problem))
 
 
 def check_key(key: str | None) -> None:
@@ -117,16 +156,11 @@ def is_live(url: str) -> bool:
         return False
 
 
-def _error(response: httpx.Response, members: Mapping[str, Any]) -> RemembrancerError:
+def _error(response: httpx.Response, problem: _Problem) -> RemembrancerError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
         return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
-    detail = str(members.get("detail", "no detail"))
-    lines, errors = [detail], members.get("errors")
-    for fault in errors if isinstance(errors, list) else []:
-        match fault:  # another program's errors may have any form
-            case {"path": str(path), "message": message} if path and f"{path}: {message}" not in detail:
-                lines.append(f"{path}: {message}")
-    text = "\n  ".join(lines)
+    faults = [f"{error.path}: {error.message}" for error in problem.errors if error.path]
+    text = "\n  ".join([problem.detail, *(fault for fault in faults if fault not in problem.detail)])
     kind = _ERRORS.get(response.status_code, ServiceFault)
     wait = response.headers.get("retry-after", "")
     if wait.isdecimal() and issubclass(kind, Overloaded | Unavailable):

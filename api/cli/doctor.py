@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 import typer
+from pydantic import BaseModel
 
 from api.cli.client import ApiClient
 from api.cli.install.clients import SERVER, ClientName, Installation, files_of, hook_path, stored_key
@@ -24,19 +25,24 @@ from api.cli.service import KEY_VARIABLE, settings_from
 from api.cli.tables import checks_table
 from memtypes.model.errors import RemembrancerError, Unavailable
 from memtypes.project import project_namespace
+from retrieval.answer import SearchAnswer
 
 _Value = TypeVar("_Value")
 _PROBE = "The lighthouse keeper waters the ferns on Thursdays."
-_INITIALIZE: dict[str, Any] = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "remembrancer-doctor", "version": "1"},
-    },
-}
+_CLIENT = {"name": "remembrancer-doctor", "version": "1"}
+_HANDSHAKE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": _CLIENT}
+_INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": _HANDSHAKE}
+
+
+class _Check(BaseModel):
+    ok: bool
+    ms: float
+    detail: str | None = None
+
+
+class _Readiness(BaseModel):
+    status: str
+    checks: dict[str, _Check] = {}
 
 
 def doctor(
@@ -55,10 +61,10 @@ def doctor(
         if url:
             async with ApiClient.open(url, key) as client:
                 ready = await diagnosis.check(
-                    "service", lambda: client.get("/health/ready"), lambda answer: str(answer["status"])
+                    "service", lambda: readiness(client, "/health/ready"), lambda answer: answer.status
                 )
                 if ready is not None:
-                    diagnosis.checks |= ready.get("checks", {})
+                    diagnosis.checks |= ready.model_dump(exclude_none=True)["checks"]
                     await diagnosis.check("round trip", lambda: round_trip(client))
         else:
             from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
@@ -70,7 +76,7 @@ def doctor(
 
     diagnosis = run(work)
     answer = {"ok": diagnosis.ok, "checks": diagnosis.checks}
-    present(answer, lambda _: checks_table(diagnosis.checks), as_json=as_json)
+    present(answer, checks_table(diagnosis.checks), as_json=as_json)
     if not diagnosis.ok:
         raise typer.Exit(FAILED)
 
@@ -87,36 +93,42 @@ class Diagnosis:
         return all(check["ok"] for check in self.checks.values())
 
     async def check(
-        self, name: str, look: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
+        self, name: str, probe: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
     ) -> _Value | None:
         """Run the check `look` and record whether it succeeded. Returns its result, or None after a RemembrancerError.
 
         describe: turns the result into the recorded detail. After an error, the detail is its message.
         """
         started = time.perf_counter()
-        result: _Value | None = None
+        value: _Value | None = None
         try:
-            result = await look()
-            ok, detail = True, describe(result)
+            value = await probe()
+            ok, detail = True, describe(value)
         except RemembrancerError as error:
-            result, ok, detail = None, False, str(error)
+            value, ok, detail = None, False, str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
-        return result
+        return value
+
+
+async def readiness(client: ApiClient, path: str) -> _Readiness:
+    """The service's answer to GET `path`, its call for health or readiness, with a check for each of its parts."""
+    return client.parsed(await client.get(path), _Readiness)
 
 
 async def round_trip(client: ApiClient) -> str:
     """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable if a step fails."""
     namespace = f"doctor-{uuid.uuid4()}"
     try:
-        items = [{"type": "episodic", "content": _PROBE}]
-        (written,) = (await client.post("/v1/memories/batch", {"namespace": namespace, "items": items}))["results"]
-        if written["status"] != "stored":
+        batch = {"namespace": namespace, "items": [{"type": "episodic", "content": _PROBE}]}
+        (written,) = await client.post_all("/v1/memories/batch", batch, dict[str, Any], 1)
+        if written.get("status") != "stored":
             raise Unavailable(f"a memory could not be written: {written.get('reason')}")
         answer = await client.post("/v1/search", {"query": _PROBE, "namespace": namespace})
+        ids = [hit.id for hit in client.parsed(answer, SearchAnswer).hits]
     finally:
         await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
-    if [hit["id"] for hit in answer["hits"]] != [written["id"]] or not await client.is_empty(namespace):
+    if ids != [written.get("id")] or not await client.is_empty(namespace):
         raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
     return "written, found and deleted"
 
@@ -128,11 +140,13 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
     """
     yield "namespace here", partial(_namespace, folder)
     for client in ClientName:
-        places = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
-        places = [place for place in places if any(map(_has_entries, files_of(Installation(client, place, ""))))]
-        for place in places:
-            twice = len(places) > 1 and place is not None
-            yield client if place is None else f"{client} here", partial(_check, client, place, key, twice=twice)
+        projects = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
+        projects = [
+            project for project in projects if any(map(_has_entries, files_of(Installation(client, project, ""))))
+        ]
+        for project in projects:
+            twice = len(projects) > 1 and project is not None
+            yield client if project is None else f"{client} here", partial(_check, client, project, key, twice=twice)
 
 
 def _has_entries(file: SettingsFile) -> bool:
@@ -154,42 +168,44 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
 
     twice: whether the client has entries both for `project` and for all projects, which is a fault.
     """
-    here = " --project ." if project else ""
-    wanted = _written(client, project)
+    option = " --project ." if project else ""
+    installation = _installation_of(client, project)
     try:
-        twice = twice and _written(client, None) is not None
+        twice = twice and _installation_of(client, None) is not None
     except MalformedSettings:
         twice = False  # the check of the user's settings reports this
     if twice:
         raise MalformedSettings(
             f"it is set up for all projects and for this one, so everything is remembered twice: "
-            f"run `remembrancer uninstall {client}{here}`"
+            f"run `remembrancer uninstall {client}{option}`"
         )
-    if wanted is None:
-        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{here}`")
-    for file in files_of(wanted):
+    if installation is None:
+        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{option}`")
+    for file in files_of(installation):
         text = settings_text(file.path)
-        if text is None or not file.entries.present(text):
+        if text is None or not file.entries.is_in(text):
             raise MalformedSettings(
-                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{here}`"
+                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{option}`"
             )
-    return await _call(wanted, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
+    return await _call(installation, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
 
 
-async def _call(wanted: Installation, key: str | None) -> str:
-    if wanted.authorised and not key:
+async def _call(installation: Installation, key: str | None) -> str:
+    if installation.authorised and not key:
         raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
-    async with ApiClient.open(wanted.url, key if wanted.authorised else None) as service:
-        if wanted.client is not ClientName.CURSOR:
+    async with ApiClient.open(installation.url, key if installation.authorised else None) as service:
+        if installation.client is not ClientName.CURSOR:
             event = {"hook_event_name": "SessionStart", "source": "resume", "session_id": "doctor"}
-            await service.post(wanted.hook_url.removeprefix(wanted.url), event | {"cwd": str(Path.cwd())})
+            await service.post(installation.hook_url.removeprefix(installation.url), event | {"cwd": str(Path.cwd())})
         answer = await service.post("/mcp", _INITIALIZE)
     if "result" not in answer:
-        raise Unavailable(f"{wanted.url}/mcp refuses: {answer.get('error')}")
-    return f"{'MCP answers' if wanted.client is ClientName.CURSOR else 'hooks and MCP answer'} on {wanted.url}"
+        raise Unavailable(f"{installation.url}/mcp refuses: {answer.get('error')}")
+    return (
+        f"{'MCP answers' if installation.client is ClientName.CURSOR else 'hooks and MCP answer'} on {installation.url}"
+    )
 
 
-def _written(client: ClientName, project: Path | None) -> Installation | None:
+def _installation_of(client: ClientName, project: Path | None) -> Installation | None:
     """The installation that the AI client's settings files describe; None if they name no service."""
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)

@@ -9,7 +9,7 @@ import gc
 import signal
 import sys
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typer import Typer
@@ -32,6 +32,16 @@ COMMANDS = {
     "policies": "api.cli.policies:policies",
 }
 """Module and function of each command, by its name, in the order in which `--help` lists the commands."""
+
+
+class _FlagsWithoutType:
+    """Mixin for Typer's commands: their `--help` shows flags without the type `<bool>`, as they take no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            param.metavar = "" if getattr(param, "is_flag", False) else param.metavar
+        return params
 
 
 def main() -> None:
@@ -64,22 +74,27 @@ def _run(arguments: list[str], name: str) -> None:
     app(arguments, prog_name=name)
 
 
-def application(wanted: str | None = None) -> Typer:
+def application(only: str | None = None) -> Typer:
     """The Typer application with the command `wanted`, or with all commands if there is no command of this name."""
     import typer  # noqa: PLC0415 - as late as the commands
+    from typer.core import TyperCommand, TyperGroup  # noqa: PLC0415 - as late as the commands
 
+    group, leaf = (type("Command", (_FlagsWithoutType, kind), {}) for kind in (TyperGroup, TyperCommand))
     app = typer.Typer(
         name="remembrancer",
+        cls=group,
         help="A memory service for AI agents.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,  # its frames contain local values: contents and keys
     )
     app.callback()(lambda: None)  # so that a single command is named, too
-    for name in [wanted] if wanted in COMMANDS else COMMANDS:
+    for name in [only] if only in COMMANDS else COMMANDS:
         command = resolve_name(COMMANDS[name])
         if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name)
+            for subcommand in command.registered_commands:
+                subcommand.cls = leaf
+            app.add_typer(command, name=name, cls=group)
         else:
-            app.command(name)(command)
+            app.command(name, cls=leaf)(command)
     return app

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from api.cli.client import ApiClient
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
-from api.cli.service import connect, place
+from api.cli.service import backend_of, connect
 from api.cli.tables import counted, first_lines, names_table
 from ingest.files.readers.sources import EXPORTS, Format
 from ingest.files.report import ImportReport, ProgressBar
@@ -24,11 +26,45 @@ from ingest.files.run import ImportRequest, run_import
 from ingest.screening.submission import Classification
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.errors import InvalidRequest
+from memtypes.model.memory import State
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Status
 from memtypes.model.scope import DEFAULT_TENANT
 
 MAX_LISTED = 50
 AUTO = "auto"
+
+
+class _Memory(BaseModel):
+    """The members of a memory that an import reads, to compare it with a file's rows."""
+
+    content: str
+    state: State
+    superseded_by: str | None
+    valid_from: datetime
+    pinned: bool
+    source: dict[str, Any] | None
+    sources: list[dict[str, Any]]
+    evidence_count: int
+    status: Status | None = None
+
+
+class _Classified(BaseModel):
+    type: MemoryType
+    confidence: float
+    reason: str
+
+
+class _Written(BaseModel):
+    status: WriteStatus
+    id: str | None
+    reason: str | None = None
+    merged_into: str | None = None
+    classified: _Classified | None = None
+
+    def outcome(self) -> WriteOutcome:
+        classified = None if self.classified is None else Classification(**dict(self.classified))
+        return WriteOutcome(self.status, self.id, self.reason, self.merged_into, classified=classified)
 
 
 def ingest(
@@ -55,29 +91,31 @@ def ingest(
     """Import files into a namespace. Exit code 1 when a row was rejected or failed."""
 
     async def work() -> ImportReport:
-        where = place(data_dir, url, key, tenant)
+        backend = backend_of(data_dir, url, key, tenant)
         rows = RowOptions(kind, session, agent, _mapping(mapping or []), extra)
         request = ImportRequest(
-            tuple(paths), namespace, where.destination, rows,
+            tuple(paths), namespace, backend.destination, rows,
             format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
-            journal=journal or where.journal, resume=not no_resume,
+            journal=journal or backend.journal, resume=not no_resume,
         )  # fmt: skip
         request.sources()  # report unreadable files before opening anything, which takes seconds
-        async with connect(where) as client:
+        async with connect(backend) as client:
             await client.is_empty(namespace)  # an unknown key, namespace or service ends the command here
             return await import_rows(request, client, quiet=as_json)
 
     report = run(work)
-    present(report.to_json(), lambda _: report_view(report), as_json=as_json)
+    present(report.to_json(), report_view(report), as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 
 async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool) -> ImportReport:
     """Import the files of `request` into the service that `client` calls. quiet: show no progress bar."""
 
-    def call(memory_id: str, changes: Mapping[str, Any] | None) -> Awaitable[dict[str, Any]]:
+    async def call(memory_id: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
         path, query = f"/v1/memories/{memory_id}", {"namespace": request.namespace}
-        return client.get(path, query) if changes is None else client.patch(path, query, changes)
+        memory = await (client.get(path, query) if changes is None else client.patch(path, query, changes))
+        client.parsed(memory, _Memory)
+        return memory
 
     write = partial(write_items, client, request.namespace)
     return await run_import(request, write, ProgressBar(quiet=quiet), call=call)
@@ -85,14 +123,9 @@ async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool)
 
 async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Write the memories `items` as one batch. Returns the outcome of each, in order."""
-    answer = await client.post("/v1/memories/batch", {"namespace": namespace, "items": items})
-    return [_outcome(item) for item in answer["results"]]
-
-
-def _outcome(item: Mapping[str, Any]) -> WriteOutcome:
-    status, answer = WriteStatus(item["status"]), item.get("classified")
-    classified = answer and Classification(MemoryType(answer["type"]), answer["confidence"], answer["reason"])
-    return WriteOutcome(status, item.get("id"), item.get("reason"), item.get("merged_into"), classified=classified)
+    body = {"namespace": namespace, "items": items}
+    written = await client.post_all("/v1/memories/batch", body, _Written, len(items))
+    return [memory.outcome() for memory in written]
 
 
 def _origin(name: str | None) -> Format | None:
@@ -122,8 +155,8 @@ def report_view(report: ImportReport) -> RenderableType:
         rows["new memories"] = counted(sorted(report.types.items()))
     if report.former:
         rows["former texts"] = counted(sorted(Counter(row.change for row in report.former).items()))
-    former = first_lines(list(map(str, report.former)), MAX_LISTED)
-    listed = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
-    skipped = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
-    stopped = [Text(report.stopped)] if report.stopped else []
-    return Group(names_table(rows), *former, *listed, *skipped, *stopped)
+    former_lines = first_lines(list(map(str, report.former)), MAX_LISTED)
+    problem_lines = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
+    skipped_lines = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
+    stop_lines = [Text(report.stopped)] if report.stopped else []
+    return Group(names_table(rows), *former_lines, *problem_lines, *skipped_lines, *stop_lines)

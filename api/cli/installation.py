@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from api.auth.keys import load_keys
 from api.cli.client import ApiClient
-from api.cli.doctor import Diagnosis, round_trip
+from api.cli.doctor import Diagnosis, readiness, round_trip
 from api.cli.embedded import client_of
 from api.cli.mcp.starting import local_url
 from api.http.serve import check_exposure, listen
@@ -90,7 +90,7 @@ async def _port(settings: Settings) -> str:
         url = local_url(settings.host, settings.port)
         try:
             async with ApiClient.open(url, None) as client:
-                await client.get("/health/live")
+                await readiness(client, "/health/live")
         except RemembrancerError:
             raise taken from None
         return f"a running service answers on {url}"

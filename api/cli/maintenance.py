@@ -37,7 +37,7 @@ def verify(
         return verify_file(raw, lambda receipt: _counter(receipt, tokenizers)).model_dump(mode="json")
 
     verdict = run(work)
-    present(verdict, verdict_view, as_json=as_json)
+    present(verdict, verdict_view(verdict), as_json=as_json)
     if not verdict["valid"]:
         raise typer.Exit(FAILED)
 
@@ -74,4 +74,5 @@ def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             await embedder.aclose()
 
     counts = run(work)
-    present({str(kind): count for kind, count in counts.items()}, names_table, as_json=as_json)
+    by_name = {str(kind): count for kind, count in counts.items()}
+    present(by_name, names_table(by_name), as_json=as_json)

@@ -54,13 +54,9 @@ def end(error: RemembrancerError) -> NoReturn:
     raise typer.Exit(FAILED if isinstance(error, _FAULTS) else USAGE)
 
 
-def present(answer: Mapping[str, Any], view: Callable[[Mapping[str, Any]], RenderableType], *, as_json: bool) -> None:
-    """Print a command's answer: as JSON if `as_json`, else as `view` renders it. End if the answer lacks a member."""
-    try:
-        rendered = view(answer)
-    except ServiceFault as error:
-        end(error)
+def present(answer: Mapping[str, Any], view: RenderableType, *, as_json: bool) -> None:
+    """Print a command's answer: as JSON if `as_json`, else as `view`, its form for the terminal."""
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
-        Console().print(rendered)
+        Console().print(view)

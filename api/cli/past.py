@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import anyio
-import msgspec
 import typer
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -23,7 +22,7 @@ from api.cli.client import ApiClient
 from api.cli.importing import report_view as rows_view
 from api.cli.options import AsJson, DataDir, Key, Url, end, present, run
 from api.cli.past_memories import MemoriesPlan, plan_memories, write_memories
-from api.cli.service import Place, connect, place
+from api.cli.service import Backend, backend_of, connect
 from api.cli.tables import counted, first_lines, names_table
 from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
@@ -39,13 +38,13 @@ MAX_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """The arguments of an import command. journal: folder that records sent messages; None to send all again."""
+class _ImportOptions:
+    """The options of an import command. journal: folder that records sent messages; None to send all again."""
 
     source: PastSource
     path: Path | None
     places: Places
-    where: Place
+    backend: Backend
     destination: Destination
     journal: Path | None
     dry_run: bool
@@ -54,7 +53,7 @@ class _Asked:
     quiet: bool
 
     def session_files(self) -> list[SessionFile]:
-        """The files with sessions to import, as they are now."""
+        """The session files to import that exist at the time of this call."""
         return self.places.session_files(self.source, self.path)
 
 
@@ -85,7 +84,7 @@ def import_past(
     stopped.
     """
     try:
-        where = place(data_dir, url, key)
+        backend = backend_of(data_dir, url, key)
         only = None if project is None else project_namespace(str(project.absolute()))
     except RemembrancerError as error:
         end(error)
@@ -95,53 +94,53 @@ def import_past(
         destination = Destination(project_namespace, namespace or only)
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
-    asked = _Asked(
-        source, path, Places(Path.home(), Path.cwd(), os.environ), where, destination,
-        None if no_resume else where.journal, dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
+    options = _ImportOptions(
+        source, path, Places(Path.home(), Path.cwd(), os.environ), backend, destination,
+        None if no_resume else backend.journal, dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
     )  # fmt: skip
     if source in AGENTS or source in CHATS:
-        _import_sessions(asked)
+        _import_sessions(options)
     else:
-        _import_memories(asked)
+        _import_memories(options)
 
 
-def _import_sessions(asked: _Asked) -> None:
+def _import_sessions(options: _ImportOptions) -> None:
     async def work() -> SessionReport | SessionPlan:
-        importing = SessionImport(asked.destination, SentMessages.open(asked.journal, asked.where.destination))
-        files = asked.session_files()
-        if not files and not asked.watch:
-            raise InvalidRequest(_nothing_found(asked))
+        importing = SessionImport(options.destination, SentMessages.open(options.journal, options.backend.destination))
+        files = options.session_files()
+        if not files and not options.watch:
+            raise InvalidRequest(_nothing_found(options))
         plan = await importing.plan(files)
-        if asked.dry_run:
+        if options.dry_run:
             return plan
-        if asked.ask and (plan.new or asked.watch):
-            _confirm(plan_view(plan), asked.where)
-        if plan.namespaces or asked.watch:
-            await _send(importing, plan, asked)
+        if options.ask and (plan.new or options.watch):
+            _confirm(plan_view(plan), options.backend)
+        if plan.namespaces or options.watch:
+            await _send(importing, plan, options)
         else:
             importing.report.stopped = "nothing was imported"
             await importing.run(plan)
         return importing.report
 
-    done = run(work)
-    if isinstance(done, SessionPlan):
-        present(plan_json(done), lambda _: plan_view(done), as_json=asked.quiet)
-        raise typer.Exit(1 if done.problems else 0)
-    present(done.to_json(), lambda _: report_view(done), as_json=asked.quiet)
-    raise typer.Exit(done.exit_code)
+    report = run(work)
+    if isinstance(report, SessionPlan):  # of a dry run
+        present(plan_json(report), plan_view(report), as_json=options.quiet)
+        raise typer.Exit(1 if report.problems else 0)
+    present(report.to_json(), report_view(report), as_json=options.quiet)
+    raise typer.Exit(report.exit_code)
 
 
-def _nothing_found(asked: _Asked) -> str:
-    if asked.path is None:
-        looked = asked.places.looked_in(asked.source)
-        return f"there is nothing of {asked.source} to import in {looked}; name a file or folder"
+def _nothing_found(options: _ImportOptions) -> str:
+    if options.path is None:
+        folders = options.places.looked_in(options.source)
+        return f"there is nothing of {options.source} to import in {folders}; name a file or folder"
     kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
     kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")
-    expected = kinds.get(asked.source, "notes, as .md files")
-    return f"{asked.path} has nothing of {asked.source} to import; expected {expected}"
+    expected = kinds.get(options.source, "notes, as .md files")
+    return f"{options.path} has nothing of {options.source} to import; expected {expected}"
 
 
-async def _send(importing: SessionImport, plan: SessionPlan, asked: _Asked) -> None:
+async def _send(importing: SessionImport, plan: SessionPlan, options: _ImportOptions) -> None:
     """Send the planned messages and, with --watch, those that are added to the sessions afterwards.
 
     The signals SIGINT (Ctrl-C) and SIGTERM stop the sending. An import skips messages that an earlier import sent, but
@@ -149,21 +148,21 @@ async def _send(importing: SessionImport, plan: SessionPlan, asked: _Asked) -> N
     """
     console = Console(stderr=True)
     ended = False
-    async with connect(asked.where) as client:
+    async with connect(options.backend) as client:
         if await importing.forget_lost(plan, client.is_empty):
-            plan = await importing.plan(asked.session_files())
+            plan = await importing.plan(options.session_files())
         importing.write = partial(write_part, client)
-        importing.progress = ProgressBar("messages", quiet=asked.quiet)
+        importing.progress = ProgressBar("messages", quiet=options.quiet)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_at_signal, tasks.cancel_scope)
-            if asked.watch:
+            if options.watch:
                 importing.patience_s = math.inf
             await importing.run(plan)
             ended = True
-            if asked.watch:
+            if options.watch:
                 console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
                 await follow(
-                    importing, asked.session_files, plan.states, lambda count: console.print(f"sent {count} messages")
+                    importing, options.session_files, plan.states, lambda count: console.print(f"sent {count} messages")
                 )
             tasks.cancel_scope.cancel()
     if not ended:
@@ -176,39 +175,40 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
             scope.cancel()
 
 
-def _import_memories(asked: _Asked) -> None:
+def _import_memories(options: _ImportOptions) -> None:
     template = ImportRequest(
-        (), "", destination=asked.where.destination, journal=asked.where.journal, resume=asked.journal is not None
-    )
+        (), "", destination=options.backend.destination, journal=options.backend.journal,
+        resume=options.journal is not None,
+    )  # fmt: skip
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
-        groups = asked.places.memory_files(asked.source, asked.path)
-        plan = await anyio.to_thread.run_sync(plan_memories, groups, asked.destination, template)
+        groups = options.places.memory_files(options.source, options.path)
+        plan = await anyio.to_thread.run_sync(plan_memories, groups, options.destination, template)
         if not (plan.files or plan.left_out):
-            raise InvalidRequest(_nothing_found(asked))
-        if asked.dry_run or not plan.requests:
+            raise InvalidRequest(_nothing_found(options))
+        if options.dry_run or not plan.requests:
             return plan, []
-        if asked.ask:
-            _confirm(plan.view(), asked.where)
-        async with connect(asked.where) as client:
-            return plan, await write_memories(plan, client, quiet=asked.quiet)
+        if options.ask:
+            _confirm(plan.view(), options.backend)
+        async with connect(options.backend) as client:
+            return plan, await write_memories(plan, client, quiet=options.quiet)
 
     plan, reports = run(work)
     if reports:
         written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
         views = [Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports]
         answer = {"imports": written, "left_out": dict(plan.left_out)}
-        present(answer, lambda _: Group(*views), as_json=asked.quiet)
+        present(answer, Group(*views), as_json=options.quiet)
         raise typer.Exit(max(report.exit_code for _, report in reports))
-    present(plan.to_json(), lambda _: plan.view(), as_json=asked.quiet)
-    raise typer.Exit(0 if asked.dry_run and not plan.bad else 1)
+    present(plan.to_json(), plan.view(), as_json=options.quiet)
+    raise typer.Exit(0 if options.dry_run and not plan.bad else 1)
 
 
-def _confirm(view: RenderableType, where: Place) -> None:
+def _confirm(view: RenderableType, backend: Backend) -> None:
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
-        typer.confirm(f"Import this to {where.url or where.settings.data_dir}?", abort=True, err=True)
+        typer.confirm(f"Import this to {backend.url or backend.settings.data_dir}?", abort=True, err=True)
 
 
 async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
@@ -220,13 +220,12 @@ async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcom
         "before": part.before.model_dump(exclude_none=True),
         "ended": False,
     }
-    answer = await client.post("/v1/hooks/session-stop", body)
-    return msgspec.convert(answer["results"], list[MessageOutcome])
+    return await client.post_all("/v1/hooks/session-stop", body, MessageOutcome, len(part.messages))
 
 
 def plan_json(plan: SessionPlan) -> dict[str, Any]:
     """Convert the plan of an import of past agent sessions to plain JSON, for the option --json."""
-    namespaces = {name: asdict(each) for name, each in sorted(plan.namespaces.items())}
+    namespaces = {name: asdict(counts) for name, counts in sorted(plan.namespaces.items())}
     return {
         "files": plan.read,
         "new": plan.new,
@@ -239,9 +238,9 @@ def plan_json(plan: SessionPlan) -> dict[str, Any]:
 def plan_view(plan: SessionPlan) -> RenderableType:
     """Render an import's plan for the terminal: a row for each namespace, and what would be left out, by reason."""
     table = Table("namespace", "sessions", "messages", "new", "from", "to")
-    for name, each in sorted(plan.namespaces.items()):
-        numbers = (str(each.sessions), str(each.messages), str(each.new))
-        table.add_row(Text(name), *numbers, each.first[:10], each.last[:10])
+    for name, counts in sorted(plan.namespaces.items()):
+        numbers = (str(counts.sessions), str(counts.messages), str(counts.new))
+        table.add_row(Text(name), *numbers, counts.first[:10], counts.last[:10])
     files = Text(f"files: {plan.read}, new messages: {plan.new}")
     return Group(files, table, *_reasons("left out", plan.left_out), *first_lines(plan.problems, MAX_LISTED))
 
@@ -258,13 +257,13 @@ def report_view(report: SessionReport) -> RenderableType:
     if report.namespaces:
         rows["namespaces"] = counted(report.namespaces.most_common())
     counters = {**{str(status): counter for status, counter in report.reasons.items()}, "left out": report.left_out}
-    reasons = [line for what, counter in counters.items() for line in _reasons(what, counter)]
+    reasons = [line for label, counter in counters.items() for line in _reasons(label, counter)]
     stopped = [Text(report.stopped)] if report.stopped else []
     return Group(names_table(rows), *reasons, *first_lines(report.problems, MAX_LISTED), *stopped)
 
 
-def _reasons(what: str, counter: Mapping[str, int]) -> list[RenderableType]:
+def _reasons(label: str, counter: Mapping[str, int]) -> list[RenderableType]:
     ranked = sorted(counter.items(), key=lambda pair: -pair[1])
-    lines: list[RenderableType] = [Text(f"{what}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count]
-    rest = sum(count for _, count in ranked[MAX_LISTED:])
-    return [*lines, Text(f"{what}: {rest} for other reasons; --json lists them")] if rest else lines
+    lines: list[RenderableType] = [Text(f"{label}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count]
+    others_count = sum(count for _, count in ranked[MAX_LISTED:])
+    return [*lines, Text(f"{label}: {others_count} for other reasons; --json lists them")] if others_count else lines

@@ -63,7 +63,7 @@ def convert(
 ) -> None:
     """Convert the memory resources and agents of a Compozy project into a policy file."""
     try:
-        converted, left_out = converted_policies([part for file in files for part in _documents(file)], model)
+        converted, left_out = converted_policies([document for file in files for document in _documents(file)], model)
         text = yaml.safe_dump(converted, sort_keys=False, allow_unicode=True)
         parse_policies(text, "that would be written")
     except InvalidConfigFile as error:
@@ -83,10 +83,11 @@ def convert(
 
 def _documents(file: Path) -> list[Mapping[str, Any]]:
     try:
-        documents = [part for part in yaml.safe_load_all(read_text(file, "resource file")) if part is not None]
+        loaded = yaml.safe_load_all(read_text(file, "resource file"))
+        documents = [document for document in loaded if document is not None]
     except YAML_ERRORS as error:
         raise InvalidConfigFile(f"resource file {file}: not YAML: {error}") from error
-    if not documents or not all(isinstance(part, Mapping) for part in documents):
+    if not documents or not all(isinstance(document, Mapping) for document in documents):
         raise InvalidConfigFile(f"resource file {file}: must be an object")
     return documents
 
@@ -103,15 +104,16 @@ def converted_policies(
     memories = [memory for document in documents for memory in _resources(document, "memory", "memories")]
     if not memories:
         raise InvalidConfigFile("no memory resource: none with `resource: memory`, nor a list of `memories`")
-    described = [agent for document in documents for agent in _resources(document, "agent", "agents")]
-    agents = {str(agent.get("id")): policy for agent in described if (policy := _agent(agent))}
-    models = {each["id"]: name for agent in described if (name := _model(agent)) for each in _references(agent)}
+    agent_resources = [agent for document in documents for agent in _resources(document, "agent", "agents")]
+    agents = {str(agent.get("id")): policy for agent in agent_resources if (policy := _agent(agent))}
+    named = [(agent, name) for agent in agent_resources if (name := _model(agent))]
+    models = {reference["id"]: name for agent, name in named for reference in _references(agent)}
     left_out: list[str] = []
     threads = {}
     for memory in memories:
         threads[str(memory.get("id"))] = _policy(memory, models.get(memory.get("id"), model))
-        known = _FIELDS.keys() | _SILENT
-        left_out += [f"memories.{memory.get('id')}.{path}" for path, _ in _flat(memory) if path not in known]
+        handled = _FIELDS.keys() | _SILENT
+        left_out += [f"memories.{memory.get('id')}.{path}" for path, _ in _flat(memory) if path not in handled]
     return {"threads": threads, **({"agents": agents} if agents else {})}, left_out
 
 
@@ -126,12 +128,12 @@ def _resources(document: Mapping[str, Any], kind: str, plural: str) -> list[Mapp
 
 
 def _policy(memory: Mapping[str, Any], model: str | None) -> dict[str, Any]:
-    """The thread policy for a memory resource. model: of an agent that uses it; None if unknown."""
+    """The thread policy for a memory resource. model: language model of an agent that uses it; None if unknown."""
     policy: dict[str, Any] = {}
     for path, value in _flat(memory):
         if (field := _FIELDS.get(path)) is not None and value is not None:
-            part, _, name = field.rpartition(".")
-            (policy.setdefault(part, {}) if part else policy)[name] = _value(field, value)
+            section, _, name = field.rpartition(".")
+            (policy.setdefault(section, {}) if section else policy)[name] = _value(field, value)
     if "max_context_ratio" in policy and model is not None:
         policy.setdefault("model", model)
     if policy.get("type") == "token_based" and not policy.keys() & {"max_tokens", "max_context_ratio"}:
@@ -163,9 +165,9 @@ def _value(field: str, value: Any) -> Any:
     if field == "allocation.custom" and isinstance(value, Mapping):
         return round(sum(value.values()), 6)
     if field == "ttl" or field.startswith("locks."):
-        parts = _DURATION.findall(str(value))
-        short = len(parts) == 1 and parts[0][1] != "ms"
-        return value if short or not parts else sum(float(number) * _SECONDS[unit] for number, unit in parts)
+        durations = _DURATION.findall(str(value))
+        is_plain = len(durations) == 1 and durations[0][1] != "ms"
+        return value if is_plain or not durations else sum(float(number) * _SECONDS[unit] for number, unit in durations)
     return value
 
 
@@ -182,7 +184,7 @@ def _agent(agent: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(agent.get("memory"), str):
         return {"memory": agent["memory"], **shared}
     fields = ("id", "key", "mode")
-    memories = [{name: _template(each[name]) for name in fields if name in each} for each in references]
+    memories = [{name: _template(reference[name]) for name in fields if name in reference} for reference in references]
     return {"memories": memories, **shared} if memories else {}
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.text import Text
 
 from api.cli.options import AsJson, DataDir, Key, Namespace, Tenant, Url, end, present, run
-from api.cli.service import ask, place
+from api.cli.service import ask, backend_of
 from api.cli.tables import context_view, counted, first_lines, hits_table, shortened
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.strict_json import MalformedJson, whole_value
+from retrieval.answer import Answer, RetrieveAnswer, SearchAnswer
 
 MAX_LISTED = 50
 
@@ -26,6 +26,12 @@ Profile: TypeAlias = Annotated[str | None, typer.Option(help="Named weights.")]
 AsOf: TypeAlias = Annotated[str | None, typer.Option(help="Answer as of this instant, in RFC 3339.")]
 Explain: TypeAlias = Annotated[bool, typer.Option("--explain", help="Show the signals of each score.")]
 Job: TypeAlias = Literal["promote", "forget", "expire", "compact"]
+
+
+class _Report(Answer):
+    ids: list[str]
+    counts: dict[str, int]
+    reasons: dict[str, str]
 
 
 def search(
@@ -49,8 +55,8 @@ def search(
         "query": query, "namespace": namespace, "types": types or None, "session_id": session, "top_k": top_k,
         "filters": _filters(filters), "profile": profile, "as_of": as_of, "explain": explain,
     }  # fmt: skip
-    answer = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/search", body))
-    present(answer, hits_table, as_json=as_json)
+    answer, parsed = run(lambda: ask(backend_of(data_dir, url, key, tenant), "/v1/search", body, SearchAnswer))
+    present(answer, hits_table(parsed), as_json=as_json)
 
 
 def retrieve(
@@ -79,8 +85,8 @@ def retrieve(
         "budget": budget, "filters": _filters(filters), "profile": profile, "as_of": as_of,
         "tokenizer": tokenizer, "format": form, "oversize": oversize, "explain": explain,
     }  # fmt: skip
-    answer = run(lambda: ask(place(data_dir, url, key, tenant), "/v1/retrieve", body))
-    present(answer, context_view, as_json=as_json)
+    answer, parsed = run(lambda: ask(backend_of(data_dir, url, key, tenant), "/v1/retrieve", body, RetrieveAnswer))
+    present(answer, context_view(parsed), as_json=as_json)
 
 
 def _filters(text: str | None) -> Any:
@@ -114,11 +120,8 @@ def jobs(
         "namespace": namespace, "dry_run": not apply, "max_age_days": max_age_days, "inactive_days": inactive_days,
         "keep_top": keep_top, "min_sessions": min_sessions, "min_uses": min_uses,
     }  # fmt: skip
-    answer = run(lambda: ask(place(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body))
-    present(answer, _job_view, as_json=as_json)
-
-
-def _job_view(answer: Mapping[str, Any]) -> RenderableType:
-    note = " (dry run: nothing was changed; use --apply)" if answer["dry_run"] else ""
-    lines = [shortened(f"{memory_id}: {answer['reasons'][memory_id]}") for memory_id in answer["ids"]]
-    return Group(Text(f"{answer['job']}{note}: {counted(answer['counts'].items())}"), *first_lines(lines, MAX_LISTED))
+    answer, report = run(lambda: ask(backend_of(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body, _Report))
+    note = "" if apply else " (dry run: nothing was changed; use --apply)"
+    lines = [shortened(f"{memory_id}: {report.reasons.get(memory_id)}") for memory_id in report.ids]
+    view = Group(Text(f"{job}{note}: {counted(report.counts.items())}"), *first_lines(lines, MAX_LISTED))
+    present(answer, view, as_json=as_json)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from api.cli.client import ApiClient, is_live
 from api.cli.mcp.starting import local_url
@@ -22,9 +22,11 @@ KEY_VARIABLE = "REMEMBRANCER_KEY"
 URL_VARIABLE = "REMEMBRANCER_URL"
 _FOLDER_VARIABLE = "REMEMBRANCER_DATA_DIR"
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Backend:
     """The service at `url` with the API key `key`; if `url` is None, the embedded store of `settings` for `tenant`."""
 
     settings: Settings
@@ -45,7 +47,7 @@ class Place:
         return self.settings.data_dir / "journal"
 
 
-def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Place:
+def backend_of(data_dir: Path | None, url: str | None, key: str | None, tenant: str = DEFAULT_TENANT) -> Backend:
     """The service or store that a command works on: the service at `url`, or the embedded store in `data_dir`.
 
     If the user gives neither url nor data_dir nor tenant, this is the local service if it runs, else the embedded
@@ -64,7 +66,7 @@ def place(data_dir: Path | None, url: str | None, key: str | None, tenant: str =
         print(f"remembrancer: using {used}", file=sys.stderr)
     if key is not None and url is None and KEY_VARIABLE not in os.environ:
         raise BadSettings("--key goes with a service, which --url names; the embedded store takes --tenant")
-    return Place(settings, url, key, tenant)
+    return Backend(settings, url, key, tenant)
 
 
 def settings_from(flags: Mapping[str, Any]) -> Settings:
@@ -81,34 +83,35 @@ def require_store(settings: Settings) -> None:
         raise InvalidRequest(f"there is no store in {settings.data_dir}: name the data folder of one with --data-dir")
 
 
-async def ask(where: Place, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Send `body`, without its members that are None, to POST `path` and return the answer.
+async def ask(backend: Backend, path: str, body: Mapping[str, Any], shape: type[_T]) -> tuple[dict[str, Any], _T]:
+    """Send `body`, without its members that are None, to POST `path`. Returns the answer as JSON and as a `shape`.
 
     Raises the service's errors. An embedded store must exist; it is opened, which takes seconds, for a valid body only.
     """
     sent = {name: value for name, value in body.items() if value is not None}
-    if not where.url:
+    if not backend.url:
         from api.cli.embedded import check_body  # noqa: PLC0415 - imports the whole service
 
         check_body(path, sent)
-        require_store(where.settings)
-    async with connect(where) as client:
-        return await client.post(path, sent)
+        require_store(backend.settings)
+    async with connect(backend) as client:
+        answer = await client.post(path, sent)
+        return answer, client.parsed(answer, shape)
 
 
 @asynccontextmanager
-async def connect(where: Place) -> AsyncIterator[ApiClient]:
-    """Context manager that yields a client of the service or embedded store `where`. The store is closed at the end.
+async def connect(backend: Backend) -> AsyncIterator[ApiClient]:
+    """Context manager that yields a client of `backend`. An embedded store is closed at the end.
 
-    Raises InvalidRequest if `where` has a tenant and a service, whose API key determines the tenant.
+    Raises InvalidRequest if `backend` has a tenant and a service, whose API key determines the tenant.
     """
-    if where.url:
-        if where.tenant != DEFAULT_TENANT:
+    if backend.url:
+        if backend.tenant != DEFAULT_TENANT:
             raise InvalidRequest("with --url the key determines the tenant; leave out --tenant")
-        async with ApiClient.open(where.url, where.key) as client:
+        async with ApiClient.open(backend.url, backend.key) as client:
             yield client
     else:
         from api.cli.embedded import open_embedded  # noqa: PLC0415 - imports the whole service
 
-        async with open_embedded(where.settings, where.tenant) as client:
+        async with open_embedded(backend.settings, backend.tenant) as client:
             yield client

@@ -17,6 +17,7 @@ from api.http.serve import serve as serve_until_stopped
 from api.settings import settings_table
 from api.wiring.container import Services
 from ingest.files.samples import sample_items
+from retrieval.answer import RetrieveAnswer
 
 SAMPLE_NAMESPACE = "sample"
 SAMPLE_QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
@@ -56,10 +57,10 @@ async def show_samples(services: Services) -> None:
         if await client.is_empty(SAMPLE_NAMESPACE):
             out.print(f"Loading the sample memories into the namespace [bold]{SAMPLE_NAMESPACE}[/bold] ...")
             batch = {"namespace": SAMPLE_NAMESPACE, "items": sample_items()}
-            results = (await client.post("/v1/memories/batch", batch))["results"]
-            out.print(f"{sum(result['id'] is not None for result in results)} memories loaded.")
+            written = (await client.post("/v1/memories/batch", batch))["results"]
+            out.print(f"{sum(memory['id'] is not None for memory in written)} memories loaded.")
         request = {"query": SAMPLE_QUERY, "namespace": SAMPLE_NAMESPACE, "budget": SAMPLE_BUDGET}
-        answer = await client.post("/v1/retrieve", request)
+        answer = client.parsed(await client.post("/v1/retrieve", request), RetrieveAnswer)
     out.print(f"\n[bold]{SAMPLE_QUERY}[/bold]  (POST /v1/retrieve, budget {SAMPLE_BUDGET} tokens)")
     out.print(context_view(answer))
 

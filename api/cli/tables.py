@@ -11,36 +11,36 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
+from retrieval.answer import RetrieveAnswer, SearchAnswer
+
 MAX_TEXT = 160
 
 
-def hits_table(answer: Mapping[str, Any]) -> RenderableType:
+def hits_table(answer: SearchAnswer) -> RenderableType:
     """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
-    weights = ", ".join(f"{name} {value:g}" for name, value in answer["weights"].items() if value)
-    title = escape(f"profile {answer['profile']}: {weights}" + _degraded(answer["degraded"]))
+    weights = ", ".join(f"{name} {value:g}" for name, value in answer.weights.items() if value)
+    title = escape(f"profile {answer.profile}: {weights}" + _degraded(answer.degraded))
     numbers = (Column("rank", justify="right"), Column("score", justify="right"))
     table = Table(*numbers, "type", "memory", title=title, title_justify="left")
-    for hit in answer["hits"]:
-        text = shortened(hit["memory"]["content"])
-        if hit.get("signals"):
-            text += "\n" + "  ".join(f"{name} {value:.2f}" for name, value in hit["signals"].items())
-        table.add_row(str(hit["rank"]), f"{hit['score']:.4f}", hit["type"], escape(text))
-    return table if answer["hits"] else Text("Nothing found.")
+    for hit in answer.hits:
+        text = shortened(str(hit.memory.get("content")))
+        if hit.signals:
+            text += "\n" + "  ".join(f"{name} {value:.2f}" for name, value in hit.signals.items())
+        table.add_row(str(hit.rank), f"{hit.score:.4f}", hit.type, escape(text))
+    return table if answer.hits else Text("Nothing found.")
 
 
-def context_view(answer: Mapping[str, Any]) -> RenderableType:
+def context_view(answer: RetrieveAnswer) -> RenderableType:
     """The context of a retrieval in a panel, and a table of its tokens, budget and candidates."""
-    context = answer["context"]
-    shown = context if isinstance(context, str) else "\n".join(str(message["content"]) for message in context)
-    metadata = answer["metadata"]
+    metadata = answer.metadata
     rows = {
-        "tokens": f"{metadata['total_tokens']} by {metadata['tokenizer']}, working memory {metadata['working_tokens']}",
-        "budget": f"{metadata['budget']}, used {metadata['utilization']:.1%}",
-        "per type": counted(metadata["per_type"].items()) or "none",
-        "candidates": f"{metadata['candidates']}, left out {metadata['trimmed_count']}",
-        "outcome": str(metadata["outcome"]) + _degraded(metadata["degraded"]),
+        "tokens": f"{metadata.total_tokens} by {metadata.tokenizer}, working memory {metadata.working_tokens}",
+        "budget": f"{metadata.budget}, used {metadata.utilization:.1%}",
+        "per type": counted(metadata.per_type.items()) or "none",
+        "candidates": f"{metadata.candidates}, left out {metadata.trimmed_count}",
+        "outcome": metadata.outcome + _degraded(metadata.degraded),
     }
-    return Group(Panel(Text(shown or "(empty)"), title="context", title_align="left"), names_table(rows))
+    return Group(Panel(Text(answer.text or "(empty)"), title="context", title_align="left"), names_table(rows))
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
@@ -59,10 +59,10 @@ def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
     return Group(Text(heading), checks_table(checks))
 
 
-def first_lines(lines: Sequence[str], most: int, *, omitted: int = 0) -> list[Text]:
-    """The first `most` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
-    rest = max(0, len(lines) - most) + omitted
-    return [*map(Text, lines[:most]), *([Text(f"... and {rest} more; --json lists them")] if rest else [])]
+def first_lines(lines: Sequence[str], limit: int, *, omitted: int = 0) -> list[Text]:
+    """The first `limit` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
+    hidden = max(0, len(lines) - limit) + omitted
+    return [*map(Text, lines[:limit]), *([Text(f"... and {hidden} more; --json lists them")] if hidden else [])]
 
 
 def shortened(text: str) -> str:

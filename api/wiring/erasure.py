@@ -62,6 +62,6 @@ async def erase(stores: Mapping[str, Erasable], ingestor: Ingestor, scope: Scope
     erased = {name: await store.erase(scope, memory_id) for name, store in stores.items()}
     remaining = {name: await store.remaining(scope, memory_id) for name, store in stores.items()}
     if memory_id is not None:  # the rejected texts of a namespace are in the live store
-        left = remaining["rejected"] = len(await ingestor.editor.repetitions(scope, memories))
-        erased["rejected"] = rejected - left
+        remaining_rejected = remaining["rejected"] = len(await ingestor.editor.repetitions(scope, memories))
+        erased["rejected"] = rejected - remaining_rejected
     return Erased(erased=erased, remaining=remaining, checked_at=ingestor.clock())

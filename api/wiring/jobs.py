@@ -82,8 +82,8 @@ class BackgroundJobs(Collector):
         try:
             with anyio.fail_after(job.limit_s):
                 async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)):
-                    done = await job.work()
-                    tally.done, tally.runs = tally.done + done, tally.runs + 1
+                    count = await job.work()
+                    tally.done, tally.runs = tally.done + count, tally.runs + 1
             tally.ended = time.time()
             tally.failing = ""
         except Overloaded:

@@ -61,7 +61,7 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)
-    logs = RedisWorkflows(resources.live, Lifetimes(*(max(1, round(each * 3_600)) for each in hours)))
+    logs = RedisWorkflows(resources.live, Lifetimes(*(max(1, round(duration * 3_600)) for duration in hours)))
     locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
     todo_life = timedelta(hours=settings.todo_hours)
     working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, locks, todo_life)

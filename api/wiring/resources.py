@@ -64,24 +64,24 @@ class Resources:
         return self.tokenizers[EXACT_TOKENIZERS[0]]
 
 
-async def open_resources(settings: Settings, opened: AsyncExitStack) -> Resources:
-    """Open all resources, which `opened` closes. Errors such as SetupRequired or StoreInUse say what to do."""
+async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources:
+    """Open all resources, which `stack` closes. Errors such as SetupRequired or StoreInUse say what to do."""
     models, policies = RegistrySource(settings.models), read_policies(settings.policies)
     for warning in PolicyLookup(models, policies).warnings():
         _log.warning("policy file %s: %s", settings.policies, warning)
     embedder = await prepared_embedder(settings)
-    opened.push_async_callback(embedder.aclose)
+    stack.push_async_callback(embedder.aclose)
     sparse = Bm25Encoder()
     loading = asyncio.create_task(open_tokenizers())  # while the processes of the stores start
-    opened.callback(loading.cancel)
+    stack.callback(loading.cancel)
     store = await open_store(settings, embedder, sparse)
-    opened.push_async_callback(store.aclose)
+    stack.push_async_callback(store.aclose)
     live = await LiveClient.open(settings.live_path, settings.redis_url)
-    opened.push_async_callback(live.aclose)
+    stack.push_async_callback(live.aclose)
     tokenizers = await loading
-    http = await opened.enter_async_context(httpx.AsyncClient())
+    http = await stack.enter_async_context(httpx.AsyncClient())
     receipts = ReceiptQueue(RedisReceipts(live, settings.receipt_days, system_clock), lambda: live.in_touch)
-    opened.push_async_callback(receipts.aclose)
+    stack.push_async_callback(receipts.aclose)
     return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
 
 
@@ -126,15 +126,11 @@ def store_settings(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) 
 
     key = settings.qdrant_api_key
     return QdrantSettings(
-        url=settings.qdrant_url,
-        fingerprint=fingerprint,
-        dimensions=embedder.dimensions,
-        api_key=key.get_secret_value() if key else None,
-        shards=settings.qdrant_shards,
-        replicas=settings.qdrant_replicas,
-        write_consistency=settings.qdrant_write_consistency,
+        url=settings.qdrant_url, fingerprint=fingerprint, dimensions=embedder.dimensions,
+        api_key=key.get_secret_value() if key else None, shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas, write_consistency=settings.qdrant_write_consistency,
         quantization=settings.qdrant_quantization,
-    )
+    )  # fmt: skip
 
 
 async def open_store(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> MessageStore:

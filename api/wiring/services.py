@@ -78,12 +78,12 @@ async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> A
             f"the data folder {folder} cannot be used: {error.strerror}; choose another --data-dir"
         ) from error
     book = KeyBook(keys, folder / "keys.json")
-    async with AsyncExitStack() as opened:
-        resources = await open_resources(settings, opened)
-        use_counts = await opened.enter_async_context(UseCounts(resources.store).running())
+    async with AsyncExitStack() as stack:
+        resources = await open_resources(settings, stack)
+        use_counts = await stack.enter_async_context(UseCounts(resources.store).running())
         services = assemble(resources, book, use_counts)
-        opened.push_async_callback(services.threads.evicted_turns.aclose)
-        opened.push_async_callback(services.captures.aclose)
+        stack.push_async_callback(services.threads.evicted_turns.aclose)
+        stack.push_async_callback(services.captures.aclose)
         yield services
 
 
@@ -91,12 +91,12 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     """Build all services on the opened resources; their background jobs are not started."""
     settings, store, embedder = resources.settings, resources.store, resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
-    screened = screening_of(rules, panel_of(store, settings, resources.http), embedder)
-    ingestor = ingestor_of(resources, screened)
+    screening = screening_of(rules, panel_of(store, settings, resources.http), embedder)
+    ingestor = ingestor_of(resources, screening)
     guard = RecallGuard(store, resources.sparse, use_counts.write)
-    live = live_services(resources, ingestor, screened.redactor, guard)
+    live = live_services(resources, ingestor, screening.redactor, guard)
     counter = ProviderCounter(resources.http, resources.models, secret)
-    retrieving = retriever_parts(resources, live.items, use_counts, counter)
+    retrieval = retriever_parts(resources, live.items, use_counts, counter)
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
     item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
@@ -107,7 +107,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         upkeep=upkeep,
         decisions=Decisions(store, ingestor, system_clock),
         intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.locks),
-        retriever=Retriever(retrieving),
+        retriever=Retriever(retrieval),
         recall_guard=guard,
         pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
         keys=keys,
@@ -124,9 +124,9 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         jobs=BackgroundJobs(live.locks, (*live.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
-        erasable=erasable_stores(resources, ingestor, screened, answers),
-        receipts=Receipts(resources.receipts, retrieving),
-        examiner=screened.examiner,
+        erasable=erasable_stores(resources, ingestor, screening, answers),
+        receipts=Receipts(resources.receipts, retrieval),
+        examiner=screening.examiner,
         items=items,
     )
 
@@ -173,19 +173,13 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
     return Panel((*scoring, NoveltyReviewer(store)), Judge.shipped())
 
 
-def ingestor_of(resources: Resources, screened: Screening) -> Ingestor:
+def ingestor_of(resources: Resources, screening: Screening) -> Ingestor:
     """Build the ingestor, which screens texts, reads due times from them and writes memories to the store."""
     return Ingestor(
-        resources.store,
-        resources.embedder,
-        resources.sparse,
-        resources.tokenizer,
-        system_clock,
-        gates=(*screened.gates, DueTimes(system_clock)),
-        redactor=screened.redactor,
-        panel=screened.panel,
+        resources.store, resources.embedder, resources.sparse, resources.tokenizer, system_clock,
+        gates=(*screening.gates, DueTimes(system_clock)), redactor=screening.redactor, panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
-    )
+    )  # fmt: skip
 
 
 def retriever_parts(
@@ -193,22 +187,14 @@ def retriever_parts(
 ) -> RetrieverParts:
     """The parts of which the retriever is built. use_counts: counts how often contexts show a memory."""
     return RetrieverParts(
-        resources.store,
-        resources.embedder,
-        resources.sparse,
-        resources.tokenizers,
-        system_clock,
-        depth=resources.settings.candidate_depth,
-        use_counts=use_counts,
-        models=resources.models,
-        counter=counter,
-        live=items,
-        receipts=resources.receipts,
-    )
+        resources.store, resources.embedder, resources.sparse, resources.tokenizers, system_clock,
+        depth=resources.settings.candidate_depth, use_counts=use_counts, models=resources.models, counter=counter,
+        live=items, receipts=resources.receipts,
+    )  # fmt: skip
 
 
 def erasable_stores(
-    resources: Resources, ingestor: Ingestor, screened: Screening, answers: RedisAnswers
+    resources: Resources, ingestor: Ingestor, screening: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
     """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of deletions."""
     stores: dict[str, Erasable] = {
@@ -216,7 +202,7 @@ def erasable_stores(
         "items": ErasableItems(EngineItems(resources.store)),
         "answers": answers,
         "live": LiveState(resources.live),
-        "recent": screened.recent,
+        "recent": screening.recent,
         "receipts": resources.receipts,
     }
     if isinstance(resources.store, EdgeStore):
@@ -232,11 +218,9 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
     if not every_s:
         return ()
     requests = round_requests(
-        expired_days=settings.expired_days,
-        forget_days=settings.forget_days,
-        promote=settings.promote,
+        expired_days=settings.expired_days, forget_days=settings.forget_days, promote=settings.promote,
         compact=settings.compact,
-    )
+    )  # fmt: skip
 
     async def run_round() -> int:
         return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)

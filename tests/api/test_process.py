@@ -83,7 +83,7 @@ def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: P
     """A misspelt settings variable ends the service with exit code 2 and a message with the nearest correct name."""
     refused = Process(tmp_path, onnx_directory, workflow_ttl_hour="1")
     assert refused.child.wait(timeout=60) == 2
-    assert "the nearest is REMEMBRANCER_WORKFLOW_TTL_HOURS" in refused.log.read_text()
+    assert "did you mean REMEMBRANCER_WORKFLOW_TTL_HOURS?" in refused.log.read_text()
 
 
 def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -83,16 +84,29 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden-value" not in repr(read_settings())
 
 
-def test_misspelt_variable_is_refused_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that begins with REMEMBRANCER_ and is no setting is refused with the nearest setting's name.
-
-    Variables for clients and tests, such as REMEMBRANCER_URL, are allowed.
-    """
+def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables that begin with REMEMBRANCER_ but are for clients or tests, such as REMEMBRANCER_URL, are allowed."""
     for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
         monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
     read_settings()
-    monkeypatch.setenv("REMEMBRANCER_WORKFLOW_TTL_HOUR", "1")
-    with pytest.raises(BadSettings, match=r"WORKFLOW_TTL_HOUR is not a setting; .+ REMEMBRANCER_WORKFLOW_TTL_HOURS;"):
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("WORKFLOW_TTL_HOUR", "did you mean REMEMBRANCER_WORKFLOW_TTL_HOURS?"),
+        ("PROT", "did you mean REMEMBRANCER_PORT?"),
+        ("QDRANT_KEY", "did you mean REMEMBRANCER_QDRANT_API_KEY?"),
+        ("FOO", "unset it; `remembrancer settings` lists all"),
+        ("TIMEOUT", "unset it; `remembrancer settings` lists all"),
+    ],
+)
+def test_unknown_variable_is_refused_with_a_suggestion_only_if_a_setting_is_close(
+    monkeypatch: pytest.MonkeyPatch, name: str, advice: str
+) -> None:
+    """A variable that begins with REMEMBRANCER_ and is no setting is refused with a setting of similar name, if any."""
+    monkeypatch.setenv(f"REMEMBRANCER_{name}", "1")
+    with pytest.raises(BadSettings, match=rf"^REMEMBRANCER_{name} is not a setting: {re.escape(advice)}$"):
         read_settings()
 
 

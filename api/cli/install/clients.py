@@ -55,7 +55,7 @@ class ClientName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What `remembrancer install` sets up: one client, for one project or for all projects of the user.
+    """The set-up of one client by `remembrancer install`, for one project or for all projects of the user.
 
     project: root folder of the project; None for all projects. url: address of the service. key: API key; stored in the
     client's settings if `stores_key`. authorised: whether the client's calls to the service send an API key, which the

@@ -62,21 +62,21 @@ def install(
     """Set up an AI client: add hooks, which give it a memory, and the MCP server. Its other settings stay."""
     try:
         files = _settings_files()
-        wanted = _installation(client, project, url, key, namespace)
-        changed = files_of(wanted)
-        _check_single(wanted)
+        installation = _installation(client, project, url, key, namespace)
+        settings_files = files_of(installation)
+        _check_installed_once(installation)
         if service:
             _check_systemd()
-            changed.append(_unit_file(wanted.url, data_dir))
-        changes = [files.plan_install(file) for file in changed]
-        if _agreed(changes, dry_run=dry_run, yes=yes):
+            settings_files.append(_unit_file(installation.url, data_dir))
+        changes = [files.plan_install(file) for file in settings_files]
+        if _confirm_changes(changes, dry_run=dry_run, yes=yes):
             for change in changes:
                 files.apply(change)
-            print(*_after_install(wanted), sep="\n")
+            print(*_after_install(installation), sep="\n")
             if service:
-                start = [] if is_live(wanted.url) else ["--now"]
-                refused = _systemctl("daemon-reload") or _systemctl("enable", *start, UNIT)
-                _report_systemd(refused, "started at login from now on")
+                start = [] if is_live(installation.url) else ["--now"]
+                refusal = _systemctl("daemon-reload") or _systemctl("enable", *start, UNIT)
+                _report_systemd(refusal, "started at login from now on")
     except RemembrancerError as error:
         end(error)
 
@@ -93,16 +93,16 @@ def uninstall(
         if service:
             _check_systemd()
         files = _settings_files()
-        installed = files_of(_installation(client, project, DEFAULT_URL, None, None))
+        settings_files = files_of(_installation(client, project, DEFAULT_URL, None, None))
         if service:
-            installed.append(SettingsFile(_unit_path(), WholeFile("")))
-        changes = [files.plan_uninstall(file) for file in installed]
-        if _agreed(changes, dry_run=dry_run, yes=yes):
-            refused = _systemctl("disable", "--now", UNIT) if service else None
+            settings_files.append(SettingsFile(_unit_path(), WholeFile("")))
+        changes = [files.plan_uninstall(file) for file in settings_files]
+        if _confirm_changes(changes, dry_run=dry_run, yes=yes):
+            refusal = _systemctl("disable", "--now", UNIT) if service else None
             for change in changes:
                 files.apply(change)
             if service:
-                _report_systemd(refused, "no longer started at login")
+                _report_systemd(refusal, "no longer started at login")
     except RemembrancerError as error:
         end(error)
 
@@ -122,77 +122,79 @@ def _installation(
         raise BadSettings("--project is your home folder: leave it out to set up the client for all of your projects")
     check_key(key)
     try:
-        space = None if namespace is None else clean_name(namespace)
+        namespace = None if namespace is None else clean_name(namespace)
     except ValueError as error:
         raise BadSettings(f"--namespace {error}") from error
-    if root is not None and space is None:
-        space = project_namespace(str(root))
+    if root is not None and namespace is None:
+        namespace = project_namespace(str(root))
     exported = os.environ.get(KEY_VARIABLE)
     key = None if key == exported else key
     if not (key or exported):
         key = stored_key(client, root)  # by an earlier installation
-    return Installation(client, root, _checked_url(url), key, bool(key or exported), space)
+    return Installation(client, root, _checked_url(url), key, bool(key or exported), namespace)
 
 
 def _checked_url(url: str) -> str:
     plain = url.rstrip("/")
     try:
-        parts = urlsplit(plain)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        address = urlsplit(plain)
+        valid = address.scheme in {"http", "https"} and address.hostname and address.port != 0
     except ValueError:
         valid = False
     if not valid or not plain.isascii() or not plain.isprintable() or " " in plain:
         raise BadSettings(f"--url {url}: must be like {DEFAULT_URL}")
-    if parts.username or parts.query or parts.fragment:
+    if address.username or address.query or address.fragment:
         raise BadSettings("--url must have no user, query or fragment; a key goes into --key")
     return plain
 
 
-def _check_single(wanted: Installation) -> None:
-    if wanted.project is None:
+def _check_installed_once(installation: Installation) -> None:
+    if installation.project is None:
         return
-    for file in files_of(replace(wanted, project=None, namespace=None)):
+    client = installation.client
+    for file in files_of(replace(installation, project=None, namespace=None)):
         text = settings_text(file.path)
         if text is not None and file.entries.owns(text):
             raise BadSettings(
-                f"{wanted.client} is set up for all of your projects, in {file.path}: with both, everything would be "
-                f"remembered twice. Run `remembrancer uninstall {wanted.client}` first; or, for another namespace in "
-                f'this project, write namespace = "NAME" into {wanted.project}/.remembrancer.toml'
+                f"{client} is set up for all of your projects, in {file.path}: with both, everything would be "
+                f"remembered twice. Run `remembrancer uninstall {client}` first; or, for another namespace in "
+                f'this project, write namespace = "NAME" into {installation.project}/.remembrancer.toml'
             )
 
 
-def _agreed(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
+def _confirm_changes(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
     """Print the changes; return whether to make them. In a terminal the user decides; a dry run makes none."""
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:
         print("Dry run: nothing was changed.")
         return False
-    settled = yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes)
-    if settled or typer.confirm("Change these files?", default=True):
+    unasked = yes or not sys.stdin.isatty() or all(change.kind == "unchanged" for change in changes)
+    if unasked or typer.confirm("Change these files?", default=True):
         return True
     print("Nothing was changed.")
     return False
 
 
-def _after_install(wanted: Installation) -> list[str]:
+def _after_install(installation: Installation) -> list[str]:
     """Lines to print after an installation: how to undo it, where the API key is, what is still missing."""
-    scope = f" --project {shlex.quote(str(wanted.project))}" if wanted.project else ""
-    lines = [f"Undo: remembrancer uninstall {wanted.client}{scope}    Check: remembrancer doctor --url {wanted.url}"]
-    if wanted.namespace:
-        lines.append(f"Namespace: {wanted.namespace}")
-    if wanted.stores_key:
+    client, url = installation.client, installation.url
+    scope = f" --project {shlex.quote(str(installation.project))}" if installation.project else ""
+    lines = [f"Undo: remembrancer uninstall {client}{scope}    Check: remembrancer doctor --url {url}"]
+    if installation.namespace:
+        lines.append(f"Namespace: {installation.namespace}")
+    if installation.stores_key:
         lines.append(f"The key is in the settings file, as env.{KEY_VARIABLE}; only you may read that file.")
-        settings = files_of(wanted)[0].path
+        settings = files_of(installation)[0].path
         if settings.is_symlink():
             lines.append(f"{settings} is a link to {settings.resolve()}: do not publish the key from there.")
-    elif wanted.authorised:
-        lines.append(f"The key is not stored: {wanted.client} reads it from {KEY_VARIABLE}; export it in your profile.")
-    lines += _NOTES.get(wanted.client, [])
-    if not is_live(wanted.url):
-        lines.append(f"No service answers on {wanted.url} yet: start it with `make run` or `remembrancer serve`.")
-    elif _refuses_key(wanted):
-        fault = "does not know this key" if wanted.authorised else "needs a key"
+    elif installation.authorised:
+        lines.append(f"The key is not stored: {client} reads it from {KEY_VARIABLE}; export it in your profile.")
+    lines += _NOTES.get(client, [])
+    if not is_live(url):
+        lines.append(f"No service answers on {url} yet: start it with `make run` or `remembrancer serve`.")
+    elif _refuses_key(installation):
+        fault = "does not know this key" if installation.authorised else "needs a key"
         lines.append(
             f"The service {fault}, so nothing is remembered: install again with --key, or with {KEY_VARIABLE} exported."
         )
@@ -212,21 +214,23 @@ _NOTES: dict[ClientName, list[str]] = {
 }
 
 
-def _refuses_key(wanted: Installation) -> bool:
-    key = wanted.key or os.environ.get(KEY_VARIABLE)
-    headers = {"Authorization": f"Bearer {key}"} if wanted.authorised else {}
+def _refuses_key(installation: Installation) -> bool:
+    key = installation.key or os.environ.get(KEY_VARIABLE)
+    headers = {"Authorization": f"Bearer {key}"} if installation.authorised else {}
     try:
-        answer = httpx.get(f"{wanted.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=PROBE_S)
+        answer = httpx.get(
+            f"{installation.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=PROBE_S
+        )
     except httpx.HTTPError:
         return False
     return answer.status_code == HTTPStatus.UNAUTHORIZED
 
 
-def _report_systemd(refused: str | None, done: str) -> None:
-    if refused is not None:
-        print(f"systemd refused: {refused}")
+def _report_systemd(refusal: str | None, state: str) -> None:
+    if refusal is not None:
+        print(f"systemd refused: {refusal}")
         raise typer.Exit(FAILED)
-    print(f"The service is {done}.")
+    print(f"The service is {state}.")
 
 
 def _unit_file(url: str, data_dir: Path | None) -> SettingsFile:
@@ -262,10 +266,10 @@ def _systemctl(*arguments: str) -> str | None:
     """Run systemctl for this user. Returns None, or systemd's message if it refuses."""
     command = ["systemctl", "--user", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
     except subprocess.TimeoutExpired:
         return f"it did not answer in {_TIMEOUT_S:g} s"
-    return None if done.returncode == 0 else (done.stderr.strip() or f"exit code {done.returncode}")
+    return None if completed.returncode == 0 else (completed.stderr.strip() or f"exit code {completed.returncode}")
 
 
 def _quoted(argument: str) -> str:

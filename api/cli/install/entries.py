@@ -1,6 +1,6 @@
 """The entries that an installation puts into a client's settings file, with one class for each file format.
 
-All classes have the same methods, which take the text of a file. `present` says whether the text has exactly the wanted
+All classes have the same methods, which take the text of a file. `is_in` says whether the text has exactly the wanted
 entries, and `owns` whether it has any entries that a version of this program wrote. `insert` adds the wanted entries to
 a text without such entries, and `remove` takes out all entries of this program.
 """
@@ -27,7 +27,7 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """What an uninstallation needs to restore a settings file: the values that the installation's entries replaced.
+    """The values of a settings file that an installation replaced, which an uninstallation restores.
 
     members: paths of the members that the installation set. created: paths of the objects and arrays that it created.
     values: path and earlier value of each member that it replaced.
@@ -52,15 +52,15 @@ class JsonEntries:
     marks: Mapping[str, str] = field(default_factory=dict)
     owned: tuple[tuple[str, ...], ...] = ()
 
-    def present(self, text: str) -> bool:
+    def is_in(self, text: str) -> bool:
         """Whether `text` has all these entries, and no outdated array elements of this program."""
         document = JsonText(text)
-        elements = [(path[:-1], document.get(path)) for path in self._ours(document)]
+        elements = [(path[:-1], document.get(path)) for path in self._own_elements(document)]
         same = sorted(elements, key=repr) == sorted(self.elements, key=repr)
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """What `insert` will replace and create in `text`, which must not have this program's array elements yet."""
+        """Values that `insert` will replace and create in `text`, without elements of this program."""
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -81,40 +81,40 @@ class JsonEntries:
     def owns(self, text: str) -> bool:
         """Whether `text` has entries that any version of this program wrote."""
         document = JsonText(text)
-        return any(document.get(path) is not None for path in self.owned) or any(self._ours(document))
+        return any(document.get(path) is not None for path in self.owned) or any(self._own_elements(document))
 
     def remove(self, text: str, prior: Prior | None) -> str:
         """`text` without this program's entries, and with the values that they replaced (`prior`; None: unknown)."""
         document = JsonText(text)
-        touched: list[Steps] = []
+        parents: list[Steps] = []
         for path in self.owned if prior is None else prior.members:
             if document.get(path) is not None:
                 document.remove(path)
-                touched.append(path[:-1])
-        while (place := next(self._ours(document), None)) is not None:
-            document.remove(place)
-            touched.append(place[:-1])
+                parents.append(path[:-1])
+        while (element := next(self._own_elements(document), None)) is not None:
+            document.remove(element)
+            parents.append(element[:-1])
         for path, value in () if prior is None else prior.values:
             document.set(path, value)
-        for parent in touched:
-            for place in (parent[:depth] for depth in range(len(parent), 0, -1)):
-                created = prior is None or place in prior.created
-                if not created or document.get(place) not in ({}, []):
+        for parent in parents:
+            for ancestor in (parent[:depth] for depth in range(len(parent), 0, -1)):
+                created = prior is None or ancestor in prior.created
+                if not created or document.get(ancestor) not in ({}, []):
                     break
-                document.remove(place)
+                document.remove(ancestor)
         return document.text
 
-    def _ours(self, document: JsonText) -> Iterator[Steps]:
+    def _own_elements(self, document: JsonText) -> Iterator[Steps]:
         """Yield the paths of the elements of this program: of its hook only, if others' hooks are in the same group."""
         for name, mark in self.marks.items():
-            below = document.get((name,))
-            arrays: dict[Steps, Any] = {(name,): below}
-            if isinstance(below, dict):
-                arrays = {(name, key): value for key, value in below.items()}
+            section = document.get((name,))
+            arrays: dict[Steps, Any] = {(name,): section}
+            if isinstance(section, dict):
+                arrays = {(name, key): array for key, array in section.items()}
             elements: list[tuple[Steps, Any]] = [
-                ((*path, place), element)
+                ((*path, index), element)
                 for path, array in arrays.items()
-                for place, element in enumerate(array if isinstance(array, list) else ())
+                for index, element in enumerate(array if isinstance(array, list) else ())
             ]
             for path, element in elements:
                 if mark not in json.dumps(element):
@@ -136,12 +136,12 @@ class TomlTable:
     path: tuple[str, str]
     values: Mapping[str, TomlValue]
 
-    def present(self, text: str) -> bool:
+    def is_in(self, text: str) -> bool:
         """Whether `text` has the table with exactly these values."""
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """What `insert` will replace in `text`: the table of the same name, if there is one."""
+        """The table of the same name in `text`, which `insert` will replace; an empty `values` if there is none."""
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
@@ -150,10 +150,10 @@ class TomlTable:
         document = EditedText(text)
         self._cut(document)
         newline = "\r\n" if "\r\n" in text else "\n"
-        lead = "" if not document.text else newline if document.text.endswith("\n") else newline * 2
+        separator = "" if not document.text else newline if document.text.endswith("\n") else newline * 2
         lines = [f"[{'.'.join(self.path)}]", *(f"{name} = {_toml_value(value)}" for name, value in self.values.items())]
         end = len(document.text)
-        document.replace(end, end, lead + newline.join(lines) + newline)
+        document.replace(end, end, separator + newline.join(lines) + newline)
         self._check(text, document.text, dict(self.values))
         return document
 
@@ -167,10 +167,10 @@ class TomlTable:
             return text
         document = EditedText(text)
         self._cut(document)
-        former = prior.values[0][1] if prior is not None and prior.values else None
-        if former is not None:
-            document = TomlTable(self.path, former).insert(document.text)
-        self._check(text, document.text, former)
+        earlier_table = prior.values[0][1] if prior is not None and prior.values else None
+        if earlier_table is not None:
+            document = TomlTable(self.path, earlier_table).insert(document.text)
+        self._check(text, document.text, earlier_table)
         return document.text
 
     def _table(self, members: Mapping[str, Any]) -> Any:
@@ -195,7 +195,10 @@ class TomlTable:
     def _check(self, before: str, after: str, table: Any) -> None:
         """Raise MalformedSettings unless the edit changed only this table, to the content `table` (None: removed)."""
         try:
-            same = self._others(_toml(before)) == self._others(_toml(after)) and self._table(_toml(after)) == table
+            same = (
+                self._without_table(_toml(before)) == self._without_table(_toml(after))
+                and self._table(_toml(after)) == table
+            )
         except MalformedSettings:
             same = False
         if not same:
@@ -204,13 +207,13 @@ class TomlTable:
                 f"{name} can't be edited where it is; write it as a table [{name}], or remove it by hand"
             )
 
-    def _others(self, members: Mapping[str, Any]) -> dict[str, Any]:
+    def _without_table(self, members: Mapping[str, Any]) -> dict[str, Any]:
         """The file's content `members` without this table, and without its parent table if no other table is in it."""
         parent_name, name = self.path
         parent = members.get(parent_name, {})
         siblings = {key: parent[key] for key in parent if key != name} if isinstance(parent, dict) else parent
-        rest = {key: value for key, value in members.items() if key != parent_name}
-        return rest | ({parent_name: siblings} if siblings else {})
+        other_members = {key: value for key, value in members.items() if key != parent_name}
+        return other_members | ({parent_name: siblings} if siblings else {})
 
 
 def _toml(text: str) -> dict[str, Any]:
@@ -234,7 +237,7 @@ class WholeFile:
 
     content: str
 
-    def present(self, text: str) -> bool:
+    def is_in(self, text: str) -> bool:
         """Whether `text` is exactly the wanted content."""
         return text == self.content
 

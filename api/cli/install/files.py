@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from api.cli.install.entries import Entries, Prior
-from api.cli.install.text import JsonText, MalformedSettings, Splice, undone
+from api.cli.install.text import JsonText, MalformedSettings, Splice, revert
 from memtypes.stores.files import PRIVATE, replace_file
 
 
@@ -32,7 +32,7 @@ class SettingsFile:
 
 
 class InstallRecord(BaseModel):
-    """What is needed to undo an installation in one settings file.
+    """A record of the changes that an installation made in one settings file, by which they are undone.
 
     sha256: hash of the text that the installation wrote. existed: whether the file existed before. mode: permission
     bits of the file before; None if it did not exist. folders: folders created for the file. splices: the changes made
@@ -65,7 +65,7 @@ class FileChange:
 
     @property
     def kind(self) -> str:
-        """What the change does to the file: "unchanged", "created", "removed" or "changed"."""
+        """The effect of the change on the file: "unchanged", "created", "removed" or "changed"."""
         if self.before == self.after:
             return "unchanged"
         return "created" if self.before is None else "removed" if self.after is None else "changed"
@@ -80,29 +80,29 @@ class SettingsFiles:
     def plan_install(self, file: SettingsFile) -> FileChange:
         """The change that puts the entries of `file` into it. Raises MalformedSettings if the file cannot be edited."""
         path = Path(os.path.realpath(file.path))  # settings are often links into a repository of dotfiles
-        with _named(file.path):
+        with _naming(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
             base = self._without(file, before, record, Prior())
             edited = file.entries.insert(base or "")
-            if not file.entries.present(edited.text):
+            if not file.entries.is_in(edited.text):
                 raise MalformedSettings("an entry can't be added to it")
             prior = file.entries.prior(base or "")
-            if record is not None and prior.members == record.prior.members and file.entries.present(before or ""):
+            if record is not None and prior.members == record.prior.members and file.entries.is_in(before or ""):
                 return FileChange(path, before, before, mode, record)
         if record is not None:
             mode, folders = record.mode, record.folders
         else:
             folders = tuple(str(folder) for folder in reversed(path.parents) if not folder.exists())
-        new = InstallRecord(
+        new_record = InstallRecord(
             path=str(path), sha256=_hash(edited.text), existed=base is not None, mode=mode, folders=folders,
             splices=tuple(edited.splices), prior=prior,
         )  # fmt: skip
-        return FileChange(path, before, edited.text, PRIVATE if file.private else mode, new)
+        return FileChange(path, before, edited.text, PRIVATE if file.private else mode, new_record)
 
     def plan_uninstall(self, file: SettingsFile) -> FileChange:
         """The change that takes this program's entries out of a file. Raises MalformedSettings if it is malformed."""
         path = Path(os.path.realpath(file.path))
-        with _named(file.path):
+        with _naming(file.path):
             before, mode, record = _read(path), _mode(path), self._record(path)
             after = self._without(file, before, record, None)
         return FileChange(path, before, after, mode if record is None else record.mode, None)
@@ -110,7 +110,7 @@ class SettingsFiles:
     def apply(self, change: FileChange) -> None:
         """Make a planned change. Raises MalformedSettings if the file changed since the plan, or cannot be written."""
         path, record_path = change.path, self._record_path(change.path)
-        with _named(path):
+        with _naming(path):
             if _read(path) != change.before:
                 raise MalformedSettings("another program is changing it; run the command again")
             if change.record is not None and change.before != change.after:
@@ -124,8 +124,8 @@ class SettingsFiles:
             if change.record is None:
                 record = self._record(path)
                 record_path.unlink(missing_ok=True)
-                made = reversed(record.folders) if record is not None else ()
-                for folder in (*map(Path, made), self._state, self._state.parent):
+                folders = reversed(record.folders) if record is not None else ()
+                for folder in (*map(Path, folders), self._state, self._state.parent):
                     if folder.is_dir() and not any(folder.iterdir()):
                         folder.rmdir()
 
@@ -136,10 +136,11 @@ class SettingsFiles:
         if text is None:
             return None
         if record is not None and record.sha256 == _hash(text):
-            return undone(text, record.splices) if record.existed else None
-        rest = file.entries.remove(text, prior if record is None else record.prior)
+            return revert(text, record.splices) if record.existed else None
+        remaining = file.entries.remove(text, prior if record is None else record.prior)
         created = record is not None and not record.existed
-        return None if rest.strip() in {"", "{}"} and (created or not rest) and rest != text else rest
+        is_empty = remaining.strip() in {"", "{}"} and (created or not remaining)
+        return None if is_empty and remaining != text else remaining
 
     def _record(self, path: Path) -> InstallRecord | None:
         record_path = self._record_path(path)
@@ -155,18 +156,18 @@ class SettingsFiles:
 
 def settings_text(path: Path) -> str | None:
     """The text of a settings file; None if there is no file. Raises MalformedSettings if it cannot be read."""
-    with _named(path):
+    with _naming(path):
         return _read(path)
 
 
-def settings_value(path: Path, place: Sequence[str]) -> Any:
-    """The value at `place` (keys) in a JSON file, or None. Raises MalformedSettings if the file cannot be read."""
-    with _named(path):
-        return JsonText(_read(path) or "").get(place)
+def settings_value(path: Path, keys: Sequence[str]) -> Any:
+    """The value at the path `keys` in a JSON file, or None. Raises MalformedSettings if the file cannot be read."""
+    with _naming(path):
+        return JsonText(_read(path) or "").get(keys)
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _naming(path: Path) -> Iterator[None]:
     """Context manager that raises errors about the file at `path` as MalformedSettings with the path in the message."""
     try:
         yield

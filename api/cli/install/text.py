@@ -78,7 +78,7 @@ class EditedText:
         self.text = self.text[:start] + text + self.text[end:]
 
 
-def undone(text: str, splices: Sequence[Splice]) -> str:
+def revert(text: str, splices: Sequence[Splice]) -> str:
     """`text` as it was before the changes `splices`."""
     for start, removed, length in reversed(splices):
         text = text[:start] + removed + text[start + length :]
@@ -138,8 +138,8 @@ class JsonText(EditedText):
         """Remove the member or element at `path`, which must exist, and its comma. Comments around it stay."""
         container = self._at(path[:-1])
         children = list(self._children(container))
-        place = next(place for place, child in enumerate(children) if child.key == path[-1])
-        child = children[place]
+        index = next(index for index, child in enumerate(children) if child.key == path[-1])
+        child = children[index]
         start = len(self.text[: child.start].rstrip())
         after = skip_blank(self.text, child.end)
         end = after + 1 if self.text[after] == "," else child.end
@@ -147,8 +147,8 @@ class JsonText(EditedText):
             closing = self._end(container) - 1
             bare = not (self.text[container + 1 : start] + self.text[end:closing]).strip()
             self.replace(container + 1 if bare else start, closing if bare else end, "")
-        elif place == len(children) - 1 and end == child.end:  # without a comma of its own: that before it goes
-            comma = self._plain.index(",", children[place - 1].end)
+        elif index == len(children) - 1 and end == child.end:  # without a comma of its own: that before it goes
+            comma = self._plain.index(",", children[index - 1].end)
             self.replace(start, end, "")
             self.replace(comma, comma + 1, "")
         else:
@@ -193,10 +193,10 @@ class JsonText(EditedText):
         gap = lead[lead.rstrip(" \t").rfind("\n") :] if "\n" in lead else lead or " "
         gap = "\r" + gap if "\r\n" in lead else gap
         text = prefix + (self._dumped(value, depth + 1) if "\n" in gap else json.dumps(value))
-        rest = _REST_OF_LINE.match(self.text, last.end) if "\n" in gap else None
-        line = "" if rest is None else rest[0]
-        comma = "" if line.lstrip().startswith(",") else ","
-        self.replace(last.end, last.end + len(line), f"{comma}{line}{gap}{text}")
+        line_end = _REST_OF_LINE.match(self.text, last.end) if "\n" in gap else None
+        trailing = "" if line_end is None else line_end[0]
+        comma = "" if trailing.lstrip().startswith(",") else ","
+        self.replace(last.end, last.end + len(trailing), f"{comma}{trailing}{gap}{text}")
 
     def _layout(self) -> tuple[str, str]:
         """(indentation of one level, line break) of the JSON text. The indentation is "" for a text on one line."""

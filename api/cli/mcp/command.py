@@ -41,25 +41,25 @@ def mcp(
 ) -> None:
     """Serve the memory tools to an MCP client over stdio. Starts this machine's service if the client uses it."""
     if tools not in PRESETS:
-        _end(f"--tools must be one of {', '.join(PRESETS)}")
+        _exit_with(f"--tools must be one of {', '.join(PRESETS)}")
     try:
-        scope = namespace or project_namespace(_folder(project))
+        effective_namespace = namespace or project_namespace(_folder(project))
         check_key(key or None)
     except InvalidRequest as error:
-        _end(str(error))
+        _exit_with(str(error))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)  # a thread waits for input: end at once
-    own = local_url()
-    address = (url or own).rstrip("/")
+    local = local_url()
+    address = (url or local).rstrip("/")
     try:
         valid = re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", address) and httpx.URL(address)
     except httpx.InvalidURL:
         valid = None
     if not valid:
-        _end(f"--url {address} is no address such as http://127.0.0.1:8707")
-    service = LocalService(own) if address == own else None
+        _exit_with(f"--url {address} is no address such as http://127.0.0.1:8707")
+    service = LocalService(local) if address == local else None
     headers = {"X-Remembrancer-Tools": tools} | ({"Authorization": f"Bearer {key}"} if key else {})
-    proxy = StdioProxy(f"{address}/mcp/{quote(scope, safe='')}", headers, tools, service)
+    proxy = StdioProxy(f"{address}/mcp/{quote(effective_namespace, safe='')}", headers, tools, service)
     anyio.run(proxy.run, sys.stdin.buffer, sys.stdout.buffer)
 
 
@@ -79,6 +79,6 @@ def _folder(project: str | None) -> str:
     return os.fspath(folder)
 
 
-def _end(message: str) -> None:
+def _exit_with(message: str) -> None:
     print(f"remembrancer: {message}", file=sys.stderr)
     raise typer.Exit(USAGE)

@@ -69,12 +69,12 @@ class StdioProxy:
             httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
             anyio.create_task_group() as tasks,
         ):
-            warming = anyio.CancelScope()
+            warm_up = anyio.CancelScope()
             if self._service is not None:
-                tasks.start_soon(self._warm, self._service, warming)
+                tasks.start_soon(self._warm, self._service, warm_up)
             while line := await anyio.to_thread.run_sync(source.readline, abandon_on_cancel=True):
                 self._take(line, tasks, http, target)
-            warming.cancel()
+            warm_up.cancel()
 
     def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
         """Start a task that answers the message in `line`, or cancel the call that a cancel notification names."""
@@ -97,33 +97,34 @@ class StdioProxy:
             if _is_id(cancelled) and (scope := self._calls.get(cancelled)):
                 scope.cancel()
         elif isinstance(message.get("method"), str) and "id" in message:
-            tasks.start_soon(self._answer, message, http, target)
+            tasks.start_soon(self._handle, message, http, target)
 
-    async def _answer(self, message: Message, http: httpx.AsyncClient, target: BinaryIO) -> None:
+    async def _handle(self, message: Message, http: httpx.AsyncClient, target: BinaryIO) -> None:
         with anyio.CancelScope() as scope:
             self._calls[message["id"]] = scope
             try:
-                answer = await self._answered(message, http)
+                answer = await self._answer(message, http)
             finally:
                 if self._calls.get(message["id"]) is scope:  # not if the client has used the id again
                     del self._calls[message["id"]]
-            if message["method"] == "initialize" and "result" in answer:
-                self._version = answer["result"]["protocolVersion"]
+            match answer:
+                case {"result": {"protocolVersion": str(version)}} if message["method"] == "initialize":
+                    self._version = version
             _write(target, answer)
 
-    async def _answered(self, message: Message, http: httpx.AsyncClient) -> Message:
+    async def _answer(self, message: Message, http: httpx.AsyncClient) -> Message:
         try:
             try:
-                return await self._posted(message, http)
+                return await self._post(message, http)
             except httpx.ConnectError:
                 if self._service is None or message["method"] != "tools/call":
                     raise
                 await self._start(self._service)
-                return await self._posted(message, http)
+                return await self._post(message, http)
         except Unavailable as error:
             return _failure(message, str(error))
         except httpx.ConnectError:
-            return self._offline(message)
+            return self._answer_offline(message)
         except httpx.TimeoutException:
             return _failure(message, f"The memory service at {self._origin} did not answer in time.")
         except httpx.HTTPError:
@@ -145,11 +146,11 @@ class StdioProxy:
                 return
         raise Unavailable("The memory service is still starting. Try again in a moment.")
 
-    async def _posted(self, message: Message, http: httpx.AsyncClient) -> Message:
+    async def _post(self, message: Message, http: httpx.AsyncClient) -> Message:
         response = await http.post(self._url, content=_encoded(message), headers=self._routing(message))
         try:
             answer = response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict) and "jsonrpc" in answer:
             return {**answer, "id": message["id"]}  # it is null where the service could not parse the message
@@ -168,10 +169,10 @@ class StdioProxy:
             headers |= {"Mcp-Name": _header_text(name)} if isinstance(name, str) else {}
         return headers
 
-    def _offline(self, message: Message) -> Message:
+    def _answer_offline(self, message: Message) -> Message:
         """The answer to `message` while no service runs: a result for a handshake or list request, else an error."""
-        wanted = message["params"].get("protocolVersion")
-        legacy = None if _version_of(message) else wanted if wanted in LEGACY else LEGACY[-1]
+        requested = message["params"].get("protocolVersion")
+        legacy = None if _version_of(message) else requested if requested in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
         if result is not None:
             return {"jsonrpc": "2.0", "id": message["id"], "result": result}

@@ -43,29 +43,29 @@ class LocalService:
 
     async def ensure_running(self) -> None:
         """Start the service unless it runs, and wait until it answers. Raises Unavailable if this fails."""
-        if await self._answers():
+        if await self._is_answering():
             return
         data_dir = await anyio.to_thread.run_sync(_data_dir)
         deadline = time.monotonic() + START_S
-        async with locked_by(data_dir / "starting.lock", deadline) as held:
-            if not held:
+        async with locked_by(data_dir / "starting.lock", deadline) as locked:
+            if not locked:
                 raise Unavailable(f"another process has been starting the service for {START_S:g} s")
-            if not await self._answers():
-                pid = _started_lately(data_dir)
+            if not await self._is_answering():
+                pid = _pid_of_recent_start(data_dir)
                 if pid is None:
                     pid = await anyio.to_thread.run_sync(_spawn, data_dir)
                 await self._wait(pid, data_dir / _LOG, deadline)
 
     async def _wait(self, pid: int, log: Path, deadline: float) -> None:
         while time.monotonic() < deadline:
-            if await self._answers():
+            if await self._is_answering():
                 return
-            if not _runs(pid):  # perhaps because another one is about to answer
+            if not _is_running(pid):  # perhaps because another one is about to answer
                 deadline = min(deadline, time.monotonic() + OTHER_S)
             await anyio.sleep(_POLL_S)
         raise Unavailable(f"the memory service does not start: {_last_line(log)} (log: {log})")
 
-    async def _answers(self) -> bool:
+    async def _is_answering(self) -> bool:
         try:
             async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
                 return (await client.get(f"{self.url}/health/live")).status_code == httpx.codes.OK
@@ -97,17 +97,17 @@ def _spawn(data_dir: Path) -> int:
     return child.pid
 
 
-def _started_lately(data_dir: Path) -> int | None:
+def _pid_of_recent_start(data_dir: Path) -> int | None:
     """Process id of a service that another process started and that does not answer yet; None if there is none."""
     file = data_dir / _PID
     try:
         pid, age = int(file.read_text(encoding="ascii")), time.time() - file.stat().st_mtime
     except (OSError, ValueError):
         return None
-    return pid if age < START_S and _runs(pid) else None
+    return pid if age < START_S and _is_running(pid) else None
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     with suppress(ChildProcessError):  # not this process's child
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False

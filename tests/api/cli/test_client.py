@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
 
 import httpx
 import pytest
 
-from api.cli.client import TIMEOUT, ApiClient, Refused, ServiceFault
+from api.cli.client import PROBLEM_JSON, TIMEOUT, ApiClient, Refused, ServiceFault
 from api.cli.importing import write_items
 from api.wiring.container import Services
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
 from tests.api.conftest import ASK, connect
 
 pytestmark = pytest.mark.anyio
+
+PROBLEM = {"content-type": PROBLEM_JSON}
 
 
 async def answered(response: httpx.Response | Exception) -> dict[str, object]:
@@ -42,21 +45,38 @@ async def test_error_responses_are_raised_as_domain_errors(status: int, kind: ty
     """A problem document (the API's error format) is raised as an error with its detail and field paths."""
     errors = [{"path": "items[1].content", "message": "must not be blank"}]
     with pytest.raises(kind, match=r"no good\n  items\[1\].content: must not be blank"):
-        await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}))
+        await answered(httpx.Response(status, json={"detail": "no good", "errors": errors}, headers=PROBLEM))
 
 
-@pytest.mark.parametrize("errors", [["no good"], [{"path": "q"}], {"q": "no good"}, 7])
-async def test_errors_of_another_program_may_have_any_form(errors: object) -> None:
-    """An error response whose `errors` have another form, as at a wrong --url, is raised with its detail alone."""
-    with pytest.raises(NotFound, match=r"^no such page$"):
-        await answered(httpx.Response(404, json={"detail": "no such page", "errors": errors}))
+@pytest.mark.parametrize(
+    ("body", "headers", "why"),
+    [
+        ({"detail": "Not Found"}, {}, "404 without a problem document"),
+        ({"title": "no such page"}, PROBLEM, "JSON of another form (detail: is required)"),
+        ({"detail": "no such page", "errors": 7}, PROBLEM, "JSON of another form (errors: must be a list)"),
+    ],
+)
+async def test_an_error_response_of_another_program_names_the_url(
+    body: object, headers: dict[str, str], why: str
+) -> None:
+    """An error response that is no problem document, as at a wrong --url, raises ServiceFault with the URL."""
+    with pytest.raises(ServiceFault, match=f"^http://test answered {re.escape(why)}: check that a Remembrancer"):
+        await answered(httpx.Response(404, json=body, headers=headers))
+
+
+async def test_a_batch_answered_with_too_few_results_is_refused() -> None:
+    """If a batch of texts is answered with another number of results, writing raises ServiceFault with both numbers."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"results": []}))
+    async with ApiClient.open("http://test", None, transport) as client:
+        with pytest.raises(ServiceFault, match="answered 0 results for 1 texts"):
+            await write_items(client, "n", [{"content": "A note."}])
 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize(("header", "seconds"), [("8", 8), ("Fri, 31 Dec 1999 23:59:59 GMT", 1)])
-async def test_the_wait_that_the_service_asks_for_is_kept(status: int, header: str, seconds: int) -> None:
+async def test_retry_after_sets_the_wait_of_the_error(status: int, header: str, seconds: int) -> None:
     """A busy or unavailable service's Retry-After in seconds is the error's wait; a date there counts as 1 second."""
-    response = httpx.Response(status, json={"detail": "later"}, headers={"Retry-After": header})
+    response = httpx.Response(status, json={"detail": "later"}, headers=PROBLEM | {"Retry-After": header})
     with pytest.raises((Overloaded, Unavailable)) as caught:
         await answered(response)
     assert isinstance(caught.value, Overloaded | Unavailable)
@@ -66,7 +86,7 @@ async def test_the_wait_that_the_service_asks_for_is_kept(status: int, header: s
 async def test_a_refused_key_is_explained_for_the_command_line() -> None:
     """If the service refuses the key, the error names the command-line option, not the HTTP header."""
     with pytest.raises(Refused, match="give one with --key or as REMEMBRANCER_KEY"):
-        await answered(httpx.Response(401, json={"detail": "send a known key as `Authorization: Bearer KEY`"}))
+        await answered(httpx.Response(401, json={"detail": "send a known key"}, headers=PROBLEM))
 
 
 @pytest.mark.parametrize(
@@ -75,6 +95,8 @@ async def test_a_refused_key_is_explained_for_the_command_line() -> None:
         (httpx.ReadTimeout("slow"), Unavailable),
         (httpx.ConnectError("refused"), Unavailable),
         (httpx.Response(200, text="<html>"), ServiceFault),
+        (httpx.Response(200, text='{"context": "\\ud800"}'), ServiceFault),
+        (httpx.Response(200, text="[" * 100_000), ServiceFault),
         (httpx.Response(200, json=[1]), ServiceFault),
     ],
 )

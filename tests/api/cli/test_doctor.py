@@ -60,10 +60,11 @@ def test_the_report_lists_the_parts_of_each_client_that_work(service: Process, p
     """`doctor` lists the settings, hooks and MCP server of every client, and the namespace of the current folder."""
     for client in ClientName:
         assert call("install", client, "--url", service.url, "--key", KEY).exit_code == 0
-    found = checks(service)
-    assert found["namespace here"] == (True, project_namespace(str(project)))
-    assert found["claude-code"] == found["codex"] == found["vscode"] == (True, f"hooks and MCP answer on {service.url}")
-    assert found["cursor"] == (True, f"MCP answers on {service.url}")
+    results = checks(service)
+    assert results["namespace here"] == (True, project_namespace(str(project)))
+    for name in ("claude-code", "codex", "vscode"):
+        assert results[name] == (True, f"hooks and MCP answer on {service.url}")
+    assert results["cursor"] == (True, f"MCP answers on {service.url}")
 
 
 @pytest.mark.usefixtures("project")
@@ -106,9 +107,9 @@ def test_settings_that_cannot_be_parsed_fail_one_check_only(text: str, names: li
     settings.write_text(settings.read_text() + text if names else text)
     (Path.home() / ".claude.json").unlink()
     done = CliRunner().invoke(application("doctor"), ["doctor", "--url", "http://127.0.0.1:1", "--json"])
-    found = json.loads(done.stdout)["checks"]
-    assert [name for name in found if name.startswith("claude")] == names
-    assert [found[name]["detail"].startswith("it is not valid JSON") for name in names] == [True] * len(names)
+    results = json.loads(done.stdout)["checks"]
+    assert [name for name in results if name.startswith("claude")] == names
+    assert [results[name]["detail"].startswith("it is not valid JSON") for name in names] == [True] * len(names)
 
 
 @pytest.mark.usefixtures("project")
@@ -137,8 +138,8 @@ def test_settings_that_cannot_be_read_fail_their_own_check_only(project: Path, *
     settings.parent.mkdir(exist_ok=True)
     settings.write_bytes(b"\xff")
     done = CliRunner().invoke(application("doctor"), ["doctor", "--url", "http://127.0.0.1:1", "--json"])
-    found = json.loads(done.stdout)["checks"]
-    assert {"namespace here", "claude-code", "claude-code here"} <= found.keys()
-    assert f"{settings}: it is not UTF-8" in found["claude-code" if everywhere else "claude-code here"]["detail"]
-    assert str(settings) not in found["claude-code here" if everywhere else "claude-code"]["detail"]
-    assert "twice" not in str(found)
+    results = json.loads(done.stdout)["checks"]
+    assert {"namespace here", "claude-code", "claude-code here"} <= results.keys()
+    assert f"{settings}: it is not UTF-8" in results["claude-code" if everywhere else "claude-code here"]["detail"]
+    assert str(settings) not in results["claude-code here" if everywhere else "claude-code"]["detail"]
+    assert "twice" not in str(results)

@@ -15,8 +15,11 @@ from ingest.upkeep.planners import UpkeepJob
 from tests.api.clients.python.scripted_server import Reply, scripted
 
 HEAVY = ("litestar", "qdrant_client", "qdrant_edge", "onnxruntime", "redis", "numpy", "tiktoken", "uvicorn")
-ANSWER = {"hits": [], "profile": "default", "weights": {}, "degraded": [], "counts": {}, "job": "expire", "ids": []}
-"""What `search` and `jobs` print of a service's answer, without hits and ids."""
+ANSWER = {
+    "hits": [], "profile": "default", "weights": {}, "as_of": "2026-01-01T00:00:00Z",
+    "floor": {"value": 0.1, "dropped": 0}, "ids": [], "counts": {}, "reasons": {},
+}  # fmt: skip
+"""The members of a service's answer that `search` and `jobs` read, without hits and ids."""
 
 
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
@@ -32,7 +35,7 @@ atexit.register(lambda: print([name for name in {HEAVY} if name in sys.modules])
 main()
 """
     environment = {**os.environ, "HOME": str(tmp_path)}
-    with scripted(Reply(200, ANSWER | {"dry_run": True})) as server:
+    with scripted(Reply(200, ANSWER)) as server:
         arguments = [sys.executable, "-c", program, *command, "--url", server.url]
         done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -47,13 +50,21 @@ def test_help_lists_every_command() -> None:
     assert "remembrancer search [OPTIONS]" in usage
 
 
+@pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS), ["policies", "convert"]])
+def test_help_shows_flags_without_a_type(arguments: list[str]) -> None:
+    """`--help` shows the type of an option's value, such as `<int>`, but none for flags, which take no value."""
+    shown = CliRunner().invoke(application(*arguments[:1]), [*arguments, "--help"], env={"COLUMNS": "200"}).stdout
+    assert "--help" in shown
+    assert "<bool>" not in shown
+
+
 def test_an_unknown_command_is_named() -> None:
     """For an unknown command the message suggests the command with the nearest name."""
     done = CliRunner().invoke(application("serch"), ["serch"])
     assert (done.exit_code, "No such command 'serch'" in done.stderr, "search" in done.stderr) == (2, True, True)
 
 
-def test_every_upkeep_job_can_be_run() -> None:
+def test_help_of_jobs_lists_every_upkeep_job() -> None:
     """`remembrancer jobs --help` lists every upkeep job of the service."""
     shown = CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
     assert "|".join(UpkeepJob) in shown

@@ -95,7 +95,7 @@ async def desk(tmp_path: Path, times: list[datetime], services: Services) -> Asy
 
 
 def changes(report: ImportReport) -> list[str]:
-    """What an import did about memories of an earlier version of a file, sorted."""
+    """The changes that an import made to memories of an earlier version of a file, sorted."""
     return sorted(row.change for row in report.former)
 
 
@@ -107,8 +107,8 @@ async def test_a_changed_section_replaces_its_former_text(desk: Desk) -> None:
     report = await desk.imported("Read this first.\n\n" + NOTE.format(host="AWS, with Terraform"))
     after = await desk.current()
     assert set(after) == {"Read this first.", "We deploy to AWS, with Terraform.", "Backups go to the NAS."}
-    kept = after["Backups go to the NAS."]
-    assert (kept["id"], kept["pinned"]) == (before["Backups go to the NAS."]["id"], True)
+    stored = after["Backups go to the NAS."]
+    assert (stored["id"], stored["pinned"]) == (before["Backups go to the NAS."]["id"], True)
     new_id = after["We deploy to AWS, with Terraform."]["id"]
     versions = (await desk.call("GET", f"memories/{new_id}/history"))["versions"]
     assert [version["memory"]["content"] for version in versions] == [
@@ -161,13 +161,13 @@ async def test_a_dated_note_that_is_changed_back_has_its_first_text(desk: Desk) 
         assert set(await desk.current()) == {f"We deploy to {host}.", "Backups go to the NAS."}
 
 
-async def test_what_something_else_says_too_is_kept(desk: Desk) -> None:
+async def test_a_removed_section_with_another_source_is_not_ended(desk: Desk) -> None:
     """A removed section is kept, and the report says so, if it is pinned, was said elsewhere, or is in another file."""
     await desk.imported(CONTACT + "\n## Till\nThe till closes at six.\n\n## Door\nThe door has a code.\n", "other.md")
     everything = NOTE.format(host="Hetzner") + CONTACT + "\n## Van\nThe van is blue.\n\n## Cat\nThe cat is Tom.\n"
     await desk.imported(everything)
-    said = {"namespace": "n", "type": "semantic", "content": "The van is blue."}
-    assert (await desk.http.post("/v1/memories", json=said)).json()["status"] == "merged"
+    fact = {"namespace": "n", "type": "semantic", "content": "The van is blue."}
+    assert (await desk.http.post("/v1/memories", json=fact)).json()["status"] == "merged"
     memories = await desk.current()
     await desk.call("PATCH", f"memories/{memories['The cat is Tom.']['id']}", pinned=True)
     report = await desk.imported(NOTE.format(host="Hetzner"))

@@ -18,6 +18,12 @@ from tests.servers import free_ports
 
 pytestmark = pytest.mark.slow
 
+OUR_MEMBERS = (
+    "hits", "profile", "weights", "degraded", "context", "items", "metadata", "ids", "counts", "reasons", "total",
+    "results", "status", "checks", "as_of", "floor",
+)  # fmt: skip
+"""Names of the members that commands read of the service's answers."""
+
 ROWS: list[dict[str, Any]] = [
     {"type": "semantic", "content": "The stock counter uses advisory locks.", "tags": ["db"]},
     {"type": "procedural", "content": "Deploy on Friday.", "steps": ["Tag.", "Push."]},
@@ -34,15 +40,16 @@ def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[str]:
-    """The URL of another program, which answers every call with 200 and a JSON object of its own."""
+def elsewhere(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of another program, which answers every call with 200 and the JSON object of the parameter."""
+    body = json.dumps(getattr(request, "param", {"hello": "world"})).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length", 0)))
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b'{"hello": "world"}')
+            self.wfile.write(body)
 
         do_POST = do_DELETE = do_GET  # noqa: N815 - the names that http.server calls
 
@@ -203,15 +210,21 @@ def test_unreachable_service_is_exit_code_1() -> None:
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("elsewhere", [
+    {"hello": "world"}, dict.fromkeys(OUR_MEMBERS, 7), {name: [7] for name in OUR_MEMBERS}, dict.fromkeys(OUR_MEMBERS),
+    {name: {"count": "many", "floor": []} for name in OUR_MEMBERS},
+], indirect=True)  # fmt: skip
 @pytest.mark.parametrize("arguments", [
     ["search", "x", "-n", "work"], ["search", "x", "-n", "work", "--json"], ["retrieve", "x", "-n", "work"],
-    ["jobs", "expire"], ["ingest", "-", "-n", "work", "--format", "text"], ["doctor"],
+    ["jobs", "expire"], ["ingest", "-", "-n", "work", "--format", "text"], ["doctor", "--json"],
 ])  # fmt: skip
 def test_another_program_at_the_url_is_named_as_the_fault(arguments: list[str], elsewhere: str) -> None:
-    """A command prints no traceback if --url names a program that answers every call with a JSON object of its own."""
+    """A command prints one line if --url names a program whose JSON lacks our members or gives them other types."""
     done = call(*arguments, "--url", elsewhere, sent="A note.")
-    assert done.exit_code == 1, done.exception
-    assert "the service's answer has no" in " ".join((done.stdout + done.stderr).split())
+    output = " ".join((done.stdout + done.stderr).split())
+    assert (done.exit_code, "Traceback" in output) == (1, False), done.exception
+    assert f"{elsewhere} answered JSON of another form (" in output
+    assert "check that a Remembrancer service runs at this URL" in output
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:

@@ -184,7 +184,7 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What users and agents said in a project's sessions is imported into the project's namespace.
+    """Messages of users and agents in a project's sessions are imported into the project's namespace.
 
     Tool output and other content is not stored. A second import sends no message again.
     """
@@ -226,7 +226,7 @@ def test_notes_are_imported_into_the_namespaces_of_their_projects(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     plan = as_json(home, "markdown", "--dry-run")
-    assert {name: each["types"] for name, each in plan["namespaces"].items()} == {
+    assert {name: counts["types"] for name, counts in plan["namespaces"].items()} == {
         project_namespace(str(home)): {"procedural": 2},
         project_namespace("/home/ann/shop"): {"semantic": 1},
     }
@@ -234,7 +234,7 @@ def test_notes_are_imported_into_the_namespaces_of_their_projects(
     only = as_json(home, "markdown", "--dry-run", "--project", str(home))["namespaces"]
     assert list(only) == [project_namespace(str(home))]
     notes = as_json(home, "markdown")["imports"]
-    assert [each["types"] for each in notes] == [{"procedural": 2}, {"semantic": 1}]
+    assert [counts["types"] for counts in notes] == [{"procedural": 2}, {"semantic": 1}]
     (imported,) = as_json(home, "obsidian")["imports"]
     assert (imported["namespace"], imported["types"]) == (project_namespace(str(vault)), {"semantic": 1})
     items = home / "store.jsonl"

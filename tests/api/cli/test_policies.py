@@ -134,7 +134,7 @@ def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> Non
         ("resource: memory\nid: a\nflushing: {threshold: abc}", "do not have the expected form"),
     ],
 )
-def test_what_cannot_be_converted_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
+def test_an_unconvertible_file_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
     """If a file cannot be converted, the command says why, exits with code 2 and writes no output file."""
     source, output = tmp_path / "a.yaml", tmp_path / "out.yaml"
     source.write_text(text, encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.service import place
+from api.cli.service import backend_of
 from api.settings import BadSettings
 from tests.api.clients.python.scripted_server import Reply, scripted
 from tests.processes import free_port
@@ -35,7 +35,7 @@ def test_a_command_without_url_or_folder_uses_the_running_service(
     service: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without a URL or data directory a command uses the service at the port in the settings, and prints its URL."""
-    assert place(None, None, "key").url == service
+    assert backend_of(None, None, "key").url == service
     assert f"using the service at {service}" in capsys.readouterr().err
 
 
@@ -46,9 +46,9 @@ def test_a_command_without_url_or_folder_uses_the_store_if_no_service_runs(
 
     It prints the store's folder, so that the user notices if it is the wrong folder.
     """
-    found = place(None, None, None)
-    assert (found.url, found.settings.data_dir.is_relative_to(home)) == (None, True)
-    assert f"using the store in {found.settings.data_dir}, as no service runs at" in capsys.readouterr().err
+    backend = backend_of(None, None, None)
+    assert (backend.url, backend.settings.data_dir.is_relative_to(home)) == (None, True)
+    assert f"using the store in {backend.settings.data_dir}, as no service runs at" in capsys.readouterr().err
 
 
 def test_a_command_with_a_folder_or_tenant_uses_the_store(
@@ -58,15 +58,15 @@ def test_a_command_with_a_folder_or_tenant_uses_the_store(
 
     The flag of the data directory takes precedence over REMEMBRANCER_URL, but not over --url.
     """
-    assert place(None, None, None, "acme").url is None
+    assert backend_of(None, None, None, "acme").url is None
     monkeypatch.setenv("REMEMBRANCER_URL", service)
-    assert place(home / "data", service, None).url is None
-    assert place(home / "data", "http://127.0.0.1:1", None).url == "http://127.0.0.1:1"
+    assert backend_of(home / "data", service, None).url is None
+    assert backend_of(home / "data", "http://127.0.0.1:1", None).url == "http://127.0.0.1:1"
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(home / "data"))
-    assert place(None, None, None).url is None
+    assert backend_of(None, None, None).url is None
 
 
 def test_a_key_without_a_service_is_refused() -> None:
     """A key is refused if the command uses the embedded store, which has no keys."""
     with pytest.raises(BadSettings, match="--key goes with a service"):
-        place(None, None, "key")
+        backend_of(None, None, "key")

@@ -25,8 +25,8 @@ def main(url: str) -> None:
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
         signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
-    scheme, _, rest = url.partition("://")
-    host, _, path = rest.partition("/")
+    scheme, _, address = url.partition("://")
+    host, _, path = address.partition("/")
     headers = {"Content-Type": "application/json"}
     if key := os.environ.get("REMEMBRANCER_KEY"):
         headers["Authorization"] = f"Bearer {key}"

@@ -7,7 +7,7 @@ from typing import Any
 from agent_framework import AgentSession, ContextProvider, Message, SessionContext, SupportsAgentRun
 
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.conversations import capture, recalled
+from remembrancer_client.conversations import capture, recall_text
 
 
 class RemembrancerContext(ContextProvider):
@@ -28,10 +28,10 @@ class RemembrancerContext(ContextProvider):
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
         """Add to the run's context the memories that help with the run's input."""
-        query = "\n".join(text for role, text in _said(context.input_messages) if role == "user")
-        known = await recalled(self._memory, query, self._budget)
-        if known:
-            context.extend_messages(self, [Message(role="user", contents=[known])])
+        query = "\n".join(text for role, text in _chat_texts(context.input_messages) if role == "user")
+        memories = await recall_text(self._memory, query, self._budget)
+        if memories:
+            context.extend_messages(self, [Message(role="user", contents=[memories])])
 
     async def after_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
@@ -39,10 +39,10 @@ class RemembrancerContext(ContextProvider):
         """Remember the run's input and response, unless this provider was made with `captures=False`."""
         if self._captures:
             answered = context.response.messages if context.response is not None else []
-            await capture(self._memory, session.session_id, _said([*context.input_messages, *answered]))
+            await capture(self._memory, session.session_id, _chat_texts([*context.input_messages, *answered]))
 
 
-def _said(messages: list[Message]) -> list[tuple[str, str]]:
+def _chat_texts(messages: list[Message]) -> list[tuple[str, str]]:
     """Role and text of each message of the user and the assistant; tools and system texts are left out."""
-    said = [(str(message.role), message.text) for message in messages]
-    return [(role, text) for role, text in said if role in ("user", "assistant") and text.strip()]
+    texts = [(str(message.role), message.text) for message in messages]
+    return [(role, text) for role, text in texts if role in ("user", "assistant") and text.strip()]

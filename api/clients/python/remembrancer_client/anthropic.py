@@ -115,7 +115,7 @@ class _Files:
             first, last = shown if shown and len(shown) == 2 else (1, -1)
             numbered = _numbered(lines, max(1, first) - 1, len(lines) if last == -1 else last)
             return f"Here's the content of {command.path} with line numbers:\n{numbered}"
-        files = yield from self._below(key)
+        files = yield from self._files_below(key)
         if key and not files:
             raise ToolError(f"The path {command.path} does not exist. Please provide a valid path.")
         header = f"Here're the files and directories up to 2 levels deep in {command.path}, "
@@ -124,34 +124,34 @@ class _Files:
     def create(self, command: BetaMemoryTool20250818CreateCommand) -> Steps:
         """Write a new file."""
         key = _key(command.path)
-        below = yield from self._below(key)
+        below = yield from self._files_below(key)
         if not key or below or (yield from self._read(key)) is not None:
             raise ToolError(f"Error: File {command.path} already exists")
-        yield from self._inside_directory(command.path, key)
+        yield from self._check_parents(command.path, key)
         yield self._put(key, command.file_text)
         return f"File created successfully at: {command.path}"
 
     def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> Steps:
         """Replace a text in a file. Raises ToolError unless it occurs exactly once."""
-        text = yield from self._file(command.path)
+        text = yield from self._text_of(command.path)
         old, new = command.old_str, command.new_str or ""
-        places = [match.start() for match in re.finditer(f"(?={re.escape(old)})", text)]
-        if not places:
+        positions = [match.start() for match in re.finditer(f"(?={re.escape(old)})", text)]
+        if not positions:
             message = f"No replacement was performed, old_str `{old}` did not appear verbatim in {command.path}."
             raise ToolError(message)
         if text.count(old) > 1:
-            lines = ", ".join(str(text.count("\n", 0, place) + 1) for place in places)
+            lines = ", ".join(str(text.count("\n", 0, position) + 1) for position in positions)
             message = f"No replacement was performed. Multiple occurrences of old_str `{old}` in lines: {lines}."
             raise ToolError(f"{message} Please ensure it is unique")
         edited = text.replace(old, new)
         yield self._put(_key(command.path), edited)
-        changed = text.count("\n", 0, places[0])
+        changed = text.count("\n", 0, positions[0])
         shown = _numbered(edited.split("\n"), max(0, changed - 2), changed + 3)
         return f"The memory file has been edited. Here is the snippet showing the change (with line numbers):\n{shown}"
 
     def insert(self, command: BetaMemoryTool20250818InsertCommand) -> Steps:
         """Insert a text after a line of a file."""
-        lines = (yield from self._file(command.path)).split("\n")
+        lines = (yield from self._text_of(command.path)).split("\n")
         if lines[-1] == "":
             lines.pop()
         if not 0 <= command.insert_line <= len(lines):
@@ -167,32 +167,32 @@ class _Files:
         key = _key(command.path)
         if not key:
             raise ToolError("Cannot delete the /memories directory itself")
-        files = yield from self._at(command.path, key)
+        files = yield from self._files_at(command.path, key)
         for name in files:
             yield Items.delete.describe(self._items, self._path, name)
         return f"Successfully deleted {command.path}"
 
     def rename(self, command: BetaMemoryTool20250818RenameCommand) -> Steps:
         """Move a file, or all files below a directory."""
-        old, new = _key(command.old_path), _key(command.new_path)
-        if not old:
+        source, target = _key(command.old_path), _key(command.new_path)
+        if not source:
             raise ToolError("Cannot rename the /memories directory itself")
-        taken = yield from self._below(new)
-        if not new or taken or (yield from self._read(new)) is not None:
+        existing = yield from self._files_below(target)
+        if not target or existing or (yield from self._read(target)) is not None:
             raise ToolError(f"Error: The destination {command.new_path} already exists")
-        yield from self._inside_directory(command.old_path, old)
-        files = yield from self._at(command.old_path, old)
-        if f"{new}/".startswith(f"{old}/"):
+        yield from self._check_parents(command.old_path, source)
+        files = yield from self._files_at(command.old_path, source)
+        if f"{target}/".startswith(f"{source}/"):
             raise ToolError(f"Cannot move {command.old_path} into itself")
-        yield from self._inside_directory(command.new_path, new)
+        yield from self._check_parents(command.new_path, target)
         for name, text in files.items():
-            yield self._put(new + name[len(old) :], text)
+            yield self._put(target + name[len(source) :], text)
         for name in files:
             yield Items.delete.describe(self._items, self._path, name)
         return f"Successfully renamed {command.old_path} to {command.new_path}"
 
     def _clear(self) -> Steps:
-        files = yield from self._below("")
+        files = yield from self._files_below("")
         for name in files:
             yield Items.delete.describe(self._items, self._path, name)
         return "All memory cleared"
@@ -205,36 +205,36 @@ class _Files:
         item = yield Items.get.describe(self._items, self._path, key)
         return None if item is None else str(item.value["text"])
 
-    def _file(self, path: str) -> Steps:
+    def _text_of(self, path: str) -> Steps:
         """The text of a file. Raises ToolError if the file does not exist."""
         key = _key(path)
         text = yield from self._read(key) if key else _no_file()
         if text is None:
-            directory = not key or (yield from self._below(key))
+            directory = not key or (yield from self._files_below(key))
             problem = "is not a file." if directory else "does not exist. Please provide a valid path."
             raise ToolError(f"The path {path} {problem}")
         return text
 
-    def _below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
+    def _files_below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
         """The texts of all files below a directory, by the key of the file. The keys are sorted."""
         files: dict[str, str] = {}
         offset, prefix = 0, f"{directory}/" if directory else ""
         while True:
-            found = yield Items.search.describe(self._items, self._path, limit=PAGE, offset=offset)
-            files |= {item.key: item.value["text"] for item in found.items if item.path == self._path}
-            if len(found.items) < PAGE:
+            page = yield Items.search.describe(self._items, self._path, limit=PAGE, offset=offset)
+            files |= {item.key: item.value["text"] for item in page.items if item.path == self._path}
+            if len(page.items) < PAGE:
                 return {key: files[key] for key in sorted(files) if key.startswith(prefix)}
             offset += PAGE
 
-    def _at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
+    def _files_at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
         """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if no file is there."""
         text = yield from self._read(key)
-        files = (yield from self._below(key)) if text is None else {key: text}
+        files = (yield from self._files_below(key)) if text is None else {key: text}
         if not files:
             raise ToolError(f"Error: The path {path} does not exist")
         return files
 
-    def _inside_directory(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
+    def _check_parents(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
         """Raise ToolError if a parent directory of `key` is a file. path: path to name in the error's message."""
         parents = key.split("/")[:-1]
         for depth in range(1, len(parents) + 1):

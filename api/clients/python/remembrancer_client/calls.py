@@ -56,21 +56,21 @@ class Request(Generic[T]):
 class Pages(Generic[T]):
     """A list that the service returns in pages. first: request for the first page.
 
-    turn: called with a page's answer; returns the page's entries and the next request, or None after the last page.
+    read: called with a page's answer; returns the page's entries and the next request, or None after the last page.
     """
 
     first: Request[Any]
-    turn: Callable[[Any], tuple[list[T], Request[Any] | None]]
+    read: Callable[[Any], tuple[list[T], Request[Any] | None]]
 
 
 def by_cursor(first: Request[T], entries: Callable[[T], list[EntryT]]) -> Pages[EntryT]:
     """The pages of a list that names its next page by `next_cursor`. entries: returns the entries in a page."""
 
-    def turn(page: Any) -> tuple[list[EntryT], Request[T] | None]:
+    def read(page: Any) -> tuple[list[EntryT], Request[T] | None]:
         query = {**first.query, "cursor": page.next_cursor}
         return entries(page), None if page.next_cursor is None else replace(first, query=query)
 
-    return Pages(first, turn)
+    return Pages(first, read)
 
 
 @dataclass(frozen=True)
@@ -112,18 +112,18 @@ class Upload:
         if not text:
             return None
         full = len(self._part) == self.MAX_LINES or self._size + len(text) > self.MAX_BYTES
-        request = self.rest() if full else None
+        request = self.remaining() if full else None
         self._part.append(text)
         self._size += len(text) + 1
         return request
 
-    def rest(self) -> Request[BatchAnswer] | None:
+    def remaining(self) -> Request[BatchAnswer] | None:
         """The request for the lines that are not sent yet; None if there are none. Begins a new part."""
         part, self._part, self._size = self._part, [], 0
         key = fresh_key() if self._keyed else None
         return replace(self._call, body=b"\n".join(part), key=key) if part else None
 
-    def take(self, answer: BatchAnswer) -> None:
+    def add_answer(self, answer: BatchAnswer) -> None:
         """Add the service's answer to a part to the counts and to the list of refused lines."""
         for name in self._counts:
             self._counts[name] += getattr(answer.counts, name)

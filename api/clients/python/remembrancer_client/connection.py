@@ -56,8 +56,8 @@ class Retries:
         may_repeat = unsent or (transient and (request.repeatable or request.key is not None))
         if attempt >= self.attempts or not may_repeat:
             return None
-        asked = error.retry_after if isinstance(error, Problem) else None
-        wait = asked if asked is not None else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
+        asked_s = error.retry_after if isinstance(error, Problem) else None
+        wait = asked_s if asked_s is not None else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
         return wait if wait <= self.longest_wait_s else None
 
 
@@ -117,7 +117,7 @@ class Connection:
         else:
             request: Request[Any] | None = description.first
             while request is not None:
-                entries, request = description.turn(self.run(request))
+                entries, request = description.read(self.run(request))
                 yield from entries
 
     def _send(self, request: Request[Any], *, stream: bool = False) -> httpx.Response:
@@ -140,14 +140,14 @@ class Connection:
     def _lines(self, description: Lines[T]) -> Iterator[T]:
         response = self._send(description.request, stream=True)
         try:
-            rest = b""
+            tail = b""
             with _translated(self._target.url):
                 for chunk in response.iter_bytes():
-                    *lines, rest = (rest + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    *lines, tail = (tail + chunk).split(b"\n")  # not at other separators, which texts may contain
                     for line in lines:
                         yield _decoded(description.request, response, line)
-            if rest:
-                yield _decoded(description.request, response, rest)
+            if tail:
+                yield _decoded(description.request, response, tail)
         finally:
             response.close()
 
@@ -155,14 +155,14 @@ class Connection:
         if not isinstance(upload.lines, Iterable):
             raise TypeError("an async iterable needs AsyncRemembrancer")
         for line in upload.lines:
-            self._part(upload, upload.add(line))
-        self._part(upload, upload.rest())
+            self._send_part(upload, upload.add(line))
+        self._send_part(upload, upload.remaining())
         return upload.result()
 
-    def _part(self, upload: Upload, request: Request[Any] | None) -> None:
+    def _send_part(self, upload: Upload, request: Request[Any] | None) -> None:
         if request is not None:
             try:
-                upload.take(self.run(request))
+                upload.add_answer(self.run(request))
             except RemembrancerError as error:
                 raise upload.failed(error) from error
 
@@ -199,7 +199,7 @@ class AsyncConnection:
         else:
             request: Request[Any] | None = description.first
             while request is not None:
-                entries, request = description.turn(await self.run(request))
+                entries, request = description.read(await self.run(request))
                 for entry in entries:
                     yield entry
 
@@ -223,31 +223,31 @@ class AsyncConnection:
     async def _lines(self, description: Lines[T]) -> AsyncIterator[T]:
         response = await self._send(description.request, stream=True)
         try:
-            rest = b""
+            tail = b""
             with _translated(self._target.url):
                 async for chunk in response.aiter_bytes():
-                    *lines, rest = (rest + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    *lines, tail = (tail + chunk).split(b"\n")  # not at other separators, which texts may contain
                     for line in lines:
                         yield _decoded(description.request, response, line)
-            if rest:
-                yield _decoded(description.request, response, rest)
+            if tail:
+                yield _decoded(description.request, response, tail)
         finally:
             await response.aclose()
 
     async def _upload(self, upload: Upload) -> Any:
         if isinstance(upload.lines, AsyncIterable):
             async for line in upload.lines:
-                await self._part(upload, upload.add(line))
+                await self._send_part(upload, upload.add(line))
         else:
             for line in upload.lines:
-                await self._part(upload, upload.add(line))
-        await self._part(upload, upload.rest())
+                await self._send_part(upload, upload.add(line))
+        await self._send_part(upload, upload.remaining())
         return upload.result()
 
-    async def _part(self, upload: Upload, request: Request[Any] | None) -> None:
+    async def _send_part(self, upload: Upload, request: Request[Any] | None) -> None:
         if request is not None:
             try:
-                upload.take(await self.run(request))
+                upload.add_answer(await self.run(request))
             except RemembrancerError as error:
                 raise upload.failed(error) from error
 
@@ -267,8 +267,8 @@ def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> htt
 def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
     try:
         return msgspec.json.decode(body or b"null", type=request.answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"the answer to {request.method} {request.path} is not that of this API: {error}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        message = f"{response.url} answered in another form than this API ({error}); is it Remembrancer?"
         raise UnexpectedAnswer(message, response.status_code) from error
 
 

@@ -19,7 +19,7 @@ QUERY_CHARACTERS = 9_999
 """Characters of the beginning and of the end of a long prompt that become its query; a query has at most 20,000."""
 
 _REFUSED = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What the service refuses: terminal codes, control characters except tab, newline and return, lone surrogates."""
+"""Texts that the service refuses: terminal codes, control characters but tab, newline and return, lone surrogates."""
 
 
 def printable(text: str) -> str:
@@ -41,7 +41,7 @@ def contents_of(text: str) -> list[str]:
     return [text[start : start + MAX_CONTENT] for start in range(0, len(text), MAX_CONTENT)]
 
 
-async def recalled(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
+async def recall_text(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
     """The memories that help with a prompt, as text of at most `budget` tokens; empty if nothing helps."""
     query = query_of(prompt)
     return (await memory.recall(query, budget=budget)).context if query else ""
@@ -50,6 +50,6 @@ async def recalled(memory: AsyncRemembrancer, prompt: str, budget: int) -> str:
 async def capture(memory: AsyncRemembrancer, session_id: str, messages: Iterable[tuple[str, str]]) -> None:
     """Send messages of a session, each as (role, text), to the service, which stores what is worth keeping."""
     texts = ((role, printable(text)) for role, text in messages)
-    said: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
-    if said:
-        await memory.hooks.session_stop(session_id, said, ended=False)
+    chat: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
+    if chat:
+        await memory.hooks.session_stop(session_id, chat, ended=False)

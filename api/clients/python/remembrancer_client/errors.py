@@ -145,7 +145,9 @@ def problem(response: httpx.Response) -> RemembrancerError:
         document = msgspec.json.decode(response.content, type=ProblemDocument)
     except (msgspec.DecodeError, UnicodeDecodeError):
         if status not in (429, 502, 503, 504):  # a proxy answers these in its own form
-            return UnexpectedAnswer(f"status {status} without a problem document; is it Remembrancer?", status)
+            return UnexpectedAnswer(
+                f"{response.url} answered {status} without a problem document; is it Remembrancer?", status
+            )
         document = ProblemDocument(status, detail=f"status {status}")
     return _BY_STATUS.get(status, Problem)(document, _retry_after(response.headers.get("retry-after")))
 

@@ -46,9 +46,9 @@ class RemembrancerMemoryService(BaseMemoryService):
         custom_metadata: Mapping[str, object] | None = None,
     ) -> None:
         """Remember the texts of events, unchanged, as episodic memories. Skips partial events."""
-        own: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
-        said = [(event, text) for event in events if not event.partial for text in contents_of(_text(event.content))]
-        await self._of(app_name, user_id).remember_all({**own, **_memory(event, text)} for event, text in said)
+        fields: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
+        texts = [(event, text) for event in events if not event.partial for text in contents_of(_text(event.content))]
+        await self._client(app_name, user_id).remember_all({**fields, **_memory(event, text)} for event, text in texts)
 
     async def add_memory(
         self,
@@ -64,20 +64,21 @@ class RemembrancerMemoryService(BaseMemoryService):
             for entry in memories
             for text in contents_of(_text(entry.content))
         ]
-        await self._of(app_name, user_id).remember_all(items)
+        await self._client(app_name, user_id).remember_all(items)
 
     async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
         """The memories in the user's namespace that answer a query best."""
-        wanted = query_of(query)
-        hits = (await self._of(app_name, user_id).search(wanted, top_k=self._top_k)).hits if wanted else []
-        return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in hits])
+        if not (query := query_of(query)):
+            return SearchMemoryResponse(memories=[])
+        answer = await self._client(app_name, user_id).search(query, top_k=self._top_k)
+        return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in answer.hits])
 
     async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
         """Delete the memory with this id, which a search returned. Does nothing if the id is None."""
         if memory_id is not None:
-            await self._of(app_name, user_id).forget(memory_id)
+            await self._client(app_name, user_id).forget(memory_id)
 
-    def _of(self, app_name: str, user_id: str) -> AsyncRemembrancer:
+    def _client(self, app_name: str, user_id: str) -> AsyncRemembrancer:
         return self._memory.within(f"{quote(app_name, safe=' @')}/{quote(user_id, safe=' @')}")
 
 

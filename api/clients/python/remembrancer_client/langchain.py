@@ -30,16 +30,17 @@ class RemembrancerRetriever(BaseRetriever):
     ) -> list[Document]:
         if not isinstance(self.memory, Remembrancer):
             raise TypeError("the sync methods of the retriever need a Remembrancer")
-        wanted = query_of(query)
-        return _documents(self.memory.search(wanted, **{"top_k": k or self.k, **self.options})) if wanted else []
+        query = query_of(query)
+        return _documents(self.memory.search(query, **{"top_k": k or self.k, **self.options})) if query else []
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, k: int | None = None
     ) -> list[Document]:
         if isinstance(self.memory, AsyncRemembrancer):
-            wanted = query_of(query)
-            found = self.memory.search(wanted, **{"top_k": k or self.k, **self.options}) if wanted else None
-            return _documents(await found) if found else []
+            query = query_of(query)
+            return (
+                _documents(await self.memory.search(query, **{"top_k": k or self.k, **self.options})) if query else []
+            )
         options = {} if k is None else {"k": k}
         return await super()._aget_relevant_documents(query, run_manager=run_manager, **options)
 

@@ -52,38 +52,38 @@ class RemembrancerStore(BaseStore):
         """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
         if not isinstance(self._memory, Remembrancer):
             raise TypeError("the sync methods of the store need a Remembrancer")
-        known, connection = _checked(ops), self._memory.connection
-        answers = [connection.find(self._read(op)) for op in known if not isinstance(op, PutOp)]
-        for call in self._writes(known):
+        operations, connection = _validated(ops), self._memory.connection
+        answers = [connection.find(self._read(op)) for op in operations if not isinstance(op, PutOp)]
+        for call in self._writes(operations):
             connection.find(call)
-        return _results(known, answers)
+        return _results(operations, answers)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
-        known = _checked(ops)
+        operations = _validated(ops)
         if not isinstance(self._memory, AsyncRemembrancer):
-            return await asyncio.to_thread(self.batch, known)
+            return await asyncio.to_thread(self.batch, operations)
         connection, limit = self._memory.connection, asyncio.Semaphore(CONCURRENT)
 
         async def answer(call: Description[Any]) -> Any:
             async with limit:
                 return await connection.find(call)
 
-        answers = await asyncio.gather(*(answer(self._read(op)) for op in known if not isinstance(op, PutOp)))
-        await asyncio.gather(*map(answer, self._writes(known)))
-        return _results(known, answers)
+        answers = await asyncio.gather(*(answer(self._read(op)) for op in operations if not isinstance(op, PutOp)))
+        await asyncio.gather(*map(answer, self._writes(operations)))
+        return _results(operations, answers)
 
     def _read(self, op: Op) -> Description[Any]:
         items = self._memory.items
         if isinstance(op, GetOp):
             return Items.get.describe(items, op.namespace, op.key, refresh_ttl=op.refresh_ttl)
         if isinstance(op, SearchOp):
-            wanted: ItemSearchOptions = {"query": query_of(op.query or "") or None, "filter": op.filter}
-            wanted |= {"refresh_ttl": op.refresh_ttl, "limit": op.limit, "offset": op.offset}
-            return Items.search.describe(items, op.namespace_prefix, **wanted)
+            options: ItemSearchOptions = {"query": query_of(op.query or "") or None, "filter": op.filter}
+            options |= {"refresh_ttl": op.refresh_ttl, "limit": op.limit, "offset": op.offset}
+            return Items.search.describe(items, op.namespace_prefix, **options)
         if isinstance(op, ListNamespacesOp):
-            ends = op.match_conditions or ()
-            match: list[PathMatch] = [{"type": end.match_type, "path": list(end.path)} for end in ends]
+            conditions = op.match_conditions or ()
+            match: list[PathMatch] = [{"type": test.match_type, "path": list(test.path)} for test in conditions]
             depth = op.max_depth
             return Items.paths.describe(items, match=match, max_depth=depth, limit=op.limit, offset=op.offset)
         raise ValueError(f"not an operation of a store: {op!r}")
@@ -102,16 +102,16 @@ class RemembrancerStore(BaseStore):
         return Items.put.describe(items, op.namespace, op.key, op.value, index=index, ttl_s=ttl_s)
 
 
-def _checked(ops: Iterable[Op]) -> list[Op]:
-    known = list(ops)
-    for op in known:
+def _validated(ops: Iterable[Op]) -> list[Op]:
+    operations = list(ops)
+    for op in operations:
         validate_op_namespace(op)
-    return known
+    return operations
 
 
 def _results(ops: Sequence[Op], answers: Sequence[Any]) -> list[Result]:
-    waiting = iter(answers)
-    return [None if isinstance(op, PutOp) else _result(next(waiting)) for op in ops]
+    remaining = iter(answers)
+    return [None if isinstance(op, PutOp) else _result(next(remaining)) for op in ops]
 
 
 def _result(answer: ItemAnswer | ItemsFound | PathsAnswer | None) -> Result:

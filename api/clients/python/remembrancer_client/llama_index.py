@@ -30,15 +30,17 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
 
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
         """The memories that help with the newest user message, as text."""
-        asked = [message.content for message in messages or () if message.role == MessageRole.USER and message.content]
-        query = query_of(asked[-1]) if asked else ""
+        prompts = [
+            message.content for message in messages or () if message.role == MessageRole.USER and message.content
+        ]
+        query = query_of(prompts[-1]) if prompts else ""
         return await self._recall(query, self.budget) if query else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
         """Remember what the user and the assistant said, each message in the session that its `session_id` names."""
-        said = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
-        for session_id, part in groupby(said, lambda message: message.additional_kwargs.get("session_id")):
-            texts = ((message.role.value, message.content or "") for message in part)
+        spoken = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
+        for session_id, group in groupby(spoken, lambda message: message.additional_kwargs.get("session_id")):
+            texts = ((message.role.value, message.content or "") for message in group)
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:

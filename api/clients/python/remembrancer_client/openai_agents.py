@@ -13,7 +13,7 @@ from agents.memory.session_settings import resolve_session_limit
 
 from remembrancer_client.answers.operations import ItemAnswer
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.conversations import capture, recalled
+from remembrancer_client.conversations import capture, recall_text
 from remembrancer_client.groups.items import PAGE
 
 
@@ -48,7 +48,7 @@ class RemembrancerSession:
             key = f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
             await self._memory.items.put(self._path, key, item, index=False)
         if self._captures:
-            await capture(self._memory, self.session_id, _said(items))
+            await capture(self._memory, self.session_id, _spoken_texts(items))
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Remove the latest item and return it; None if the conversation has no items."""
@@ -65,10 +65,10 @@ class RemembrancerSession:
 
     async def _entries(self, limit: int | None) -> list[ItemAnswer]:
         """The latest `limit` stored items, oldest first; all if `limit` is None or negative."""
-        wanted = None if limit is None or limit < 0 else limit
+        maximum = None if limit is None or limit < 0 else limit
         entries: list[ItemAnswer] = []
-        while wanted is None or len(entries) < wanted:
-            size = PAGE if wanted is None else min(PAGE, wanted - len(entries))
+        while maximum is None or len(entries) < maximum:
+            size = PAGE if maximum is None else min(PAGE, maximum - len(entries))
             page = (await self._memory.items.search(self._path, limit=size, offset=len(entries))).items
             entries += page
             if len(page) < size:
@@ -82,12 +82,12 @@ def recall_tool(memory: AsyncRemembrancer, *, budget: int = 1000) -> FunctionToo
     @function_tool
     async def recall(query: str) -> str:
         """Recall what is known from earlier conversations. query: what to look for, in a sentence."""
-        return await recalled(memory, query, budget) or "Nothing is known about it."
+        return await recall_text(memory, query, budget) or "Nothing is known about it."
 
     return recall
 
 
-def _said(items: list[TResponseInputItem]) -> Iterator[tuple[str, str]]:
+def _spoken_texts(items: list[TResponseInputItem]) -> Iterator[tuple[str, str]]:
     """Role and text of what the user and the assistant said; tools, reasoning and system texts are left out."""
     for item in items:
         role, content = item.get("role"), item.get("content")

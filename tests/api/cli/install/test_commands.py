@@ -210,9 +210,9 @@ def test_usage_errors_are_one_line_and_write_nothing(home: Path, arguments: list
     """A wrong option ends the command with exit code 2 and one line that says what was expected."""
     if "--service" in arguments and shutil.which("systemctl") is None:
         pytest.skip("needs systemctl")
-    data = home.parent / "data"
-    (data / "encoder").mkdir(parents=True)
-    done = call("install", "claude-code", "--data-dir", str(data), *arguments)
+    data_dir = home.parent / "data"
+    (data_dir / "encoder").mkdir(parents=True)
+    done = call("install", "claude-code", "--data-dir", str(data_dir), *arguments)
     assert (done.exit_code, why in done.stderr) == (2, True), done.stderr
     assert tree(home) == {}
 
@@ -259,9 +259,9 @@ def test_vscode_gets_hooks_and_a_server(home: Path) -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze")
 def test_service_writes_a_unit_that_systemd_accepts(home: Path, tmp_path: Path) -> None:
     """The systemd unit that `install` writes starts the service at login and passes systemd's own check."""
-    data = tmp_path / 'da"ta %h $x'
-    (data / "encoder").mkdir(parents=True)
-    done = call("install", "claude-code", "--service", "--data-dir", str(data), "--url", "http://127.0.0.1:8799")
+    data_dir = tmp_path / 'da"ta %h $x'
+    (data_dir / "encoder").mkdir(parents=True)
+    done = call("install", "claude-code", "--service", "--data-dir", str(data_dir), "--url", "http://127.0.0.1:8799")
     unit = home / ".config" / "systemd" / "user" / "remembrancer.service"
     assert f"created  {unit}" in done.output
     assert '"--port" "8799"' in unit.read_text()

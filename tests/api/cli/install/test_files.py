@@ -58,17 +58,17 @@ def files(home: Path) -> SettingsFiles:
     return SettingsFiles(home.parent / "state" / "installed")
 
 
-def installed(files: SettingsFiles, wanted: Installation) -> list[str]:
+def installed(files: SettingsFiles, installation: Installation) -> list[str]:
     """Add the entries of `wanted` to its settings files; return for each file what happened, such as "created"."""
-    changes = [files.plan_install(file) for file in files_of(wanted)]
+    changes = [files.plan_install(file) for file in files_of(installation)]
     for change in changes:
         files.apply(change)
     return [change.kind for change in changes]
 
 
-def uninstalled(files: SettingsFiles, wanted: Installation) -> list[str]:
+def uninstalled(files: SettingsFiles, installation: Installation) -> list[str]:
     """Remove the entries of `wanted` from its settings files; return for each file what happened, such as "removed"."""
-    changes = [files.plan_uninstall(file) for file in files_of(replace(wanted, key=None))]
+    changes = [files.plan_uninstall(file) for file in files_of(replace(installation, key=None))]
     for change in changes:
         files.apply(change)
     return [change.kind for change in changes]
@@ -102,18 +102,18 @@ def test_uninstall_restores_every_byte(
 ) -> None:
     """After two installs and an uninstall, every file and folder is as it was before."""
     with fresh_home() as (home, files):
-        wanted = replace(target, project=home, namespace="n", key=None) if local else target
-        settings = [file.path for file in files_of(wanted) if file.path.suffix == ".json"]
+        installation = replace(target, project=home, namespace="n", key=None) if local else target
+        settings = [file.path for file in files_of(installation) if file.path.suffix == ".json"]
         foreign = dict(zip(settings, (first, second), strict=False))
         for path, members in foreign.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(members, indent=indent))
         before = tree(home)
-        installed(files, wanted)
+        installed(files, installation)
         for path, members in foreign.items():
             assert_foreign_members_stay(members, parse_json(path.read_text()))
-        assert set(installed(files, wanted)) == {"unchanged"}
-        uninstalled(files, wanted)
+        assert set(installed(files, installation)) == {"unchanged"}
+        uninstalled(files, installation)
         assert tree(home) == before
         assert not (home.parent / "state").exists()
 

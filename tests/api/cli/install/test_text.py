@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.cli.install.text import JsonText, MalformedSettings, parse_json, undone
+from api.cli.install.text import JsonText, MalformedSettings, parse_json, revert
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(["//", "/*", ",}", '"'])
 VALUES = st.recursive(
@@ -38,7 +38,7 @@ def test_comments_commas_and_indentation_stay() -> None:
     element = '{\n                "hooks": [\n                    2\n                ]\n            }'
     expected = COMMENTED.replace("// first\n", f"// first\n            {element}\n")
     assert document.text == expected.replace("    },\n}", '    },\n    "extra": true\n}')
-    assert undone(document.text, document.splices) == COMMENTED
+    assert revert(document.text, document.splices) == COMMENTED
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), INDENTS, st.text(max_size=4), VALUES)
@@ -48,7 +48,7 @@ def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: An
     document = JsonText(text)
     document.set((key,), value)
     assert parse_json(document.text) == members | {key: value}
-    assert undone(document.text, document.splices) == text
+    assert revert(document.text, document.splices) == text
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=4), INDENTS, st.data())

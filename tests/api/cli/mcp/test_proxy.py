@@ -33,6 +33,7 @@ from api.http.app import BODY_BYTES, create_app
 from api.http.timeouts import TimedProtocol
 from api.wiring.container import Services
 from memtypes.model.errors import Unavailable
+from tests.api.clients.python.scripted_server import Reply, scripted
 from tests.api.conftest import KEYS, NOW
 from tests.api.fake_services import fake_services
 from tests.api.http.mcp.conftest import call
@@ -203,6 +204,14 @@ def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
     assert answered[7]["result"] == {}
     assert answered[8]["error"]["code"] == -32601
     assert "Unknown tool" in answered[9]["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [{"jsonrpc": "2.0", "result": 7}, {"jsonrpc": "2.0", "result": {}}, "[" * 100_000])
+def test_an_answer_of_another_program_does_not_stop_the_proxy(body: object) -> None:
+    """If another program answers the handshake with JSON of another form, the proxy still answers the next call."""
+    with scripted(Reply(200, body)) as server:
+        proxy = StdioProxy(f"{server.url}/mcp/n", {}, "default")
+        assert answers([request(1, "initialize", INITIALIZE), recall(2)], proxy).keys() == {1, 2}
 
 
 def test_calls_that_share_an_id_are_all_answered() -> None:

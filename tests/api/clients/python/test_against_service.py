@@ -86,14 +86,14 @@ def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest
     """
     assert Upload.MAX_LINES <= MAX_BATCH
     parts: list[int] = []
-    take = Upload.take
+    add_answer = Upload.add_answer
 
-    def count_and_take(upload: Upload, answer: BatchAnswer) -> None:
+    def count_and_add(upload: Upload, answer: BatchAnswer) -> None:
         parts.append(len(answer.results))
-        take(upload, answer)
+        add_answer(upload, answer)
 
     monkeypatch.setattr(Upload, "MAX_LINES", 50)
-    monkeypatch.setattr(Upload, "take", count_and_take)
+    monkeypatch.setattr(Upload, "add_answer", count_and_add)
     result = memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(60))
     assert assert_type(result, UploadAnswer).counts.stored == 60
     assert memory.stats().total.count == 60

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remembrancer_client import AsyncRemembrancer
-from remembrancer_client.conversations import MAX_CONTENT, capture, contents_of, query_of, recalled
+from remembrancer_client.conversations import MAX_CONTENT, capture, contents_of, query_of, recall_text
 from tests.api.clients.python.scripted_server import Reply, scripted
 
 STOPPED = Reply(200, {"results": [], "counts": {"stored": 0, "merged": 0, "rejected": 0, "failed": 0}})
@@ -30,7 +30,7 @@ async def test_nothing_is_sent_for_a_prompt_without_text() -> None:
     """For a prompt or message that is blank or has control characters only, no request is sent to the service."""
     with scripted(STOPPED) as server:
         async with AsyncRemembrancer(server.url, namespace="n") as memory:
-            assert await recalled(memory, " \x1b[0m ", 100) == ""
+            assert await recall_text(memory, " \x1b[0m ", 100) == ""
             await capture(memory, "s", [("user", "\x00"), ("assistant", " ")])
             assert server.received == []
             await capture(memory, "s", [("user", "\x1b[31mred\x1b[0m"), ("assistant", " ")])

@@ -66,7 +66,7 @@ def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Requ
     description = method.describe(group(None, "n"), **values)
     if isinstance(description, Upload):
         description.add(b"{}")
-        part = description.rest()
+        part = description.remaining()
         assert part is not None
         return part
     if isinstance(description, Pages):
@@ -78,7 +78,7 @@ def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Requ
 
 def calls() -> dict[str, tuple[Request[Any], set[str]]]:
     """The HTTP request and the names of all arguments of each client method, by a name such as `Memories.search`."""
-    found = {}
+    requests = {}
     for name, method in methods():
         group = next(group for group in GROUPS if group.__name__ == name.partition(".")[0])
         hints = get_type_hints(method.describe, {**method.describe.__globals__, "Unpack": typing.Unpack})
@@ -86,8 +86,8 @@ def calls() -> dict[str, tuple[Request[Any], set[str]]]:
         keys = set(get_type_hints(options)) if options else set()
         parameters = inspect.signature(method.describe).parameters.values()
         keys |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD} - {"self"}
-        found[name] = described(method, group), keys
-    return found
+        requests[name] = described(method, group), keys
+    return requests
 
 
 def _is_unpacked(hint: Any) -> bool:
@@ -122,15 +122,15 @@ def test_client_methods_have_exactly_the_options_of_their_calls(document: Docume
     """With listed exceptions, a client method takes exactly the body fields and query parameters of its operation."""
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
-        known = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
+        fields = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
         body = item.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-        known |= members(document, body)
+        fields |= members(document, body)
         if request.key is not None:
-            known.add("idempotency_key")
+            fields.add("idempotency_key")
         uploads = request.media_type == "application/x-ndjson"
-        assert options - known - ({"items", "lines"} if uploads else set()) == set(), name
-        known -= FIXED_BY_THE_METHOD | LEFT_OUT.get(name, set()) | ({"idempotency_key"} if uploads else set())
-        assert known - options == set(), name
+        assert options - fields - ({"items", "lines"} if uploads else set()) == set(), name
+        fields -= FIXED_BY_THE_METHOD | LEFT_OUT.get(name, set()) | ({"idempotency_key"} if uploads else set())
+        assert fields - options == set(), name
 
 
 def members(document: Document, schema: dict[str, Any]) -> set[str]:

@@ -193,11 +193,12 @@ def test_error_responses_raise_the_exception_for_their_status(run: Run, status: 
     ],
 )
 def test_an_answer_of_another_program_is_named_as_such(run: Run, reply: Reply) -> None:
-    """HTML, unexpected JSON or a redirect as the answer raises UnexpectedAnswer with the status."""
+    """HTML, unexpected JSON or a redirect as the answer raises UnexpectedAnswer with the status and the URL."""
     with scripted(reply) as server:
         with pytest.raises(UnexpectedAnswer) as caught:
             run(server.url, lambda client: client.stats())
         assert caught.value.status == reply.status
+        assert f"{server.url}/v1/stats" in str(caught.value)
 
 
 def test_an_upload_that_fails_says_what_was_done(run: Run) -> None:

@@ -134,7 +134,7 @@ class TokenCount(Answer, frozen=True):
 
 
 class UpkeepMark(Answer, frozen=True):
-    """What an upkeep job decided about a memory: which job, when, and why.
+    """A decision of an upkeep job about a memory: which job, when, and why.
 
     into: id of the memory into which the job merged this memory. undone: whether a caller undid the decision, so that
     upkeep does not repeat it.
@@ -343,7 +343,7 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """Whether models (reviewers) found a text worth storing. redactions: number of secrets removed from it, by kind."""
+    """The result of a review of a text that was not stored. redactions: number of secrets removed from it, by kind."""
 
     redacted: bool
     redactions: dict[str, int]

@@ -55,7 +55,7 @@ class NewKey(Answer, frozen=True):
 
 
 class JobReport(Answer, frozen=True):
-    """What an upkeep job did, or would do in a dry run.
+    """The changes that an upkeep job made, or would make if it is a dry run.
 
     ids: memories removed, changed or promoted. counts: memories removed, changed and made. reasons: why, by memory id.
     """

@@ -297,7 +297,7 @@ class ReceiptChange(Answer, frozen=True):
 
 
 class ReceiptVerdict(Answer, frozen=True):
-    """Whether a receipt (the record of a retrieval) is consistent and unaltered. checks: the result of each check."""
+    """The result of verifying a receipt. valid: whether it is consistent and unaltered. checks: their results."""
 
     valid: bool
     checks: list[ReceiptCheck]

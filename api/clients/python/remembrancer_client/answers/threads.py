@@ -17,7 +17,7 @@ class TurnPlace(Answer, frozen=True):
 
 
 class OmittedParts(Answer, frozen=True):
-    """What a thread's context leaves out of the thread and of the threads that it continues.
+    """The parts of a thread, and of the threads that it continues, that the thread's context leaves out.
 
     turns, files, images: how many turns, files and images of the threads the context does not show. summary,
     initial_context: whether the summary of older turns or the text with which the thread was opened is left out or cut.

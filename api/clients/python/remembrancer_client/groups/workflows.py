@@ -78,14 +78,14 @@ class Workflows(Group[ConnectionT_co]):
         def page(after: int) -> Request[EventsAnswer]:
             return Request("GET", path, EventsAnswer, query={**query, "after": after}, repeatable=True)
 
-        def turn(answer: EventsAnswer) -> tuple[list[LoggedEvent], Request[EventsAnswer] | None]:
+        def read(answer: EventsAnswer) -> tuple[list[LoggedEvent], Request[EventsAnswer] | None]:
             return answer.events, None if answer.next_after is None else page(answer.next_after)
 
-        return Pages(page(options.get("after", 0)), turn)
+        return Pages(page(options.get("after", 0)), read)
 
     @Call
     def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
-        """What has happened in a workflow and the workflows that it continues, as text within a token budget."""
+        """The history of a workflow and of the workflows that it continues, as text within a token budget."""
         return self._get(_path(workflow_id, "history"), WorkflowHistoryAnswer, options)
 
     @Call

@@ -64,8 +64,8 @@ class Hooks(Group[ConnectionT_co]):
         self, session_id: str, messages: Sequence[ChatMessage], **options: Unpack[StopOptions]
     ) -> Description[SessionStopAnswer]:
         """Store what is worth keeping of a session's messages. The answer has a result for each message."""
-        said = {"session_id": session_id, "messages": list(messages)}
-        return self._post("/v1/hooks/session-stop", SessionStopAnswer, options, **said)
+        session = {"session_id": session_id, "messages": list(messages)}
+        return self._post("/v1/hooks/session-stop", SessionStopAnswer, options, **session)
 
     @Call
     def todo_created(

@@ -32,8 +32,8 @@ class FakeClient(BaseChatClient[Any]):
         return answer()
 
 
-async def test_what_was_said_in_one_session_helps_the_next(url: str) -> None:
-    """What was said in one session is recalled in the next, in a message before the user's question.
+async def test_messages_of_one_session_are_recalled_in_the_next(url: str) -> None:
+    """Messages of one session are recalled in the next, in a message before the user's question.
 
     The message with the recalled context is not stored as a memory.
     """

@@ -57,8 +57,8 @@ def test_a_search_finds_the_same_events_as_adks_in_memory_service(url: str, call
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
             service: BaseMemoryService = RemembrancerMemoryService(memory, top_k=50)
             salt = uuid.uuid4().hex[:8]
-            for app, user, session_id, said in calls:
-                events = [event(author, " ".join(["the", *words])) for author, words in said]
+            for app, user, session_id, turns in calls:
+                events = [event(author, " ".join(["the", *words])) for author, words in turns]
                 scope = {"app_name": f"{app} {salt}", "user_id": user, "session_id": session_id}
                 for store in (oracle, service):
                     await store.add_events_to_memory(**scope, events=events)
@@ -79,20 +79,21 @@ async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> Non
     """
     async with AsyncRemembrancer(url, namespace="n") as memory:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
-        said = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
-        session = Session(id="s", app_name=app, user_id="ann", events=said)
+        events = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
+        session = Session(id="s", app_name=app, user_id="ann", events=events)
         for _ in range(2):
             await service.add_session_to_memory(session)
-        found = (await service.search_memory(app_name=app, user_id="ann", query="where does the sister live?")).memories
-        assert (found[0].author, found[0].content.role, len(found)) == ("user", "user", 2)
-        assert found[0].content.parts is not None
-        assert found[0].content.parts[0].text == "My sister lives in Oslo"
-        at = datetime.fromisoformat(found[0].timestamp or "").timestamp()
-        assert at == pytest.approx(said[0].timestamp, abs=0.001)
+        answer = await service.search_memory(app_name=app, user_id="ann", query="where does the sister live?")
+        memories = answer.memories
+        assert (memories[0].author, memories[0].content.role, len(memories)) == ("user", "user", 2)
+        assert memories[0].content.parts is not None
+        assert memories[0].content.parts[0].text == "My sister lives in Oslo"
+        at = datetime.fromisoformat(memories[0].timestamp or "").timestamp()
+        assert at == pytest.approx(events[0].timestamp, abs=0.001)
         assert (await service.search_memory(app_name=app, user_id="bob", query="sister")).memories == []
-        await service.delete_memory(app_name=app, user_id="ann", memory_id=found[0].id)
-        left = (await service.search_memory(app_name=app, user_id="ann", query="sister")).memories
-        assert texts(left) == {("helper", "Noted.")}
+        await service.delete_memory(app_name=app, user_id="ann", memory_id=memories[0].id)
+        remaining = (await service.search_memory(app_name=app, user_id="ann", query="sister")).memories
+        assert texts(remaining) == {("helper", "Noted.")}
 
 
 async def test_a_memory_that_add_memory_stored_is_found(url: str) -> None:
@@ -101,5 +102,5 @@ async def test_a_memory_that_add_memory_stored_is_found(url: str) -> None:
         service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
         fact = MemoryEntry(content=types.Content(parts=[types.Part(text="Ann likes tea")]), custom_metadata={"n": 1})
         await service.add_memory(app_name=app, user_id="ann", memories=[fact])
-        (found,) = (await service.search_memory(app_name=app, user_id="ann", query="tea")).memories
-        assert found.custom_metadata == {"n": 1}
+        (entry,) = (await service.search_memory(app_name=app, user_id="ann", query="tea")).memories
+        assert entry.custom_metadata == {"n": 1}

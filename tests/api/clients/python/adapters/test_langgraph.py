@@ -200,8 +200,8 @@ def test_of_several_puts_under_one_key_the_last_one_counts(store: Caller) -> Non
 def test_a_large_batch_keeps_every_item(store: Caller) -> None:
     """After one batch of 150 puts, a batch of 150 gets returns every value."""
     store.batch([PutOp(("t",), f"k{n}", {"n": n}, index=False) for n in range(150)])
-    found = store.batch([GetOp(("t",), f"k{n}") for n in range(150)])
-    assert [item.value["n"] for item in found] == list(range(150))
+    items = store.batch([GetOp(("t",), f"k{n}") for n in range(150)])
+    assert [item.value["n"] for item in items] == list(range(150))
 
 
 def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
@@ -310,7 +310,7 @@ def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
         assert (store.search(("docs",), query="invoices of March")[0].score or 0) < 0.5
 
 
-def test_texts_of_any_script_are_kept(store: Caller) -> None:
+def test_texts_of_any_script_are_read_back_unchanged(store: Caller) -> None:
     """Labels, keys and values in any script are read back unchanged."""
     value = {"text": "日本語 🚂 é e\u0301", "deep": {"list": [1, 2.5, None, True, "x\n\t"]}, "": "empty"}
     store.put(("пользователь", "名前 x"), "ключ/🔑.json", value)

@@ -73,7 +73,7 @@ async def llama_index(memory: AsyncRemembrancer, prompt: str) -> str:
 
 
 async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
-    """What the recall tool for the OpenAI Agents SDK answers if the prompt is its query."""
+    """The answer of the recall tool for the OpenAI Agents SDK if the prompt is its query."""
     arguments = json.dumps({"query": prompt})
     context = ToolContext(context=None, tool_name="recall", tool_call_id="1", tool_arguments=arguments)
     answer = str(await recall_tool(memory).on_invoke_tool(context, arguments))

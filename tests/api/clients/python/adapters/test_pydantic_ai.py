@@ -22,8 +22,8 @@ def prompts(messages: list[ModelMessage]) -> list[str]:
     return [str(part.content) for request in requests for part in request.parts if isinstance(part, UserPromptPart)]
 
 
-async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
-    """What was said in one run is recalled in the next, in a message before the prompt.
+async def test_messages_of_one_run_are_recalled_in_the_next(url: str) -> None:
+    """Messages of one run are recalled in the next, in a message before the prompt.
 
     The message with the recalled context is not part of the run's history.
     """
@@ -40,10 +40,10 @@ async def test_what_was_said_in_one_run_helps_the_next(url: str) -> None:
         question = "Which database does the billing service use?"
         result = await agent.run(question)
         assert prompts(sent[0]) == [FACT]
-        known, asked = prompts(sent[1])
-        assert asked == question
-        assert known.startswith("<memories>")
-        assert "Postgres" in known
+        memories, prompt = prompts(sent[1])
+        assert prompt == question
+        assert memories.startswith("<memories>")
+        assert "Postgres" in memories
         assert prompts(result.all_messages()) == [question]
 
 
@@ -54,17 +54,17 @@ async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
         ToolCallPart("recall", {"query": "billing database"}),
         TextPart("done"),
     ]
-    seen: list[str] = []
+    requests: list[str] = []
 
     def answer(messages: list[ModelMessage], _: AgentInfo) -> ModelResponse:
-        seen.append(str(messages[-1]))
-        return ModelResponse(parts=[steps[len(seen) - 1]])
+        requests.append(str(messages[-1]))
+        return ModelResponse(parts=[steps[len(requests) - 1]])
 
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         agent = Agent(FunctionModel(answer), capabilities=[RemembrancerCapability(memory, captures=False)])
         await agent.run("Remember what we decided.")
-        assert "stored" in seen[1]
-        assert "Postgres" in seen[2]
+        assert "stored" in requests[1]
+        assert "Postgres" in requests[2]
 
 
 async def test_the_test_model_can_call_every_tool(url: str) -> None:
