@@ -84,7 +84,7 @@ def rows() -> list[Row]:
         Row("function length, longest", lengths[-1], 45),
         Row("benchmark lines", sum(m.lines for m in benchmarks), 4_030),
         Row("lines of the clients", sum(m.lines for m in clients), 5_000),
-        Row("lines of training scripts", sum(m.lines for m in training), 1_300),
+        Row("lines of training scripts", sum(m.lines for m in training), 1_320),
     ]
 
 

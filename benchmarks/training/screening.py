@@ -213,7 +213,7 @@ def type_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) ->
     """Yield a line for each author and language: the share of texts whose memory type is predicted correctly."""
     correct: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
     for author, language, labels, text in type_rows(folder):
-        kinds = judge.kinds(text, embeddings[text])
+        kinds = judge.kinds(judge.input_of(text, embeddings[text]))
         group = author, "English" if language == "en" else "other languages"
         correct[group].append(max(kinds, key=kinds.__getitem__) in labels)
     for (author, name), hits in sorted(correct.items()):
@@ -228,10 +228,10 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
         for message, position in positions_of(messages, embeddings):
             if message.keep is None:
                 continue
-            embedding = embeddings[message.text]
-            worths[author].append((message.keep, judge.judged(message.text, embedding, position).worth))
+            model_input = judge.input_of(message.text, embeddings[message.text])
+            worths[author].append((message.keep, judge.judged(model_input, position).worth))
             if message.keep and message.types:
-                kinds = judge.kinds(message.text, embedding, message.role)
+                kinds = judge.kinds(model_input, message.role)
                 del kinds[MemoryType.WORKING]
                 correct[author].append(max(kinds, key=kinds.__getitem__) in message.types)
     worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]

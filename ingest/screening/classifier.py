@@ -34,7 +34,7 @@ class Classifier:
     async def classify(self, text: str, *, lasting: bool = False) -> Classification:
         """The memory type of `text`; if `lasting`, never working memory. Raises Overloaded or Unavailable."""
         (embedding,) = await self.embedder.embed_documents([text])
-        kinds = await offload([text], lambda: self.judge.kinds(text, embedding))
+        kinds = await offload([text], lambda: self.judge.kinds(self.judge.input_of(text, embedding)))
         return Classification.likeliest(kinds, embedding, lasting=lasting)
 
 

@@ -7,6 +7,7 @@ Linear models score the features of `ingest.screening.features`. An attention mo
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ingest.screening.features import TOOLS, Conversation, Later, form_of, is_machine, read, words_of
+from ingest.screening.features import TOOLS, Conversation, Later, Reading, form_of, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, softmax
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
@@ -89,6 +90,16 @@ class MessagePosition:
         by_position = self.before.position_features(self.role, text, embedding, self.later)
         by_role = np.concatenate([form_of(by_text), by_position])
         return np.concatenate([by_text, by_position, machine * by_role, [machine]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelInput:
+    """A text as the models see it. reading: its features. scores: of the attention model, by the name of the class."""
+
+    text: str
+    embedding: Embedding | None
+    reading: Reading
+    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,27 +183,30 @@ class Judge:
         linear = {name: LinearModel.load(PACKAGE, f"{name}.npz") for name in ("types", "first", "worth", "importance")}
         return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
 
-    def kinds(self, text: str, embedding: Embedding | None, role: str = "user") -> dict[MemoryType, float]:
-        """The probability of each memory type for `text`. role: who said it."""
+    def input_of(self, text: str, embedding: Embedding | None) -> ModelInput:
+        """What `kinds` and `judged` need of `text`. It takes most of the time, so that both share it."""
         reading = read(text)
-        states = dict(zip(self.states.classes, self.states.scores(embedding, reading.english), strict=True))
-        (scores,) = self.types.scores(typing_features(reading.features, role)[None])
-        (row,) = softmax((scores + [states[name] for name in self.types.classes])[None])
+        scores = self.states.scores(embedding, reading.english).tolist()
+        return ModelInput(text, embedding, reading, dict(zip(self.states.classes, scores, strict=True)))
+
+    def kinds(self, model_input: ModelInput, role: str = "user") -> dict[MemoryType, float]:
+        """The probability of each memory type for a text. role: who said it."""
+        (scores,) = self.types.scores(typing_features(model_input.reading.features, role)[None])
+        (row,) = softmax((scores + [model_input.scores[name] for name in self.types.classes])[None])
         return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
 
-    def judged(self, text: str, embedding: Embedding | None, position: MessagePosition | None = None) -> Judgement:
+    def judged(self, model_input: ModelInput, position: MessagePosition | None = None) -> Judgement:
         """How important a text is, and whether it is worth keeping. position: in its conversation, if it has one."""
-        words = [word for word in words_of(text) if word[0].isalnum()]
+        words = [word for word in words_of(model_input.text) if word[0].isalnum()]
         if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
             return Judgement(0.0, 1.0)
-        reading, position = read(text), position or MessagePosition()
+        features, position = model_input.reading.features, position or MessagePosition()
         model = self.first if position.is_alone else self.worth
-        features = reading.features if position.is_alone else position.features(reading.features, text, embedding)
-        scores = dict(zip(model.classes, model.scores(features[None])[0], strict=True))
+        placed = features if position.is_alone else position.features(features, model_input.text, model_input.embedding)
+        scores = dict(zip(model.classes, model.scores(placed[None])[0], strict=True))
         name = ALONE if position.is_alone else BY_MACHINE if is_machine(position.role) else BY_PERSON
-        states = self.states.scores(embedding, reading.english)[self.states.classes.index(name)]
-        worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - states)))
-        (levels,) = self.importance.probabilities(reading.features[None])
+        worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - model_input.scores[name])))
+        (levels,) = self.importance.probabilities(features[None])
         by_worth = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _SURE)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
         return Judgement(worth, round(min(10.0, by_worth + high), 2))

@@ -148,11 +148,13 @@ class Prefilter:
     async def _judged(self, said: Said, text: str) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
         (embedding,) = await self.embedder.embed_documents([text])
         position = None if said.part else MessagePosition(said.role, said.conversation, said.later)
-        judge, role = self.judge, position.role if position else "user"
-        judged = await offload(
-            [text], lambda: (judge.judged(text, embedding, position), judge.kinds(text, embedding, role))
-        )
-        return embedding, *judged
+        role = position.role if position else "user"
+
+        def judge() -> tuple[Judgement, Mapping[MemoryType, float]]:
+            model_input = self.judge.input_of(text, embedding)
+            return self.judge.judged(model_input, position), self.judge.kinds(model_input, role)
+
+        return embedding, *await offload([text], judge)
 
 
 def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:

@@ -97,7 +97,7 @@ async def test_the_judge_recognises_trivial_texts(
         (
             row["text"],
             {"trivial"} if row["trivial"] else set(),
-            {"trivial"} if judge.judged(row["text"], embedding).worth < WORTH_KEEPING else set(),
+            {"trivial"} if judge.judged(judge.input_of(row["text"], embedding)).worth < WORTH_KEEPING else set(),
         )
         for row, embedding in zip(labelled, embeddings, strict=True)
     )
@@ -128,11 +128,12 @@ async def test_short_statements_in_unrelated_talk_are_kept(
         for at, (message, embedding) in enumerate(zip(messages, embeddings, strict=True)):
             later = Later(said[at + 1 : at + 1 + AHEAD], len(messages) - at - 1, typical)
             place = MessagePosition(message["role"], before, later)
-            keeps = judge.judged(message["content"], embedding, place).worth >= WORTH_KEEPING
+            model_input = judge.input_of(message["content"], embedding)
+            keeps = judge.judged(model_input, place).worth >= WORTH_KEEPING
             if message["keep"] is not None:
                 right["kept" if message["keep"] else "dropped"].append(keeps is message["keep"])
             if message["keep"] and keeps:
-                kinds = judge.kinds(message["content"], embedding, message["role"])
+                kinds = judge.kinds(model_input, message["role"])
                 right["typed"].append(str(max(kinds, key=kinds.__getitem__)) in message["types"])
             before.add(*said[at], embedding)
     shares = {name: sum(hits) / len(hits) for name, hits in right.items()}

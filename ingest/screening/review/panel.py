@@ -99,7 +99,7 @@ class Panel:
         text = request.text[:MAX_READ]
         judgement = request.judgement
         if judgement is None:
-            judgement = await offload([text], lambda: self.judge.judged(text, request.embedding))
+            judgement = await offload([text], lambda: self.judge.judged(self.judge.input_of(text, request.embedding)))
         request = replace(request, text=text, judgement=judgement)
         ballots = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
         by_models = [votes for votes, voter in zip(ballots, self.reviewers, strict=True) if voter.stand_in is not None]

@@ -57,5 +57,5 @@ def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.Monk
 def test_what_an_agent_says_is_more_likely_an_event() -> None:
     """The same words are more likely an event if an agent says them, because agents mostly report what they did."""
     judge, text = Judge.shipped(), "The importer writes to the second table, and the test covers it."
-    by_role = [judge.kinds(text, None, role)[MemoryType.EPISODIC] for role in ("user", "assistant")]
+    by_role = [judge.kinds(judge.input_of(text, None), role)[MemoryType.EPISODIC] for role in ("user", "assistant")]
     assert by_role[0] < by_role[1]
