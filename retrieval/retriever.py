@@ -35,7 +35,7 @@ from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
 from retrieval.context.writer import ContextWriter, Fills
-from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish, asks_about_past, wish_of
+from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish, asks_about_past, wish_of
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
@@ -301,7 +301,7 @@ class Retriever:
         self, ranking: _Ranking, search: CandidateSearch, windows: Sequence[Window], wish: Wish
     ) -> list[str]:
         """Ids of the newest events or finished tasks, of the `windows` if there are any; none for any other `wish`."""
-        kind = WHOLE_TYPES[wish] if wish in NEWEST else None
+        kind = OVERVIEW_TYPES[wish] if wish in NEWEST else None
         if kind is None or kind not in search.filters or isinstance(ranking.request, SearchRequest):
             return []
         path = "completed_at" if wish is Wish.FINISHED else "created_at"

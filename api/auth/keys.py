@@ -226,7 +226,7 @@ class KeyBook:
         self._refresh()
         return next((hashed_key.caller for hashed_key in self._all if hashed_key.id == key_id), None)
 
-    def known(self) -> list[KnownKey]:
+    def list_keys(self) -> list[KnownKey]:
         """Every API key, without its secret: first those from the keys file, then created keys, oldest first."""
         self._refresh()
         return [KnownKey(**hashed_key.model_dump(exclude={"sha256"})) for hashed_key in self._all]

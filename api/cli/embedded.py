@@ -12,7 +12,7 @@ from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook
 from api.cli.client import ApiClient
 from api.http.app import create_app
-from api.http.problems import checked
+from api.http.problems import validated
 from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.services import open_services
@@ -30,7 +30,7 @@ _BODIES: Mapping[str, type[Model]] = {
 
 def check_body(path: str, body: Mapping[str, object]) -> None:
     """Raise InvalidInput if `body` is not a valid body for POST `path`, as the service would."""
-    checked(_BODIES[path], body)
+    validated(_BODIES[path], body)
 
 
 @asynccontextmanager

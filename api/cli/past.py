@@ -132,7 +132,7 @@ def _import_sessions(options: _ImportOptions) -> None:
 
 def _nothing_found(options: _ImportOptions) -> str:
     if options.path is None:
-        folders = options.places.looked_in(options.source)
+        folders = options.places.usual_folders(options.source)
         return f"there is nothing of {options.source} to import in {folders}; name a file or folder"
     kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
     kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")

@@ -189,7 +189,7 @@ def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
     log.debug("traceback", exc_info=error)
 
 
-def checked(model: type[_ModelT], value: object) -> _ModelT:
+def validated(model: type[_ModelT], value: object) -> _ModelT:
     """`value` validated as an instance of `model`. Raises InvalidInput with an entry for each invalid field."""
     try:
         return model.model_validate(value)

@@ -15,7 +15,7 @@ from litestar.datastructures import State
 from pydantic import BaseModel, BeforeValidator, Field
 
 from api.auth.keys import Caller
-from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, checked, quoted
+from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, quoted, validated
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope, clean_name
@@ -108,7 +108,7 @@ class ApiRequest(Request[Any, Caller, State]):
             self.require_media_type(JSON)
         model: type[BaseModel] = self.route_handler.parsed_fn_signature.parameters["data"].annotation
         any_integer: bool = self.route_handler.opt["endpoint"].any_integer
-        return await parse_body(raw, lambda: checked(model, strict_json(raw, any_integer=any_integer)))
+        return await parse_body(raw, lambda: validated(model, strict_json(raw, any_integer=any_integer)))
 
     def require_media_type(self, *allowed: str) -> str:
         """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is compressed."""
@@ -150,7 +150,7 @@ def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
     """Validate the URL's query parameters as a `model`. Raises InvalidInput if one is invalid, unknown or repeated."""
-    return checked(model, _query_parameters(connection))
+    return validated(model, _query_parameters(connection))
 
 
 def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:

@@ -223,6 +223,6 @@ def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[Back
     )  # fmt: skip
 
     async def run_round() -> int:
-        return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.known())}, requests)
+        return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.list_keys())}, requests)
 
     return (BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),)

@@ -20,7 +20,7 @@ from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
 from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
-from ingest.screening.submission import ReviewMode, Said, Submission, UntypedDraft, as_invalid
+from ingest.screening.submission import CapturedMessage, ReviewMode, Submission, UntypedDraft, as_invalid
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
@@ -230,7 +230,7 @@ class _Session:
         for piece in _pieces(text):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = Said(clean.value.role, conversation, preceding, later=later)
+            said = CapturedMessage(clean.value.role, conversation, preceding, later=later)
             yield Submission(draft, self.review, said, clean.counts)
             for sentence in _sentences_and_reasons(piece) if self.review is ReviewMode.AUTO else ():
                 draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})

@@ -153,7 +153,7 @@ class Places:
             groups += _by_kind(_claude_project(memory.parent), [*_files(memory, ".md")])
         return groups
 
-    def looked_in(self, source: PastSource) -> str:
+    def usual_folders(self, source: PastSource) -> str:
         """The usual places of program `source`, as text for messages to the user."""
         places = {
             PastSource.CLAUDE_CODE: self.claude_code() / "projects",

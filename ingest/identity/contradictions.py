@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ingest.identity.duplicates import told_apart
+from ingest.identity.duplicates import differ_in_identity
 from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.neighbours import Neighbour
@@ -86,7 +86,7 @@ class Timeline:
             newer, older = older, newer
         if (
             not may_be_replaced(older, newer, self.states.now)
-            or told_apart(newer, older)
+            or differ_in_identity(newer, older)
             or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
             or _is_other_scope(newer, older)
         ):

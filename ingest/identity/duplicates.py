@@ -249,7 +249,7 @@ def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbou
         original = same.get(due) or same.get(None) or (next(iter(same.values()), None) if due is None else None)
         if original is None:
             original = by_due[due] = memory
-        if original.id != memory.id and _same_options(original, memory) and not told_apart(original, memory):
+        if original.id != memory.id and _same_options(original, memory) and not differ_in_identity(original, memory):
             repeated[index] = original
             if due is not None and due not in same:
                 by_due[due] = by_due.pop(None)  # the merge gives it the due time
@@ -306,7 +306,7 @@ def _same_options(memory: Memory, other: Memory) -> bool:
     return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
 
 
-def told_apart(memory: Memory, other: Memory) -> bool:
+def differ_in_identity(memory: Memory, other: Memory) -> bool:
     """Whether a merge of the two memories was undone, so that they stay two. A link of strength 0 records this."""
     return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
 

@@ -148,7 +148,7 @@ def _cosines(kind: MemoryType, hits: Candidates) -> dict[str, float | None]:
     """Cosine of each search hit by memory id. Hits below the minimum cosine of the type are left out, except facts."""
     if hits.dense is None:
         return {}
-    minimum = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].near
+    minimum = -np.inf if kind is MemoryType.SEMANTIC else POLICIES[kind].repetition_cosine
     rows = np.flatnonzero(hits.dense >= minimum)  # NaN, which stands for no cosine, compares as false
     return {hits.ids[row].decode(): float(hits.dense[row]) for row in rows}
 

@@ -20,7 +20,15 @@ from cachetools import LRUCache
 from ingest.screening.features import TOOLS, is_machine
 from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.parts import steps_in
-from ingest.screening.submission import Classification, Rejection, ReviewMode, Said, Submission, UntypedDraft, with_type
+from ingest.screening.submission import (
+    CapturedMessage,
+    Classification,
+    Rejection,
+    ReviewMode,
+    Submission,
+    UntypedDraft,
+    with_type,
+)
 from memtypes.model.episodic import EventType
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
@@ -121,7 +129,7 @@ class Prefilter:
         said.conversation.last_steps = getattr(typed.draft, "steps", ())
         return replace(typed, judgement=judgement)
 
-    async def _screen_part(self, submission: Submission, said: Said) -> Submission | Rejection:
+    async def _screen_part(self, submission: Submission, said: CapturedMessage) -> Submission | Rejection:
         """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
         text, talk, worth = submission.draft.content, said.conversation, said.conversation.last
         stored = worth is not None and worth >= WORTH_KEEPING
@@ -145,7 +153,9 @@ class Prefilter:
             self.recent.add(scope, draft.content, day, place)
         return repeated
 
-    async def _judged(self, said: Said, text: str) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
+    async def _judged(
+        self, said: CapturedMessage, text: str
+    ) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
         (embedding,) = await self.embedder.embed_documents([text])
         position = None if said.part else MessagePosition(said.role, said.conversation, said.later)
         role = position.role if position else "user"
@@ -157,7 +167,9 @@ class Prefilter:
         return embedding, *await offload([text], judge)
 
 
-def _typed(submission: Submission, said: Said, kinds: Mapping[MemoryType, float], embedding: Embedding) -> Submission:
+def _typed(
+    submission: Submission, said: CapturedMessage, kinds: Mapping[MemoryType, float], embedding: Embedding
+) -> Submission:
     """`submission` with its likeliest type (never WORKING); fields of the type follow from the text and the role."""
     classified, fields = Classification.likeliest(kinds, embedding, lasting=True), dict[str, Any]()
     match classified.type:

@@ -87,7 +87,7 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
+class CapturedMessage:
     """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
     conversation, later: the messages before and after it. preceding: the text of the last messages before it, as
@@ -112,7 +112,7 @@ class Submission:
 
     draft: AnyDraft | UntypedDraft
     review: ReviewMode = ReviewMode.GIVEN
-    said: Said | None = None
+    said: CapturedMessage | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
-from ingest.identity.duplicates import has_ended, same_statement, told_apart
+from ingest.identity.duplicates import differ_in_identity, has_ended, same_statement
 from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, joined_metadata, with_evidence
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
@@ -277,7 +277,7 @@ def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobReq
 def _same_memory(memory: Memory, other: Memory) -> bool:
     same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
-    return alike and not told_apart(memory, other)
+    return alike and not differ_in_identity(memory, other)
 
 
 def _promotion(group: Sequence[Memory]) -> Promotion:

@@ -15,7 +15,7 @@ from typing import Any
 from cachetools import LRUCache
 from pydantic import ValidationError
 
-from ingest.screening.submission import Said, Submission, as_invalid
+from ingest.screening.submission import CapturedMessage, Submission, as_invalid
 from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
@@ -112,7 +112,7 @@ class PendingWrite:
     embedding: Embedding | None = None
 
     @property
-    def said(self) -> Said | None:
+    def said(self) -> CapturedMessage | None:
         """Where a captured message was said; None for any other draft."""
         return None if self.submission is None else self.submission.said
 

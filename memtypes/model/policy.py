@@ -31,22 +31,22 @@ class TypePolicy:
     """Policy of a type of memory. visibility: the default for memories of the type that are written in a session.
 
     share: share (0-1) of a context's token budget for long-term memories that may be reserved for the type. half_life:
-    age at which the recency score of a memory is halved; None if it does not fall with age. near: lowest cosine of two
-    memories at which their texts are compared word by word, because one may repeat the other. It is lower for tasks,
-    because a task is embedded with its due time.
+    age at which the recency score of a memory is halved; None if it does not fall with age. repetition_cosine: lowest
+    cosine of two memories at which their texts are compared word by word, because one may repeat the other. It is lower
+    for tasks, because a task is embedded with its due time.
     """
 
     visibility: Visibility
     share: float
     half_life: timedelta | None
-    near: float = 0.9
+    repetition_cosine: float = 0.9
 
 
 POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
     {
         MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
         MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
-        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3), near=0.65),
+        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3), repetition_cosine=0.65),
         MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
         MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
     }

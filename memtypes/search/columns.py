@@ -23,7 +23,7 @@ class ColumnKind(Enum):
     FLAG = np.dtype(np.int8), -1  # 0 or 1; for a list, whether it has members
     DIGEST = np.dtype("S64"), b""
     TEXT = np.dtype(np.int32), -1  # an index into the table of texts
-    TERMS = np.dtype((np.uint16, (vectors.KEPT,))), 0  # a row of term numbers, see `vectors.numbered`
+    TERMS = np.dtype((np.uint16, (vectors.MAX_TERMS,))), 0  # a row of term numbers, see `vectors.numbered`
 
     def __init__(self, dtype: np.dtype[Any], none: Any) -> None:
         self.dtype = dtype
@@ -105,7 +105,7 @@ class Columns:
             return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
         return column if self.rows is None else column.take(self.rows, axis=0)  # faster than an index
 
-    def wholes(self, path: str, default: int) -> NDArray[np.int64]:
+    def integers(self, path: str, default: int) -> NDArray[np.int64]:
         """The integers of the field at `path`; `default` for a memory without a value."""
         integers: NDArray[np.int64] = self.column(path)
         return np.where(integers == ColumnKind.WHOLE.none, default, integers)
@@ -114,7 +114,7 @@ class Columns:
         """The numbers of the field at `path`, as float64; `default` for a memory without a value."""
         return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
 
-    def known(self, path: str) -> NDArray[np.bool_]:
+    def has_value(self, path: str) -> NDArray[np.bool_]:
         """A mask of the rows: True where the field at `path` has a value."""
         kind, values = KINDS[path], self.column(path)
         if kind is ColumnKind.TIME:

@@ -69,7 +69,7 @@ class Vectors:
     tokens: TokenVectors | None = None
 
 
-KEPT = 32
+MAX_TERMS = 32
 """Maximum number of terms stored with a memory. With 64, recall does not rise; with 16, it falls a little."""
 
 NUMBERS = 1 << 16
@@ -85,15 +85,15 @@ def numbered(ids: NDArray[np.uint32]) -> Numbers:
 
 
 def heaviest(vector: SparseVector) -> str:
-    """The numbers of the terms with the highest weights, at most KEPT, as text: four hexadecimal digits for each.
+    """The numbers of the terms with the highest weights, at most MAX_TERMS, as text: four hexadecimal digits for each.
 
     Terms are in descending order of weight; of equal weight, in order of their ids. See `numbered`.
     """
-    order = np.lexsort((vector.indices, -vector.values))[:KEPT]
+    order = np.lexsort((vector.indices, -vector.values))[:MAX_TERMS]
     return numbered(vector.indices[order]).astype(">u2").tobytes().hex()
 
 
 def term_column(texts: Sequence[str | None]) -> Numbers:
-    """Decode texts that `heaviest` returned: an array with a row of KEPT term numbers for each text, padded with 0."""
-    padded = "".join((text or "").ljust(KEPT * _DIGITS, "0") for text in texts)
-    return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, KEPT)
+    """Decode texts that `heaviest` returned: a row of MAX_TERMS term numbers for each text, padded with 0."""
+    padded = "".join((text or "").ljust(MAX_TERMS * _DIGITS, "0") for text in texts)
+    return np.frombuffer(bytes.fromhex(padded), dtype=">u2").astype(np.uint16).reshape(-1, MAX_TERMS)

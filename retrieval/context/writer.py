@@ -23,7 +23,7 @@ from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
-from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
+from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
 from retrieval.ranking.ranked import RankedCandidates
@@ -79,7 +79,7 @@ class ContextWriter:
         if self._has_stored_counts():
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
-        counts = self.ranked.candidates.columns.wholes("tokens.count", 0)[: self.ranked.hits]
+        counts = self.ranked.candidates.columns.integers("tokens.count", 0)[: self.ranked.hits]
         needed = np.cumsum(counts) - counts < budget
         needed[[*self._due(), *self._first()]] = True
         return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
@@ -217,16 +217,16 @@ class ContextWriter:
             columns.column("created_at")[events].astype("datetime64[D]"), return_inverse=True
         )
         headings = [day_heading(day) for day in days.astype(np.str_).tolist()]
-        return BudgetEntries(kinds, columns.wholes("tokens.line", 0), groups, headings, positions + 1)
+        return BudgetEntries(kinds, columns.integers("tokens.line", 0), groups, headings, positions + 1)
 
     def _working(self) -> NDArray[np.intp]:
         """Positions of working items: those of the request's to-do first, then by priority, score, and oldest first."""
         positions = np.flatnonzero(self._kinds == _WORKING)
         columns = self.ranked.candidates.columns.take(positions)
         of_todo = columns.where("todo_id", lambda todo: todo == self._request.todo_id)
-        priorities, created = columns.wholes("priority", DEFAULT_PRIORITY), columns.column("created_at")
+        priorities, created = columns.integers("priority", DEFAULT_PRIORITY), columns.column("created_at")
         scores = self.ranked.scores[positions]
-        return positions[np.lexsort((columns.wholes("seq", 0), created, -scores, -priorities, ~of_todo))]
+        return positions[np.lexsort((columns.integers("seq", 0), created, -scores, -priorities, ~of_todo))]
 
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
         overheads = Overheads(
@@ -261,7 +261,7 @@ class ContextWriter:
 
     def _first(self) -> NDArray[np.intp]:
         """Positions of hits to offer before better ones: tasks due soonest, or the newest that the query asks for."""
-        if self.wish not in WHOLE_TYPES:
+        if self.wish not in OVERVIEW_TYPES:
             return np.empty(0, dtype=np.intp)
         hits, in_time = self.ranked.candidates.take(np.arange(self.ranked.hits)), self._in_time[: self.ranked.hits]
         listed, total = overview(hits, self.wish, in_time | (not in_time.any())), self._request.allowance.total
@@ -272,7 +272,7 @@ class ContextWriter:
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
         """`shown` by due time, finished tasks by when they were completed; those without either last."""
         columns = self.ranked.candidates.columns.take(np.array([memory.rank - 1 for memory in shown], dtype=np.intp))
-        due = np.where(columns.known("completed_at"), columns.column("completed_at"), columns.column("due_at"))
+        due = np.where(columns.has_value("completed_at"), columns.column("completed_at"), columns.column("due_at"))
         return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
     def _part(self, entry: ChosenEntry, texts: Mapping[str, Passage]) -> ShownMemory | None:

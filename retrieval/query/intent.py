@@ -31,7 +31,7 @@ class Wish(StrEnum):
     OTHER = "other"
 
 
-WHOLE_TYPES = {
+OVERVIEW_TYPES = {
     Wish.TASKS: MemoryType.PROSPECTIVE,
     Wish.FINISHED: MemoryType.PROSPECTIVE,
     Wish.PROCEDURES: MemoryType.PROCEDURAL,
@@ -87,8 +87,8 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
         return Wish.OTHER
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
-    of_type = [WHOLE_TYPES.get(Wish(name)) is WHOLE_TYPES.get(best) for name in model.classes]
-    return Wish.OTHER if best in WHOLE_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY else best
+    of_type = [OVERVIEW_TYPES.get(Wish(name)) is OVERVIEW_TYPES.get(best) for name in model.classes]
+    return Wish.OTHER if best in OVERVIEW_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY else best
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:

@@ -40,7 +40,7 @@ OversizeChoice: TypeAlias = Annotated[
 ]
 
 
-def both_ends(text: str, most: int) -> str:
+def shortened(text: str, most: int) -> str:
     """`text`, cut to whole words of its beginning and end if longer than `most`: redaction misses parts of secrets."""
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:

@@ -85,7 +85,9 @@ class Neighbours:
 def neighbours_of(candidates: Candidates) -> Neighbours:
     """The neighbours among `candidates`: turns of one session whose numbers (`seq`) differ by 1 or 2."""
     columns = candidates.columns
-    positions = np.flatnonzero(_IS_ORDERED[candidates.kinds] & columns.known("session_id") & columns.known("seq"))
+    positions = np.flatnonzero(
+        _IS_ORDERED[candidates.kinds] & columns.has_value("session_id") & columns.has_value("seq")
+    )
     ordered = columns.take(positions)
     # A key joins session and number. Gaps between numbers are narrowed to _GAP, so that keys fit into int64.
     numbers, ranks = np.unique(ordered.column("seq"), return_inverse=True)

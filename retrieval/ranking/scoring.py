@@ -76,7 +76,7 @@ class SignalTable:
         late = late_similarity(candidates, neighbours)
         legs = (candidates.dense, candidates.sparse)
         dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
-        similarities = similarity(dense, sparse, late, candidates.columns.wholes("tokens.count", 0))
+        similarities = similarity(dense, sparse, late, candidates.columns.integers("tokens.count", 0))
         rows = {
             "similarity": similarities,
             "context": signals.context(similarities, neighbours),

@@ -22,7 +22,7 @@ from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import TERMS, ColumnKind, Columns
 from memtypes.search.vectors import Numbers
-from retrieval.query.intent import NEWEST, WHOLE_TYPES, Wish
+from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import idf, occurrences, token_weights
 from retrieval.ranking.sorting import text_order, top_positions
@@ -146,7 +146,7 @@ def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     For an open intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
     """
     ages, columns = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6, candidates.columns
-    until_due = columns.known("due_at") & ~columns.known("completed_at")
+    until_due = columns.has_value("due_at") & ~columns.has_value("completed_at")
     return decay(np.where(until_due, -ages, ages), _HALF_LIVES[candidates.kinds])
 
 
@@ -158,14 +158,14 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 def importance(columns: Columns) -> NDArray[np.float64]:
     """Importance in [0, 1]: the rating (1..10, plus |emotional valence|) times the confidence or success rate."""
-    valence = np.abs(columns.wholes("emotional_valence", 0))
-    values = np.minimum(columns.wholes("importance", 5) + valence, 10).astype(np.float64)
+    valence = np.abs(columns.integers("emotional_valence", 0))
+    values = np.minimum(columns.integers("importance", 5) + valence, 10).astype(np.float64)
     return (values - 1.0) / 9.0 * columns.numbers("confidence", 1.0) * columns.numbers("success_rate", 1.0)
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
     """Uses of each memory, on a logarithmic scale: 0 if it was never used, 1 from FULL_ACCESS times on."""
-    counts = columns.wholes("access_count", 0) + columns.wholes("usage_count", 0)
+    counts = columns.integers("access_count", 0) + columns.integers("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
 
@@ -204,25 +204,25 @@ def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], ro
     columns = candidates.columns
     if not mask.any():
         return np.empty(0, dtype=np.intp)
-    positions = np.lexsort((-columns.wholes("priority", 3), by, ~mask))[: mask.sum()]
-    tokens = columns.wholes("tokens.line", 0)[positions]
+    positions = np.lexsort((-columns.integers("priority", 3), by, ~mask))[: mask.sum()]
+    tokens = columns.integers("tokens.line", 0)[positions]
     return positions[np.cumsum(tokens) - tokens < room]
 
 
 def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mask of the candidates that `wish` asks to list: all of a type; of events and finished tasks those `in_time`."""
-    kind = WHOLE_TYPES.get(wish)
+    kind = OVERVIEW_TYPES.get(wish)
     mask: NDArray[np.bool_] = candidates.kinds == (TYPES.index(kind) if kind else -1)
     if wish in NEWEST:
         mask &= in_time
-    return mask & candidates.columns.known("completed_at") if wish is Wish.FINISHED else mask
+    return mask & candidates.columns.has_value("completed_at") if wish is Wish.FINISHED else mask
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
     """UTC times from which ages count: a task's completion or due time, a procedure's last use, else the creation."""
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
     for path in ("due_at", "completed_at", "last_used_at"):
-        times = np.where(candidates.columns.known(path), candidates.columns.column(path), times)
+        times = np.where(candidates.columns.has_value(path), candidates.columns.column(path), times)
     return times
 
 
@@ -234,7 +234,7 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
     IDF. Terms of the query are left out, because similarity has counted them.
     """
     terms: Numbers = candidates.columns.column(TERMS)
-    length_norm = 1.0 / (1.0 + candidates.columns.wholes("tokens.count", 0) / HALF_LENGTH)
+    length_norm = 1.0 / (1.0 + candidates.columns.integers("tokens.count", 0) / HALF_LENGTH)
     seeds = top_positions(scores, SEEDS)
     relevance = np.maximum(scores[seeds], 0.0) ** 2 * length_norm[seeds]
     seed_terms, inverse = np.unique(terms[seeds], return_inverse=True)
@@ -262,8 +262,8 @@ def update_boosts(
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
-    in_session, times, speakers = columns.known("session_id"), _last_stated(columns), columns.column("speaker")
-    short = columns.wholes("tokens.count", 0) <= UPDATE_LENGTH
+    in_session, times, speakers = columns.has_value("session_id"), _last_stated(columns), columns.column("speaker")
+    short = columns.integers("tokens.count", 0) <= UPDATE_LENGTH
     gives_value = columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), times)).tolist()
     boosted = raised.copy()
@@ -280,7 +280,7 @@ def update_boosts(
 
 def _last_stated(columns: Columns) -> NDArray[np.datetime64]:
     """Times at which the memories were last stated: of a fact's last repetition, else of its creation."""
-    return np.where(columns.known("restated_at"), columns.column("restated_at"), columns.column("created_at"))
+    return np.where(columns.has_value("restated_at"), columns.column("restated_at"), columns.column("created_at"))
 
 
 def newest_first(
@@ -295,9 +295,9 @@ def newest_first(
     if not contested:
         return scores
     positions = {memory_id: position for position, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
-    columns, in_session = candidates.columns, candidates.columns.known("session_id")
+    columns, in_session = candidates.columns, candidates.columns.has_value("session_id")
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
-    sort_keys = (columns.column("seq"), columns.known("restated_at"), _last_stated(columns))
+    sort_keys = (columns.column("seq"), columns.has_value("restated_at"), _last_stated(columns))
     order = np.argsort(np.lexsort(sort_keys)).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.search.candidates import Candidates
-from memtypes.search.vectors import KEPT, NUMBERS, Numbers
+from memtypes.search.vectors import MAX_TERMS, NUMBERS, Numbers
 from retrieval.ranking.neighbours import Neighbours
 
 
@@ -127,7 +127,7 @@ def occurrences(terms: Numbers, selected: Numbers) -> tuple[NDArray[np.intp], ND
     slot_of[0] = 0  # fills the rows of short memories
     slots = slot_of.take(terms).ravel()
     offsets = np.flatnonzero(slots != 0)
-    return offsets // KEPT, slots[offsets].astype(np.intp) - 1
+    return offsets // MAX_TERMS, slots[offsets].astype(np.intp) - 1
 
 
 def idf(frequencies: NDArray[np.intp], documents: int) -> NDArray[np.float64]:

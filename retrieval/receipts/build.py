@@ -275,8 +275,8 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         ranked.candidates.kinds[positions].tolist(),
         ranked.scores[positions].tolist(),
         np.round(signals.T, SIGNAL_DIGITS).tolist(),
-        columns.wholes("tokens.line", 0).tolist(),
-        columns.wholes("access_count", 0).tolist(),
+        columns.integers("tokens.line", 0).tolist(),
+        columns.integers("access_count", 0).tolist(),
         [UNSET if math.isnan(value) else value for value in np.round(certainty, 9).tolist()],
         strict=True,
     )
@@ -300,7 +300,7 @@ def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
         CandidateOutcome.BELOW_THRESHOLD: unlisted_others - unlisted_duplicates,
     }
     others_mask = np.arange(len(ranked) - ranked.hits) >= OTHERS_LISTED
-    access_counts = ranked.candidates.columns.wholes("access_count", 0)
+    access_counts = ranked.candidates.columns.integers("access_count", 0)
     used_positions = np.flatnonzero(np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0))
     return {
         "count": hit_count + unlisted_others,

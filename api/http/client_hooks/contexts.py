@@ -30,7 +30,7 @@ from memtypes.ports.client_sessions import Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import ContextItem
-from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, both_ends, reduced
+from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced, shortened
 from retrieval.receipts.build import Retrieval
 
 PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
@@ -100,7 +100,7 @@ class ClientContexts:
     async def for_prompt(self, prompt: str, shown: Shown) -> HookAnswer:
         """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if there are none."""
         frame = self._frame("UserPromptSubmit", _FOR_PROMPT, PROMPT_TOKENS)
-        query = both_ends(prompt, QUERY_CHARACTERS)
+        query = shortened(prompt, QUERY_CHARACTERS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:

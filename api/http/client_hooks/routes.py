@@ -19,7 +19,7 @@ from api.auth.keys import Role
 from api.http.client_hooks.contexts import ClientContexts
 from api.http.client_hooks.events import KNOWN_EVENTS, ClientEvent, HookAnswer
 from api.http.endpoint import Endpoint, Params
-from api.http.problems import InvalidInput, checked
+from api.http.problems import InvalidInput, validated
 from api.http.request import JSON, NAMESPACE_HEADER, ApiRequest, MaybeNamespace, name_in_header, parse_body
 from api.wiring.container import AppServices, Services
 from ingest.conversations.evicted_turns import SUMMARY_ROLE
@@ -56,7 +56,7 @@ def _hook(client: str, title: str, model: str) -> HTTPRouteHandler:
         request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
     ) -> Response[HookAnswer]:
         request.require_media_type(JSON)
-        event = await parse_body(body, lambda: checked(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
+        event = await parse_body(body, lambda: validated(ClientEvent, whole_value(body.decode("utf-8", "replace"))))
         name = event.hook_event_name if event.hook_event_name in KNOWN_EVENTS else "other"
         services.metrics.hook_events.labels(client, name).inc()
         try:

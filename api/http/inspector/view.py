@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from api.auth.keys import Role
 from api.http.endpoint import Params
 from api.http.inspector.logins import Logins, Visitor
-from api.http.problems import Forbidden, InvalidInput, Unauthorized, checked
+from api.http.problems import Forbidden, InvalidInput, Unauthorized, validated
 from api.http.request import ApiRequest, InNamespace
 from memtypes.model.scope import Scope
 
@@ -140,18 +140,18 @@ async def form_fields(request: ApiRequest) -> dict[str, str]:
 async def read_form(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
     """The form that the request sent, validated as a `model`. Raises InvalidInput if a field is invalid."""
     fields = await form_fields(request)
-    return checked(model, {name: value for name, value in fields.items() if name != TOKEN_FIELD})
+    return validated(model, {name: value for name, value in fields.items() if name != TOKEN_FIELD})
 
 
 def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
     """The query parameters, without empty ones, validated as a `model`. Raises InvalidInput if one is invalid."""
-    return checked(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
+    return validated(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
 
 
 def namespace_in(request: ApiRequest) -> str:
     """The namespace in the URL's query. Raises InvalidInput if it is missing or invalid; ignores other parameters."""
     named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
-    return checked(InNamespace, named).namespace
+    return validated(InNamespace, named).namespace
 
 
 def _pairs(encoded: bytes) -> list[tuple[str, str]]:

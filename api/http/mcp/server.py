@@ -23,7 +23,7 @@ from api.http.mcp import catalog
 from api.http.mcp.catalog import TOOLS, RecallArguments, ToolEntry, offered_tools
 from api.http.mcp.mount import CONNECTION
 from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json
-from api.http.problems import Forbidden, checked, log_fault, problem_of
+from api.http.problems import Forbidden, log_fault, problem_of, validated
 from api.wiring.container import Services
 from memtypes.model.errors import NotFound, Overloaded, RemembrancerError, Unavailable
 
@@ -94,14 +94,14 @@ class McpProtocol:
             raise Forbidden(f"{name} needs a key of the role writer; this key has the role {role}")
         if tool not in offered_tools(connection.preset, may_write=True):
             raise Forbidden(f"{name} is not among the tools that this connection offers")
-        return await TOOL_CALLS[name](self._services, connection, checked(tool.arguments, arguments))
+        return await TOOL_CALLS[name](self._services, connection, validated(tool.arguments, arguments))
 
     async def get_prompt(self, context: _Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         """A prompt of the catalog, as a user message with the memories recalled for it. Raises MCPError on failure."""
         connection = _connection(context)
         try:
             if params.name == "recall":
-                text = await recall(self._services, connection, checked(RecallArguments, params.arguments or {}))
+                text = await recall(self._services, connection, validated(RecallArguments, params.arguments or {}))
             elif params.name == "what_is_left":
                 arguments = RecallArguments(query="What is left to do?", types=["prospective"])
                 text = await recall(self._services, connection, arguments)

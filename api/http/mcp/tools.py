@@ -8,7 +8,7 @@ from typing import Any
 
 from api.auth.keys import Caller, Role
 from api.http.mcp import catalog, texts
-from api.http.problems import checked
+from api.http.problems import validated
 from api.http.shapes.memories import MemoryAnswer, MemoryPost
 from api.http.use_cases import read_memory, readable_receipts, remove_memory, run_retrieve, run_search, valid_id
 from api.wiring.container import Services
@@ -62,13 +62,13 @@ async def recall(services: Services, connection: McpConnection, arguments: catal
         "include_working": False,
         "working_budget": 0,
     }
-    answer = await run_retrieve(services, connection.scope, checked(RetrieveRequest, fields))
+    answer = await run_retrieve(services, connection.scope, validated(RetrieveRequest, fields))
     return texts.recalled_text(answer, arguments.budget, count)
 
 
 async def search(services: Services, connection: McpConnection, arguments: catalog.SearchArguments) -> str:
     """Search for the best memories for a query. Returns one line of text for each memory."""
-    request = checked(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
+    request = validated(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
     return texts.hit_lines((await run_search(services, connection.scope, request)).hits)
 
 
@@ -91,7 +91,7 @@ async def remember(services: Services, connection: McpConnection, arguments: cat
         "tags": arguments.tags,
         "importance": arguments.importance,
     }
-    post = checked(MemoryPost, {name: value for name, value in fields.items() if value is not None})
+    post = validated(MemoryPost, {name: value for name, value in fields.items() if value is not None})
     outcome = await services.ingestor.write_one(connection.scope, post.root.submission())
     if outcome.status is WriteStatus.REJECTED:
         raise InvalidRequest(f"not stored: {outcome.reason}")

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from api.auth.keys import KeyRights, KnownKey, Role
 from api.http.endpoint import Endpoint, PathId, QueryScope
-from api.http.problems import InvalidInput, checked
+from api.http.problems import InvalidInput, validated
 from api.http.request import BATCH_BYTES, NDJSON, ApiRequest, InNamespace, parse_body, read_lines
 from api.http.shapes.memories import BatchAnswer, results_of
 from api.http.use_cases import UUID
@@ -74,7 +74,7 @@ async def post_key(services: AppServices, data: JSONBody[KeyRights]) -> NewKey:
 @Endpoint("GET /v1/admin/keys", role=Role.ADMIN)
 async def list_keys(services: AppServices) -> KeysAnswer:
     """List the API keys, without the secret keys themselves."""
-    return KeysAnswer(keys=services.keys.known())
+    return KeysAnswer(keys=services.keys.list_keys())
 
 
 @Endpoint("DELETE /v1/admin/keys/{key_id}", role=Role.ADMIN, status=204, errors=(404, 409, 503))
@@ -137,7 +137,7 @@ async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[
 
 def _item_in(index: int, line: object) -> ExportedItem:
     try:
-        return checked(ExportedItem, line)
+        return validated(ExportedItem, line)
     except InvalidInput as error:
         prefix = f"items[{index}]."
         errors = [field_error.model_copy(update={"path": prefix + field_error.path}) for field_error in error.errors]

@@ -37,7 +37,7 @@ from retrieval.query.request import (
     Floor,
     OversizeChoice,
     RetrieveRequest,
-    both_ends,
+    shortened,
 )
 
 PROMPT_BUDGET = 1_500
@@ -93,7 +93,7 @@ class PromptSubmit(InSession):
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         active = next((todo.id for todo in self.todos if todo.status is TodoStatus.IN_PROGRESS), None)
         return RetrieveRequest(
-            query=both_ends(self.prompt, MAX_QUERY),
+            query=shortened(self.prompt, MAX_QUERY),
             namespace=self.namespace,
             session_id=self.session_id,
             agent_id=self.agent_id,

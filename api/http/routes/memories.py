@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.idempotency import idempotency_key
-from api.http.problems import InvalidInput, checked
+from api.http.problems import InvalidInput, validated
 from api.http.request import BATCH_BYTES, JSON, NDJSON, ApiRequest, InNamespace, MaybeNamespace, parse_body, read_lines
 from api.http.shapes.memories import (
     MAX_BATCH,
@@ -149,10 +149,10 @@ def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
-        return checked(Batch, {"namespace": namespace, "items": read_lines(raw, MAX_BATCH)})
+        return validated(Batch, {"namespace": namespace, "items": read_lines(raw, MAX_BATCH)})
     if namespace is not None:
         raise InvalidInput.at("namespace", "belongs into the body of a JSON batch, not into the query")
-    return checked(Batch, strict_json(raw))
+    return validated(Batch, strict_json(raw))
 
 
 @Endpoint("GET /v1/memories", errors=(503,))

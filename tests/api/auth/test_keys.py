@@ -141,7 +141,7 @@ async def test_a_key_whose_file_cannot_be_written_is_not_created(tmp_path: Path)
     book = KeyBook((), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
-    assert book.known() == []
+    assert book.list_keys() == []
 
 
 @pytest.mark.anyio
@@ -155,7 +155,7 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
             tasks.start_soon(
                 books[number % processes].create, KeyRights(tenant=f"tenant {number}", role=Role.READER), clock
             )
-    assert len(KeyBook((), path).known()) == 12
+    assert len(KeyBook((), path).list_keys()) == 12
 
 
 @pytest.mark.anyio
@@ -182,7 +182,7 @@ async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
     _, key = await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
     path.write_text("[{]")
     with caplog.at_level(logging.ERROR):
-        assert book.caller(key) == Caller("acme", Role.READER, book.known()[0].id)
+        assert book.caller(key) == Caller("acme", Role.READER, book.list_keys()[0].id)
     assert "cannot be read" in caplog.text
     with pytest.raises(BadKeys, match="cannot be read"):
         KeyBook((), path)
@@ -191,7 +191,7 @@ async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
 @pytest.mark.anyio
 async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
     """Keys in the configured keys file cannot be revoked, and are listed without a creation time."""
-    keys = guarded.keys.known()
+    keys = guarded.keys.list_keys()
     assert len(keys) == len(KEYS)
     assert keys[0].created_at is None
     with pytest.raises(Conflict, match="keys file"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.problems import MAX_QUOTED, InvalidInput, checked, path_text, quoted
+from api.http.problems import MAX_QUOTED, InvalidInput, path_text, quoted, validated
 from api.http.shapes.memories import MemoryPost
 
 JSON = st.recursive(
@@ -30,7 +30,7 @@ def test_shown_values_are_short_json(value: Any) -> None:
 def test_invalid_values_have_encodable_errors(value: Any) -> None:
     """The error for any invalid value can be encoded as UTF-8."""
     with pytest.raises(InvalidInput) as caught:
-        checked(MemoryPost, value)
+        validated(MemoryPost, value)
     assert all(error.model_dump_json().encode() for error in caught.value.errors)
 
 

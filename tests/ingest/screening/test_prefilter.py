@@ -10,7 +10,7 @@ import pytest
 from ingest.screening.features import Conversation
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import DUPLICATE, MAX_SCOPES, Prefilter, RecentTexts
-from ingest.screening.submission import Rejection, ReviewMode, Said, Submission, UntypedDraft
+from ingest.screening.submission import CapturedMessage, Rejection, ReviewMode, Submission, UntypedDraft
 from memtypes.model.memory import Source
 from memtypes.model.scope import Scope
 from tests.fakes import FakeEmbedder
@@ -33,7 +33,7 @@ def captured(text: str, turn: int = 0, conversation: Conversation | None = None)
     """A submission of a message that was captured from a user in session s1. turn: the message's number there."""
     source = Source(thread_id="s1", turns=[turn])
     untyped = UntypedDraft(content=text, source=source, created_at=NOW)
-    return Submission(untyped, ReviewMode.AUTO, Said("user", conversation or Conversation()))
+    return Submission(untyped, ReviewMode.AUTO, CapturedMessage("user", conversation or Conversation()))
 
 
 @pytest.mark.parametrize("text", ["ok thanks", "haha", "lol", "...", "one sec", "danke dir", "merci beaucoup"])

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.search.vectors import KEPT, SparseVector, heaviest, numbered, term_column
+from memtypes.search.vectors import MAX_TERMS, SparseVector, heaviest, numbered, term_column
 from tests.candidates import term_text
 
-WEIGHTS = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * KEPT)
+WEIGHTS = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * MAX_TERMS)
 
 
 def sparse(weights: dict[int, float]) -> SparseVector:
@@ -20,10 +20,10 @@ def sparse(weights: dict[int, float]) -> SparseVector:
 
 @given(WEIGHTS)
 def test_the_heaviest_terms_are_decoded_from_their_text(weights: dict[int, float]) -> None:
-    """`heaviest()` returns the KEPT terms with the highest weights as text; `term_column()` decodes the same terms."""
+    """`heaviest()` returns the MAX_TERMS heaviest terms as text; `term_column()` decodes the same terms."""
     text = heaviest(sparse(weights))
     (row,) = term_column([text])
-    best = sorted(weights, key=lambda term: (-np.float32(weights[term]), term))[:KEPT]
+    best = sorted(weights, key=lambda term: (-np.float32(weights[term]), term))[:MAX_TERMS]
     assert row[: len(best)].tolist() == numbered(np.array(best, np.uint32)).tolist()
     assert not row[len(best) :].any()
     assert (term_text(row) or "") == text
@@ -38,4 +38,4 @@ def test_no_term_has_the_number_zero(ids: list[int]) -> None:
 def test_a_memory_without_terms_has_a_row_of_zeros() -> None:
     """`term_column()` returns a row of zeros for None and for an empty text."""
     assert term_column([None, "", heaviest(sparse({7: 1.0}))])[:, 0].tolist() == [0, 0, 8]
-    assert term_column([]).shape == (0, KEPT)
+    assert term_column([]).shape == (0, MAX_TERMS)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.policy import MemoryType
-from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest, SearchRequest, both_ends, reduced, settle
+from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest, SearchRequest, reduced, settle, shortened
 
 BASE = {"query": "what", "namespace": "n"}
 REGISTRY = Registry.of(default_file())
@@ -26,15 +26,15 @@ def test_types_are_listed_once() -> None:
 @given(st.text(alphabet="ab ", max_size=60), st.integers(5, 60))
 def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) -> None:
     """A query that is too long keeps whole words of its beginning and its end, and is never blank."""
-    cut = both_ends(text, most)
+    cut = shortened(text, most)
     assert len(cut) <= most
     assert bool(cut.strip()) == bool(text.strip())
     if len(text.strip()) > most:
         beginning, end = cut.split("\n")
         assert text.strip().startswith(beginning)
         assert text.strip().endswith(end)
-    assert both_ends("one two three four five", 15) == "one\nfive"
-    assert both_ends("one", 3) == "one"
+    assert shortened("one two three four five", 15) == "one\nfive"
+    assert shortened("one", 3) == "one"
 
 
 def test_a_budget_is_a_number_or_has_caps_by_type() -> None:

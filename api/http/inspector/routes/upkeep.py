@@ -12,7 +12,7 @@ from api.auth.keys import Role
 from api.http.endpoint import Params
 from api.http.inspector.page import Html, Page, redirect
 from api.http.inspector.view import MemoryAddress, PageScope, View, form_fields
-from api.http.problems import checked
+from api.http.problems import validated
 from api.http.request import ApiRequest, InNamespace
 from api.wiring.container import AppServices
 from ingest.upkeep.decisions import DecisionKind
@@ -61,7 +61,7 @@ class JobForm(InNamespace):
     def request(self) -> JobRequest:
         """The request that runs the job with the form's options. Raises InvalidInput for an option out of its range."""
         options = self.model_dump(exclude={"job", "apply"}, exclude_none=True)
-        return checked(JobRequest, {**options, "dry_run": not self.apply})
+        return validated(JobRequest, {**options, "dry_run": not self.apply})
 
 
 @View("GET /decisions")

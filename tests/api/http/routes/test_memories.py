@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from api.http.problems import checked
+from api.http.problems import validated
 from api.http.shapes.memories import ListQuery, MemoryPost
 from api.wiring.container import Services
 from memtypes.model.filters import All
@@ -254,7 +254,7 @@ async def test_newer_fact_replaces_the_older(client: httpx.AsyncClient) -> None:
 def test_draft_of_a_post_excludes_fields_of_the_write() -> None:
     """The memory draft from the body of a POST lacks the fields that only control the write, such as `review`."""
     fields = {"type": "semantic", "content": "A fact.", "importance": 7, "created_at": "2026-01-01T00:00:00Z"}
-    draft: Draft = checked(MemoryPost, {**fields, "namespace": "n", "review": "skip"}).root.draft()
+    draft: Draft = validated(MemoryPost, {**fields, "namespace": "n", "review": "skip"}).root.draft()
     assert draft == TypeAdapter(SemanticDraft).validate_python(fields)
     assert draft.model_fields_set == fields.keys()
 
