@@ -21,7 +21,7 @@ from retrieval.answer import RetrieveAnswer
 
 SAMPLE_NAMESPACE = "sample"
 SAMPLE_QUERY = "Why did we move the stock counter to Postgres advisory locks, and what is left to do?"
-SAMPLE_BUDGET = 700
+SAMPLE_BUDGET, SAMPLE_TIME = 700, "2026-11-07T09:00:00Z"  # the day after the last sample memory
 
 
 def _command(description: str, before: Callable[[Services], Awaitable[None]] | None) -> Callable[..., None]:
@@ -59,9 +59,9 @@ async def show_samples(services: Services) -> None:
             batch = {"namespace": SAMPLE_NAMESPACE, "items": sample_items()}
             written = (await client.post("/v1/memories/batch", batch))["results"]
             out.print(f"{sum(memory['id'] is not None for memory in written)} memories loaded.")
-        request = {"query": SAMPLE_QUERY, "namespace": SAMPLE_NAMESPACE, "budget": SAMPLE_BUDGET}
+        request = {"query": SAMPLE_QUERY, "namespace": SAMPLE_NAMESPACE, "budget": SAMPLE_BUDGET, "as_of": SAMPLE_TIME}
         answer = client.parsed(await client.post("/v1/retrieve", request), RetrieveAnswer)
-    out.print(f"\n[bold]{SAMPLE_QUERY}[/bold]  (POST /v1/retrieve, budget {SAMPLE_BUDGET} tokens)")
+    out.print(f"\n[bold]{SAMPLE_QUERY}[/bold]  (POST /v1/retrieve, {SAMPLE_BUDGET} tokens, as of {SAMPLE_TIME[:10]})")
     out.print(context_view(answer))
 
 

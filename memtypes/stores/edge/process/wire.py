@@ -11,7 +11,7 @@ from memtypes.model import errors
 from memtypes.stores.operations import items, reads, searching, writes
 from memtypes.stores.operations.messages import EngineRequest, Request, encode_into
 
-PROTOCOL = 14
+PROTOCOL = 15
 """Version of the message format. Increase it with every change, so that engines of other versions are refused."""
 
 MAX_MESSAGE = 1 << 30

@@ -23,7 +23,7 @@ from tests.builders import SCOPE, make_memory, make_record
 
 pytestmark = pytest.mark.anyio
 
-FORMAT = (14, "920615edbc3412c6")
+FORMAT = (15, "3e7e29f266b9a886")
 """The protocol, and a hash of the format of its messages."""
 
 
