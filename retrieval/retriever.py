@@ -62,8 +62,8 @@ class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
-    use_counts, receipts: queue use counts and receipts, which are written later. on_timings: called at the end of each
-    retrieval with milliseconds by stage. adjust: changes the candidates before they are ranked, to replay a receipt.
+    use_counts, receipts: queues of use counts and receipts to store after the answer. on_timings: called at the end of
+    each retrieval with milliseconds by stage. adjust: changes the candidates before ranking, to replay a receipt.
     """
 
     store: MemoryStore

@@ -130,7 +130,7 @@ class AgentContextAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """An agent's context in one token budget. threads: each with its text. degraded: parts that could not be read."""
+    """An agent's memories and, with their rendered turns, threads. degraded: parts that could not be read."""
 
     retrieval: Retrieval
     threads: list[tuple[AgentThreadItem, str]]

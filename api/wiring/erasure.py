@@ -48,7 +48,7 @@ class ErasableItems(Erasable):
 
 
 class Erased(Answer):
-    """Numbers of entries erased and still counted afterwards, by store name; of rejected texts, those of one memory."""
+    """How many entries were erased from each store and how many are left; "rejected" are rejected texts."""
 
     erased: dict[str, int]
     remaining: dict[str, int]

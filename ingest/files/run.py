@@ -142,7 +142,10 @@ class _Import:
             self.report.former += await self.reimport.finish(source, written, complete=complete)
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> list[WrittenRow]:
-        """Write a batch, record how it ended in report and journal, and return its rows that have a key."""
+        """Write a batch, record the outcomes in report and journal, and return the rows that have an identifier.
+
+        identity: the file's hash, under which the journal records the batch; None to record nothing there.
+        """
         outcomes = await deliver(self.write, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)

@@ -60,10 +60,7 @@ class Judgement:
 
 
 def typing_features(by_text: FloatArray, role: str = "user") -> FloatArray:
-    """Features by which a text's memory type is found: those of the text, `by_text`, and whether a machine wrote it.
-
-    Agents mostly report what they did, so the same words of theirs are more often an event.
-    """
+    """The features `by_text`, and whether a machine wrote the text: agents mostly report what has happened."""
     return np.concatenate([by_text, [np.float32(_MACHINE_WEIGHT * is_machine(role))]])
 
 

@@ -106,7 +106,8 @@ class Promotion:
 class UpkeepPlan:
     """The changes that a job would make.
 
-    removed: why each memory is deleted, by id. changed: fields to set, with the job's `mark`, by id. created: facts.
+    removed: why each memory is deleted, by id. changed: fields to set in a memory, by id; among them `upkeep`, which
+    tells which job made the change and why. created: the facts to write.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)

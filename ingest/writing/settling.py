@@ -120,7 +120,7 @@ async def linked_where(
 async def _with_any(
     store: MemoryStore, scope: Scope, listing: Listing, name: str, ids: Sequence[str]
 ) -> dict[str, Memory]:
-    """The memories of `listing` whose field `name` has one of `ids`, by memory id."""
+    """Read the memories that `listing` asks for and whose list of ids in the field `name` has one of `ids`, by id."""
     memories: dict[str, Memory] = {}
     for start in range(0, len(ids), MAX_LIST):
         has_any = Compare(name, Op.ANY, tuple(ids[start : start + MAX_LIST]))

@@ -226,7 +226,7 @@ class ClientContexts:
 
 
 def _repetitions(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
-    """(ids of the items that say nothing new, hashes of the sentences of all items that are new to the session).
+    """The ids of the items that say nothing new, and the hashes of all sentences that the session was not shown before.
 
     An item says nothing new if each of its sentences was shown to the session before or occurs in a longer item of
     `items`. shown: hashes of the sentences that the session was shown before.

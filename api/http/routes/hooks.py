@@ -187,10 +187,10 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
 async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
     """Build the context for a prompt that is about to be sent.
 
-    Due tasks in the context are marked as fired, so that they are not due again. The list of to-dos is stored first:
-    new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. The context of a
-    thread follows the memories; the receipt records only the memories. If the live store is unavailable, the context
-    has neither working memory nor thread, and `degraded` in the answer's metadata says so.
+    Due tasks in the context are marked as fired, so that they are not due again. `todos`, the agent's own list, is
+    stored first: new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. The
+    context of a thread follows the memories; the receipt records only the memories. If the live store is unavailable,
+    the context has neither working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     try:

@@ -63,9 +63,10 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """YAML between two `---` lines at the top of a note. end: number of its lines. fault: why it could not be read.
+    """YAML between two `---` lines at the top of a note. end: number of lines up to and with the second `---`.
 
-    fields: `tags` and `created_at` of a memory, from its tags and dates. extra: the rest of it, as plain JSON.
+    fault: why it could not be read. fields: `tags` and `created_at` of a memory, from its tags and dates. extra: the
+    rest of it, as plain JSON.
     """
 
     end: int = 0

@@ -69,7 +69,7 @@ class DueTimes:
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """`submission`, with the due time that its text names if it is a task for a certain time that has none yet."""
+        """Add the due time that its text names to a task whose trigger is a time and that has no due time yet."""
         draft = submission.draft
         if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
             return submission

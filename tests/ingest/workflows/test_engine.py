@@ -189,8 +189,8 @@ async def test_a_workflow_that_could_not_be_recorded_is_recorded_later() -> None
     assert await episodes(memories) == 1
 
 
-async def test_a_workflow_that_expired_is_not_recorded() -> None:
-    """An expired workflow is removed from the list of workflows to record, so it is not retried forever."""
+async def test_an_expired_workflow_is_no_longer_waiting_to_be_stored_as_a_memory() -> None:
+    """An expired workflow is removed from the list of workflows to store as memories, so it is not retried forever."""
     store, memories = FakeWorkflows(), UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False

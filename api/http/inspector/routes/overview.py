@@ -107,7 +107,7 @@ def _before(end: datetime) -> Filter:
 
 
 def _age_rows(ages: Sequence[Mapping[MemoryType, int]], sizes: Mapping[MemoryType, TypeStats]) -> list[dict[str, Any]]:
-    """For each type with memories: how many are in each of the ranges `ages`, a bar of these, and tokens of all."""
+    """A table row for each type with memories: tokens, and counts by range of age (as `ages` has them) with a bar."""
     rows = []
     for kind in MemoryType:
         counts = [range_counts[kind] for range_counts in ages]

@@ -104,7 +104,7 @@ class EdgeEngine(EngineOperations):
         return self._matcher.maxima(query, [self._shards[kind].tokens.rows(slots) for kind, slots in keys.items()])
 
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these slots (point numbers, by collection), in the order of `keys`."""
+        """The UUIDs of points, in the order of `keys`. keys: slots (point numbers) by collection."""
         return np.concatenate([self._shards[kind].slots.ids(slots) for kind, slots in keys.items()])
 
     async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:

@@ -222,5 +222,5 @@ class ShardCopy:
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """The slot (point number) in the copy of each slot of `source`; -1 for a removed point."""
+        """For each slot (point number) of `source`, the slot of the same point in this copy; -1 if it was removed."""
         return self.shard.slots.lookup(source.slots.ids(np.arange(len(source.slots))))

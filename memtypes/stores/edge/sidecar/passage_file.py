@@ -40,7 +40,7 @@ class PassageFile(RaggedFile):
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """Open the passage files in a shard's directory. Files that `close` did not mark as complete are replaced."""
+        """Open the passage files in a shard's directory; empty ones if `close` did not mark them as complete."""
         directory = shard / cls.name
         if not (directory / _COMPLETE).exists():
             shutil.rmtree(directory, ignore_errors=True)

@@ -88,7 +88,7 @@ async def test_a_merge_adds_fields_that_the_first_write_lacked(client: httpx.Asy
     assert (answer["memory"]["concept"], "concept" in answer["changed"]) == ("Build times", True)
 
 
-async def test_a_second_write_from_the_same_source_adds_no_evidence(client: httpx.AsyncClient) -> None:
+async def test_a_second_write_from_the_same_source_does_not_raise_the_evidence_count(client: httpx.AsyncClient) -> None:
     """The evidence count stays 1. A field that only the second write sets, such as `pinned`, is added."""
     source = {"source": {"file": "a.md", "line": 3}}
     await write_fact(client, **source)

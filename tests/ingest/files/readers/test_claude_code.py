@@ -127,7 +127,7 @@ def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -
     ]  # fmt: skip
 
 
-def test_messages_that_a_forked_session_copied_keep_their_keys(tmp_path: Path) -> None:
+def test_messages_that_a_forked_session_copied_are_imported_once(tmp_path: Path) -> None:
     """Messages that a forked session copied have the same keys (identifiers of their parts) as the originals.
 
     So an import does not send these messages again.

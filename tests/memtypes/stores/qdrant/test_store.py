@@ -115,7 +115,7 @@ async def test_collections_have_versions_behind_aliases() -> None:
     await client.close()
 
 
-async def test_an_interrupted_start_is_completed() -> None:
+async def test_a_store_opens_although_its_first_opening_was_interrupted() -> None:
     """If opening a store was interrupted before an alias was set, the next opening checks and uses the collection."""
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
