@@ -45,7 +45,7 @@ async def run_search(services: Services, scope: Scope, request: SearchRequest) -
 
 
 async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Retrieve without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
+    """Remove secrets from the query, and retrieve. Raises InvalidRequest for a bad filter or id, and Unavailable."""
     answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
     services.metrics.count_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
     return answer

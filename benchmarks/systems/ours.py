@@ -80,7 +80,7 @@ async def embed(embedder: Embedder, items: Sequence[Item], dataset: EvaluationSe
 
 
 def job_of(items: Sequence[Item], dataset: EvaluationSet, embeddings: Mapping[str, Embedding]) -> Job:
-    """The job for other systems: items to store, the set's questions as queries, and the vectors of both."""
+    """What another system is given: items to store, the set's questions as queries, and the vectors of both."""
     queries = tuple({"id": q.id, "namespace": q.conversation, "text": q.text} for q in dataset.questions)
     vectors = np.vstack([embedding.dense for embedding in embeddings.values()])
     return Job(tuple(items), queries, tuple(embeddings), vectors)

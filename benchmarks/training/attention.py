@@ -90,18 +90,18 @@ def with_kinds(model: AttentionModel, others: Sequence[AttentionModel], kinds: i
 
     The first QUERIES queries of `model` score its other classes; queries of models joined to it before are dropped.
     """
-    size, every = QUERIES * VALUES, [model, *others]
-    reads = [np.vstack([each.read, each.read_bias]) for each in every]
-    values = [read[:, each.queries : each.queries + size] for each, read in zip(every, reads, strict=True)]
-    read = np.hstack([*(each[:, :QUERIES] for each in reads), *values])
-    out = np.zeros((len(every) * size, len(model.classes)), dtype=np.float32)
+    size, models = QUERIES * VALUES, [model, *others]
+    reads = [np.vstack([network.read, network.read_bias]) for network in models]
+    values = [read[:, network.queries : network.queries + size] for network, read in zip(models, reads, strict=True)]
+    read = np.hstack([*(network_read[:, :QUERIES] for network_read in reads), *values])
+    out = np.zeros((len(models) * size, len(model.classes)), dtype=np.float32)
     out[:size, kinds:] = model.out[:size, kinds:]
     mean, bias = model.mean.copy(), model.bias.copy()
-    for at, other in enumerate(others, 1):
-        out[at * size : (at + 1) * size, :kinds] = other.out[:, :kinds] / len(others)
+    for number, other in enumerate(others, 1):
+        out[number * size : (number + 1) * size, :kinds] = other.out[:, :kinds] / len(others)
     mean[:, :kinds] = np.mean([other.mean[:, :kinds] for other in others], axis=0)
     bias[:kinds] = np.mean([other.bias[:kinds] for other in others], axis=0)
-    return AttentionModel(model.classes, len(every) * QUERIES, read[:-1], read[-1], out, mean, bias, model.foreign)
+    return AttentionModel(model.classes, len(models) * QUERIES, read[:-1], read[-1], out, mean, bias, model.foreign)
 
 
 def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Tensor:

@@ -209,7 +209,7 @@ def features(newer: Statement, older: Statement, cosine: float, telling: float) 
 
 
 def _matches(stems: Sequence[str], other_stems: Sequence[str]) -> list[bool]:
-    """For each stem in `stems`, whether `other_stems` has it, or a long stem with the same first _LONG letters."""
+    """For each of `stems`, whether it is in `other_stems`; of long stems only the first _LONG letters count."""
     all_stems, prefixes = set(other_stems), {stem[:_LONG] for stem in other_stems if _is_long(stem)}
     return [stem in all_stems or (_is_long(stem) and stem[:_LONG] in prefixes) for stem in stems]
 

@@ -168,24 +168,25 @@ def _changed_tokens(receipt: dict[str, Any]) -> None:
     shown["tokens"] -= 1
 
 
+def _expired(receipt: dict[str, Any]) -> Any:
+    """The first expired candidate of `receipt`."""
+    return next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+
+
 def _future_expiry(receipt: dict[str, Any]) -> None:
-    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
-    expired["since"] = "2099-01-01T00:00:00Z"
+    _expired(receipt)["since"] = "2099-01-01T00:00:00Z"
 
 
 def _threshold_not_requested(receipt: dict[str, Any]) -> None:
-    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
-    expired["outcome"] = "below_threshold"
+    _expired(receipt)["outcome"] = "below_threshold"
 
 
 def _duplicate_of_nothing(receipt: dict[str, Any]) -> None:
-    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
-    expired["outcome"] = "duplicate_of"
+    _expired(receipt)["outcome"] = "duplicate_of"
 
 
 def _never_recorded(receipt: dict[str, Any]) -> None:
-    expired = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
-    expired["outcome"] = "not_due"
+    _expired(receipt)["outcome"] = "not_due"
 
 
 def _ranks_swapped(receipt: dict[str, Any]) -> None:

@@ -236,7 +236,7 @@ async def test_no_sentence_of_a_repeated_message_is_stored(client: httpx.AsyncCl
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
 
-async def test_prompt_submit_fires_due_intentions_in_the_context(client: httpx.AsyncClient) -> None:
+async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(client: httpx.AsyncClient) -> None:
     """A due task in the context of a prompt is marked as fired. A task that is due later stays pending."""
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
         body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}

@@ -341,7 +341,7 @@ async def test_a_memory_replaced_by_its_former_successor_takes_its_place(noteboo
 
 
 @pytest.mark.parametrize("newer", [None, 7, "no-id", "00000000-0000-4000-8000-000000000000", "itself"])
-async def test_a_successor_that_is_no_other_memory_is_refused(notebook: Notebook, newer: object) -> None:
+async def test_superseded_by_must_name_another_stored_memory(notebook: Notebook, newer: object) -> None:
     """The field superseded_by takes nothing but the id of another memory of the namespace."""
     memory_id = (await notebook.write("The office is in Rome."))["id"]
     body = {"superseded_by": memory_id if newer == "itself" else newer}
