@@ -40,7 +40,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; gigabytes = os.sysconf("SC_PHYS_PAGE
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 
-.PHONY: run setup test format lint types contracts layout tests browser screenshots faults soak adapters real-clients mcp-conformance clean
+.PHONY: run setup test format lint types contracts tests browser screenshots faults soak adapters real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -64,7 +64,7 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(PIP) install -c $(CONSTRAINTS) -e '.[setup,dev,torch]'
 	@touch $@
 
-test: $(VENV)/.ready-dev format lint types contracts layout tests
+test: $(VENV)/.ready-dev format lint types contracts tests
 
 format: $(VENV)/.ready-dev
 	$(BIN)/ruff format --check .
@@ -77,9 +77,6 @@ types: $(VENV)/.ready-dev
 
 contracts: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
-
-layout:
-	$(PYTHON) .ci/layout.py
 
 tests: $(VENV)/.ready-dev
 	$(RAM_DISK) $(BYTECODE) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)

@@ -1,4 +1,6 @@
-"""`python -m benchmarks COMMAND`: runs one benchmark, prints its tables, and with --json FILE writes all figures."""
+"""`python -m benchmarks COMMAND`: runs one benchmark, prints its tables, and with --json FILE
+writes all figures.
+"""
 
 from __future__ import annotations
 
@@ -40,16 +42,24 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "sidecar": (SidecarRequest, measure_sidecar),
     "startup": (StartupRequest, measure_startup),
 }
-"""For each command, the dataclass of its options, and the sync or async function that measures and returns a report."""
+"""For each command, the dataclass of its options, and the sync or async function that measures and
+returns a report.
+"""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command in `arguments`. Returns the exit code: 0, or 1 with the error on standard error."""
+    """Run the command in `arguments`. Returns the exit code: 0, or 1 with the error on standard
+    error.
+    """
     parsed = parser().parse_args(arguments)
     options, measure = COMMANDS[parsed.command]
     request = request_of(parsed, options)
     try:
-        report = anyio.run(measure, request) if inspect.iscoroutinefunction(measure) else measure(request)
+        report = (
+            anyio.run(measure, request)
+            if inspect.iscoroutinefunction(measure)
+            else measure(request)
+        )
     except _REPORTED as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
@@ -63,10 +73,13 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (options, measure) in COMMANDS.items():
         module = inspect.getdoc(inspect.getmodule(measure)) or ""
-        text = module.partition("\n")[0].partition(": ")[2]  # a command's module begins with its name and its text
+        # A command's module begins with its name and its text
+        text = module.partition("\n")[0].partition(": ")[2]
         command_parser = commands.add_parser(name, help=text, description=text)
         add_options(command_parser, options)
-        command_parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
+        command_parser.add_argument(
+            "--json", type=Path, metavar="FILE", help="write everything measured to this file"
+        )
     return root
 
 

@@ -1,4 +1,6 @@
-"""Entry point of `python -m ingest PATH...`, which does the same as the command `remembrancer ingest PATH...`."""
+"""Entry point of `python -m ingest PATH...`, which does the same as the command `remembrancer
+ingest PATH...`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Keyed items: JSON values that programs store under a path and a key, and read back unchanged.
 
-Values are not screened, redacted or reviewed as memories are: a store must return what was stored. The texts of a value
-are embedded before it is stored, so searches find an item as soon as `KeyedItems.put` has returned.
+Values are not screened, redacted or reviewed as memories are: a store must return what was stored.
+The texts of a value are embedded before it is stored, so searches find an item as soon as
+`KeyedItems.put` has returned.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from memtypes.search.vectors import DenseVectors
 class ItemPut:
     """A value to store at `address`. ttl: its time to live; None if it never expires.
 
-    index: paths inside the value that lead to the texts to search. None means the whole value. If it is (), the item
-    has no text to search, so searches by meaning list it last.
+    index: paths inside the value that lead to the texts to search. None means the whole value. If
+    it is (), the item has no text to search, so searches by meaning list it last.
     """
 
     address: ItemAddress
@@ -80,10 +81,11 @@ class ExportedItem(Model):
 
 @dataclass(slots=True)
 class KeyedItems:
-    """Stores, reads and searches keyed items, that is, JSON values that programs store under a path and a key.
+    """Stores, reads and searches keyed items, that is, JSON values that programs store under a path
+    and a key.
 
-    Unless its docstring says otherwise, a method reaches only the items of the agent `scope.agent_id` or, if that is
-    None, the items that belong to no agent.
+    Unless its docstring says otherwise, a method reaches only the items of the agent
+    `scope.agent_id` or, if that is None, the items that belong to no agent.
     """
 
     store: ItemStore
@@ -100,7 +102,9 @@ class KeyedItems:
         return await self.store.put(scope, item, vectors)
 
     async def get(self, scope: Scope, address: ItemAddress, *, refresh: bool) -> Item | None:
-        """The item at an address, or None if there is none. refresh: whether to restart the item's time to live."""
+        """The item at an address, or None if there is none. refresh: whether to restart the item's
+        time to live.
+        """
         return await self.store.get(scope, address, self.clock(), refresh=refresh)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
@@ -108,13 +112,17 @@ class KeyedItems:
         await self.store.delete(scope, address)
 
     async def search(self, scope: Scope, search: ItemSearch, query: str | None) -> list[Item]:
-        """The items that `search` selects, most similar to `query` first; if `query` is None, latest updated first."""
+        """The items that `search` selects, most similar to `query` first; if `query` is None,
+        latest updated first.
+        """
         if query is not None:
             search = replace(search, vector=(await self.embedder.embed_query(query)).dense)
         return await self.store.search(scope, search, self.clock())
 
     async def paths(self, scope: Scope, listing: PathListing) -> list[tuple[str, ...]]:
-        """The paths (folders of items) that `listing` selects, sorted; only paths that hold at least one item."""
+        """The paths (folders of items) that `listing` selects, sorted; only paths that hold at
+        least one item.
+        """
         return await self.store.paths(scope, listing, self.clock())
 
     async def count(self, scope: Scope) -> int:
@@ -126,10 +134,14 @@ class KeyedItems:
         return self.store.every(scope, self.clock())
 
     async def restore(self, scope: Scope, line: ExportedItem) -> str:
-        """Store an item from an export, with its original times and for its original agent. Returns the item's id."""
+        """Store an item from an export, with its original times and for its original agent. Returns
+        the item's id.
+        """
         item = line.item()
         agent_scope = replace(scope, agent_id=item.agent_id)
-        await self.store.put(agent_scope, item, await self._vectors(item.value, item.index), restored=True)
+        await self.store.put(
+            agent_scope, item, await self._vectors(item.value, item.index), restored=True
+        )
         return item.address.id_in(scope, item.agent_id)
 
     async def delete_expired(self) -> int:
@@ -140,12 +152,16 @@ class KeyedItems:
         texts = await anyio.to_thread.run_sync(texts_at, value, index)
         if not texts:
             return np.empty((0, self.embedder.dimensions), np.float32)
-        return np.vstack([embedding.dense for embedding in await self.embedder.embed_documents(texts)])
+        return np.vstack(
+            [embedding.dense for embedding in await self.embedder.embed_documents(texts)]
+        )
 
     def _put_time(self) -> datetime:
-        """The update time of an item that is stored now: the current time, but always later than the previous put's.
+        """The update time of an item that is stored now: the current time, but always later than
+        the previous put's.
 
-        So listings by update time show the latest put first, even if the clock stands still or goes back.
+        So listings by update time show the latest put first, even if the clock stands still or goes
+        back.
         """
         now = self.clock()
         if self._last_put is not None and now <= self._last_put:

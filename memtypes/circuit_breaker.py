@@ -1,7 +1,8 @@
-"""A circuit breaker for calls to a server, which opens if too large a share of the latest calls failed. Does no I/O.
+"""A circuit breaker for calls to a server, which opens if too large a share of the latest calls
+failed. Does no I/O.
 
-The breakers of the libraries compared (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a number of failures in
-a row, so they stay closed for a server that answers every other call.
+The breakers of the libraries compared (pybreaker 1.4, aiobreaker 1.2, purgatory 3.0) open after a
+number of failures in a row, so they stay closed for a server that answers every other call.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ OPEN_S = 5.0
 
 
 class BreakerState(StrEnum):
-    """State of a circuit breaker. half_open: one call may be made as a trial; its success closes the breaker."""
+    """State of a circuit breaker. half_open: one call may be made as a trial; its success closes
+    the breaker.
+    """
 
     CLOSED = "closed"
     OPEN = "open"
@@ -34,10 +37,11 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Refuses calls (is open) for OPEN_S seconds after FAILURE_RATIO of the latest FAILURE_WINDOW calls failed.
+    """Refuses calls (is open) for OPEN_S seconds after FAILURE_RATIO of the latest FAILURE_WINDOW
+    calls failed.
 
-    Then it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns monotonic seconds.
-    min_calls: the breaker does not open before this many calls were recorded.
+    Then it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns
+    monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
     """
 
     clock: Callable[[], float]
@@ -50,15 +54,21 @@ class CircuitBreaker:
         """The current state, computed from the clock."""
         if self._opened_at is None:
             return BreakerState.CLOSED
-        return BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
+        return (
+            BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
+        )
 
     @property
     def tripped(self) -> bool:
-        """Whether the breaker is open or half open, that is, no call has succeeded since it opened."""
+        """Whether the breaker is open or half open, that is, no call has succeeded since it
+        opened.
+        """
         return self._opened_at is not None
 
     def allow(self) -> bool:
-        """Whether a call may be made now. In an open breaker, one trial call may be made every OPEN_S seconds."""
+        """Whether a call may be made now. In an open breaker, one trial call may be made every
+        OPEN_S seconds.
+        """
         if self.state is BreakerState.OPEN:
             return False
         if self._opened_at is not None:
@@ -72,5 +82,7 @@ class CircuitBreaker:
             self._outcomes.clear()
         self._outcomes.append(success)
         failures = self._outcomes.count(False)
-        if len(self._outcomes) >= self.min_calls and failures >= FAILURE_RATIO * len(self._outcomes):
+        if len(self._outcomes) >= self.min_calls and failures >= FAILURE_RATIO * len(
+            self._outcomes
+        ):
             self._opened_at = self.clock()

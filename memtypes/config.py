@@ -16,15 +16,21 @@ from memtypes.model.policy import MemoryType
 Shape = TypeVar("Shape", bound=BaseModel)
 
 YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
-"""Errors that PyYAML raises for a text that it can't read; a date such as 2026-99-99 gives a plain ValueError."""
+"""Errors that PyYAML raises for a text that it can't read; a date such as 2026-99-99 gives a plain
+ValueError.
+"""
 
 
 class InvalidConfigFile(RemembrancerError):
-    """A configuration file can't be read or is invalid. The message names the file, the key and what is wrong there."""
+    """A configuration file can't be read or is invalid. The message names the file, the key and
+    what is wrong there.
+    """
 
 
 def read_text(path: Path, kind: str) -> str:
-    """The text of the file at `path`. kind: what errors call it, such as "policy file". Raises InvalidConfigFile."""
+    """The text of the file at `path`. kind: what errors call it, such as "policy file". Raises
+    InvalidConfigFile.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -32,9 +38,12 @@ def read_text(path: Path, kind: str) -> str:
 
 
 def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
-    """Parse YAML text as an instance of `shape`. name: what errors call the file. Raises InvalidConfigFile."""
+    """Parse YAML text as an instance of `shape`. name: what errors call the file. Raises
+    InvalidConfigFile.
+    """
     try:
-        return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506 - a SafeLoader
+        # A SafeLoader
+        return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         key = ".".join(map(str, details["loc"])) or "the file"
@@ -56,19 +65,27 @@ def re2_pattern(pattern: str) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML loader that refuses keys that are not strings, and repeated keys, of which PyYAML would use the last."""
+    """YAML loader that refuses keys that are not strings, and repeated keys, of which PyYAML would
+    use the last.
+    """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Return the mapping that a YAML node contains. Raises YAMLError for a key that is repeated or no string."""
+    # The library's signature
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+        """Return the mapping that a YAML node contains. Raises YAMLError for a key that is repeated
+        or no string.
+        """
         names: set[object] = set()
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
             if name is None:
                 raise yaml.MarkedYAMLError(
-                    problem='a key must be a string; write "{{ ... }}" in quotes', problem_mark=key.start_mark
+                    problem='a key must be a string; write "{{ ... }}" in quotes',
+                    problem_mark=key.start_mark,
                 )
             if name in names:
-                raise yaml.MarkedYAMLError(problem=f"the key {name!r} is repeated", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} is repeated", problem_mark=key.start_mark
+                )
             names.add(name)
         return super().construct_mapping(node, deep=deep)
 
@@ -76,7 +93,9 @@ class _StrictLoader(yaml.SafeLoader):
 _MESSAGES = {
     "missing": "is required",
     "extra_forbidden": "unknown field",
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be an object"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "mapping_type"), "must be an object"
+    ),
     **dict.fromkeys(("list_type", "tuple_type"), "must be a list"),
     "union_tag_invalid": f"unknown type; known are {', '.join(MemoryType)}",
     "too_short": "must have {min_length} or more entries, has {actual_length}",
@@ -85,7 +104,9 @@ _MESSAGES = {
 
 
 def message_of(error: Mapping[str, Any]) -> str:
-    """User-facing message for one entry of pydantic's `ValidationError.errors()`, such as "is required"."""
+    """User-facing message for one entry of pydantic's `ValidationError.errors()`, such as "is
+    required".
+    """
     message = _MESSAGES.get(error["type"])
     if message is None:
         return str(error["msg"]).removeprefix("Value error, ")

@@ -27,14 +27,18 @@ class Answer(BaseModel):
 
 
 class FloorAnswer(Answer):
-    """The relevance floor. value: minimum probability that a hit answers the query. dropped: candidates below it."""
+    """The relevance floor. value: minimum probability that a hit answers the query. dropped:
+    candidates below it.
+    """
 
     value: UnitFloat
     dropped: int = Field(ge=0)
 
 
 class SearchHit(Answer):
-    """A memory that a search found. signals: the parts of its score, if the request has `explain`."""
+    """A memory that a search found. signals: the parts of its score, if the request has
+    `explain`.
+    """
 
     rank: int = Field(ge=1)
     id: str
@@ -55,12 +59,14 @@ class SearchAnswer(Answer):
     degraded: list[str] = Field(default_factory=list)
 
 
-@dataclass(slots=True)  # a context has hundreds of items, and a frozen dataclass or a model takes four times as long
+# A context has hundreds of items, and a frozen dataclass or a model takes four times as long
+@dataclass(slots=True)
 class ContextItem:
     """A memory in the context of an answer.
 
-    tokens: size of its rendered entry. content: the text that is shown. cut: whether only a part of the memory is
-    shown. excerpt: whether this part consists of the most relevant sentences instead of the beginning.
+    tokens: size of its rendered entry. content: the text that is shown. cut: whether only a part of
+    the memory is shown. excerpt: whether this part consists of the most relevant sentences instead
+    of the beginning.
     """
 
     id: str
@@ -78,13 +84,15 @@ class ContextItem:
 class ContextMetadata(Answer):
     """Size of a context and the settings behind it.
 
-    total_tokens: size of the whole context. budget: tokens allowed for its long-term part. utilization: used share of
-    that budget. trimmed_count: number of hits that are not in the context. candidates: number of hits. tokenizer: name
-    of the tokenizer that counted. working_excerpted, working_left_out: ids of working items that are shown in part, or
-    not shown. duplicates: ids of memories left out because one in the context has the same text or contains theirs.
-    thread_tokens: size of the thread's context, if a thread was named; included in total_tokens and budget. margin:
-    share by which the model's own count may exceed the tokenizer's; the context fits the budget by both counts.
-    model_tokens: the context's size as the model's provider counts it, if one is configured.
+    total_tokens: size of the whole context. budget: tokens allowed for its long-term part.
+    utilization: used share of that budget. trimmed_count: number of hits that are not in the
+    context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
+    working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
+    duplicates: ids of memories left out because one in the context has the same text or contains
+    theirs. thread_tokens: size of the thread's context, if a thread was named; included in
+    total_tokens and budget. margin: share by which the model's own count may exceed the
+    tokenizer's; the context fits the budget by both counts. model_tokens: the context's size as the
+    model's provider counts it, if one is configured.
     """
 
     total_tokens: int
@@ -109,14 +117,18 @@ class ContextMetadata(Answer):
 
 
 class ContextMessage(Answer):
-    """A chat message with a part of a context. Its role is never system, because recalled text is no instruction."""
+    """A chat message with a part of a context. Its role is never system, because recalled text is
+    no instruction.
+    """
 
     role: Literal["user"] = "user"
     content: str
 
 
 class RetrieveAnswer(Answer):
-    """A context of memories within a token budget. receipt_id: id of its receipt; None if none was recorded."""
+    """A context of memories within a token budget. receipt_id: id of its receipt; None if none was
+    recorded.
+    """
 
     context: str | list[ContextMessage]
     items: list[ContextItem]
@@ -127,23 +139,39 @@ class RetrieveAnswer(Answer):
     def text(self) -> str:
         """The whole context as one text; messages are joined by line breaks."""
         context = self.context
-        return context if isinstance(context, str) else "\n".join(message.content for message in context)
+        return (
+            context
+            if isinstance(context, str)
+            else "\n".join(message.content for message in context)
+        )
 
     def counted(self, model_tokens: int | None) -> RetrieveAnswer:
-        """The same answer with the context's size as the model's provider counts it; unchanged if this is None."""
+        """The same answer with the context's size as the model's provider counts it; unchanged if
+        this is None.
+        """
         if model_tokens is None:
             return self
-        return self.model_copy(update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})})
+        return self.model_copy(
+            update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})}
+        )
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
-        """A copy with a thread's context after its own. Total and budget are larger by the thread's `tokens`."""
-        whole = self.context + text if isinstance(self.context, str) else [*self.context, ContextMessage(content=text)]
+        """A copy with a thread's context after its own. Total and budget are larger by the thread's
+        `tokens`.
+        """
+        whole = (
+            self.context + text
+            if isinstance(self.context, str)
+            else [*self.context, ContextMessage(content=text)]
+        )
         budget = self.metadata.budget + tokens
         changes = {
             "total_tokens": self.metadata.total_tokens + tokens,
             "thread_tokens": tokens,
             "budget": budget,
-            "utilization": (self.metadata.utilization * self.metadata.budget + tokens) / budget if budget else 0.0,
+            "utilization": (self.metadata.utilization * self.metadata.budget + tokens) / budget
+            if budget
+            else 0.0,
         }
         metadata = self.metadata.model_copy(update=changes)
         return self.model_copy(update={"context": whole, "metadata": metadata})

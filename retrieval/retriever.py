@@ -1,6 +1,8 @@
-"""Search and retrieval: from a query to ranked memories, or to a context of memories within a token budget.
+"""Search and retrieval: from a query to ranked memories, or to a context of memories within a token
+budget.
 
-embed the query -> candidates of all types -> signals and scores -> budget -> texts of the winners -> render -> receipt
+embed the query -> candidates of all types -> signals and scores -> budget -> texts of the winners
+-> render -> receipt
 """
 
 from __future__ import annotations
@@ -48,22 +50,29 @@ from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.use_counts import LiveUses, UseCounts
 
 DEPTH = 200
-"""Maximum candidates per type from each kind of search. Twice as many cost twice as much and find no more evidence."""
+"""Maximum candidates per type from each kind of search. Twice as many cost twice as much and find
+no more evidence.
+"""
 
 ENDED_DEPTH = 8
-"""Number of memories per type, nearest to the query, that a receipt lists as superseded or expired."""
+"""Number of memories per type, nearest to the query, that a receipt lists as superseded or
+expired.
+"""
 
 MAX_FILLS = 8
-"""Maximum times that a context's budget is filled. A long message and its facts may need more than two."""
+"""Maximum times that a context's budget is filled. A long message and its facts may need more than
+two.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
 
-    tokenizers: by name. counter: asks a model's provider for token counts. live: store of live working memory, if any.
-    use_counts, receipts: queues of use counts and receipts to store after the answer. on_timings: called at the end of
-    each retrieval with milliseconds by stage. adjust: changes the candidates before ranking, to replay a receipt.
+    tokenizers: by name. counter: asks a model's provider for token counts. live: store of live
+    working memory, if any. use_counts, receipts: queues of use counts and receipts to store after
+    the answer. on_timings: called at the end of each retrieval with milliseconds by stage. adjust:
+    changes the candidates before ranking, to replay a receipt.
     """
 
     store: MemoryStore
@@ -94,15 +103,18 @@ class StageTimings:
         try:
             yield
         finally:
-            self.milliseconds[name] = self.milliseconds.get(name, 0.0) + (time.perf_counter() - began) * 1e3
+            self.milliseconds[name] = (
+                self.milliseconds.get(name, 0.0) + (time.perf_counter() - began) * 1e3
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class _Ranking:
     """What to rank for one request: where to search, and how to score.
 
-    filters: filter of the memories to search, by memory type. ended: filters for memories no longer valid, which a
-    receipt lists; None if no receipt is wanted. with_copies: whether to rank the store's copies of live working items.
+    filters: filter of the memories to search, by memory type. ended: filters for memories no longer
+    valid, which a receipt lists; None if no receipt is wanted. with_copies: whether to rank the
+    store's copies of live working items.
     """
 
     scope: Scope
@@ -118,7 +130,9 @@ class _Ranking:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """Result of a ranking. ended: memories no longer valid, for the receipt. degraded: parts that did not respond."""
+    """Result of a ranking. ended: memories no longer valid, for the receipt. degraded: parts that
+    did not respond.
+    """
 
     candidates: RankedCandidates
     ended: Candidates
@@ -127,7 +141,9 @@ class _Ranked:
 
 
 class Retriever:
-    """Answers search and retrieve requests. Raises InvalidRequest for bad ones, Unavailable if the store is down."""
+    """Answers search and retrieve requests. Raises InvalidRequest for bad ones, Unavailable if the
+    store is down.
+    """
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
@@ -141,18 +157,30 @@ class Retriever:
 
     async def search(self, scope: Scope, request: SearchRequest) -> SearchAnswer:
         """Return the `top_k` memories that match the query best, best first."""
-        timings, times = StageTimings(), self._times(request)
+        timings = StageTimings()
+        times = self._times(request)
         profile, weights = weights_for(request, times)
-        filters, depth = search_filters(request, times), max(self._parts.depth, request.top_k)
-        result = await self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings))
+        filters = search_filters(request, times)
+        depth = max(self._parts.depth, request.top_k)
+        result = await self._ranked(
+            _Ranking(scope, request, times, filters, weights, depth, timings)
+        )
         ranked = result.candidates
         with timings.stage("texts"):
             ids = ranked.hit_ids[: request.top_k]
             kinds = (TYPES[kind] for kind in ranked.candidates.kinds.tolist())
-            memories = await self._parts.store.get(scope, dict(zip(ids, kinds, strict=False))) if ids else {}
+            memories = (
+                await self._parts.store.get(scope, dict(zip(ids, kinds, strict=False)))
+                if ids
+                else {}
+            )
         with timings.stage("render"):
             now = self._parts.clock()
-            found = [(place, memories[each].at(now)) for place, each in enumerate(ids) if each in memories]
+            found = [
+                (place, memories[each].at(now))
+                for place, each in enumerate(ids)
+                if each in memories
+            ]
             hits = [
                 SearchHit(
                     rank=rank,
@@ -175,13 +203,19 @@ class Retriever:
         )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-        """Return a context within its token budget; queue its receipt, and the use counts of the memories in it."""
+        """Return a context within its token budget; queue its receipt, and the use counts of the
+        memories in it.
+        """
         return await self.record(await self.context(scope, request))
 
     async def record(self, retrieval: Retrieval) -> RetrieveAnswer:
-        """Queue the receipt and the use counts of a finished retrieval; return its answer, with the receipt's id."""
-        scope, request = retrieval.scope, retrieval.request
-        passages, now = [memory.passage for memory in retrieval.shown], self._parts.clock()
+        """Queue the receipt and the use counts of a finished retrieval; return its answer, with the
+        receipt's id.
+        """
+        scope = retrieval.scope
+        request = retrieval.request
+        passages = [memory.passage for memory in retrieval.shown]
+        now = self._parts.clock()
         if request.as_of is None:
             self.live_uses.note(scope, passages, now)
         if self._parts.use_counts is not None and passages:
@@ -193,7 +227,8 @@ class Retriever:
     async def context(self, scope: Scope, request: RetrieveRequest) -> Retrieval:
         """Retrieve a context without recording its receipt or the uses of its memories.
 
-        If the model's provider counts tokens and the request names no tokenizer, it fits the budget by that count, too.
+        If the model's provider counts tokens and the request names no tokenizer, it fits the budget
+        by that count, too.
         """
         with_ended = self._parts.receipts is not None and request.receipt
 
@@ -214,26 +249,39 @@ class Retriever:
     ) -> Retrieval:
         """Retrieve a context without counting uses or recording a receipt.
 
-        with_ended: also search for memories that are no longer valid, which a receipt lists. least_margin: minimum
-        share by which the model is taken to count more tokens than its tokenizer does.
+        with_ended: also search for memories that are no longer valid, which a receipt lists.
+        least_margin: minimum share by which the model is taken to count more tokens than its
+        tokenizer does.
         """
-        timings, times = StageTimings(), self._times(request)
+        timings = StageTimings()
+        times = self._times(request)
         settled = settle(request, self._parts.models(), least_margin)
-        request, as_of = settled.request, times.as_of
+        request = settled.request
+        as_of = times.as_of
         renderer = self._renderers.get((request.format, request.tokenizer))
         if renderer is None:
             known = ", ".join(sorted(self._parts.tokenizers))
-            raise InvalidRequest(f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer)
+            raise InvalidRequest(
+                f"unknown tokenizer; known are {known}", path="tokenizer", got=request.tokenizer
+            )
         _, weights = weights_for(request, times)
-        filters, ended = context_filters(request, times), ended_filters(request, times) if with_ended else None
-        depth, with_copies = self._parts.depth, self._parts.live is None
+        filters = context_filters(request, times)
+        ended = ended_filters(request, times) if with_ended else None
+        depth = self._parts.depth
+        with_copies = self._parts.live is None
         result, live = await asyncio.gather(
-            self._ranked(_Ranking(scope, request, times, filters, weights, depth, timings, ended, with_copies)),
+            self._ranked(
+                _Ranking(
+                    scope, request, times, filters, weights, depth, timings, ended, with_copies
+                )
+            ),
             read_live(self._parts.live, scope, request, as_of),
         )
         degraded = (*result.degraded, LIVE_DEGRADED) if live.away else result.degraded
         hits = with_live(result.candidates, live)
-        writer = ContextWriter(self._parts.store, renderer, scope, settled, as_of, result.wish, hits)
+        writer = ContextWriter(
+            self._parts.store, renderer, scope, settled, as_of, result.wish, hits
+        )
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
             texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
@@ -241,16 +289,29 @@ class Retriever:
         with timings.stage("render"):
             answer, shown = await writer.answer(fills, texts, degraded)
         self._parts.on_timings(timings.milliseconds)
-        embedder, ranked = self._embedder_fingerprint, writer.ranked
+        embedder = self._embedder_fingerprint
+        ranked = writer.ranked
         return Retrieval(
-            scope, request, as_of, weights, embedder, renderer.tokenizer, ranked, result.ended, fills, shown, answer
+            scope,
+            request,
+            as_of,
+            weights,
+            embedder,
+            renderer.tokenizer,
+            ranked,
+            result.ended,
+            fills,
+            shown,
+            answer,
         )
 
     def _times(self, request: RankedRequest) -> QueryTimes:
         return QueryTimes.of(request.query, request.as_of or to_utc(self._parts.clock()))
 
     async def _ranked(self, ranking: _Ranking) -> _Ranked:
-        request, times, timings = ranking.request, ranking.times, ranking.timings
+        request = ranking.request
+        times = ranking.times
+        timings = ranking.timings
         windows = await self._windows(ranking)
         with timings.stage("embed"):
             search, degraded = await self._search_for(request.query, ranking)
@@ -270,13 +331,17 @@ class Retriever:
             links = linked_scores(dict(zip(ids, ranked.scores.tolist(), strict=False)), linking)
             joined = await self._with(ranking, search, candidates, links)
             with timings.stage("score"):
-                contested = () if asks_about_past(request.query) or times.past else contested_pairs(linking)
+                contested = (
+                    () if asks_about_past(request.query) or times.past else contested_pairs(linking)
+                )
                 measured = measured if joined is candidates else SignalTable.of(joined, scoring)
                 ranked = rank(measured, replace(scoring, links=links, contested=contested))
         return _Ranked(ranked, ended, wish, degraded)
 
     async def _linking_hits(self, ranking: _Ranking, ranked: RankedCandidates) -> dict[str, Memory]:
-        """Read the hits that have links to other memories, among the LINKING_HITS best; return them by id."""
+        """Read the hits that have links to other memories, among the LINKING_HITS best; return them
+        by id.
+        """
         has_links = ranked.candidates.columns.column("links")[: min(LINKING_HITS, ranked.hits)] == 1
         if not has_links.any() or not ranking.weights["link"]:
             return {}
@@ -285,9 +350,15 @@ class Retriever:
             return await self._parts.store.get(ranking.scope, ids)
 
     async def _with(
-        self, ranking: _Ranking, search: CandidateSearch, candidates: Candidates, ids: Collection[str]
+        self,
+        ranking: _Ranking,
+        search: CandidateSearch,
+        candidates: Candidates,
+        ids: Collection[str],
     ) -> Candidates:
-        """Add to `candidates` the missing memories with these `ids`, if the filters of `search` accept them."""
+        """Add to `candidates` the missing memories with these `ids`, if the filters of `search`
+        accept them.
+        """
         missing = set(ids).difference(candidates.ids.astype(np.str_).tolist()) if ids else None
         if not missing:
             return candidates
@@ -300,17 +371,24 @@ class Retriever:
     async def _newest(
         self, ranking: _Ranking, search: CandidateSearch, windows: Sequence[Window], wish: Wish
     ) -> list[str]:
-        """Ids of the newest events or finished tasks, of the `windows` if there are any; none for any other `wish`."""
+        """Ids of the newest events or finished tasks, of the `windows` if there are any; none for
+        any other `wish`.
+        """
         kind = OVERVIEW_TYPES[wish] if wish in NEWEST else None
         if kind is None or kind not in search.filters or isinstance(ranking.request, SearchRequest):
             return []
         path = "completed_at" if wish is Wish.FINISHED else "created_at"
-        times = [All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end))) for each in windows]
+        times = [
+            All((Compare(path, Op.GTE, each.start), Compare(path, Op.LT, each.end)))
+            for each in windows
+        ]
         where = all_of(search.filters[kind], AnyOf(tuple(times)) if times else Not(Absent(path)))
         return await self._parts.store.newest(ranking.scope, kind, where, ranking.depth)
 
     async def _windows(self, ranking: _Ranking) -> tuple[Window, ...]:
-        """The times that the query names. For "after the move", the memory that best matches "move" gives the date."""
+        """The times that the query names. For "after the move", the memory that best matches "move"
+        gives the date.
+        """
         event = ranking.times.event
         if event is None or not ranking.weights["time"]:
             return ranking.times.windows
@@ -320,22 +398,30 @@ class Retriever:
             happened = event_time(candidates)
         return event.windows(happened) if happened else ()
 
-    async def _search_for(self, query: str, ranking: _Ranking) -> tuple[CandidateSearch, tuple[str, ...]]:
-        """A search for `query`, and what did not respond: without the embedder, the search is by words only."""
+    async def _search_for(
+        self, query: str, ranking: _Ranking
+    ) -> tuple[CandidateSearch, tuple[str, ...]]:
+        """A search for `query`, and what did not respond: without the embedder, the search is by
+        words only.
+        """
         encoded = self._parts.sparse.encode_query(query)
         sparse = encoded if encoded.indices.size else None
         try:
             embedded = await self._parts.embedder.embed_query(query)
         except (Unavailable, Overloaded):
             return CandidateSearch(ranking.filters, None, sparse, ranking.depth), ("embedder",)
-        return CandidateSearch(ranking.filters, embedded.dense, sparse, ranking.depth, embedded.tokens), ()
+        return CandidateSearch(
+            ranking.filters, embedded.dense, sparse, ranking.depth, embedded.tokens
+        ), ()
 
     async def _candidates(
         self, ranking: _Ranking, search: CandidateSearch, ended: TypeFilters | None = None
     ) -> tuple[Candidates, Candidates]:
-        """The candidates of `search` and, for the filters `ended`, the nearest memories that are no longer valid.
+        """The candidates of `search` and, for the filters `ended`, the nearest memories that are no
+        longer valid.
 
-        The second is empty without `ended` or a dense vector; both are empty if the query has no vectors.
+        The second is empty without `ended` or a dense vector; both are empty if the query has no
+        vectors.
         """
         if search.dense is None and search.sparse is None:
             return Candidates.of([]), Candidates.of([])
@@ -345,7 +431,8 @@ class Retriever:
         candidates, *rest = await self._parts.store.candidates(ranking.scope, searches)
         if self._parts.adjust:
             candidates = self._parts.adjust(candidates)
-        if not ranking.with_copies:  # here, because the engine would read a field of every working memory
+        # Here, because the engine would read a field of every working memory
+        if not ranking.with_copies:
             candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
         return candidates, rest[0] if rest else Candidates.of([])
 
@@ -353,11 +440,15 @@ class Retriever:
 async def _filled(
     writer: ContextWriter, texts: dict[str, Passage], timings: StageTimings
 ) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
-    """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and texts by id.
+    """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and
+    texts by id.
 
-    This is repeated, as each removal makes room. A removed hit comes back if the hit with its text no longer fits.
+    This is repeated, as each removal makes room. A removed hit comes back if the hit with its text
+    no longer fits.
     """
-    filled, repeats, lost = list[tuple[ContextWriter, Fills]](), dict[str, str](), set[str]()
+    filled = list[tuple[ContextWriter, Fills]]()
+    repeats = dict[str, str]()
+    lost = set[str]()
     for _ in range(MAX_FILLS):
         current = writer.without(repeats)
         with timings.stage("budget"):
@@ -367,18 +458,24 @@ async def _filled(
         missing = set(repeats.values()) - current.chosen_ids(fills)
         if missing:
             lost |= missing
-            repeats = {memory_id: other for memory_id, other in repeats.items() if other not in lost}
+            repeats = {
+                memory_id: other for memory_id, other in repeats.items() if other not in lost
+            }
             continue
         filled.append((current, fills))
         repeating = await current.repeats(fills, texts)
         found = {each: other for each, other in repeating.items() if other not in lost}
         if not found:
             break
-        repeats = {memory_id: found.get(other, other) for memory_id, other in repeats.items()} | found
+        repeats = {
+            memory_id: found.get(other, other) for memory_id, other in repeats.items()
+        } | found
     return *filled[-1], texts
 
 
-def _scoring(ranking: _Ranking, search: CandidateSearch, windows: tuple[Window, ...], wish: Wish) -> Scoring:
+def _scoring(
+    ranking: _Ranking, search: CandidateSearch, windows: tuple[Window, ...], wish: Wish
+) -> Scoring:
     request = ranking.request
     budget = request.allowance.total if isinstance(request, RetrieveRequest) else 0
     due_budget = budget if isinstance(request, RetrieveRequest) and request.include_due else 0

@@ -1,4 +1,6 @@
-"""Counts how often contexts show a memory. Uses are written to the store later, so that no answer waits."""
+"""Counts how often contexts show a memory. Uses are written to the store later, so that no answer
+waits.
+"""
 
 from __future__ import annotations
 
@@ -21,22 +23,30 @@ PERIOD_S = 2.0
 """Seconds between two rounds of writes; uses of the same memory are added up meanwhile."""
 
 MAX_WAITING = 100_000
-"""Maximum number of memories whose uses wait to be written; uses of further memories are counted in `lost`."""
+"""Maximum number of memories whose uses wait to be written; uses of further memories are counted in
+`lost`.
+"""
 
 PAUSE_FACTOR = 19.0
-"""Pause after each write as a multiple of the write's duration, so that writes take a twentieth of the store's time."""
+"""Pause after each write as a multiple of the write's duration, so that writes take a twentieth of
+the store's time.
+"""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class UseCounts:
-    """Queues uses of memories (each time that a context shows one) and writes them later. lost: uses not written."""
+    """Queues uses of memories (each time that a context shows one) and writes them later. lost:
+    uses not written.
+    """
 
     store: MemoryStore
     period_s: float = PERIOD_S
     lost: int = 0
-    _waiting: dict[tuple[str, str], dict[str, tuple[MemoryType, int, datetime]]] = field(default_factory=dict)
+    _waiting: dict[tuple[str, str], dict[str, tuple[MemoryType, int, datetime]]] = field(
+        default_factory=dict
+    )
     _room: int = MAX_WAITING
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
@@ -52,7 +62,9 @@ class UseCounts:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
-        """Write queued uses of memories during the `with` block, in the background; write the remaining at its end."""
+        """Write queued uses of memories during the `with` block, in the background; write the
+        remaining at its end.
+        """
         task = asyncio.create_task(self._write_for_ever())
         try:
             yield self
@@ -62,7 +74,9 @@ class UseCounts:
             await self.write()
 
     async def write(self) -> None:
-        """Write all queued uses of memories. A failed write is logged and counted in `lost`, and not raised."""
+        """Write all queued uses of memories. A failed write is logged and counted in `lost`, and
+        not raised.
+        """
         while self._waiting:
             await self._write_next()
 
@@ -80,7 +94,9 @@ class UseCounts:
             _log.warning("%d use counts could not be written: %s", count, error, exc_info=bug)
 
     async def _write_for_ever(self) -> None:
-        """Write queued uses every `period_s` seconds, with pauses, so that retrievals do not wait behind writes."""
+        """Write queued uses every `period_s` seconds, with pauses, so that retrievals do not wait
+        behind writes.
+        """
         while True:
             await asyncio.sleep(self.period_s)
             while self._waiting:
@@ -91,7 +107,8 @@ class UseCounts:
 
 
 class LiveUses:
-    """Restarts the time to live of working-memory items that a context shows, without delaying the answer.
+    """Restarts the time to live of working-memory items that a context shows, without delaying the
+    answer.
 
     lost: how many such uses of items could not be written.
     """
@@ -102,7 +119,9 @@ class LiveUses:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Start recording that the live working items among `shown` were used at time `at`; returns at once."""
+        """Start recording that the live working items among `shown` were used at time `at`; returns
+        at once.
+        """
         used = [passage.id for passage in shown if passage.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
@@ -113,7 +132,9 @@ class LiveUses:
         """Wait until all uses that were passed to `note` so far are written."""
         await asyncio.gather(*self._tasks)
 
-    async def _touch(self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime) -> None:
+    async def _touch(
+        self, items: LiveItemStore, scope: Scope, ids: Sequence[str], at: datetime
+    ) -> None:
         try:
             await items.touch(scope, ids, at)
         except Unavailable as error:

@@ -22,7 +22,9 @@ DIMENSIONS = 8
 
 
 def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, /, **fields: Any) -> Memory:
-    """A memory of type `kind` in `scope`; every field that is not in `fields` has a value derived from the content."""
+    """A memory of type `kind` in `scope`; every field that is not in `fields` has a value derived
+    from the content.
+    """
     made = {
         "tenant": scope.tenant,
         "namespace": scope.namespace,
@@ -36,7 +38,9 @@ def make_memory(kind: MemoryType, content: str, scope: Scope = SCOPE, /, **field
         "content_hash": content_hash(content),
         "tokens": TokenCount(count=len(content.split()), tokenizer="words"),
     }
-    return MEMORY_CLASSES[kind].model_validate({"id": memory_id(scope, kind, (content,)), **made, **fields})
+    return MEMORY_CLASSES[kind].model_validate(
+        {"id": memory_id(scope, kind, (content,)), **made, **fields}
+    )
 
 
 def make_dense(seed: int, dimensions: int = DIMENSIONS) -> DenseVector:
@@ -49,12 +53,18 @@ def make_sparse(weights: Mapping[int, float] | Iterable[int]) -> SparseVector:
     """A sparse vector with these term weights; if only the terms are given, every weight is 1."""
     given = dict(weights) if isinstance(weights, Mapping) else dict.fromkeys(weights, 1.0)
     terms = sorted(given)
-    return SparseVector(np.array(terms, np.uint32), np.array([given[term] for term in terms], np.float32))
+    return SparseVector(
+        np.array(terms, np.uint32), np.array([given[term] for term in terms], np.float32)
+    )
 
 
 def make_record(
-    memory: Memory, dense: DenseVector | None = None, terms: Mapping[int, float] | Iterable[int] = (1,)
+    memory: Memory,
+    dense: DenseVector | None = None,
+    terms: Mapping[int, float] | Iterable[int] = (1,),
 ) -> Record:
-    """A memory with its vectors; without `dense` the dense vector is derived from the memory's id."""
+    """A memory with its vectors; without `dense` the dense vector is derived from the memory's
+    id.
+    """
     chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
     return Record.of(memory, Vectors(chosen, make_sparse(terms)))

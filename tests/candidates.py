@@ -1,4 +1,6 @@
-"""Candidates of a search as rows, one for each candidate, so that tests can write and compare them."""
+"""Candidates of a search as rows, one for each candidate, so that tests can write and compare
+them.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from memtypes.search.columns import KINDS, ColumnKind, Columns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRow:
-    """A candidate with the fields that ranking reads. late: its late-interaction score of each query token."""
+    """A candidate with the fields that ranking reads. late: its late-interaction score of each
+    query token.
+    """
 
     id: str
     type: MemoryType
@@ -53,7 +57,9 @@ def rows_of(candidates: Candidates) -> list[CandidateRow]:
 
 
 def payloads_in(columns: Columns) -> list[dict[str, Any]]:
-    """The fields of each memory in `columns`, as a dictionary such as `Memory.to_payload` returns."""
+    """The fields of each memory in `columns`, as a dictionary such as `Memory.to_payload`
+    returns.
+    """
     return [_payload(columns, place) for place in range(columns.count)]
 
 
@@ -76,7 +82,8 @@ def _payload(columns: Columns, place: int) -> dict[str, Any]:
 
 
 def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
-    """A value of a column of candidates as it is in the memory's JSON payload; None if the memory has no value.
+    """A value of a column of candidates as it is in the memory's JSON payload; None if the memory
+    has no value.
 
     table: texts to which a column of texts refers by position.
     """
@@ -94,5 +101,7 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
 
 
 def term_text(row: NDArray[Any]) -> str | None:
-    """A memory's heaviest terms, a row of term numbers, as the hexadecimal text of payloads; None for no terms."""
+    """A memory's heaviest terms, a row of term numbers, as the hexadecimal text of payloads; None
+    for no terms.
+    """
     return row[row > 0].astype(">u2").tobytes().hex() or None

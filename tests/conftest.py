@@ -27,11 +27,13 @@ settings.load_profile("untimed")
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Coverage is not measured inside this context, because measuring nearly doubles the time of a test.
+    """Coverage is not measured inside this context, because measuring nearly doubles the time of a
+    test.
 
     pytest-cov's marker `no_cover` does the same for a test, but not in the workers of pytest-xdist.
     """
-    current, threads = sys.gettrace(), threading.gettrace()
+    current = sys.gettrace()
+    threads = threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
     try:
@@ -43,14 +45,17 @@ def unmeasured() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Collect tests without garbage collection, and measure the coverage of imports in one worker only.
+    """Collect tests without garbage collection, and measure the coverage of imports in one worker
+    only.
 
-    Every worker imports the same modules. Modules and tests stay until the end, so they are excluded from garbage
-    collection for good, which saves seconds in each worker.
+    Every worker imports the same modules. Modules and tests stay until the end, so they are
+    excluded from garbage collection for good, which saves seconds in each worker.
     """
     gc.disable()
     try:
-        with nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else unmeasured():
+        with (
+            nullcontext() if os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0" else unmeasured()
+        ):
             return (yield)
     finally:
         gc.freeze()
@@ -58,7 +63,9 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker of pytest-xdist, run files with many slow tests first. No worker then ends long after the others."""
+    """In a worker of pytest-xdist, run files with many slow tests first. No worker then ends long
+    after the others.
+    """
     if hasattr(config, "workerinput"):
         slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
         items.sort(key=lambda item: -slow[item.path])
@@ -66,7 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run property tests and slow tests without measuring coverage, as other tests cover nearly all of their lines."""
+    """Run property tests and slow tests without measuring coverage, as other tests cover nearly all
+    of their lines.
+    """
     generated = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
     with unmeasured() if generated or item.get_closest_marker("slow") else nullcontext():
         return (yield)
@@ -83,7 +92,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def encodings() -> Iterator[None]:
-    """Each encoding of tiktoken is built once in a worker, as building takes a quarter of a second."""
+    """Each encoding of tiktoken is built once in a worker, as building takes a quarter of a
+    second.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tiktoken, "_encoding", functools.cache(tiktoken._encoding))
         yield
@@ -95,9 +106,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module")  # not longer: its event loop would be in the way of tests that run one of their own
+# Not longer: its event loop would be in the way of tests that run one of their own
+@pytest.fixture(scope="module")
 async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LiveClient]:
-    """A client of a real Redis server of live state, shared by tests; each test uses its own scope."""
+    """A client of a real Redis server of live state, shared by tests; each test uses its own
+    scope.
+    """
     async with running_server(tmp_path_factory.mktemp("live")) as client:
         yield client
 
@@ -132,14 +146,18 @@ async def live_cluster(cluster_url: str) -> AsyncIterator[LiveClient]:
 
 @pytest.fixture(scope="module")
 async def live_packaged(packaged_url: str) -> AsyncIterator[LiveClient]:
-    """A LiveClient connected to the redis-server of `packaged_url`, the oldest supported version."""
+    """A LiveClient connected to the redis-server of `packaged_url`, the oldest supported
+    version.
+    """
     async with client_of(packaged_url) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def onnx_directory() -> Path:
-    """Directory of the prepared default encoder: the installed one, or one that is built once and cached."""
+    """Directory of the prepared default encoder: the installed one, or one that is built once and
+    cached.
+    """
     directory = Path(__file__).parent.parent / ".remembrancer" / "encoder"
     prepare(directory)
     return directory

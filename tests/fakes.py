@@ -21,7 +21,9 @@ _TOKEN = re.compile(r"\w+|[^\w\s]|\n")
 
 @lru_cache(10_000)
 def _vector(word: str) -> NDArray[np.float64]:
-    return np.random.default_rng(zlib.crc32(word.encode("utf-8", "surrogatepass"))).standard_normal(16)
+    return np.random.default_rng(zlib.crc32(word.encode("utf-8", "surrogatepass"))).standard_normal(
+        16
+    )
 
 
 class FakeEmbedder(Embedder):
@@ -31,7 +33,9 @@ class FakeEmbedder(Embedder):
     dimensions = 16
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the vector of `text`, which is the sum of its words' vectors scaled to length 1."""
+        """Return the vector of `text`, which is the sum of its words' vectors scaled to length
+        1.
+        """
         total = np.full(self.dimensions, 1e-3)
         for word in _WORD.findall(text.lower()):
             total += _vector(word)
@@ -53,8 +57,13 @@ class WordEmbedder(FakeEmbedder):
 
     async def embed_query(self, text: str) -> Embedding:
         """Return the dense vector of `text` and one token vector for each of its words."""
-        seeds = [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())]
-        drawn = np.array([np.random.default_rng(seed).standard_normal(128) for seed in seeds]).reshape(-1, 128)
+        seeds = [
+            zlib.crc32(word.encode("utf-8", "surrogatepass"))
+            for word in _WORD.findall(text.lower())
+        ]
+        drawn = np.array(
+            [np.random.default_rng(seed).standard_normal(128) for seed in seeds]
+        ).reshape(-1, 128)
         lengths = np.linalg.norm(drawn, axis=1, keepdims=True)
         tokens = np.rint(drawn / lengths * 127).astype(np.int8)
         return replace(await super().embed_query(text), tokens=tokens)
@@ -73,7 +82,12 @@ class FakeSparse(SparseEncoder):
 
     def encode_query(self, text: str) -> SparseVector:
         """Return a sparse vector with a term of weight 1 for each word of `text`."""
-        terms = sorted({zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _WORD.findall(text.lower())})
+        terms = sorted(
+            {
+                zlib.crc32(word.encode("utf-8", "surrogatepass"))
+                for word in _WORD.findall(text.lower())
+            }
+        )
         return SparseVector(np.array(terms, dtype=np.uint32), np.ones(len(terms), dtype=np.float32))
 
     def encode_document(self, text: str) -> SparseVector:

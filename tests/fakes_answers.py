@@ -23,7 +23,8 @@ class FakeAnswers(AnswerStore):
         return stored[2] if stored and stored[1] > self._clock() - ANSWER_TTL else None
 
     async def put_if_absent(self, scope: Scope, key: str, answer: StoredAnswer) -> StoredAnswer:
-        """Return the answer that is already stored under the key; otherwise store `answer` and return it.
+        """Return the answer that is already stored under the key; otherwise store `answer` and
+        return it.
 
         If all answers together then have more than `max_bytes` bytes, the oldest are removed.
         """
@@ -35,16 +36,24 @@ class FakeAnswers(AnswerStore):
             del self._answers[next(iter(self._answers))]
         return answer
 
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - answers are not stored by memory
-        """Remove the answers to calls in the namespace and return their number. `memory_id` is ignored."""
+    # Answers are not stored by memory
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
+        """Remove the answers to calls in the namespace and return their number. `memory_id` is
+        ignored.
+        """
         keys = self._keys(scope)
         for key in keys:
             del self._answers[key]
         return len(keys)
 
-    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - as above
+    # As above
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Return the number of stored answers to calls in the namespace. `memory_id` is ignored."""
         return len(self._keys(scope))
 
     def _keys(self, scope: Scope) -> list[tuple[str, str]]:
-        return [key for key, stored in self._answers.items() if (key[0], stored[0]) == (scope.tenant, scope.namespace)]
+        return [
+            key
+            for key, stored in self._answers.items()
+            if (key[0], stored[0]) == (scope.tenant, scope.namespace)
+        ]

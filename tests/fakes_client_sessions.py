@@ -24,20 +24,26 @@ class _Session:
 
 
 class FakeClientSessions(ClientSessionStore):
-    """Sessions of clients in a dictionary. `captures` is the queue of turns that wait to become memories."""
+    """Sessions of clients in a dictionary. `captures` is the queue of turns that wait to become
+    memories.
+    """
 
     def __init__(self) -> None:
         self.captures = FakeThreads()
         self._sessions: dict[tuple[str, str, str | None], _Session] = {}
 
     async def begin(self, scope: Scope, prompt_id: str = "", prompt: Turn | None = None) -> Shown:
-        """Store the prompt, unless its id was queued before, and return which memories the session was shown."""
+        """Store the prompt, unless its id was queued before, and return which memories the session
+        was shown.
+        """
         session = self._of(scope)
         if prompt is not None and prompt_id not in session.asked:
             session.prompts[prompt_id] = prompt
         return Shown(frozenset(session.shown), session.since, frozenset(session.statements))
 
-    async def claim(self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()) -> bool:
+    async def claim(
+        self, scope: Scope, ids: Collection[str], statements: Collection[str] = ()
+    ) -> bool:
         """Record memories and hashes of their sentences as shown to the session, and return True.
 
         If one of the memories was shown to the session before, record nothing and return False.
@@ -53,8 +59,12 @@ class FakeClientSessions(ClientSessionStore):
         """Record memories as shown to the session."""
         self._of(scope).shown.update(ids)
 
-    async def forget_shown(self, scope: Scope, at: datetime, pause: timedelta = timedelta()) -> None:
-        """Clear the session's record of shown memories, unless it was last cleared less than `pause` before `at`."""
+    async def forget_shown(
+        self, scope: Scope, at: datetime, pause: timedelta = timedelta()
+    ) -> None:
+        """Clear the session's record of shown memories, unless it was last cleared less than
+        `pause` before `at`.
+        """
         session = self._of(scope)
         if session.since is None or at - session.since >= pause:
             session.since = at
@@ -62,8 +72,11 @@ class FakeClientSessions(ClientSessionStore):
             session.statements.clear()
 
     async def queue(self, scope: Scope, prompt_id: str | None, turns: Sequence[Turn]) -> int:
-        """Queue the waiting prompt and those turns that are new, as one batch; return the number of turns."""
-        session, batch = self._of(scope), list[Turn]()
+        """Queue the waiting prompt and those turns that are new, as one batch; return the number of
+        turns.
+        """
+        session = self._of(scope)
+        batch = list[Turn]()
         if prompt_id is not None and prompt_id in session.prompts:
             batch.append(session.prompts.pop(prompt_id))
             session.asked |= {prompt_id} - {""}
@@ -82,10 +95,14 @@ class FakeClientSessions(ClientSessionStore):
         return sorted(self._of(scope).prompts)
 
     async def discard_prompts(self, scope: Scope) -> None:
-        """Remove the waiting prompts of the session; if the scope names no session, those of the whole namespace."""
+        """Remove the waiting prompts of the session; if the scope names no session, those of the
+        whole namespace.
+        """
         for (*place, session_id), session in self._sessions.items():
             if place == [scope.tenant, scope.namespace] and scope.session_id in (None, session_id):
                 session.prompts.clear()
 
     def _of(self, scope: Scope) -> _Session:
-        return self._sessions.setdefault((scope.tenant, scope.namespace, scope.session_id), _Session())
+        return self._sessions.setdefault(
+            (scope.tenant, scope.namespace, scope.session_id), _Session()
+        )

@@ -14,11 +14,15 @@ from memtypes.ports.memory_store import MemoryStore
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 
-def plain_ingestor(store: MemoryStore, clock: Clock, embedder: Embedder | None = None, **changes: Any) -> Ingestor:
+def plain_ingestor(
+    store: MemoryStore, clock: Clock, embedder: Embedder | None = None, **changes: Any
+) -> Ingestor:
     """An ingestor that only redacts secrets: it has no gates and no reviewers.
 
     changes: fields of the ingestor to replace.
     """
     encoder = embedder or FakeEmbedder()
-    plain = Ingestor(store, encoder, FakeSparse(), FakeTokenizer(), clock, (), Redactor(), Panel(()), None)
+    plain = Ingestor(
+        store, encoder, FakeSparse(), FakeTokenizer(), clock, (), Redactor(), Panel(()), None
+    )
     return replace(plain, **changes)

@@ -7,19 +7,29 @@ from dataclasses import dataclass, field
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
-from memtypes.ports.receipts import ChainHead, ReceiptStore, SealedReceipt, UnsealedReceipt, seal_all
+from memtypes.ports.receipts import (
+    ChainHead,
+    ReceiptStore,
+    SealedReceipt,
+    UnsealedReceipt,
+    seal_all,
+)
 
 
 @dataclass
 class FakeReceipts(ReceiptStore):
-    """Receipts in dictionaries: the text of each, its namespace, and the newest hash of each tenant's chain."""
+    """Receipts in dictionaries: the text of each, its namespace, and the newest hash of each
+    tenant's chain.
+    """
 
     texts: dict[tuple[str, str], bytes] = field(default_factory=dict)
     heads: dict[str, ChainHead] = field(default_factory=dict)
     namespaces: dict[tuple[str, str], str] = field(default_factory=dict)
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Give the tenant's receipts their hashes, store their texts, and return the receipts with hashes."""
+        """Give the tenant's receipts their hashes, store their texts, and return the receipts with
+        hashes.
+        """
         sealed = seal_all(receipts, self.heads.get(tenant, ChainHead()))
         for unsealed, receipt in zip(receipts, sealed, strict=True):
             self.heads[tenant] = receipt.head
@@ -43,7 +53,9 @@ class FakeReceipts(ReceiptStore):
         return [self.texts[key] for key in keys[:limit]]
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove the receipts of the namespace and return their number. With a `memory_id`, do nothing."""
+        """Remove the receipts of the namespace and return their number. With a `memory_id`, do
+        nothing.
+        """
         keys = self._keys(scope, memory_id)
         for key in keys:
             del self.texts[key]
@@ -51,13 +63,19 @@ class FakeReceipts(ReceiptStore):
         return len(keys)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Return the number of receipts of the namespace that `erase` would remove; 0 if `memory_id` is given."""
+        """Return the number of receipts of the namespace that `erase` would remove; 0 if
+        `memory_id` is given.
+        """
         return len(self._keys(scope, memory_id))
 
     def _keys(self, scope: Scope, memory_id: str | None) -> list[tuple[str, str]]:
         if memory_id is not None:
             return []
-        return [key for key, name in self.namespaces.items() if (key[0], name) == (scope.tenant, scope.namespace)]
+        return [
+            key
+            for key, name in self.namespaces.items()
+            if (key[0], name) == (scope.tenant, scope.namespace)
+        ]
 
 
 class AwayReceipts(FakeReceipts):

@@ -17,7 +17,9 @@ class FakeRejections(RejectionStore):
         self._texts: dict[tuple[str, str], dict[str, RejectedText]] = {}
 
     async def add(self, scope: Scope, rejected: Sequence[RejectedText]) -> None:
-        """Store rejected texts of the namespace. Beyond MAX_REJECTED texts, the oldest are removed."""
+        """Store rejected texts of the namespace. Beyond MAX_REJECTED texts, the oldest are
+        removed.
+        """
         texts = self._of(scope)
         texts.update({text.id: text for text in rejected})
         for text in self._newest_first(scope)[MAX_REJECTED:]:

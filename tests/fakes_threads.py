@@ -1,4 +1,6 @@
-"""A store of threads in memory, which passes the contract suite `tests/contracts/test_thread_store.py`."""
+"""A store of threads in memory, which passes the contract suite
+`tests/contracts/test_thread_store.py`.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class _StoredThread:
             self.used[index] = self.clock
 
     def number(self, turn: Turn, rank: str | None) -> Turn:
-        """Return `turn` with the thread's next index, and record its files, images and eviction rank."""
+        """Return `turn` with the thread's next index, and record its files, images and eviction
+        rank.
+        """
         numbered = replace(turn, index=self.next_index)
         self.files |= {path: PathMention(path, self.next_index, turn.at) for path in turn.files}
         self.images |= {path: PathMention(path, self.next_index, turn.at) for path in turn.images}
@@ -62,7 +66,9 @@ class _StoredThread:
         return numbered
 
     def position(self, turn: Turn) -> int:
-        """Position of a turn in the eviction order; the turn with the lowest position is evicted first."""
+        """Position of a turn in the eviction order; the turn with the lowest position is evicted
+        first.
+        """
         rank = self.ranks[turn.index]
         return int(rank) + turn.index if rank else self.used[turn.index]
 
@@ -85,7 +91,9 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread and return its id; if a thread with this resource and key exists, return its id instead."""
+        """Create a thread and return its id; if a thread with this resource and key exists, return
+        its id instead.
+        """
         for key, stored in self._threads.items():
             same = (stored.thread.resource, stored.thread.key) == (new.resource, new.key)
             if key[:2] == (scope.tenant, scope.namespace) and new.key is not None and same:
@@ -102,19 +110,37 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         names = ("parent_id", "resource", "key", "agent_id", "initial_context", "workflow_id")
         fields = {name: getattr(new, name) for name in names}
         thread = Thread(
-            new.thread_id, 0, 0, 0, new.ttl_s, new.created_at, **fields, ttl_left_s=new.ttl_s, ancestors=ancestors
+            new.thread_id,
+            0,
+            0,
+            0,
+            new.ttl_s,
+            new.created_at,
+            **fields,
+            ttl_left_s=new.ttl_s,
+            ancestors=ancestors,
         )
-        self._threads[scope.tenant, scope.namespace, new.thread_id] = _StoredThread(thread, used_at=next(self._uses))
+        self._threads[scope.tenant, scope.namespace, new.thread_id] = _StoredThread(
+            thread, used_at=next(self._uses)
+        )
         return new.thread_id
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
         """Return the id of the thread with this resource and key; None if there is none."""
-        stored = (each.thread for place, each in self._threads.items() if place[:2] == (scope.tenant, scope.namespace))
-        return next((thread.id for thread in stored if (thread.resource, thread.key) == (resource, key)), None)
+        stored = (
+            each.thread
+            for place, each in self._threads.items()
+            if place[:2] == (scope.tenant, scope.namespace)
+        )
+        return next(
+            (thread.id for thread in stored if (thread.resource, thread.key) == (resource, key)),
+            None,
+        )
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn to a thread, and evict turns if the thread then exceeds its limits."""
-        stored, limits = self._get(scope, append.thread_id), append.limits
+        stored = self._get(scope, append.thread_id)
+        limits = append.limits
         request = append.request
         if request is not None and request.key in stored.requests:
             digest, appended = stored.requests[request.key]
@@ -122,7 +148,9 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
                 raise Conflict("this Idempotency-Key came with another body")
             return replace(appended, repeated=True)
         self._check(stored, append.expected)
-        turns, evicted, summary_tokens = [*stored.turns, append.turn], [], stored.thread.summary_tokens
+        turns = [*stored.turns, append.turn]
+        evicted = []
+        summary_tokens = stored.thread.summary_tokens
         free = [turn for turn in stored.turns if stored.ranks[turn.index] is not None]
         while (
             (limits.tokens is not None and _tokens(turns) + summary_tokens > limits.tokens)
@@ -146,7 +174,12 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self._set(stored, turns)
         thread = stored.thread
         appended = TurnAppended(
-            stored.next_index - 1, thread.version, thread.tokens, len(turns), len(evicted), append.turn.at
+            stored.next_index - 1,
+            thread.version,
+            thread.tokens,
+            len(turns),
+            len(evicted),
+            append.turn.at,
         )
         if request is not None:
             stored.requests[request.key] = (request.digest, appended)
@@ -158,10 +191,18 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
         """Return a page of the namespace's threads, the last used first."""
-        where = [stored for key, stored in self._threads.items() if key[:2] == (scope.tenant, scope.namespace)]
+        where = [
+            stored
+            for key, stored in self._threads.items()
+            if key[:2] == (scope.tenant, scope.namespace)
+        ]
         newest = sorted(where, key=lambda stored: -stored.used_at)
         before = math.inf if query.cursor is None else int(query.cursor)
-        matching = [stored for stored in newest if stored.used_at < before and _matches(query, stored.thread)]
+        matching = [
+            stored
+            for stored in newest
+            if stored.used_at < before and _matches(query, stored.thread)
+        ]
         page = matching[: query.limit]
         cursor = str(page[-1].used_at) if len(page) < len(matching) else None
         return ThreadPage(tuple(stored.thread for stored in page), cursor)
@@ -172,7 +213,8 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return ThreadContent(stored.thread, tuple(stored.turns), dict(stored.used))
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return a thread's newest turns and newest system turns, and the files and images that it mentions.
+        """Return a thread's newest turns and newest system turns, and the files and images that it
+        mentions.
 
         tokens: turns are collected, newest first, until they have more tokens than this.
         """
@@ -180,11 +222,16 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         system = [turn for turn in stored.turns if turn.role == "system"]
         chosen = {turn.index for turns in (stored.turns, system) for turn in _newest(turns, tokens)}
         turns = tuple(turn for turn in stored.turns if turn.index in chosen)
-        files, images = _mentions(stored.files), _mentions(stored.images)
-        return ThreadTail(stored.thread, turns, files, images, len(stored.files), len(stored.images))
+        files = _mentions(stored.files)
+        images = _mentions(stored.images)
+        return ThreadTail(
+            stored.thread, turns, files, images, len(stored.files), len(stored.images)
+        )
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return at most `limit` turns of a thread from position `offset` on, and mark them as used."""
+        """Return at most `limit` turns of a thread from position `offset` on, and mark them as
+        used.
+        """
         stored = self._get(scope, thread_id)
         shown = tuple(stored.turns[offset : offset + limit])
         stored.use([turn.index for turn in shown])
@@ -207,7 +254,9 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         self.evict(scope, removal.thread_id, evicted)
         stored.thread = replace(stored.thread, last_flush_at=rfc3339(removal.at))
         if removal.summary is not None:
-            stored.thread = replace(stored.thread, summary=removal.summary, summary_tokens=removal.summary_tokens)
+            stored.thread = replace(
+                stored.thread, summary=removal.summary, summary_tokens=removal.summary_tokens
+            )
         for key, (digest, appended) in stored.requests.items():
             if appended.version == stored.thread.version:
                 after = replace(appended, version=appended.version + 1, flushed=len(evicted))
@@ -216,12 +265,17 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         return stored.thread.version
 
     async def replace(
-        self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
+        self,
+        scope: Scope,
+        thread_id: str,
+        turns: Sequence[tuple[Turn, str | None]],
+        expected: int | None = None,
     ) -> int:
         """Replace all turns of a thread, remove its summary, and return its new version."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
-        stored.files, stored.images = {}, {}
+        stored.files = {}
+        stored.images = {}
         stored.used_at = next(self._uses)
         numbered = [stored.number(turn, rank) for turn, rank in turns]
         stored.thread = replace(stored.thread, summary="", summary_tokens=0)
@@ -271,27 +325,38 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         queue.remove(batch)
         queue.append(replace(batch, tries=tries))
 
-    async def set_aside(self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime) -> None:
+    async def set_aside(
+        self, scope: Scope, batch: EvictedTurns, reason: str, retry_at: datetime
+    ) -> None:
         """Take a failing batch out of the queue until `requeue` puts it back."""
         self._evicted[scope.tenant, scope.namespace].remove(batch)
         batches = self._set_aside.setdefault((scope.tenant, scope.namespace, batch.thread_id), [])
         batches.append(replace(batch, rounds=batch.rounds + 1, reason=reason, retry_at=retry_at))
 
     async def requeue(self, at: datetime | None) -> int:
-        """Put back the batches that were set aside and whose `retry_at` is not after `at`; return their number.
+        """Put back the batches that were set aside and whose `retry_at` is not after `at`; return
+        their number.
 
         If `at` is None, all batches that were set aside are put back.
         """
-        recalled = [(key, one) for key, queue in self._set_aside.items() for one in queue if one.due(at)]
+        recalled = [
+            (key, one) for key, queue in self._set_aside.items() for one in queue if one.due(at)
+        ]
         for key, one in recalled:
             self._set_aside[key].remove(one)
-            self._evicted.setdefault(key[:2], []).append(replace(one, tries=0, reason="", retry_at=None))
+            self._evicted.setdefault(key[:2], []).append(
+                replace(one, tries=0, reason="", retry_at=None)
+            )
         return len(recalled)
 
     async def backlog(self, scope: Scope, thread_id: str | None = None) -> EvictedBacklog:
-        """Return the number of queued batches in the namespace, and the batches of the thread that are set aside."""
+        """Return the number of queued batches in the namespace, and the batches of the thread that
+        are set aside.
+        """
         batches = self._set_aside.get((scope.tenant, scope.namespace, thread_id or ""), ())
-        return EvictedBacklog(len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches))
+        return EvictedBacklog(
+            len(self._evicted.get((scope.tenant, scope.namespace), ())), tuple(batches)
+        )
 
     async def discard(self, scope: Scope, thread_id: str | None) -> None:
         """Remove all batches of a thread; if `thread_id` is None, all batches of the namespace."""
@@ -307,12 +372,16 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
 
     def _check(self, stored: _StoredThread, expected: int | None) -> None:
         if expected not in (None, stored.thread.version):
-            raise VersionConflict("another version is current", current_version=stored.thread.version)
+            raise VersionConflict(
+                "another version is current", current_version=stored.thread.version
+            )
 
     def _set(self, stored: _StoredThread, turns: list[Turn]) -> None:
         stored.turns = turns
         tokens = _tokens(turns) + stored.thread.summary_tokens
-        stored.thread = replace(stored.thread, version=stored.thread.version + 1, tokens=tokens, turns=len(turns))
+        stored.thread = replace(
+            stored.thread, version=stored.thread.version + 1, tokens=tokens, turns=len(turns)
+        )
 
     def evict(self, scope: Scope, thread_id: str, turns: Sequence[Turn]) -> None:
         """Queue the turns as one batch, to become memories. Without turns, queue nothing."""

@@ -1,4 +1,6 @@
-"""A store of workflows in memory; it passes the contract suite in `tests/contracts/test_workflow_store.py`."""
+"""A store of workflows in memory; it passes the contract suite in
+`tests/contracts/test_workflow_store.py`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class _Workflow:
 
 
 class FakeWorkflows(WorkflowStore):
-    """Workflows in a dictionary. Nothing expires unless a test calls `expire`, `expire_log` or `expire_claims`."""
+    """Workflows in a dictionary. Nothing expires unless a test calls `expire`, `expire_log` or
+    `expire_claims`.
+    """
 
     def __init__(self) -> None:
         self._workflows: dict[tuple[str, str, str], _Workflow] = {}
@@ -62,7 +66,9 @@ class FakeWorkflows(WorkflowStore):
         self._claimed.clear()
 
     def mark_unrecorded(self, scope: Scope, workflow_id: str) -> None:
-        """Make `unrecorded` yield an ended workflow again, as if its memories were not written yet."""
+        """Make `unrecorded` yield an ended workflow again, as if its memories were not written
+        yet.
+        """
         self._unrecorded.add(_key(scope, workflow_id))
         self._claimed.clear()
 
@@ -73,7 +79,9 @@ class FakeWorkflows(WorkflowStore):
             raise NotFound("no such workflow") from error
 
     async def create(self, scope: Scope, new: NewWorkflow) -> None:
-        """Create a workflow. Raise Conflict if its id is taken and NotFound if its parent is unknown."""
+        """Create a workflow. Raise Conflict if its id is taken and NotFound if its parent is
+        unknown.
+        """
         if _key(scope, new.workflow_id) in self._workflows:
             raise Conflict("it exists")
         ancestors: tuple[str, ...] = ()
@@ -82,7 +90,12 @@ class FakeWorkflows(WorkflowStore):
         if new.workflow_id in ancestors or len(ancestors) >= MAX_CHAIN:
             raise InvalidRequest("its own ancestor, or too deep", path="parent_id")
         self._workflows[_key(scope, new.workflow_id)] = _Workflow(
-            new.parent_id, ancestors, new.base, new.base, on_end=new.on_end, created_at=new.created_at
+            new.parent_id,
+            ancestors,
+            new.base,
+            new.base,
+            on_end=new.on_end,
+            created_at=new.created_at,
         )
 
     async def append(self, scope: Scope, append: AppendEvent) -> EventAppended:
@@ -109,8 +122,12 @@ class FakeWorkflows(WorkflowStore):
             workflow.answers[append.once.key] = (append.once, version + 1)
         return EventAppended(version + 1)
 
-    async def load(self, scope: Scope, workflow_id: str, at_version: int | None = None) -> WorkflowLog:
-        """Return a workflow with its newest snapshot at or before `at_version`, and the events since the snapshot."""
+    async def load(
+        self, scope: Scope, workflow_id: str, at_version: int | None = None
+    ) -> WorkflowLog:
+        """Return a workflow with its newest snapshot at or before `at_version`, and the events
+        since the snapshot.
+        """
         workflow = self._get(scope, workflow_id)
         version = len(workflow.events)
         last = version if at_version is None else at_version
@@ -131,15 +148,21 @@ class FakeWorkflows(WorkflowStore):
             workflow.on_end,
         )
 
-    async def events(self, scope: Scope, workflow_id: str, after: int, limit: int) -> tuple[Event, ...]:
-        """Return at most `limit` events after version `after`. Raise NotFound if the event log has expired."""
+    async def events(
+        self, scope: Scope, workflow_id: str, after: int, limit: int
+    ) -> tuple[Event, ...]:
+        """Return at most `limit` events after version `after`. Raise NotFound if the event log has
+        expired.
+        """
         workflow = self._get(scope, workflow_id)
         if workflow.log_expired:
             raise NotFound("its events have expired")
         return tuple(workflow.events[after : after + limit])
 
     async def snapshot(self, scope: Scope, workflow_id: str, state: WorkflowState) -> None:
-        """Store `state` as the workflow's newest snapshot, unless a newer one exists or the workflow is unknown."""
+        """Store `state` as the workflow's newest snapshot, unless a newer one exists or the
+        workflow is unknown.
+        """
         workflow = self._workflows.get(_key(scope, workflow_id))
         if workflow is not None and workflow.newest.version < state.version:
             workflow.newest = state
@@ -151,19 +174,29 @@ class FakeWorkflows(WorkflowStore):
         """
         if listing.cursor is not None and not listing.cursor.isdigit():
             raise InvalidRequest("no cursor", path="cursor")
-        own = [(key[2], each) for key, each in self._workflows.items() if key[:2] == (scope.tenant, scope.namespace)]
+        own = [
+            (key[2], each)
+            for key, each in self._workflows.items()
+            if key[:2] == (scope.tenant, scope.namespace)
+        ]
         own.sort(key=lambda pair: (pair[1].created_at, pair[0]), reverse=True)
         wanted = [
             _summary(workflow_id, workflow)
             for workflow_id, workflow in own
-            if listing.status in (None, workflow.status) and listing.parent_id in (None, workflow.parent_id)
+            if listing.status in (None, workflow.status)
+            and listing.parent_id in (None, workflow.parent_id)
         ]
         first = int(listing.cursor or 0)
         end = first + listing.limit
         return WorkflowPage(tuple(wanted[first:end]), str(end) if end < len(wanted) else None)
 
     async def join(
-        self, scope: Scope, workflow_id: str, *, thread: str | None = None, session: str | None = None
+        self,
+        scope: Scope,
+        workflow_id: str,
+        *,
+        thread: str | None = None,
+        session: str | None = None,
     ) -> None:
         """Add a thread or session to a workflow. Raise Conflict if the workflow has ended."""
         workflow = self._get(scope, workflow_id)
@@ -202,7 +235,14 @@ class FakeWorkflows(WorkflowStore):
 def _summary(workflow_id: str, workflow: _Workflow) -> WorkflowSummary:
     updated_at = workflow.events[-1].at if workflow.events else workflow.created_at
     version = len(workflow.events)
-    fields = (workflow.parent_id, workflow.status, version, workflow.on_end, workflow.created_at, updated_at)
+    fields = (
+        workflow.parent_id,
+        workflow.status,
+        version,
+        workflow.on_end,
+        workflow.created_at,
+        updated_at,
+    )
     return WorkflowSummary(workflow_id, *fields)
 
 

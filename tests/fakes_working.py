@@ -24,27 +24,40 @@ class FakeItems(LiveItemStore):
         return self.sessions.setdefault(replace(scope, agent_id=None, agents=()), {})
 
     def _reachable(self, scope: Scope) -> list[LiveItem]:
-        return [item for item in self._session(scope).values() if scope.reaches(item.memory.agent_id)]
+        return [
+            item for item in self._session(scope).values() if scope.reaches(item.memory.agent_id)
+        ]
 
     def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
         changed = replace(item, memory=item.memory.model_copy(update=fields), unsynced=True)
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item, clear the earlier item of the same to-do, and resume all paused items of the session."""
+        """Store an item, clear the earlier item of the same to-do, and resume all paused items of
+        the session.
+        """
         await self.set_paused(scope, item.memory.updated_at, paused=False)
         todos = (other for other in self._reachable(scope) if other.is_todo and item.is_todo)
         for other in todos:
-            if other.memory.todo_id == item.memory.todo_id and not other.is_over(item.memory.updated_at):
+            if other.memory.todo_id == item.memory.todo_id and not other.is_over(
+                item.memory.updated_at
+            ):
                 self._change(scope, other, cleared_at=item.memory.updated_at)
         self._session(scope)[item.memory.id] = item
 
-    async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002 - the port
-        """Return every item of the session that the scope may read, oldest first, also cleared and expired items."""
-        return sorted(self._reachable(scope), key=lambda item: (item.memory.created_at, item.memory.id))
+    # The port
+    async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:  # noqa: ARG002
+        """Return every item of the session that the scope may read, oldest first, also cleared and
+        expired items.
+        """
+        return sorted(
+            self._reachable(scope), key=lambda item: (item.memory.created_at, item.memory.id)
+        )
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of the items with these ids, unless they are cleared or expired."""
+        """Restart the time to live of the items with these ids, unless they are cleared or
+        expired.
+        """
         for item in list(self._session(scope).values()):
             if item.memory.id in ids and not item.is_over(at):
                 self._change(scope, item, accessed_at=at, expires_at=at + item.ttl)
@@ -58,26 +71,41 @@ class FakeItems(LiveItemStore):
         return [item.memory.id for item in selected]
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items that belong to a to-do, or resume all items; return how many items changed."""
+        """Pause the items that belong to a to-do, or resume all items; return how many items
+        changed.
+        """
         changed = [
             item
             for item in self._reachable(scope)
-            if item.paused != paused and not item.is_over(at) and (item.memory.todo_id is not None or not paused)
+            if item.paused != paused
+            and not item.is_over(at)
+            and (item.memory.todo_id is not None or not paused)
         ]
-        self._session(scope).update({item.memory.id: replace(item, paused=paused) for item in changed})
+        self._session(scope).update(
+            {item.memory.id: replace(item, paused=paused) for item in changed}
+        )
         return len(changed)
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
-        """Return an empty list, because tests copy the items of a session to the memory store by direct calls."""
+        """Return an empty list, because tests copy the items of a session to the memory store by
+        direct calls.
+        """
         return []
 
     async def due_sessions(self, scope: Scope, _at: datetime, limit: int) -> list[str]:
-        """Return the ids of at most `limit` sessions of the namespace, whether or not they have work to do."""
-        sessions = [key for key in self.sessions if (key.tenant, key.namespace) == (scope.tenant, scope.namespace)]
+        """Return the ids of at most `limit` sessions of the namespace, whether or not they have
+        work to do.
+        """
+        sessions = [
+            key
+            for key in self.sessions
+            if (key.tenant, key.namespace) == (scope.tenant, scope.namespace)
+        ]
         return [session.session_id for session in sessions if session.session_id][:limit]
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, and delete those that are cleared or expired at `at`.
+        """Mark items as copied to the memory store, and delete those that are cleared or expired at
+        `at`.
 
         An item that changed since the caller read it is left as it is.
         """
@@ -92,4 +120,7 @@ class FakeItems(LiveItemStore):
 
 
 def _selects(selection: ItemSelection, item: LiveItem) -> bool:
-    return selection.todo_id in (None, item.memory.todo_id) and selection.id in (None, item.memory.id)
+    return selection.todo_id in (None, item.memory.todo_id) and selection.id in (
+        None,
+        item.memory.id,
+    )

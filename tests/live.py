@@ -18,7 +18,9 @@ LIVE = ("live", "live_cluster", "live_packaged")
 
 
 _PATIENCE_S = 5.0
-"""The servers share their cores with other tests, and must not count as away because they have to wait for one."""
+"""The servers share their cores with other tests, and must not count as away because they have to
+wait for one.
+"""
 
 
 @asynccontextmanager

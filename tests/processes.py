@@ -28,16 +28,27 @@ def free_port() -> int:
 
 
 class Process:
-    """A `python -m api` child process on a free port with its data in `home`. log: the file with its output.
+    """A `python -m api` child process on a free port with its data in `home`. log: the file with
+    its output.
 
-    settings: service settings by name, passed as environment variables, such as `keys` as REMEMBRANCER_KEYS.
+    settings: service settings by name, passed as environment variables, such as `keys` as
+    REMEMBRANCER_KEYS.
     """
 
     def __init__(self, home: Path, encoder: Path, *arguments: str, **settings: str) -> None:
         self.url = f"http://127.0.0.1:{(port := free_port())}"
         environment = os.environ | {"REMEMBRANCER_ENCODER_DIR": str(encoder)}
         environment |= {f"REMEMBRANCER_{name.upper()}": value for name, value in settings.items()}
-        command = [sys.executable, "-m", "api", *arguments, "--port", str(port), "--data-dir", str(home / "data")]
+        command = [
+            sys.executable,
+            "-m",
+            "api",
+            *arguments,
+            "--port",
+            str(port),
+            "--data-dir",
+            str(home / "data"),
+        ]
         with (home / "log").open("ab") as log:
             self.child = subprocess.Popen(
                 dies_with_parent(command), cwd=REPOSITORY, env=environment, stdout=log, stderr=log
@@ -50,7 +61,8 @@ class Process:
         If that takes longer than START_S seconds, fail the test with the log.
         """
         end = time.monotonic() + START_S
-        with httpx.Client(base_url=self.url, timeout=5) as client:  # building one for each try costs more than the try
+        # Building one for each try costs more than the try
+        with httpx.Client(base_url=self.url, timeout=5) as client:
             while time.monotonic() < end and self.child.poll() is None:
                 try:
                     if client.get("/health/ready").status_code == 200:

@@ -1,7 +1,8 @@
-"""Real Redis servers for tests: a single one, a cluster of three, and a Sentinel with a primary and its replica.
+"""Real Redis servers for tests: a single one, a cluster of three, and a Sentinel with a primary and
+its replica.
 
-They are child processes on free loopback ports and end with the test run at the latest. By default they run the binary
-that the service would start.
+They are child processes on free loopback ports and end with the test run at the latest. By default
+they run the binary that the service would start.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Server:
     port: int
 
     def ask(self, *words: str | int) -> object:
-        """Send a command and return the server's answer, with strings decoded but otherwise as the server sent it."""
+        """Send a command and return the server's answer, with strings decoded but otherwise as the
+        server sent it.
+        """
         with Redis(port=self.port, decode_responses=True, socket_timeout=5.0) as redis:
             redis.response_callbacks.clear()
             return redis.execute_command(*words)
@@ -57,12 +60,16 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None) -> Iterator[Server]:
+def running(
+    directory: Path, port: int, options: Sequence[str] = (), binary: Path | None = None
+) -> Iterator[Server]:
     """Run a redis-server and yield it once it answers. It is killed when the context ends."""
     directory.mkdir()
     command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(dies_with_parent([*command, "--dir", str(directory)]), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            dies_with_parent([*command, "--dir", str(directory)]), stdout=log, stderr=log
+        )
         server = Server(process, port)
         try:
             until(lambda: server.ask("PING") == "PONG")
@@ -74,16 +81,26 @@ def running(directory: Path, port: int, options: Sequence[str] = (), binary: Pat
 
 @contextmanager
 def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[Server]]:
-    """Run a Redis cluster and yield its three nodes. partial: whether the other nodes keep serving when one is lost."""
-    ports, buses = free_ports(2 * NODES)[::2], free_ports(NODES)
+    """Run a Redis cluster and yield its three nodes. partial: whether the other nodes keep serving
+    when one is lost.
+    """
+    ports = free_ports(2 * NODES)[::2]
+    buses = free_ports(NODES)
     serving = ("--cluster-require-full-coverage", "no") if partial else ()
     with ExitStack() as started:
         nodes = [
-            started.enter_context(running(directory / str(port), port, (*_cluster_options(bus), *serving)))
+            started.enter_context(
+                running(directory / str(port), port, (*_cluster_options(bus), *serving))
+            )
             for port, bus in zip(ports, buses, strict=True)
         ]
         for number, node in enumerate(nodes):
-            node.ask("CLUSTER", "ADDSLOTSRANGE", number * SLOTS // NODES, (number + 1) * SLOTS // NODES - 1)
+            node.ask(
+                "CLUSTER",
+                "ADDSLOTSRANGE",
+                number * SLOTS // NODES,
+                (number + 1) * SLOTS // NODES - 1,
+            )
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node, bus in zip(nodes[1:], buses[1:], strict=True):
             nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
@@ -94,7 +111,9 @@ def running_cluster(directory: Path, *, partial: bool = False) -> Iterator[list[
 
 @contextmanager
 def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Server, Server]]:
-    """Run a Redis Sentinel, the primary that it monitors as `name`, and a replica. Yields them in this order."""
+    """Run a Redis Sentinel, the primary that it monitors as `name`, and a replica. Yields them in
+    this order.
+    """
     watch, first, second = free_ports(3)
     config = directory / "sentinel.conf"
     config.write_text(
@@ -104,8 +123,12 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
         encoding="utf-8",
     )
     with (
-        running(directory / "primary", first, ("--save", "", "--repl-diskless-sync-delay", "0")) as primary,
-        running(directory / "replica", second, ("--save", "", "--replicaof", "127.0.0.1", str(first))) as replica,
+        running(
+            directory / "primary", first, ("--save", "", "--repl-diskless-sync-delay", "0")
+        ) as primary,
+        running(
+            directory / "replica", second, ("--save", "", "--replicaof", "127.0.0.1", str(first))
+        ) as replica,
         running(directory / "sentinel", watch, (str(config), "--sentinel")) as sentinel,
     ):
         until(lambda: "state=online" in str(primary.ask("INFO", "REPLICATION")))
@@ -114,7 +137,9 @@ def running_sentinel(directory: Path, name: str) -> Iterator[tuple[Server, Serve
 
 
 def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
-    """Wait until `holds()` is true, and fail after `seconds`. While the server starts, its errors count as false."""
+    """Wait until `holds()` is true, and fail after `seconds`. While the server starts, its errors
+    count as false.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(RedisError):
@@ -125,7 +150,16 @@ def until(holds: Callable[[], bool], seconds: float = START_S) -> None:
 
 
 def _cluster_options(bus: int) -> list[str]:
-    return ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000", "--save", ""]
+    return [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        str(bus),
+        "--cluster-node-timeout",
+        "5000",
+        "--save",
+        "",
+    ]
 
 
 def _whole(node: Server) -> bool:

@@ -58,7 +58,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_shell(program: str, page: Path) -> str:
-    """Run a shell block of the page and return its output. Fail with its error output if its exit code is not 0."""
+    """Run a shell block of the page and return its output. Fail with its error output if its exit
+    code is not 0.
+    """
     command = ["bash", "-euo", "pipefail", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, f"{page.name}: {done.stderr or done.stdout}"
@@ -68,7 +70,9 @@ def run_shell(program: str, page: Path) -> str:
 def programs(page: Path) -> list[tuple[str, str]]:
     """Language and text of the page's shell and Python blocks that run against a service."""
     languages = {"bash"} if page.name in FRAMEWORK_PAGES else {"bash", "python"}
-    return [block for block in BLOCK.findall(page.read_text(encoding="utf-8")) if block[0] in languages]
+    return [
+        block for block in BLOCK.findall(page.read_text(encoding="utf-8")) if block[0] in languages
+    ]
 
 
 @pytest.mark.slow
@@ -76,8 +80,11 @@ def programs(page: Path) -> list[tuple[str, str]]:
     "page", [page for page in PAGES if programs(page)], ids=lambda page: str(page.relative_to(ROOT))
 )
 @pytest.mark.usefixtures("home")
-def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, service: Process) -> None:
-    """Every shell and Python block of a page runs without an error, and no curl call in it gets a 4xx answer.
+def test_shell_and_python_blocks_run_in_order_against_a_service(
+    page: Path, service: Process
+) -> None:
+    """Every shell and Python block of a page runs without an error, and no curl call in it gets a
+    4xx answer.
 
     Python blocks run in this process, because starting an interpreter for each takes a second.
     """
@@ -87,13 +94,20 @@ def test_shell_and_python_blocks_run_in_order_against_a_service(page: Path, serv
         if language == "bash":
             assert '"status":4' not in run_shell(program, page)
         else:
-            exec(compile(program, page.name, "exec", dont_inherit=True), {"__name__": "__main__"})  # noqa: S102 - our own pages
+            # Our own pages
+            exec(compile(program, page.name, "exec", dont_inherit=True), {"__name__": "__main__"})  # noqa: S102
 
 
 def test_console_blocks_name_make_targets_that_exist() -> None:
     """`make NAME` in a console block is a target of the Makefile."""
-    targets = set(re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {name for _, text in blocks("console") for name in re.findall(r"^\$? ?make ([\w-]+)", text, re.MULTILINE)}
+    targets = set(
+        re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    named = {
+        name
+        for _, text in blocks("console")
+        for name in re.findall(r"^\$? ?make ([\w-]+)", text, re.MULTILINE)
+    }
     assert named
     assert named <= targets
 

@@ -1,8 +1,10 @@
-"""Checks before every HTTP call: the caller's API key, role and rate limit. Without keys, the call must be local.
+"""Checks before every HTTP call: the caller's API key, role and rate limit. Without keys, the call
+must be local.
 
-A service without API keys trusts every program on its machine. But a page of another site, open in a browser there, can
-make the browser call the service. Such a call is recognised by its headers: a Host that is not this machine (any host
-name may resolve to a loopback address), an Origin of another site, or a Sec-Fetch-Site that says cross-site.
+A service without API keys trusts every program on its machine. But a page of another site, open in
+a browser there, can make the browser call the service. Such a call is recognised by its headers: a
+Host that is not this machine (any host name may resolve to a loopback address), an Origin of
+another site, or a Sec-Fetch-Site that says cross-site.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class RateLimit:
-    """Limits the calls with each API key to `per_minute`, which may come in one burst (token bucket). 0: no limit."""
+    """Limits the calls with each API key to `per_minute`, which may come in one burst (token
+    bucket). 0: no limit.
+    """
 
     def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
         self._per_minute = per_minute
@@ -44,14 +48,19 @@ class RateLimit:
         self._buckets[key_id] = (level if is_over else level - 1, now)
         if is_over:
             wait = math.ceil((1 - level) * 60 / self._per_minute)
-            raise TooMany(f"at most {self._per_minute} calls a minute with this key", retry_after_s=wait)
+            raise TooMany(
+                f"at most {self._per_minute} calls a minute with this key", retry_after_s=wait
+            )
 
 
-async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Identify the caller by the API key, before the body is read, and set the connection's `auth` to the `Caller`.
+async def check_access(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Identify the caller by the API key, before the body is read, and set the connection's `auth`
+    to the `Caller`.
 
-    Raises Unauthorized for an unknown key, Forbidden for a role that may not make the call, TooMany over the rate
-    limit. Query parameters of a call that takes none are refused, too.
+    Raises Unauthorized for an unknown key, Forbidden for a role that may not make the call, TooMany
+    over the rate limit. Query parameters of a call that takes none are refused, too.
     """
     endpoint: Endpoint | None = handler.opt.get("endpoint")
     if endpoint is None:  # OPTIONS, which Litestar answers by itself
@@ -60,7 +69,9 @@ async def check_access(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if endpoint.role is not None:
         caller = services.keys.caller(_sent_key(connection))
         if caller is None:
-            raise Unauthorized("send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+            raise Unauthorized(
+                "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
+            )
         services.rate.take(caller.key_id)
         if not caller.role.may(endpoint.role):
             raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
@@ -77,17 +88,28 @@ def _sent_key(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
     return key.strip() if scheme.lower() == "bearer" else None
 
 
-async def require_local(connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler) -> None:
-    """Raise Forbidden if the headers of a call show that a browser made it for a web page of another site.
+async def require_local(
+    connection: ASGIConnection[Any, Any, Any, Any], _handler: BaseRouteHandler
+) -> None:
+    """Raise Forbidden if the headers of a call show that a browser made it for a web page of
+    another site.
 
-    This is a coroutine, although it awaits nothing, because Litestar would run a plain function in a thread.
+    This is a coroutine, although it awaits nothing, because Litestar would run a plain function in
+    a thread.
     """
     headers = connection.headers
-    host, origin = headers.get("host", "localhost"), headers.get("origin")
+    host = headers.get("host", "localhost")
+    origin = headers.get("origin")
     if not _is_local(f"//{host}"):
-        raise Forbidden(f"without keys only localhost is served, not {quoted(host)}; start with --keys FILE")
-    if (origin is not None and not _is_local(origin)) or headers.get("sec-fetch-site") == "cross-site":
-        raise Forbidden("without keys no page of another site may call this service; start with --keys FILE")
+        raise Forbidden(
+            f"without keys only localhost is served, not {quoted(host)}; start with --keys FILE"
+        )
+    if (origin is not None and not _is_local(origin)) or headers.get(
+        "sec-fetch-site"
+    ) == "cross-site":
+        raise Forbidden(
+            "without keys no page of another site may call this service; start with --keys FILE"
+        )
 
 
 def _is_local(address: str) -> bool:

@@ -1,4 +1,5 @@
-"""API keys and the callers that they identify: keys from the keys file, and keys that admins create at run time.
+"""API keys and the callers that they identify: keys from the keys file, and keys that admins create
+at run time.
 
 The service keeps only the hashes of keys. The hashes of created keys are stored in the data folder.
 """
@@ -23,7 +24,14 @@ import anyio
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from memtypes.config import message_of
-from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, RemembrancerError, Unavailable
+from memtypes.model.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    RemembrancerError,
+    Unavailable,
+)
 from memtypes.model.memory import Model
 from memtypes.model.scope import DEFAULT_TENANT, Name, Scope
 from memtypes.model.strict_json import strict_json
@@ -37,11 +45,15 @@ _log = logging.getLogger(__name__)
 
 
 class BadKeys(RemembrancerError):
-    """The operator's keys file or the file of created keys cannot be used. The message never contains a key."""
+    """The operator's keys file or the file of created keys cannot be used. The message never
+    contains a key.
+    """
 
 
 class Role(StrEnum):
-    """What the caller with an API key may do: a writer may also read, an admin may do everything."""
+    """What the caller with an API key may do: a writer may also read, an admin may do
+    everything.
+    """
 
     READER = "reader"
     WRITER = "writer"
@@ -54,9 +66,11 @@ class Role(StrEnum):
 
 
 class KeyRights(Model):
-    """What an API key gives access to. agents: the agents that its caller may act as; left out for any agent.
+    """What an API key gives access to. agents: the agents that its caller may act as; left out for
+    any agent.
 
-    namespace: default for an MCP client's calls that name no namespace; the caller may use other namespaces too.
+    namespace: default for an MCP client's calls that name no namespace; the caller may use other
+    namespaces too.
     """
 
     tenant: Name
@@ -67,7 +81,10 @@ class KeyRights(Model):
     @model_validator(mode="after")
     def _admins_have_no_agents(self) -> Self:
         if self.agents and self.role is Role.ADMIN:
-            raise ValueError("a key with agents must have the role reader or writer: an admin may act as every agent")
+            raise ValueError(
+                "a key with agents must have the role reader or writer: an admin may act "
+                "as every agent"
+            )
         return self
 
 
@@ -81,8 +98,9 @@ class KeyEntry(KeyRights):
 class Caller:
     """The caller of an HTTP call, as its API key identifies it: tenant and role.
 
-    key_id: start of the key's hash, used in limits and logs; empty in a service without keys. agents: the agents that
-    the caller may act as; empty for any agent. namespace: default for an MCP client's calls that name no namespace.
+    key_id: start of the key's hash, used in limits and logs; empty in a service without keys.
+    agents: the agents that the caller may act as; empty for any agent. namespace: default for an
+    MCP client's calls that name no namespace.
     """
 
     tenant: str
@@ -92,7 +110,9 @@ class Caller:
     namespace: str | None = None
 
     def agent(self, agent_id: str | None) -> str | None:
-        """The agent of a call: `agent_id`, else the key's only agent. Raises AccessDenied for one that it lacks."""
+        """The agent of a call: `agent_id`, else the key's only agent. Raises AccessDenied for one
+        that it lacks.
+        """
         if not self.agents:
             return agent_id
         if agent_id is None:
@@ -102,14 +122,20 @@ class Caller:
         return agent_id
 
     def required_agent(self, agent_id: str | None, field: str = "agent_id") -> str | None:
-        """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name one in `field`."""
+        """The agent that a call acts as (see `agent`). Raises InvalidRequest if the call must name
+        one in `field`.
+        """
         acting = self.agent(agent_id)
         if self.agents and acting is None:
-            raise InvalidRequest(f"is required with this key: one of {_quoted(self.agents)}", path=field)
+            raise InvalidRequest(
+                f"is required with this key: one of {_quoted(self.agents)}", path=field
+            )
         return acting
 
     def scope(self, namespace: str, session_id: str | None, acting: str | None) -> Scope:
-        """The scope that a call may read and write. acting: the agent that the call acts as; None if it names none."""
+        """The scope that a call may read and write. acting: the agent that the call acts as; None
+        if it names none.
+        """
         agents = self.agents if acting is None else (acting,) if self.agents else ()
         return Scope(self.tenant, namespace, session_id, acting, agents)
 
@@ -123,7 +149,8 @@ def _sha256(key: str) -> str:
 
 
 class KnownKey(KeyRights):
-    """An API key as lists show it, without the secret. id: start of its hash, also used in limits and logs.
+    """An API key as lists show it, without the secret. id: start of its hash, also used in limits
+    and logs.
 
     created_at: None for a key from the keys file.
     """
@@ -157,7 +184,9 @@ def hashed(entries: Iterable[KeyEntry]) -> tuple[HashedKey, ...]:
 
 
 def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
-    """Read the keys file at `path`; return no keys if `path` is None. Raises BadKeys if the file is invalid."""
+    """Read the keys file at `path`; return no keys if `path` is None. Raises BadKeys if the file is
+    invalid.
+    """
     if path is None:
         return ()
     try:
@@ -170,13 +199,17 @@ def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         index, *field = first["loc"] or ("",)
-        where = "".join((f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field)))
+        where = "".join(
+            (f"entry {index}" if first["loc"] else "the file", *(f", {name}" for name in field))
+        )
         raise BadKeys(
             f"keys file {path}: {where}: {message_of(first)}; "
             'it must be a JSON list of {"key", "tenant", "role", "agents"?, "namespace"?}'
         ) from None  # pydantic's own text would show the key
     if not entries:
-        raise BadKeys(f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback")
+        raise BadKeys(
+            f"keys file {path}: it has no keys; leave out --keys to run without keys on loopback"
+        )
     if len({entry.key for entry in entries}) != len(entries):
         raise BadKeys(f"keys file {path}: two entries have the same key")
     return hashed(entries)
@@ -186,7 +219,9 @@ _CREATED = TypeAdapter(list[HashedKey])
 
 
 class KeyBook:
-    """All API keys: those of the keys file, and those that admins created. Changes by other processes are noticed."""
+    """All API keys: those of the keys file, and those that admins created. Changes by other
+    processes are noticed.
+    """
 
     def __init__(
         self,
@@ -195,10 +230,11 @@ class KeyBook:
         tenant: str = DEFAULT_TENANT,
         wait_s: float = LOCK_WAIT_S,
     ) -> None:
-        """Read the created keys. file_keys: keys of the keys file; without any, every caller is an admin of `tenant`.
+        """Read the created keys. file_keys: keys of the keys file; without any, every caller is an
+        admin of `tenant`.
 
-        path: file that stores the keys that admins create; None keeps them in memory only. wait_s: seconds to wait for
-        the lock on that file. Raises BadKeys if the file cannot be used.
+        path: file that stores the keys that admins create; None keeps them in memory only. wait_s:
+        seconds to wait for the lock on that file. Raises BadKeys if the file cannot be used.
         """
         self._tenant = tenant
         self._wait_s = wait_s
@@ -209,25 +245,35 @@ class KeyBook:
         self._read_stamp = self._stamp()
 
     def caller(self, key: str | None) -> Caller | None:
-        """The caller that the API key `key` identifies; None if the key is unknown or missing (None).
+        """The caller that the API key `key` identifies; None if the key is unknown or missing
+        (None).
 
-        Without a keys file, the caller with an unknown or missing key is the admin of the book's tenant.
+        Without a keys file, the caller with an unknown or missing key is the admin of the book's
+        tenant.
         """
         self._refresh()
         digest = _sha256(key or "")
         # Every hash is compared, so that the time does not tell which one matches.
-        matches = [hashed_key for hashed_key in self._all if hmac.compare_digest(hashed_key.sha256, digest)]
+        matches = [
+            hashed_key for hashed_key in self._all if hmac.compare_digest(hashed_key.sha256, digest)
+        ]
         if matches:
             return matches[0].caller
         return None if self._file_keys else Caller(self._tenant, Role.ADMIN)
 
     def caller_with(self, key_id: str) -> Caller | None:
-        """The caller of the key with this id, for a visitor who logged in to the inspector; None if it was removed."""
+        """The caller of the key with this id, for a visitor who logged in to the inspector; None if
+        it was removed.
+        """
         self._refresh()
-        return next((hashed_key.caller for hashed_key in self._all if hashed_key.id == key_id), None)
+        return next(
+            (hashed_key.caller for hashed_key in self._all if hashed_key.id == key_id), None
+        )
 
     def list_keys(self) -> list[KnownKey]:
-        """Every API key, without its secret: first those from the keys file, then created keys, oldest first."""
+        """Every API key, without its secret: first those from the keys file, then created keys,
+        oldest first.
+        """
         self._refresh()
         return [KnownKey(**hashed_key.model_dump(exclude={"sha256"})) for hashed_key in self._all]
 
@@ -236,7 +282,9 @@ class KeyBook:
         return (*self._file_keys, *self._created)
 
     async def create(self, rights: KeyRights, clock: Clock) -> tuple[str, str]:
-        """Create an API key; return its id and the key. Only a hash is stored, so the key cannot be shown again."""
+        """Create an API key; return its id and the key. Only a hash is stored, so the key cannot be
+        shown again.
+        """
         key = f"rm_{secrets.token_urlsafe(32)}"
         hashed_key = HashedKey.of(key, rights, to_utc(clock()))
         async with self._exclusive():
@@ -244,20 +292,26 @@ class KeyBook:
         return hashed_key.id, key
 
     async def remove(self, key_id: str) -> None:
-        """Delete a key that an admin created. Raises NotFound for an unknown id, Conflict if the keys file has it."""
+        """Delete a key that an admin created. Raises NotFound for an unknown id, Conflict if the
+        keys file has it.
+        """
         async with self._exclusive():
             remaining = [hashed_key for hashed_key in self._created if hashed_key.id != key_id]
             if len(remaining) == len(self._created):
                 if any(hashed_key.id == key_id for hashed_key in self._file_keys):
-                    raise Conflict("this key is in the keys file; remove it there and restart the service")
+                    raise Conflict(
+                        "this key is in the keys file; remove it there and restart the service"
+                    )
                 raise NotFound("there is no key of this id")
             await self._store(remaining)
 
     @asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
-        """Context manager that keeps other tasks and processes from changing the file of created keys, and reads it.
+        """Context manager that keeps other tasks and processes from changing the file of created
+        keys, and reads it.
 
-        Raises Unavailable if the lock is not free within `wait_s` seconds, or the file cannot be written.
+        Raises Unavailable if the lock is not free within `wait_s` seconds, or the file cannot be
+        written.
         """
         async with self._changing:
             if self._path is None:
@@ -267,20 +321,28 @@ class KeyBook:
             try:
                 async with locked_by(lock, time.monotonic() + self._wait_s) as acquired:
                     if not acquired:
-                        raise Unavailable(f"process {holder_of(lock)} does not release the keys; try again")
+                        raise Unavailable(
+                            f"process {holder_of(lock)} does not release the keys; try again"
+                        )
                     self._refresh()
                     yield
             except OSError as error:
-                raise Unavailable(f"the keys cannot be written: {error.strerror}; nothing was changed") from error
+                raise Unavailable(
+                    f"the keys cannot be written: {error.strerror}; nothing was changed"
+                ) from error
 
     async def _store(self, keys: Sequence[HashedKey]) -> None:
         if self._path is not None:
-            await anyio.to_thread.run_sync(replace_file, self._path, _CREATED.dump_json(list(keys), indent=2))
+            await anyio.to_thread.run_sync(
+                replace_file, self._path, _CREATED.dump_json(list(keys), indent=2)
+            )
             self._read_stamp = self._stamp()
         self._created = tuple(keys)
 
     def _refresh(self) -> None:
-        """Read the file of created keys again if it has changed. If that fails, log the error and keep the old keys."""
+        """Read the file of created keys again if it has changed. If that fails, log the error and
+        keep the old keys.
+        """
         stamp = self._stamp()
         if self._path is None or stamp == self._read_stamp:
             return
@@ -291,7 +353,9 @@ class KeyBook:
             _log.error("%s; the keys that were read before stay in use", error)
 
     def _stamp(self) -> tuple[int, int] | None:
-        """Modification time and inode of the file of created keys, which change with it; None if there is no file."""
+        """Modification time and inode of the file of created keys, which change with it; None if
+        there is no file.
+        """
         if self._path is None:
             return None
         try:
@@ -305,4 +369,6 @@ def _read_created(path: Path) -> list[HashedKey]:
     try:
         return _CREATED.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadKeys(f"created keys {path}: cannot be read; restore the file, or delete it") from error
+        raise BadKeys(
+            f"created keys {path}: cannot be read; restore the file, or delete it"
+        ) from error

@@ -1,4 +1,6 @@
-"""HTTP client with which commands call a running service. Calls have timeouts, and error answers become exceptions."""
+"""HTTP client with which commands call a running service. Calls have timeouts, and error answers
+become exceptions.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,19 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from memtypes.config import message_of
-from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Overloaded, RemembrancerError, Unavailable
+from memtypes.model.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    RemembrancerError,
+    Unavailable,
+)
 
 TIMEOUT = httpx.Timeout(10.0, read=120.0)
-"""Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before it is answered."""
+"""Timeouts of a call. The read timeout is long, because a batch of 1,000 texts is embedded before
+it is answered.
+"""
 
 PROBE_S = 2.0
 PROBLEM_JSON = "application/problem+json"
@@ -24,18 +35,28 @@ _T = TypeVar("_T")
 
 
 class Refused(RemembrancerError):
-    """The service refused the call because the API key is unknown or missing, or its role is too low."""
+    """The service refused the call because the API key is unknown or missing, or its role is too
+    low.
+    """
 
 
 class ServiceFault(RemembrancerError):
-    """The service answered with an unexpected status, or another program answered, whose JSON has another form."""
+    """The service answered with an unexpected status, or another program answered, whose JSON has
+    another form.
+    """
 
 
 _ERRORS: dict[int, type[RemembrancerError]] = {
-    400: InvalidRequest, 413: InvalidRequest, 422: InvalidRequest,
-    401: Refused, 403: Refused,
-    404: NotFound, 409: Conflict, 429: Overloaded, 503: Unavailable,
-}  # fmt: skip
+    400: InvalidRequest,
+    413: InvalidRequest,
+    422: InvalidRequest,
+    401: Refused,
+    403: Refused,
+    404: NotFound,
+    409: Conflict,
+    429: Overloaded,
+    503: Unavailable,
+}
 
 
 class _FieldError(BaseModel):
@@ -53,7 +74,9 @@ class _Total(BaseModel):
 
 
 class ApiClient:
-    """Calls one service with one API key and returns its JSON answers. Error answers raise a RemembrancerError."""
+    """Calls one service with one API key and returns its JSON answers. Error answers raise a
+    RemembrancerError.
+    """
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
@@ -65,13 +88,15 @@ class ApiClient:
     ) -> AsyncIterator[ApiClient]:
         """Context manager that yields a client of the service at `url` and closes it at the end.
 
-        key: API key to send; None for a service without keys. transport: replaces the network, such as by an
-        application in this process. Raises InvalidRequest for a malformed key or URL.
+        key: API key to send; None for a service without keys. transport: replaces the network, such
+        as by an application in this process. Raises InvalidRequest for a malformed key or URL.
         """
         check_key(key)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with _translated(url):
-            http = httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT, transport=transport)
+            http = httpx.AsyncClient(
+                base_url=url, headers=headers, timeout=TIMEOUT, transport=transport
+            )
         async with http:
             yield cls(http)
 
@@ -84,7 +109,9 @@ class ApiClient:
         return await self._call("POST", path, json=body)
 
     async def patch(self, path: str, query: Mapping[str, str], body: object) -> dict[str, Any]:
-        """The JSON object that the service answers to PATCH `path`. query: query parameters. body: sent as JSON."""
+        """The JSON object that the service answers to PATCH `path`. query: query parameters. body:
+        sent as JSON.
+        """
         return await self._call("PATCH", path, params=query, json=body)
 
     async def delete(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -97,7 +124,9 @@ class ApiClient:
         return not self.parsed(stats.get("total"), _Total).count
 
     async def post_all(self, path: str, body: object, shape: type[_T], count: int) -> list[_T]:
-        """The `results` in the service's answer to POST `path`, one of the type `shape` for each of `count` texts."""
+        """The `results` in the service's answer to POST `path`, one of the type `shape` for each of
+        `count` texts.
+        """
         answer = await self.post(path, body)
         results = self.parsed(answer.get("results"), list[shape])  # type: ignore[valid-type]
         if len(results) != count:
@@ -107,7 +136,8 @@ class ApiClient:
     def parsed(self, answer: object, shape: type[_T]) -> _T:
         """An answer of the service, or a part of one, as an object of the type `shape`.
 
-        Raises ServiceFault if it lacks a member of `shape` or has one of another type: another program answered.
+        Raises ServiceFault if it lacks a member of `shape` or has one of another type: another
+        program answered.
         """
         try:
             return TypeAdapter(shape).validate_python(answer)
@@ -126,16 +156,24 @@ class ApiClient:
             try:
                 request = self._http.build_request(method, path, **sent)
             except UnicodeError:
-                raise InvalidRequest("a text of the request is not valid Unicode; give it in UTF-8") from None
+                raise InvalidRequest(
+                    "a text of the request is not valid Unicode; give it in UTF-8"
+                ) from None
             except ValueError:
-                raise InvalidRequest("a number of the request is NaN or infinite; give a finite one") from None
+                raise InvalidRequest(
+                    "a number of the request is NaN or infinite; give a finite one"
+                ) from None
             response = await self._http.send(request)
         try:
             members = self.parsed(from_json(response.content, allow_inf_nan=False), dict[str, Any])
         except ValueError as error:
-            raise ServiceFault(self._not_ours(f"{response.status_code} without readable JSON")) from error
+            raise ServiceFault(
+                self._not_ours(f"{response.status_code} without readable JSON")
+            ) from error
         # Readiness answers 503 with its checks, which the caller reads.
-        if response.is_success or (response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "checks" in members):
+        if response.is_success or (
+            response.status_code == httpx.codes.SERVICE_UNAVAILABLE and "checks" in members
+        ):
             return members
         if not response.headers.get("content-type", "").startswith(PROBLEM_JSON):
             raise ServiceFault(self._not_ours(f"{response.status_code} without a problem document"))
@@ -143,9 +181,13 @@ class ApiClient:
 
 
 def check_key(key: str | None) -> None:
-    """Raise InvalidRequest if the API key cannot be sent in an HTTP header. The message does not show the key."""
+    """Raise InvalidRequest if the API key cannot be sent in an HTTP header. The message does not
+    show the key.
+    """
     if key is not None and (not key.isascii() or not key.isprintable() or not key.strip()):
-        raise InvalidRequest("--key or REMEMBRANCER_KEY must have printable ASCII characters only", path="key")
+        raise InvalidRequest(
+            "--key or REMEMBRANCER_KEY must have printable ASCII characters only", path="key"
+        )
 
 
 def is_live(url: str) -> bool:
@@ -158,9 +200,13 @@ def is_live(url: str) -> bool:
 
 def _error(response: httpx.Response, problem: _Problem) -> RemembrancerError:
     if response.status_code == httpx.codes.UNAUTHORIZED:
-        return Refused("the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY")
+        return Refused(
+            "the service needs a key that it knows; give one with --key or as REMEMBRANCER_KEY"
+        )
     faults = [f"{error.path}: {error.message}" for error in problem.errors if error.path]
-    text = "\n  ".join([problem.detail, *(fault for fault in faults if fault not in problem.detail)])
+    text = "\n  ".join(
+        [problem.detail, *(fault for fault in faults if fault not in problem.detail)]
+    )
     kind = _ERRORS.get(response.status_code, ServiceFault)
     wait = response.headers.get("retry-after", "")
     if wait.isdecimal() and issubclass(kind, Overloaded | Unavailable):
@@ -177,4 +223,6 @@ def _translated(url: str) -> Iterator[None]:
     except httpx.TimeoutException as error:
         raise Unavailable(f"{url} did not answer in time") from error
     except httpx.TransportError as error:
-        raise Unavailable(f"{url} cannot be reached: {error}; is a service running there?") from error
+        raise Unavailable(
+            f"{url} cannot be reached: {error}; is a service running there?"
+        ) from error

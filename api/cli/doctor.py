@@ -1,4 +1,6 @@
-"""The command `remembrancer doctor`, which checks this installation or a running service, and the AI clients."""
+"""The command `remembrancer doctor`, which checks this installation or a running service, and the
+AI clients.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ import typer
 from pydantic import BaseModel
 
 from api.cli.client import ApiClient
-from api.cli.install.clients import SERVER, ClientName, Installation, files_of, hook_path, stored_key
+from api.cli.install.clients import (
+    SERVER,
+    ClientName,
+    Installation,
+    files_of,
+    hook_path,
+    stored_key,
+)
 from api.cli.install.files import SettingsFile, settings_text
 from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
@@ -47,9 +56,13 @@ class _Readiness(BaseModel):
 
 def doctor(
     data_dir: DataDir = None,
-    keys: Annotated[Path | None, typer.Option(help="Keys file to check.", show_default=False)] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="Keys file to check.", show_default=False)
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port to check.", show_default=False)] = None,
-    url: Annotated[str | None, typer.Option(help="Check the service at this URL, not the installation.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Check the service at this URL, not the installation.")
+    ] = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,13 +74,16 @@ def doctor(
         if url:
             async with ApiClient.open(url, key) as client:
                 ready = await diagnosis.check(
-                    "service", lambda: readiness(client, "/health/ready"), lambda answer: answer.status
+                    "service",
+                    lambda: readiness(client, "/health/ready"),
+                    lambda answer: answer.status,
                 )
                 if ready is not None:
                     diagnosis.checks |= ready.model_dump(exclude_none=True)["checks"]
                     await diagnosis.check("round trip", lambda: round_trip(client))
         else:
-            from api.cli.installation import diagnose_installation  # noqa: PLC0415 - imports the whole service
+            # Imports the whole service
+            from api.cli.installation import diagnose_installation  # noqa: PLC0415
 
             await diagnose_installation(settings, diagnosis)
         for name, check in _client_checks(Path.cwd(), key if url else None):
@@ -82,7 +98,9 @@ def doctor(
 
 
 class Diagnosis:
-    """Collects results of checks in order: `checks` has `ok`, `ms` and `detail` by name, as in GET /health/ready."""
+    """Collects results of checks in order: `checks` has `ok`, `ms` and `detail` by name, as in GET
+    /health/ready.
+    """
 
     def __init__(self) -> None:
         self.checks: dict[str, dict[str, Any]] = {}
@@ -93,31 +111,43 @@ class Diagnosis:
         return all(check["ok"] for check in self.checks.values())
 
     async def check(
-        self, name: str, probe: Callable[[], Awaitable[_Value]], describe: Callable[[_Value], str] = str
+        self,
+        name: str,
+        probe: Callable[[], Awaitable[_Value]],
+        describe: Callable[[_Value], str] = str,
     ) -> _Value | None:
-        """Run the check `look` and record whether it succeeded. Returns its result, or None after a RemembrancerError.
+        """Run the check `look` and record whether it succeeded. Returns its result, or None after a
+        RemembrancerError.
 
-        describe: turns the result into the recorded detail. After an error, the detail is its message.
+        describe: turns the result into the recorded detail. After an error, the detail is its
+        message.
         """
         started = time.perf_counter()
         value: _Value | None = None
         try:
             value = await probe()
-            ok, detail = True, describe(value)
+            ok = True
+            detail = describe(value)
         except RemembrancerError as error:
-            value, ok, detail = None, False, str(error)
+            value = None
+            ok = False
+            detail = str(error)
         ms = round((time.perf_counter() - started) * 1000, 1)
         self.checks[name] = {"ok": ok, "ms": ms, "detail": detail}
         return value
 
 
 async def readiness(client: ApiClient, path: str) -> _Readiness:
-    """The service's answer to GET `path`, its call for health or readiness, with a check for each of its parts."""
+    """The service's answer to GET `path`, its call for health or readiness, with a check for each
+    of its parts.
+    """
     return client.parsed(await client.get(path), _Readiness)
 
 
 async def round_trip(client: ApiClient) -> str:
-    """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable if a step fails."""
+    """Write, find and delete a memory in a temporary namespace; return a report. Raises Unavailable
+    if a step fails.
+    """
     namespace = f"doctor-{uuid.uuid4()}"
     try:
         batch = {"namespace": namespace, "items": [{"type": "episodic", "content": _PROBE}]}
@@ -129,12 +159,17 @@ async def round_trip(client: ApiClient) -> str:
     finally:
         await client.delete("/v1/memories", {"namespace": namespace, "confirm": "true"})
     if ids != [written.get("id")] or not await client.is_empty(namespace):
-        raise Unavailable("a memory that was written is not found, or not deleted; see the service's log")
+        raise Unavailable(
+            "a memory that was written is not found, or not deleted; see the service's log"
+        )
     return "written, found and deleted"
 
 
-def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callable[[], Awaitable[str]]]]:
-    """Yield (name, check) for the namespace of `folder` and for each AI client set up for `folder` or for the user.
+def _client_checks(
+    folder: Path, key: str | None
+) -> Iterator[tuple[str, Callable[[], Awaitable[str]]]]:
+    """Yield (name, check) for the namespace of `folder` and for each AI client set up for `folder`
+    or for the user.
 
     key: API key that the checks send; None for the key that the client itself would send.
     """
@@ -142,15 +177,22 @@ def _client_checks(folder: Path, key: str | None) -> Iterator[tuple[str, Callabl
     for client in ClientName:
         projects = [None] if folder.resolve() == Path.home().resolve() else [None, folder]
         projects = [
-            project for project in projects if any(map(_has_entries, files_of(Installation(client, project, ""))))
+            project
+            for project in projects
+            if any(map(_has_entries, files_of(Installation(client, project, ""))))
         ]
         for project in projects:
             twice = len(projects) > 1 and project is not None
-            yield client if project is None else f"{client} here", partial(_check, client, project, key, twice=twice)
+            yield (
+                client if project is None else f"{client} here",
+                partial(_check, client, project, key, twice=twice),
+            )
 
 
 def _has_entries(file: SettingsFile) -> bool:
-    """Whether a settings file has entries of Remembrancer; True for an unreadable one, so that its check says why."""
+    """Whether a settings file has entries of Remembrancer; True for an unreadable one, so that its
+    check says why.
+    """
     text: str | None = None
     try:
         text = settings_text(file.path)
@@ -164,7 +206,8 @@ async def _namespace(folder: Path) -> str:
 
 
 async def _check(client: ClientName, project: Path | None, key: str | None, *, twice: bool) -> str:
-    """Check the settings of an AI client and call the service as it would. Returns what works, for the report.
+    """Check the settings of an AI client and call the service as it would. Returns what works, for
+    the report.
 
     twice: whether the client has entries both for `project` and for all projects, which is a fault.
     """
@@ -180,41 +223,59 @@ async def _check(client: ClientName, project: Path | None, key: str | None, *, t
             f"run `remembrancer uninstall {client}{option}`"
         )
     if installation is None:
-        raise MalformedSettings(f"its entries name no service: run `remembrancer install {client}{option}`")
+        raise MalformedSettings(
+            f"its entries name no service: run `remembrancer install {client}{option}`"
+        )
     for file in files_of(installation):
         text = settings_text(file.path)
         if text is None or not file.entries.is_in(text):
             raise MalformedSettings(
-                f"{file.path} lacks entries, or has old ones: run `remembrancer install {client}{option}`"
+                f"{file.path} lacks entries, or has old ones: run `remembrancer install "
+                f"{client}{option}`"
             )
-    return await _call(installation, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project))
+    return await _call(
+        installation, key or os.environ.get(KEY_VARIABLE) or stored_key(client, project)
+    )
 
 
 async def _call(installation: Installation, key: str | None) -> str:
     if installation.authorised and not key:
-        raise Unavailable(f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in your profile")
-    async with ApiClient.open(installation.url, key if installation.authorised else None) as service:
+        raise Unavailable(
+            f"it reads the key from {KEY_VARIABLE}, which is not set here: export it in "
+            "your profile"
+        )
+    async with ApiClient.open(
+        installation.url, key if installation.authorised else None
+    ) as service:
         if installation.client is not ClientName.CURSOR:
             event = {"hook_event_name": "SessionStart", "source": "resume", "session_id": "doctor"}
-            await service.post(installation.hook_url.removeprefix(installation.url), event | {"cwd": str(Path.cwd())})
+            await service.post(
+                installation.hook_url.removeprefix(installation.url),
+                event | {"cwd": str(Path.cwd())},
+            )
         answer = await service.post("/mcp", _INITIALIZE)
     if "result" not in answer:
         raise Unavailable(f"{installation.url}/mcp refuses: {answer.get('error')}")
-    return (
-        f"{'MCP answers' if installation.client is ClientName.CURSOR else 'hooks and MCP answer'} on {installation.url}"
-    )
+    has_hooks = installation.client is not ClientName.CURSOR
+    return f"{'hooks and MCP answer' if has_hooks else 'MCP answers'} on {installation.url}"
 
 
 def _installation_of(client: ClientName, project: Path | None) -> Installation | None:
-    """The installation that the AI client's settings files describe; None if they name no service."""
+    """The installation that the AI client's settings files describe; None if they name no
+    service.
+    """
     texts = [settings_text(file.path) or "" for file in files_of(Installation(client, project, ""))]
     authorised = any(KEY_VARIABLE in text for text in texts)
     if client is ClientName.CURSOR:
         entry = JsonText(texts[0]).get(("mcpServers", SERVER))
         match = re.search(r'"(?:--url", |url": )"([^"]+?)(?:/mcp/([^"]*))?"', json.dumps(entry))
     else:
-        pattern = rf'(https?://[^\s"\'\\]+){re.escape(hook_path(client))}(?:\?namespace=([^\s"\'\\]+))?'
+        pattern = (
+            rf'(https?://[^\s"\'\\]+){re.escape(hook_path(client))}(?:\?namespace=([^\s"\'\\]+))?'
+        )
         match = re.search(pattern, texts[0])
     if match is None:
         return None
-    return Installation(client, project, match[1], None, authorised, unquote(match[2] or "") or None)
+    return Installation(
+        client, project, match[1], None, authorised, unquote(match[2] or "") or None
+    )

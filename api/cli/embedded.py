@@ -1,4 +1,6 @@
-"""Runs the service on the embedded store in a command's process. The command calls it by the HTTP API."""
+"""Runs the service on the embedded store in a command's process. The command calls it by the HTTP
+API.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,18 @@ def check_body(path: str, body: Mapping[str, object]) -> None:
 
 @asynccontextmanager
 async def open_embedded(settings: Settings, tenant: str) -> AsyncIterator[ApiClient]:
-    """Context manager that yields a client of a service in this process, with the rights of an admin of `tenant`."""
+    """Context manager that yields a client of a service in this process, with the rights of an
+    admin of `tenant`.
+    """
     async with open_services(settings) as services, client_of(services, tenant) as client:
         yield client
 
 
-def client_of(services: Services, tenant: str = DEFAULT_TENANT) -> AbstractAsyncContextManager[ApiClient]:
-    """Context manager that yields a client with the rights of an admin of `tenant`, without a rate limit."""
+def client_of(
+    services: Services, tenant: str = DEFAULT_TENANT
+) -> AbstractAsyncContextManager[ApiClient]:
+    """Context manager that yields a client with the rights of an admin of `tenant`, without a rate
+    limit.
+    """
     app = create_app(replace(services, keys=KeyBook(tenant=tenant), rate=RateLimit()))
     return ApiClient.open("http://localhost", None, httpx.ASGITransport(app))  # type: ignore[arg-type]

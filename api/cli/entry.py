@@ -1,6 +1,7 @@
 """The command-line program `remembrancer`: the list of its commands, and its entry points.
 
-Only the modules of the command that runs are imported. During the import, Ctrl-C ends the program without a traceback.
+Only the modules of the command that runs are imported. During the import, Ctrl-C ends the program
+without a traceback.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ COMMANDS = {
     "settings": "api.cli.serving:settings",
     "policies": "api.cli.policies:policies",
 }
-"""Module and function of each command, by its name, in the order in which `--help` lists the commands."""
+"""Module and function of each command, by its name, in the order in which `--help` lists the
+commands.
+"""
 
 
 class _FlagsWithoutType:
-    """Mixin for Typer's commands: their `--help` shows flags without the type `<bool>`, as they take no value."""
+    """Mixin for Typer's commands: their `--help` shows flags without the type `<bool>`, as they
+    take no value.
+    """
 
     def get_params(self, ctx: Any) -> list[Any]:
         params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
@@ -75,11 +80,15 @@ def _run(arguments: list[str], name: str) -> None:
 
 
 def application(only: str | None = None) -> Typer:
-    """The Typer application with the command `wanted`, or with all commands if there is no command of this name."""
+    """The Typer application with the command `wanted`, or with all commands if there is no command
+    of this name.
+    """
     import typer  # noqa: PLC0415 - as late as the commands
     from typer.core import TyperCommand, TyperGroup  # noqa: PLC0415 - as late as the commands
 
-    group, leaf = (type("Command", (_FlagsWithoutType, kind), {}) for kind in (TyperGroup, TyperCommand))
+    group, leaf = (
+        type("Command", (_FlagsWithoutType, kind), {}) for kind in (TyperGroup, TyperCommand)
+    )
     app = typer.Typer(
         name="remembrancer",
         cls=group,

@@ -1,4 +1,6 @@
-"""The command `remembrancer ingest` (also `python -m ingest`), which imports files into a namespace."""
+"""The command `remembrancer ingest` (also `python -m ingest`), which imports files into a
+namespace.
+"""
 
 from __future__ import annotations
 
@@ -64,24 +66,44 @@ class _Written(BaseModel):
 
     def outcome(self) -> WriteOutcome:
         classified = None if self.classified is None else Classification(**dict(self.classified))
-        return WriteOutcome(self.status, self.id, self.reason, self.merged_into, classified=classified)
+        return WriteOutcome(
+            self.status, self.id, self.reason, self.merged_into, classified=classified
+        )
 
 
 def ingest(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH...")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, or - for standard input.", metavar="PATH..."),
+    ],
     namespace: Namespace,
     kind: Annotated[
-        MemoryType | None, typer.Option("--type", help="Type of rows without one; by default classified by their text.")
+        MemoryType | None,
+        typer.Option(
+            "--type", help="Type of rows without one; by default classified by their text."
+        ),
     ] = None,
     session: Annotated[str | None, typer.Option(help="Session of rows without one.")] = None,
     agent: Annotated[str | None, typer.Option(help="Agent of rows without one.")] = None,
-    mapping: Annotated[list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")] = None,
-    form: Annotated[Format | None, typer.Option("--format", help="Format, where the file name does not tell.")] = None,
-    origin: Annotated[str | None, typer.Option("--from", help=f"{', '.join(EXPORTS)}, or auto to detect it.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", help="FOREIGN=OURS; can be repeated.")
+    ] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Format, where the file name does not tell.")
+    ] = None,
+    origin: Annotated[
+        str | None, typer.Option("--from", help=f"{', '.join(EXPORTS)}, or auto to detect it.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad row.")] = False,
-    extra: Annotated[bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")] = False,
-    journal: Annotated[Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")] = None,
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Start over, also after an interruption.")] = False,
+    extra: Annotated[
+        bool, typer.Option("--extra-to-metadata", help="Keep unknown fields as metadata.")
+    ] = False,
+    journal: Annotated[
+        Path | None, typer.Option(help="Folder of the journal; by default in the data folder.")
+    ] = None,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Start over, also after an interruption.")
+    ] = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
@@ -94,13 +116,21 @@ def ingest(
         backend = backend_of(data_dir, url, key, tenant)
         rows = RowOptions(kind, session, agent, _mapping(mapping or []), extra)
         request = ImportRequest(
-            tuple(paths), namespace, backend.destination, rows,
-            format=form or _origin(origin), by_content=origin == AUTO, strict=strict, stdin=sys.stdin.buffer,
-            journal=journal or backend.journal, resume=not no_resume,
-        )  # fmt: skip
+            tuple(paths),
+            namespace,
+            backend.destination,
+            rows,
+            format=form or _origin(origin),
+            by_content=origin == AUTO,
+            strict=strict,
+            stdin=sys.stdin.buffer,
+            journal=journal or backend.journal,
+            resume=not no_resume,
+        )
         request.sources()  # report unreadable files before opening anything, which takes seconds
         async with connect(backend) as client:
-            await client.is_empty(namespace)  # an unknown key, namespace or service ends the command here
+            # An unknown key, namespace or service ends the command here
+            await client.is_empty(namespace)
             return await import_rows(request, client, quiet=as_json)
 
     report = run(work)
@@ -109,11 +139,16 @@ def ingest(
 
 
 async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool) -> ImportReport:
-    """Import the files of `request` into the service that `client` calls. quiet: show no progress bar."""
+    """Import the files of `request` into the service that `client` calls. quiet: show no progress
+    bar.
+    """
 
     async def call(memory_id: str, changes: Mapping[str, Any] | None) -> dict[str, Any]:
-        path, query = f"/v1/memories/{memory_id}", {"namespace": request.namespace}
-        memory = await (client.get(path, query) if changes is None else client.patch(path, query, changes))
+        path = f"/v1/memories/{memory_id}"
+        query = {"namespace": request.namespace}
+        memory = await (
+            client.get(path, query) if changes is None else client.patch(path, query, changes)
+        )
         client.parsed(memory, _Memory)
         return memory
 
@@ -121,7 +156,9 @@ async def import_rows(request: ImportRequest, client: ApiClient, *, quiet: bool)
     return await run_import(request, write, ProgressBar(quiet=quiet), call=call)
 
 
-async def write_items(client: ApiClient, namespace: str, items: list[dict[str, Any]]) -> list[WriteOutcome]:
+async def write_items(
+    client: ApiClient, namespace: str, items: list[dict[str, Any]]
+) -> list[WriteOutcome]:
     """Write the memories `items` as one batch. Returns the outcome of each, in order."""
     body = {"namespace": namespace, "items": items}
     written = await client.post_all("/v1/memories/batch", body, _Written, len(items))
@@ -140,12 +177,19 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs]
     for foreign, equals, ours in split:
         if not (foreign and equals and ours):
-            end(InvalidRequest(f"--map needs FOREIGN=OURS, such as --map text=content, not {foreign}{equals}{ours}"))
+            end(
+                InvalidRequest(
+                    "--map needs FOREIGN=OURS, such as --map text=content, not "
+                    f"{foreign}{equals}{ours}"
+                )
+            )
     return {foreign: ours for foreign, _, ours in split}
 
 
 def report_view(report: ImportReport) -> RenderableType:
-    """An import's report for the terminal: rows by outcome, memories by type, and the rows that were not stored."""
+    """An import's report for the terminal: rows by outcome, memories by type, and the rows that
+    were not stored.
+    """
     rate = report.read / report.seconds if report.seconds else 0.0
     rows: dict[str, object] = {str(status): count for status, count in report.counts.items()}
     rows["read"] = f"{report.read} in {report.seconds:.1f} s, {rate:.0f}/s"
@@ -157,6 +201,8 @@ def report_view(report: ImportReport) -> RenderableType:
         rows["former texts"] = counted(sorted(Counter(row.change for row in report.former).items()))
     former_lines = first_lines(list(map(str, report.former)), MAX_LISTED)
     problem_lines = first_lines(list(map(str, report.problems)), MAX_LISTED, omitted=report.omitted)
-    skipped_lines = [Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]]
+    skipped_lines = [
+        Text(f"skipped, no reader for it: {name}") for name in report.skipped[:MAX_LISTED]
+    ]
     stop_lines = [Text(report.stopped)] if report.stopped else []
     return Group(names_table(rows), *former_lines, *problem_lines, *skipped_lines, *stop_lines)

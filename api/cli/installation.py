@@ -1,4 +1,6 @@
-"""The checks that `remembrancer doctor` makes of this installation: Python, disk, keys file, port, models, stores."""
+"""The checks that `remembrancer doctor` makes of this installation: Python, disk, keys file, port,
+models, stores.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,23 @@ from api.wiring.services import open_services
 from memtypes.model.errors import RemembrancerError, Unavailable
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
-"""Free disk space, in bytes, below which the check fails: the encoder and some 100,000 memories need this much."""
+"""Free disk space, in bytes, below which the check fails: the encoder and some 100,000 memories
+need this much.
+"""
 
 
 async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> None:
-    """Run all checks and record them in `diagnosis`. The last check writes, finds and deletes a memory."""
+    """Run all checks and record them in `diagnosis`. The last check writes, finds and deletes a
+    memory.
+    """
     await diagnosis.check("python", _python)
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
     await diagnosis.check("keys", lambda: _keys(settings))
     await diagnosis.check("port", lambda: _port(settings))
     await diagnosis.check("tokenizers", open_tokenizers, ", ".join)
-    embedder = await diagnosis.check("encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint)
+    embedder = await diagnosis.check(
+        "encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint
+    )
     if embedder is None:
         return
     await embedder.aclose()
@@ -64,7 +72,10 @@ async def _python() -> str:
 async def _disk(directory: Path) -> str:
     folder, free = _free_bytes(directory)
     if free < LEAST_FREE_BYTES:
-        raise BadSettings(f"only {free // 2**20} MiB are free in {folder}; free some, or choose another --data-dir")
+        raise BadSettings(
+            f"only {free // 2**20} MiB are free in {folder}; free some, or choose another "
+            "--data-dir"
+        )
     return f"{free // 2**20} MiB free in {folder}"
 
 

@@ -1,4 +1,6 @@
-"""The commands `remembrancer verify`, which checks a saved receipt, and `reembed`, which embeds all memories again."""
+"""The commands `remembrancer verify`, which checks a saved receipt, and `reembed`, which embeds all
+memories again.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from retrieval.receipts.checks import counter_for, verify_file
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024
 
 _UNUSED_DATA_DIR = typer.Option("--data-dir", hidden=True)
-"""Accepted because earlier versions read the tokenizers' rank files from the data folder, and scripts pass it."""
+"""Accepted because earlier versions read the tokenizers' rank files from the data folder, and
+scripts pass it.
+"""
 
 
 def verify(
@@ -29,12 +33,16 @@ def verify(
     as_json: AsJson = False,
     _data_dir: Annotated[Path | None, _UNUSED_DATA_DIR] = None,
 ) -> None:
-    """Check a saved receipt of a retrieval, without a service or a store. Exit code 1 if it is not valid."""
+    """Check a saved receipt of a retrieval, without a service or a store. Exit code 1 if it is not
+    valid.
+    """
 
     async def work() -> dict[str, Any]:
         raw = _read_receipt(file)
         tokenizers = await open_tokenizers()
-        return verify_file(raw, lambda receipt: _counter(receipt, tokenizers)).model_dump(mode="json")
+        return verify_file(raw, lambda receipt: _counter(receipt, tokenizers)).model_dump(
+            mode="json"
+        )
 
     verdict = run(work)
     present(verdict, verdict_view(verdict), as_json=as_json)
@@ -51,8 +59,12 @@ def _read_receipt(file: Path) -> bytes:
         raise InvalidRequest(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) -> Callable[[str], int] | None:
-    """A function that counts tokens with the tokenizer of `receipt`; None if this program lacks that tokenizer."""
+def _counter(
+    receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]
+) -> Callable[[str], int] | None:
+    """A function that counts tokens with the tokenizer of `receipt`; None if this program lacks
+    that tokenizer.
+    """
     named = receipt.get("tokenizer")
     tokenizer = tokenizers.get(str(named.get("name"))) if isinstance(named, dict) else None
     if tokenizer is None or not isinstance(named, dict) or named.get("sha256") != tokenizer.sha256:
@@ -62,7 +74,9 @@ def _counter(receipt: Mapping[str, Any], tokenizers: Mapping[str, Tokenizer]) ->
 
 
 def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Embed every memory again with the embedder that the settings name. Services on the store must be stopped."""
+    """Embed every memory again with the embedder that the settings name. Services on the store must
+    be stopped.
+    """
 
     async def work() -> dict[Collection, int]:
         settings = settings_from({"data_dir": data_dir})

@@ -1,4 +1,6 @@
-"""The command `remembrancer import`, which turns other programs' sessions, chats and notes into memories."""
+"""The command `remembrancer import`, which turns other programs' sessions, chats and notes into
+memories.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,14 @@ from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, DUMPS, PastSource, Places
 from ingest.files.report import ImportReport, ProgressBar, SessionReport
 from ingest.files.run import ImportRequest
-from ingest.files.sessions import Destination, SessionFile, SessionImport, SessionPart, SessionPlan, follow
+from ingest.files.sessions import (
+    Destination,
+    SessionFile,
+    SessionImport,
+    SessionPart,
+    SessionPlan,
+    follow,
+)
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.project import project_namespace
@@ -39,7 +48,9 @@ MAX_LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class _ImportOptions:
-    """The options of an import command. journal: folder that records sent messages; None to send all again."""
+    """The options of an import command. journal: folder that records sent messages; None to send
+    all again.
+    """
 
     source: PastSource
     path: Path | None
@@ -60,28 +71,40 @@ class _ImportOptions:
 def import_past(
     source: Annotated[PastSource, typer.Argument(help="The program.", show_default=False)],
     path: Annotated[
-        Path | None, typer.Argument(help="File or folder; by default the usual places.", show_default=False)
+        Path | None,
+        typer.Argument(help="File or folder; by default the usual places.", show_default=False),
     ] = None,
     namespace: Annotated[
         str | None,
-        typer.Option("--namespace", "-n", help="Namespace of everything; by default each project has its own."),
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="Namespace of everything; by default each project has its own.",
+        ),
     ] = None,
     project: Annotated[
         Path | None, typer.Option(help="Only for this project, by its folder.", show_default=False)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be imported.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on with what running sessions add, until Ctrl-C.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be imported.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what running sessions add, until Ctrl-C.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    no_resume: Annotated[bool, typer.Option("--no-resume", help="Send again what was sent before.")] = False,
+    no_resume: Annotated[
+        bool, typer.Option("--no-resume", help="Send again what was sent before.")
+    ] = False,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
     as_json: AsJson = False,
 ) -> None:
-    """Import sessions, chats, memories or notes of another program. Exit code 1 if something could not be imported.
+    """Import sessions, chats, memories or notes of another program. Exit code 1 if something could
+    not be imported.
 
-    Messages that were imported before are left out, so the command can be run again at any time, also after it was
-    stopped.
+    Messages that were imported before are left out, so the command can be run again at any time,
+    also after it was stopped.
     """
     try:
         backend = backend_of(data_dir, url, key)
@@ -95,9 +118,17 @@ def import_past(
     if watch and source not in AGENTS:
         end(InvalidRequest(f"--watch follows {' and '.join(AGENTS)}, not {source}", path="watch"))
     options = _ImportOptions(
-        source, path, Places(Path.home(), Path.cwd(), os.environ), backend, destination,
-        None if no_resume else backend.journal, dry_run=dry_run, watch=watch, ask=not (yes or as_json), quiet=as_json,
-    )  # fmt: skip
+        source,
+        path,
+        Places(Path.home(), Path.cwd(), os.environ),
+        backend,
+        destination,
+        None if no_resume else backend.journal,
+        dry_run=dry_run,
+        watch=watch,
+        ask=not (yes or as_json),
+        quiet=as_json,
+    )
     if source in AGENTS or source in CHATS:
         _import_sessions(options)
     else:
@@ -106,7 +137,9 @@ def import_past(
 
 def _import_sessions(options: _ImportOptions) -> None:
     async def work() -> SessionReport | SessionPlan:
-        importing = SessionImport(options.destination, SentMessages.open(options.journal, options.backend.destination))
+        importing = SessionImport(
+            options.destination, SentMessages.open(options.journal, options.backend.destination)
+        )
         files = options.session_files()
         if not files and not options.watch:
             raise InvalidRequest(_nothing_found(options))
@@ -134,7 +167,10 @@ def _nothing_found(options: _ImportOptions) -> str:
     if options.path is None:
         folders = options.places.usual_folders(options.source)
         return f"there is nothing of {options.source} to import in {folders}; name a file or folder"
-    kinds = {**dict.fromkeys(AGENTS, "sessions, as .jsonl files"), **dict.fromkeys(DUMPS, "an export, as a JSON file")}
+    kinds = {
+        **dict.fromkeys(AGENTS, "sessions, as .jsonl files"),
+        **dict.fromkeys(DUMPS, "an export, as a JSON file"),
+    }
     kinds |= dict.fromkeys(CHATS, "the conversations.json or ZIP file of an export")
     expected = kinds.get(options.source, "notes, as .md files")
     return f"{options.path} has nothing of {options.source} to import; expected {expected}"
@@ -143,8 +179,8 @@ def _nothing_found(options: _ImportOptions) -> str:
 async def _send(importing: SessionImport, plan: SessionPlan, options: _ImportOptions) -> None:
     """Send the planned messages and, with --watch, those that are added to the sessions afterwards.
 
-    The signals SIGINT (Ctrl-C) and SIGTERM stop the sending. An import skips messages that an earlier import sent, but
-    not if their namespace is empty now, as in a new store.
+    The signals SIGINT (Ctrl-C) and SIGTERM stop the sending. An import skips messages that an
+    earlier import sent, but not if their namespace is empty now, as in a new store.
     """
     console = Console(stderr=True)
     ended = False
@@ -160,9 +196,14 @@ async def _send(importing: SessionImport, plan: SessionPlan, options: _ImportOpt
             await importing.run(plan)
             ended = True
             if options.watch:
-                console.print(f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends")
+                console.print(
+                    f"sent {importing.report.sent} messages; waiting for more, Ctrl-C ends"
+                )
                 await follow(
-                    importing, options.session_files, plan.states, lambda count: console.print(f"sent {count} messages")
+                    importing,
+                    options.session_files,
+                    plan.states,
+                    lambda count: console.print(f"sent {count} messages"),
                 )
             tasks.cancel_scope.cancel()
     if not ended:
@@ -177,9 +218,12 @@ async def _end_at_signal(scope: anyio.CancelScope) -> None:
 
 def _import_memories(options: _ImportOptions) -> None:
     template = ImportRequest(
-        (), "", destination=options.backend.destination, journal=options.backend.journal,
+        (),
+        "",
+        destination=options.backend.destination,
+        journal=options.backend.journal,
         resume=options.journal is not None,
-    )  # fmt: skip
+    )
 
     async def work() -> tuple[MemoriesPlan, list[tuple[str, ImportReport]]]:
         groups = options.places.memory_files(options.source, options.path)
@@ -196,7 +240,9 @@ def _import_memories(options: _ImportOptions) -> None:
     plan, reports = run(work)
     if reports:
         written = [{"namespace": namespace, **report.to_json()} for namespace, report in reports]
-        views = [Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports]
+        views = [
+            Group(Text(namespace, style="bold"), rows_view(report)) for namespace, report in reports
+        ]
         answer = {"imports": written, "left_out": dict(plan.left_out)}
         present(answer, Group(*views), as_json=options.quiet)
         raise typer.Exit(max(report.exit_code for _, report in reports))
@@ -208,11 +254,15 @@ def _confirm(view: RenderableType, backend: Backend) -> None:
     if sys.stdin.isatty():
         console = Console(stderr=True)
         console.print(view)
-        typer.confirm(f"Import this to {backend.url or backend.settings.data_dir}?", abort=True, err=True)
+        typer.confirm(
+            f"Import this to {backend.url or backend.settings.data_dir}?", abort=True, err=True
+        )
 
 
 async def write_part(client: ApiClient, part: SessionPart) -> list[MessageOutcome]:
-    """Send a part of a past session. Returns an outcome (such as stored or rejected) for each message."""
+    """Send a part of a past session. Returns an outcome (such as stored or rejected) for each
+    message.
+    """
     body = {
         "namespace": part.namespace,
         "session_id": part.session_id,
@@ -236,17 +286,23 @@ def plan_json(plan: SessionPlan) -> dict[str, Any]:
 
 
 def plan_view(plan: SessionPlan) -> RenderableType:
-    """Render an import's plan for the terminal: a row for each namespace, and what would be left out, by reason."""
+    """Render an import's plan for the terminal: a row for each namespace, and what would be left
+    out, by reason.
+    """
     table = Table("namespace", "sessions", "messages", "new", "from", "to")
     for name, counts in sorted(plan.namespaces.items()):
         numbers = (str(counts.sessions), str(counts.messages), str(counts.new))
         table.add_row(Text(name), *numbers, counts.first[:10], counts.last[:10])
     files = Text(f"files: {plan.read}, new messages: {plan.new}")
-    return Group(files, table, *_reasons("left out", plan.left_out), *first_lines(plan.problems, MAX_LISTED))
+    return Group(
+        files, table, *_reasons("left out", plan.left_out), *first_lines(plan.problems, MAX_LISTED)
+    )
 
 
 def report_view(report: SessionReport) -> RenderableType:
-    """Render an import's report for the terminal: messages by outcome and reason, new memories by type."""
+    """Render an import's report for the terminal: messages by outcome and reason, new memories by
+    type.
+    """
     rows: dict[str, object] = {str(status): report.counts[status] for status in WriteStatus}
     rate = report.sent / report.seconds if report.seconds else 0.0
     rows["sent"] = f"{report.sent} messages in {report.seconds:.1f} s, {rate:.0f}/s"
@@ -256,7 +312,10 @@ def report_view(report: SessionReport) -> RenderableType:
         rows["new memories"] = counted(report.types.most_common())
     if report.namespaces:
         rows["namespaces"] = counted(report.namespaces.most_common())
-    counters = {**{str(status): counter for status, counter in report.reasons.items()}, "left out": report.left_out}
+    counters = {
+        **{str(status): counter for status, counter in report.reasons.items()},
+        "left out": report.left_out,
+    }
     reasons = [line for label, counter in counters.items() for line in _reasons(label, counter)]
     stopped = [Text(report.stopped)] if report.stopped else []
     return Group(names_table(rows), *reasons, *first_lines(report.problems, MAX_LISTED), *stopped)
@@ -264,6 +323,12 @@ def report_view(report: SessionReport) -> RenderableType:
 
 def _reasons(label: str, counter: Mapping[str, int]) -> list[RenderableType]:
     ranked = sorted(counter.items(), key=lambda pair: -pair[1])
-    lines: list[RenderableType] = [Text(f"{label}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count]
+    lines: list[RenderableType] = [
+        Text(f"{label}: {count} {reason}") for reason, count in ranked[:MAX_LISTED] if count
+    ]
     others_count = sum(count for _, count in ranked[MAX_LISTED:])
-    return [*lines, Text(f"{label}: {others_count} for other reasons; --json lists them")] if others_count else lines
+    return (
+        [*lines, Text(f"{label}: {others_count} for other reasons; --json lists them")]
+        if others_count
+        else lines
+    )

@@ -1,4 +1,6 @@
-"""Imports memories and notes of other programs for `remembrancer import`: each row or note becomes one memory."""
+"""Imports memories and notes of other programs for `remembrancer import`: each row or note becomes
+one memory.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,10 @@ from memtypes.model.times import system_clock
 class MemoriesPlan:
     """The plan of an import of another program's memories, as made from its files.
 
-    requests: one import request for each group of files that have the same project and format. types: for each
-    namespace, the number of rows by memory type. files: for each namespace, the number of files. bad: the rows that
-    cannot be stored, each with the reason. left_out: number of files that are not imported, by reason.
+    requests: one import request for each group of files that have the same project and format.
+    types: for each namespace, the number of rows by memory type. files: for each namespace, the
+    number of files. bad: the rows that cannot be stored, each with the reason. left_out: number of
+    files that are not imported, by reason.
     """
 
     requests: list[ImportRequest] = field(default_factory=list)
@@ -47,20 +50,26 @@ class MemoriesPlan:
         return {"namespaces": namespaces, "bad": self.bad, "left_out": dict(self.left_out)}
 
     def view(self) -> RenderableType:
-        """The plan for the terminal: a row for each namespace, the rows that cannot be stored, and what is left out."""
+        """The plan for the terminal: a row for each namespace, the rows that cannot be stored, and
+        what is left out.
+        """
         table = Table("namespace", "files", "memories", "by type")
         for name, kinds in sorted(self.types.items()):
-            table.add_row(Text(name), str(self.files[name]), str(kinds.total()), counted(kinds.most_common()))
+            table.add_row(
+                Text(name), str(self.files[name]), str(kinds.total()), counted(kinds.most_common())
+            )
         lines = [f"bad: {reason}" for reason in self.bad[:20]]
         lines += [f"left out: {count} {reason}" for reason, count in self.left_out.items()]
         return Group(table, *map(Text, lines))
 
 
-def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest) -> MemoriesPlan:
+def plan_memories(
+    groups: Sequence[MemoryFiles], destination: Destination, template: ImportRequest
+) -> MemoriesPlan:
     """Plan the import of memory files. The files are read to count their rows; nothing is stored.
 
-    groups: files of the same project and format. destination: returns the namespace for the folder of a project.
-    template: import request with the options that all groups share.
+    groups: files of the same project and format. destination: returns the namespace for the folder
+    of a project. template: import request with the options that all groups share.
     """
     plan = MemoriesPlan()
     for group in groups:
@@ -69,7 +78,9 @@ def plan_memories(groups: Sequence[MemoryFiles], destination: Destination, templ
             plan.left_out[f"files {reason}"] += len(group.paths)
             continue
         rows = RowOptions(group.type, extra_to_metadata=True)
-        request = replace(template, paths=group.paths, namespace=namespace, format=group.format, rows=rows)
+        request = replace(
+            template, paths=group.paths, namespace=namespace, format=group.format, rows=rows
+        )
         plan.requests.append(request)
         _count(plan, request)
     return plan
@@ -81,12 +92,18 @@ def _count(plan: MemoriesPlan, request: ImportRequest) -> None:
         plan.files[request.namespace] += 1
         with open_readings(source, io.BytesIO()) as (readings, _):
             for batch in read_batches(readings, request.rows, system_clock):
-                kinds.update(str(item.get("type") or "type found by its text") for item in batch.items)
+                kinds.update(
+                    str(item.get("type") or "type found by its text") for item in batch.items
+                )
                 plan.bad += [str(problem) for problem in batch.problems]
 
 
-async def write_memories(plan: MemoriesPlan, client: ApiClient, *, quiet: bool) -> list[tuple[str, ImportReport]]:
-    """Run the plan's import requests until an error stops one. Returns (namespace, report) for each that was run."""
+async def write_memories(
+    plan: MemoriesPlan, client: ApiClient, *, quiet: bool
+) -> list[tuple[str, ImportReport]]:
+    """Run the plan's import requests until an error stops one. Returns (namespace, report) for each
+    that was run.
+    """
     reports: list[tuple[str, ImportReport]] = []
     for request in plan.requests:
         report = await import_rows(request, client, quiet=quiet)

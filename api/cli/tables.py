@@ -17,7 +17,9 @@ MAX_TEXT = 160
 
 
 def hits_table(answer: SearchAnswer) -> RenderableType:
-    """A table with a row for each hit of a search. If the answer has signals (the parts of a score), they are shown."""
+    """A table with a row for each hit of a search. If the answer has signals (the parts of a
+    score), they are shown.
+    """
     weights = ", ".join(f"{name} {value:g}" for name, value in answer.weights.items() if value)
     title = escape(f"profile {answer.profile}: {weights}" + _degraded(answer.degraded))
     numbers = (Column("rank", justify="right"), Column("score", justify="right"))
@@ -34,17 +36,25 @@ def context_view(answer: RetrieveAnswer) -> RenderableType:
     """The context of a retrieval in a panel, and a table of its tokens, budget and candidates."""
     metadata = answer.metadata
     rows = {
-        "tokens": f"{metadata.total_tokens} by {metadata.tokenizer}, working memory {metadata.working_tokens}",
+        "tokens": (
+            f"{metadata.total_tokens} by {metadata.tokenizer}, working memory "
+            f"{metadata.working_tokens}"
+        ),
         "budget": f"{metadata.budget}, used {metadata.utilization:.1%}",
         "per type": counted(metadata.per_type.items()) or "none",
         "candidates": f"{metadata.candidates}, left out {metadata.trimmed_count}",
         "outcome": metadata.outcome + _degraded(metadata.degraded),
     }
-    return Group(Panel(Text(answer.text or "(empty)"), title="context", title_align="left"), names_table(rows))
+    return Group(
+        Panel(Text(answer.text or "(empty)"), title="context", title_align="left"),
+        names_table(rows),
+    )
 
 
 def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
-    """A table with a row for each check: its name, ok or failed, and the detail. checks: results by name."""
+    """A table with a row for each check: its name, ok or failed, and the detail. checks: results by
+    name.
+    """
     table = Table("check", "", "detail")
     for name, check in checks.items():
         mark = "[green]ok[/green]" if check["ok"] else "[red]failed[/red]"
@@ -54,15 +64,22 @@ def checks_table(checks: Mapping[str, Mapping[str, Any]]) -> RenderableType:
 
 def verdict_view(verdict: Mapping[str, Any]) -> RenderableType:
     """The result of verifying a receipt: whether it is valid, and a row for each check."""
-    checks = {check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]}
+    checks = {
+        check["name"]: check | {"detail": check["detail"] or ""} for check in verdict["checks"]
+    }
     heading = "The receipt is valid." if verdict["valid"] else "The receipt is not valid."
     return Group(Text(heading), checks_table(checks))
 
 
 def first_lines(lines: Sequence[str], limit: int, *, omitted: int = 0) -> list[Text]:
-    """The first `limit` lines, and a line with the number of others. omitted: number of lines that `lines` lacks."""
+    """The first `limit` lines, and a line with the number of others. omitted: number of lines that
+    `lines` lacks.
+    """
     hidden = max(0, len(lines) - limit) + omitted
-    return [*map(Text, lines[:limit]), *([Text(f"... and {hidden} more; --json lists them")] if hidden else [])]
+    return [
+        *map(Text, lines[:limit]),
+        *([Text(f"... and {hidden} more; --json lists them")] if hidden else []),
+    ]
 
 
 def shortened(text: str) -> str:

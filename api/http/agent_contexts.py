@@ -1,8 +1,9 @@
-"""Builds an agent's whole context: working memory, due tasks, long-term memory and its threads, in one token budget.
+"""Builds an agent's whole context: working memory, due tasks, long-term memory and its threads, in
+one token budget.
 
-The budget has the shares of an `Allocation`, which divides a model's context window. Working memory gets the share
-`system`, long-term memory and due tasks get `memory`, threads get `history` and `files`. Tokens that one part does not
-need go to the others.
+The budget has the shares of an `Allocation`, which divides a model's context window. Working memory
+gets the share `system`, long-term memory and due tasks get `memory`, threads get `history` and
+`files`. Tokens that one part does not need go to the others.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ MAX_QUERY_CHARACTERS = 2_000
 """How many characters of the newest turn are the query if the request has none."""
 
 _NO_QUERY = "what is due"
-"""Query if the request has none and the agent's threads have no turns. Then only due tasks pass the floor."""
+"""Query if the request has none and the agent's threads have no turns. Then only due tasks pass the
+floor.
+"""
 
 _Read = TypeVar("_Read")
 
@@ -48,12 +51,14 @@ _log = logging.getLogger(__name__)
 
 
 class AgentContextPost(Model):
-    """A request for an agent's context. query: by default the beginning of the newest turn of the agent's threads.
+    """A request for an agent's context. query: by default the beginning of the newest turn of the
+    agent's threads.
 
-    variables: values for placeholders in the keys of these threads, such as {"project": "x"}. session.id and agent.id
-    are added. model: the model that reads the context. budget: maximum tokens of the whole context; by default
-    the content part of the model's window (60 %, or 80 % of a large one), or 8,000 if the window is unknown. floor: a
-    memory whose relevance (0 to 1) is lower is left out.
+    variables: values for placeholders in the keys of these threads, such as {"project": "x"}.
+    session.id and agent.id are added. model: the model that reads the context. budget: maximum
+    tokens of the whole context; by default the content part of the model's window (60 %, or 80 % of
+    a large one), or 8,000 if the window is unknown. floor: a memory whose relevance (0 to 1) is
+    lower is left out.
     """
 
     namespace: Name
@@ -66,7 +71,9 @@ class AgentContextPost(Model):
 
 
 class AgentThreadItem(Answer):
-    """A thread in an agent's context. tokens: size of its text. turns: the turns shown; empty if none fit."""
+    """A thread in an agent's context. tokens: size of its text. turns: the turns shown; empty if
+    none fit.
+    """
 
     thread_id: str
     resource: str
@@ -92,7 +99,9 @@ class ThreadsPart(Answer):
 
 
 class AgentContextParts(Answer):
-    """The parts of an agent's context. due: due tasks. memory: other memories, and headings of due tasks."""
+    """The parts of an agent's context. due: due tasks. memory: other memories, and headings of due
+    tasks.
+    """
 
     memory: MemoryPart
     threads: ThreadsPart
@@ -103,9 +112,10 @@ class AgentContextParts(Answer):
 class AgentContextMetadata(Answer):
     """Size of an agent's context and the settings behind it.
 
-    total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as 0.1), because the model
-    may count more. model_tokens: the count of the model's provider; left out if no provider counts for the model.
-    allocation: tokens that each part was allotted. degraded: parts of the service that did not answer.
+    total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as
+    0.1), because the model may count more. model_tokens: the count of the model's provider; left
+    out if no provider counts for the model. allocation: tokens that each part was allotted.
+    degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -130,7 +140,9 @@ class AgentContextAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class _AgentContext:
-    """An agent's memories and, with their rendered turns, threads. degraded: parts that could not be read."""
+    """An agent's memories and, with their rendered turns, threads. degraded: parts that could not
+    be read.
+    """
 
     retrieval: Retrieval
     threads: list[tuple[AgentThreadItem, str]]
@@ -140,7 +152,9 @@ class _AgentContext:
     @property
     def tokens(self) -> int:
         """Size of the whole context in tokens, as the budget's tokenizer counts."""
-        return self.retrieval.answer.metadata.total_tokens + sum(item.tokens for item, _ in self.threads)
+        return self.retrieval.answer.metadata.total_tokens + sum(
+            item.tokens for item, _ in self.threads
+        )
 
     @property
     def text(self) -> str:
@@ -150,7 +164,8 @@ class _AgentContext:
 
 @dataclass(frozen=True, slots=True)
 class AgentContextBuilder:
-    """Builds the context that `request` asks for: working memory, tasks, long-term memory and the agent's threads.
+    """Builds the context that `request` asks for: working memory, tasks, long-term memory and the
+    agent's threads.
 
     Due tasks in the context stay due: they are not marked as fired.
     """
@@ -160,12 +175,14 @@ class AgentContextBuilder:
     request: AgentContextPost
 
     async def build(self) -> AgentContextAnswer:
-        """The context, its parts and its size. If threads cannot be read, `degraded` lists "threads".
+        """The context, its parts and its size. If threads cannot be read, `degraded` lists
+        "threads".
 
-        Raises InvalidRequest, such as for a placeholder in a thread's key that `variables` has no value for, and
-        Unavailable if memories cannot be read.
+        Raises InvalidRequest, such as for a placeholder in a thread's key that `variables` has no
+        value for, and Unavailable if memories cannot be read.
         """
-        services, request = self.services, self.request
+        services = self.services
+        request = self.request
         model = None if request.model is None else services.models().find(request.model)
 
         async def build(margin: float) -> BuiltContext[_AgentContext]:
@@ -174,7 +191,8 @@ class AgentContextBuilder:
 
         margin = model.margin if model else 0.0
         counted = await within_model_budget(services.counter, request.model, margin, build)
-        context, budget = counted.value, counted.value.budget
+        context = counted.value
+        budget = counted.value.budget
         due = DueRequest(services.clock(), context=request.query, session_id=self.scope.session_id)
         due_ids = {memory.id for memory in await services.intentions.due(self.scope, due)}
         memories = await services.retriever.record(context.retrieval)
@@ -195,57 +213,85 @@ class AgentContextBuilder:
         return AgentContextAnswer(context=context.text, parts=parts, metadata=metadata)
 
     async def _build_within(self, budget: WindowBudget) -> _AgentContext:
-        """The context in `budget`. Threads get what memories leave free. Raises Unavailable without memories."""
+        """The context in `budget`. Threads get what memories leave free. Raises Unavailable without
+        memories.
+        """
         counter = self.services.tokenizers[budget.tokenizer]
-        session = {} if self.request.session_id is None else {"session": {"id": self.request.session_id}}
+        session = (
+            {} if self.request.session_id is None else {"session": {"id": self.request.session_id}}
+        )
         threads: list[AgentThread] | None = None
         try:
             variables = {**session, **self.request.variables}
             threads = await threads_of_agent(self.services.threads, self.scope, variables)
-            thread_items = await self._thread_items(threads, budget.parts.history + budget.parts.files, counter)
+            thread_items = await self._thread_items(
+                threads, budget.parts.history + budget.parts.files, counter
+            )
             query = self.request.query or await self._newest_turn(threads)
             thread_tokens = sum(item.tokens for item, _ in thread_items)
             retrieval = await self._memories(query, budget, thread_tokens)
             free = budget.allowed - retrieval.answer.metadata.total_tokens
-            if free > thread_tokens and any(item.omitted != OmittedParts() for item, _ in thread_items):
+            if free > thread_tokens and any(
+                item.omitted != OmittedParts() for item, _ in thread_items
+            ):
                 thread_items = await self._thread_items(threads, free, counter)
         except Unavailable as error:
             if threads == []:  # it is the memories that cannot be read
                 raise
             _log.warning("an agent's context has no threads: %s", error)
-            return _AgentContext(await self._memories(self.request.query, budget, 0), [], budget, ["threads"])
+            return _AgentContext(
+                await self._memories(self.request.query, budget, 0), [], budget, ["threads"]
+            )
         return _AgentContext(retrieval, thread_items, budget, [])
 
     async def _thread_items(
         self, threads: Sequence[AgentThread], budget: int, counter: Tokenizer
     ) -> list[tuple[AgentThreadItem, str]]:
-        """The threads and their texts in `budget` tokens, divided equally. What a thread leaves, later ones may use."""
+        """The threads and their texts in `budget` tokens, divided equally. What a thread leaves,
+        later ones may use.
+        """
         items: list[tuple[AgentThreadItem, str]] = []
         for position, thread in enumerate(threads):
             heading = f"## Thread {bullet(thread.resource)[2:]}"
             limit = max(0, budget // (len(threads) - position) - counter.count(heading))
-            reading = build_thread_context(self.services, self.scope, thread.thread_id, limit, counter)
+            reading = build_thread_context(
+                self.services, self.scope, thread.thread_id, limit, counter
+            )
             context = await _none_if_gone(reading)
             if context is None:
                 continue
             text = heading + context.text if context.text else ""
             turns = [TurnPlace(thread_id=owner, index=turn) for owner, turn in context.turns]
-            item = AgentThreadItem(**asdict(thread), tokens=counter.count(text), turns=turns, omitted=context.omitted)
+            item = AgentThreadItem(
+                **asdict(thread), tokens=counter.count(text), turns=turns, omitted=context.omitted
+            )
             items.append((item, text))
             budget -= item.tokens
         return items
 
     async def _newest_turn(self, threads: Sequence[AgentThread]) -> str | None:
-        """The newest turn's first characters, for a query; None if no thread has a turn with text."""
+        """The newest turn's first characters, for a query; None if no thread has a turn with
+        text.
+        """
         store = self.services.threads.store
-        tails = [await _none_if_gone(store.tail(self.scope, thread.thread_id, 1)) for thread in threads]
+        tails = [
+            await _none_if_gone(store.tail(self.scope, thread.thread_id, 1)) for thread in threads
+        ]
         turns = [turn for tail in tails if tail for turn in tail.turns if turn.content.strip()]
-        return max(turns, key=lambda turn: turn.at).content.strip()[:MAX_QUERY_CHARACTERS] if turns else None
+        return (
+            max(turns, key=lambda turn: turn.at).content.strip()[:MAX_QUERY_CHARACTERS]
+            if turns
+            else None
+        )
 
-    async def _memories(self, query: str | None, budget: WindowBudget, thread_tokens: int) -> Retrieval:
-        """Retrieve working memory, due tasks and long-term memories, in the part of the budget that threads do not use.
+    async def _memories(
+        self, query: str | None, budget: WindowBudget, thread_tokens: int
+    ) -> Retrieval:
+        """Retrieve working memory, due tasks and long-term memories, in the part of the budget that
+        threads do not use.
 
-        query: if None, long-term memories are left out. thread_tokens: number of tokens that the threads use.
+        query: if None, long-term memories are left out. thread_tokens: number of tokens that the
+        threads use.
         """
         request = RetrieveRequest(
             query=query or _NO_QUERY,
@@ -271,12 +317,21 @@ async def _none_if_gone(reading: Awaitable[_Read]) -> _Read | None:
         return None
 
 
-def _parts(memories: RetrieveAnswer, due_ids: set[str], threads: list[AgentThreadItem]) -> AgentContextParts:
-    """The parts of a context and their sizes in tokens. The headings of due tasks count to `memory`, not to `due`."""
+def _parts(
+    memories: RetrieveAnswer, due_ids: set[str], threads: list[AgentThreadItem]
+) -> AgentContextParts:
+    """The parts of a context and their sizes in tokens. The headings of due tasks count to
+    `memory`, not to `due`.
+    """
     working = [item for item in memories.items if item.type is MemoryType.WORKING]
-    due = [item for item in memories.items if item.id in due_ids and item.type is MemoryType.PROSPECTIVE]
+    due = [
+        item
+        for item in memories.items
+        if item.id in due_ids and item.type is MemoryType.PROSPECTIVE
+    ]
     memory = [item for item in memories.items if item not in working and item not in due]
-    metadata, due_tokens = memories.metadata, sum(item.tokens for item in due)
+    metadata = memories.metadata
+    due_tokens = sum(item.tokens for item in due)
     memory_tokens = metadata.total_tokens - metadata.working_tokens - due_tokens
     return AgentContextParts(
         memory=MemoryPart(tokens=memory_tokens, items=memory),

@@ -66,24 +66,31 @@ ROUTES: Mapping[ModuleType, str] = {
     admin: "Admin",
     service: "Service",
 }
-"""Modules with the API's handlers, each with the tag under which the OpenAPI document groups its calls."""
+"""Modules with the API's handlers, each with the tag under which the OpenAPI document groups its
+calls.
+"""
 
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Security headers of every answer, with which browsers do not cache or frame it, guess its type, or run scripts.
+"""Security headers of every answer, with which browsers do not cache or frame it, guess its type,
+or run scripts.
 
 A handler may set another value for any of these headers, as the inspector's pages do.
 """
 
 
 def create_app(services: Services, *, local_only: bool = False) -> Litestar:
-    """The Litestar application. The caller opens `services` before the first call and closes them after the last.
+    """The Litestar application. The caller opens `services` before the first call and closes them
+    after the last.
 
-    local_only: refuse calls that a browser sends for a page of another site. Meant for a service without API keys.
+    local_only: refuse calls that a browser sends for a page of another site. Meant for a service
+    without API keys.
     """
     inspector = inspector_router()
     routers = []
@@ -109,7 +116,9 @@ def create_app(services: Services, *, local_only: bool = False) -> Litestar:
 
 
 def state_over(services: Services) -> State:
-    """The application's state: `services`, and the objects that routes, guards and middleware share."""
+    """The application's state: `services`, and the objects that routes, guards and middleware
+    share.
+    """
     members = {
         "services": services,
         "logins": Logins(services.keys, services.rate),
@@ -125,26 +134,35 @@ async def _services(request: ApiRequest) -> Services:
 
 
 def _unknown_path(inspector: Router) -> ExceptionHandler[NotFoundException]:
-    """A handler for unknown paths: below /inspect it answers with an HTML page, elsewhere with a problem document."""
+    """A handler for unknown paths: below /inspect it answers with an HTML page, elsewhere with a
+    problem document.
+    """
 
     def answer(request: Request[Any, Any, Any], error: NotFoundException) -> Response[Any]:
         inside = request.scope["path"].startswith(f"{inspector.path}/")
-        handler: ExceptionHandler[Exception] = inspector.exception_handlers[Exception] if inside else answer_problem
+        handler: ExceptionHandler[Exception] = (
+            inspector.exception_handlers[Exception] if inside else answer_problem
+        )
         return handler(request, error)
 
     return answer
 
 
 class _Router(Router):
-    """A router that registers no OPTIONS handlers. The application adds them, with all methods of each path.
+    """A router that registers no OPTIONS handlers. The application adds them, with all methods of
+    each path.
 
-    If this router added the handlers, each would list only the first method that was registered for its path.
+    If this router added the handlers, each would list only the first method that was registered for
+    its path.
     """
 
     @property
     def route_handler_method_map(self) -> dict[str, RouteHandlerMapItem]:
         paths = super().route_handler_method_map.items()
-        return {path: {name: handlers[name] for name in handlers if name != "OPTIONS"} for path, handlers in paths}
+        return {
+            path: {name: handlers[name] for name in handlers if name != "OPTIONS"}
+            for path, handlers in paths
+        }
 
 
 async def _add_safe_headers(message: Message, _scope: Scope) -> None:

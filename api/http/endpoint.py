@@ -1,8 +1,10 @@
-"""`Endpoint`, the decorator of every handler of the HTTP API: method, path, required role and statuses of the answers.
+"""`Endpoint`, the decorator of every handler of the HTTP API: method, path, required role and
+statuses of the answers.
 
-A handler has the parameter `data` for its JSON body and `params` for its query parameters, each typed by a pydantic
-model, and `namespace` for the scope that the query names. A path parameter has its name in the path, such as
-`thread_id`. Litestar calls and documents the handler by these types. `api.http.openapi` documents the query parameters.
+A handler has the parameter `data` for its JSON body and `params` for its query parameters, each
+typed by a pydantic model, and `namespace` for the scope that the query names. A path parameter has
+its name in the path, such as `thread_id`. Litestar calls and documents the handler by these types.
+`api.http.openapi` documents the query parameters.
 """
 
 from __future__ import annotations
@@ -29,10 +31,13 @@ from memtypes.model.scope import Scope
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 Params: TypeAlias = NamedDependency[_ModelT]
-"""Type of a handler's parameter `params`: the query parameters (or a page's form), validated as the given model."""
+"""Type of a handler's parameter `params`: the query parameters (or a page's form), validated as the
+given model.
+"""
 
 QueryScope: TypeAlias = NamedDependency[Scope]
-"""Type of a handler's parameter `namespace`: the scope in the query's namespace, made by the function `Endpoint.scope`.
+"""Type of a handler's parameter `namespace`: the scope in the query's namespace, made by the
+function `Endpoint.scope`.
 
 Litestar's own parameter `scope` is that of ASGI.
 """
@@ -41,7 +46,9 @@ PathId: TypeAlias = Annotated[str, PathParameter(min_length=1)]
 """Type of a path parameter: an id that is not empty."""
 
 SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"header": []}]
-"""Ways to authenticate: none (for a service without keys), a bearer token, or the X-API-Key header."""
+"""Ways to authenticate: none (for a service without keys), a bearer token, or the X-API-Key
+header.
+"""
 
 _WITH_BODY = {400, 408, 413, 415, 429}
 _WITH_ROLE = {401, 403, 429}
@@ -53,7 +60,9 @@ async def namespace_scope(request: ApiRequest, params: Params[InNamespace]) -> S
 
 
 async def agent_scope(request: ApiRequest, params: Params[AsAgent]) -> Scope:
-    """The scope of the query's agent. Raises InvalidRequest if the key is bound to several and the query names none."""
+    """The scope of the query's agent. Raises InvalidRequest if the key is bound to several and the
+    query names none.
+    """
     return request.agent_scope(params.namespace, agent_id=params.agent_id)
 
 
@@ -61,14 +70,16 @@ async def agent_scope(request: ApiRequest, params: Params[AsAgent]) -> Scope:
 class Endpoint:
     """One call of the HTTP API, used as a decorator of its handler.
 
-    route: method and path. summary: by default the first line of the handler's docstring. role: lowest role that may
-    call; None for a call without a key. status: status of a successful answer. answers: types of further answers,
-    by status. errors: statuses of error answers; those that every call with a body or a role may have are added. head:
-    whether a GET also answers HEAD; False if a GET may change something, such as when a turn was last used.
-    raw: None if Litestar parses the body; if the handler does, the body's model for each media type (None as the model
-    of newline-delimited JSON). max_bytes: largest body; None for the service's usual limit. any_integer: whether
-    integers in the body may have more than 64 bits. headers: descriptions of request headers, by name. scope: makes the
-    handler's parameter `namespace`; a handler without `params` has the query parameters of this function.
+    route: method and path. summary: by default the first line of the handler's docstring. role:
+    lowest role that may call; None for a call without a key. status: status of a successful answer.
+    answers: types of further answers, by status. errors: statuses of error answers; those that
+    every call with a body or a role may have are added. head: whether a GET also answers HEAD;
+    False if a GET may change something, such as when a turn was last used. raw: None if Litestar
+    parses the body; if the handler does, the body's model for each media type (None as the model of
+    newline-delimited JSON). max_bytes: largest body; None for the service's usual limit.
+    any_integer: whether integers in the body may have more than 64 bits. headers: descriptions of
+    request headers, by name. scope: makes the handler's parameter `namespace`; a handler without
+    `params` has the query parameters of this function.
     """
 
     route: str
@@ -88,7 +99,11 @@ class Endpoint:
     def __call__(self, handler: Callable[..., Any]) -> HTTPRouteHandler:
         """The Litestar route handler that runs the decorated function `handler`."""
         method, path = self.route.replace("}", ":str}").split()
-        methods = [HttpMethod.GET, HttpMethod.HEAD] if method == "GET" and self.head else [HttpMethod(method)]
+        methods = (
+            [HttpMethod.GET, HttpMethod.HEAD]
+            if method == "GET" and self.head
+            else [HttpMethod(method)]
+        )
         hints = get_type_hints(handler)
         dependencies = {}
         if "namespace" in hints:
@@ -97,9 +112,15 @@ class Endpoint:
         if params := hints.get("params"):
             dependencies["params"] = _query(params)
         has_body = "data" in hints or self.raw is not None
-        problems = {422, 500, *self.errors} | (_WITH_BODY if has_body else set()) | (_WITH_ROLE if self.role else set())
+        problems = (
+            {422, 500, *self.errors}
+            | (_WITH_BODY if has_body else set())
+            | (_WITH_ROLE if self.role else set())
+        )
         answers = {status: (answer, self.media_type) for status, answer in self.answers.items()}
-        answers |= dict.fromkeys(sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON))
+        answers |= dict.fromkeys(
+            sorted(problems - {self.status} - answers.keys()), (ProblemAnswer, PROBLEM_JSON)
+        )
         decorate = route(
             path,
             http_method=methods,
@@ -110,7 +131,9 @@ class Endpoint:
             security=None if self.role is None else SECURITY,
             response_description=_phrase(self.status),
             responses={
-                status: ResponseSpec(answer, generate_examples=False, description=_phrase(status), media_type=kind)
+                status: ResponseSpec(
+                    answer, generate_examples=False, description=_phrase(status), media_type=kind
+                )
                 for status, (answer, kind) in answers.items()
             },
             before_request=None if has_body else refuse_body,

@@ -1,7 +1,8 @@
 """Idempotency keys: a call that is repeated with the same key gets the answer of the first call.
 
-Answers are kept in a store that all processes of a service share. If two calls with the same key come at once to one
-process, the second waits for the first. If they come to two processes, both run and return the answer stored first.
+Answers are kept in a store that all processes of a service share. If two calls with the same key
+come at once to one process, the second waits for the first. If they come to two processes, both run
+and return the answer stored first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ MAX_KEY = 256
 
 
 def idempotency_key(request: ApiRequest) -> str | None:
-    """The request's Idempotency-Key header; None if it has none. Raises InvalidInput if the key is malformed."""
+    """The request's Idempotency-Key header; None if it has none. Raises InvalidInput if the key is
+    malformed.
+    """
     key = request.headers.get("idempotency-key")
     if key is not None and not (1 <= len(key) <= MAX_KEY and key.isprintable()):
         raise InvalidInput.at("Idempotency-Key", f"must have 1 to {MAX_KEY} printable characters")
@@ -35,11 +38,13 @@ class IdempotentCalls:
         self._answers = answers
         self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    async def answer(self, scope: Scope, key: str, digest: str, call: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def answer(
+        self, scope: Scope, key: str, digest: str, call: Callable[[], Awaitable[bytes]]
+    ) -> bytes:
         """The stored answer for the tenant's `key`, or the answer of `call`, which is then stored.
 
-        digest: hash of the request. Raises Conflict if the key was used with another digest, and Unavailable when the
-        store of answers does not respond. If `call` raises, nothing is stored.
+        digest: hash of the request. Raises Conflict if the key was used with another digest, and
+        Unavailable when the store of answers does not respond. If `call` raises, nothing is stored.
         """
         async with self._locks.setdefault((scope.tenant, key), anyio.Lock()):
             stored = await self._answers.get(scope, key)
@@ -47,5 +52,7 @@ class IdempotentCalls:
                 answer = StoredAnswer(digest, (await call()).decode())
                 stored = await self._answers.put_if_absent(scope, key, answer)
         if stored.digest != digest:
-            raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
+            raise Conflict(
+                "this Idempotency-Key came with another body in the last 24 hours; use a new key"
+            )
         return stored.answer.encode()

@@ -1,4 +1,6 @@
-"""The OpenAPI document that Litestar builds, completed with pydantic's schemas, and the HTML page that shows it."""
+"""The OpenAPI document that Litestar builds, completed with pydantic's schemas, and the HTML page
+that shows it.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +36,29 @@ class PydanticSchema(spec.Schema):
     content: dict[str, Any] = field(default_factory=dict)
 
     def to_schema(self) -> dict[str, Any]:
-        """The JSON object that Litestar writes into the document for this schema: `content`, unchanged."""
+        """The JSON object that Litestar writes into the document for this schema: `content`,
+        unchanged.
+        """
         return self.content
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor required."""
+    """Pydantic's schema generator. In answers, fields that may be left out are neither nullable nor
+    required.
+    """
 
     def generate_inner(self, schema: Any) -> dict[str, Any]:
-        """The schema of a type or field; of a field that answers leave out instead of sending null, without null."""
+        """The schema of a type or field; of a field that answers leave out instead of sending null,
+        without null.
+        """
         content = super().generate_inner(schema)
         return _without_null(content) if "serialization_exclude_if" in schema else content
 
-    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001 - pydantic's signature
-        """Whether the field is required: whether an answer always has it, or a request must have it."""
+    # Pydantic's signature
+    def field_is_required(self, field: Any, total: bool) -> bool:  # noqa: FBT001
+        """Whether the field is required: whether an answer always has it, or a request must have
+        it.
+        """
         if self.mode == "serialization" and field["type"] == "dataclass-field":
             return "serialization_exclude_if" not in field
         return super().field_is_required(field, total)
@@ -69,13 +80,18 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         """Whether `value` is a pydantic model or a dataclass."""
         return isclass(value) and (issubclass(value, BaseModel) or is_dataclass(value))
 
-    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> spec.Schema:
-        """A reference to the schema of the field type. Litestar sets `prefer_alias` to get a schema for requests."""
+    def to_openapi_schema(
+        self, field_definition: FieldDefinition, schema_creator: SchemaCreator
+    ) -> spec.Schema:
+        """A reference to the schema of the field type. Litestar sets `prefer_alias` to get a schema
+        for requests.
+        """
         mode: JsonSchemaMode = "validation" if schema_creator.prefer_alias else "serialization"
         return self.reference(field_definition.annotation, mode)
 
     def reference(self, model: type[Any], mode: JsonSchemaMode) -> spec.Schema:
-        """Add the JSON schema of `model` to the components of the OpenAPI document; return a `$ref` to this schema.
+        """Add the JSON schema of `model` to the components of the OpenAPI document; return a `$ref`
+        to this schema.
 
         mode: "validation" for a model of requests, "serialization" for a model of answers.
         """
@@ -85,8 +101,12 @@ class PydanticSchemas(OpenAPISchemaPlugin):
         return PydanticSchema(content={"$ref": _REF.format(model=model.__name__)})
 
     def inline(self, model: type[Any], mode: JsonSchemaMode) -> dict[str, Any]:
-        """The schema of `model`, not a reference. Models that it refers to are added to the document's components."""
-        schema = TypeAdapter(model).json_schema(mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator)
+        """The schema of `model`, not a reference. Models that it refers to are added to the
+        document's components.
+        """
+        schema = TypeAdapter(model).json_schema(
+            mode=mode, ref_template=_REF, schema_generator=_SchemaGenerator
+        )
         for name, definition in schema.pop("$defs", {}).items():
             self._define(name, definition)
         return schema
@@ -97,7 +117,9 @@ class PydanticSchemas(OpenAPISchemaPlugin):
 
 
 class _NoRoutes(Router):
-    """Keeps Litestar from adding its own documentation pages. `api.http.routes.service` serves them instead."""
+    """Keeps Litestar from adding its own documentation pages. `api.http.routes.service` serves them
+    instead.
+    """
 
     def register(self, value: Any) -> list[Any]:  # noqa: ARG002 - see the class
         return []
@@ -108,12 +130,15 @@ def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Remembrancer",
         version="1",
-        description="A memory service for AI agents. Errors are RFC 9457 problems. Without configured keys the service "
+        description="A memory service for AI agents. Errors are RFC 9457 problems. Without "
+        "configured keys the service "
         "listens on loopback only and needs none.",
         components=spec.Components(
             security_schemes={
                 "bearer": spec.SecurityScheme(type="http", scheme="bearer"),
-                "header": spec.SecurityScheme(type="apiKey", security_scheme_in="header", name="X-API-Key"),
+                "header": spec.SecurityScheme(
+                    type="apiKey", security_scheme_in="header", name="X-API-Key"
+                ),
             }
         ),
         operation_id_creator=lambda handler, method, _: (
@@ -124,7 +149,9 @@ def openapi_config() -> OpenAPIConfig:
 
 
 def document(app: Litestar) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `app`. It is built at the first call and then kept in the plugin PydanticSchemas."""
+    """The OpenAPI 3.1 document of `app`. It is built at the first call and then kept in the plugin
+    PydanticSchemas.
+    """
     schemas = app.plugins.get(PydanticSchemas)
     if schemas.document is not None:
         return schemas.document
@@ -139,33 +166,49 @@ def document(app: Litestar) -> dict[str, Any]:
             if operation := getattr(path_item, method.lower()):
                 _complete(operation, handler, schemas)
     content = specification.to_schema()
-    content["components"]["schemas"] = dict(sorted({**content["components"]["schemas"], **schemas.definitions}.items()))
+    content["components"]["schemas"] = dict(
+        sorted({**content["components"]["schemas"], **schemas.definitions}.items())
+    )
     content["paths"] = dict(sorted(content["paths"].items()))
     schemas.document = content
     return content
 
 
-def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas) -> None:
-    """Complete `operation` with its query parameters and headers, its body's schema, and whether a body is required."""
+def _complete(
+    operation: spec.Operation, handler: HTTPRouteHandler, schemas: PydanticSchemas
+) -> None:
+    """Complete `operation` with its query parameters and headers, its body's schema, and whether a
+    body is required.
+    """
     endpoint: Endpoint = handler.opt["endpoint"]
     operation.parameters = list(operation.parameters or [])
     if params := handler.opt["params"]:
         query = schemas.inline(params, "validation")
         for name, content in query["properties"].items():
-            schema, required = PydanticSchema(content=_without_null(content)), name in query.get("required", [])
+            schema = PydanticSchema(content=_without_null(content))
+            required = name in query.get("required", [])
             operation.parameters.append(spec.Parameter(name, "query", schema, required=required))
     for name, description in endpoint.headers.items():
-        text = spec.Schema(type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$")
-        operation.parameters.append(spec.Parameter(name, "header", text, description=description, required=False))
+        text = spec.Schema(
+            type=spec.OpenAPIType.STRING, min_length=1, max_length=256, pattern="^[!-~]+$"
+        )
+        operation.parameters.append(
+            spec.Parameter(name, "header", text, description=description, required=False)
+        )
     if endpoint.raw is not None:
-        text = spec.Schema(type=spec.OpenAPIType.STRING, description="One item a line, as in the JSON body's `items`.")
+        text = spec.Schema(
+            type=spec.OpenAPIType.STRING,
+            description="One item a line, as in the JSON body's `items`.",
+        )
         bodies = {
-            kind: schemas.reference(model, "validation") if model else text for kind, model in endpoint.raw.items()
+            kind: schemas.reference(model, "validation") if model else text
+            for kind, model in endpoint.raw.items()
         }
         content = {kind: spec.OpenAPIMediaType(body) for kind, body in bodies.items()}
         operation.request_body = spec.RequestBody(required=True, content=content)
     elif isinstance(operation.request_body, spec.RequestBody):
-        with suppress(ValidationError):  # a missing body is read as an empty object, which is valid for some models
+        # A missing body is read as an empty object, which is valid for some models
+        with suppress(ValidationError):
             handler.parsed_fn_signature.parameters["data"].annotation.model_validate({})
             operation.request_body.required = False
     elif operation.responses is not None:
@@ -173,19 +216,29 @@ def _complete(operation: spec.Operation, handler: HTTPRouteHandler, schemas: Pyd
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """`schema` without null as an alternative, for a value that is left out of a call or answer instead of null."""
+    """`schema` without null as an alternative, for a value that is left out of a call or answer
+    instead of null.
+    """
     options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
-    members = {name: value for name, value in schema.items() if name != "anyOf" and (name, value) != ("default", None)}
+    members = {
+        name: value
+        for name, value in schema.items()
+        if name != "anyOf" and (name, value) != ("default", None)
+    }
     if len(options) == 1:
         return {**members, **options[0]}
     return {**members, "anyOf": options} if options else members
 
 
 def page(openapi: Mapping[str, Any]) -> str:
-    """The OpenAPI document `openapi` as one HTML page, which works offline: no scripts, no external fonts or styles."""
+    """The OpenAPI document `openapi` as one HTML page, which works offline: no scripts, no external
+    fonts or styles.
+    """
     tags: dict[str, list[tuple[str, str, Mapping[str, Any]]]] = {}
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             tags.setdefault(operation["tags"][0], []).append((method.upper(), path, operation))
-    environment = Environment(loader=PackageLoader("api.http", "."), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=PackageLoader("api.http", "."), autoescape=True, undefined=StrictUndefined
+    )
     return environment.get_template("docs.html").render(tags=tags, **openapi)

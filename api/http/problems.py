@@ -1,7 +1,9 @@
-"""RFC 9457 problem documents: the table from domain errors to HTTP statuses, and the handler that answers with them.
+"""RFC 9457 problem documents: the table from domain errors to HTTP statuses, and the handler that
+answers with them.
 
-Pydantic's errors are reported in the caller's terms: path of the field in the request, reason, and the value sent.
-Litestar's problem details plugin is not used: it has no place for field paths, and redacts no secrets.
+Pydantic's errors are reported in the caller's terms: path of the field in the request, reason, and
+the value sent. Litestar's problem details plugin is not used: it has no place for field paths, and
+redacts no secrets.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ MAX_FIELD_ERRORS = 100
 """Maximum number of pydantic's errors about one request that are converted to field errors."""
 
 MAX_QUOTED = 80
-"""Maximum number of characters of an invalid value, or of a key in a path, that a problem document quotes."""
+"""Maximum number of characters of an invalid value, or of a key in a path, that a problem document
+quotes.
+"""
 
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 _ABOUT_A_KEY = frozenset({"missing", "extra_forbidden"})
@@ -51,7 +55,9 @@ _log = logging.getLogger(__name__)
 
 
 class FieldError(Answer):
-    """An invalid field. path: such as `items[3].importance`; empty for the whole body. got: value sent, shortened."""
+    """An invalid field. path: such as `items[3].importance`; empty for the whole body. got: value
+    sent, shortened.
+    """
 
     path: str
     message: str
@@ -64,7 +70,9 @@ class InvalidInput(RemembrancerError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         first = errors[0]
         suffix = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(f"{first.path}: {first.message}{suffix}" if first.path else f"{first.message}{suffix}")
+        super().__init__(
+            f"{first.path}: {first.message}{suffix}" if first.path else f"{first.message}{suffix}"
+        )
         self.errors = tuple(errors)
 
     @classmethod
@@ -109,12 +117,17 @@ STATUS: dict[type[RemembrancerError], int] = {
     Overloaded: 429,
     Unavailable: 503,
 }
-"""HTTP status of each domain error, which also holds for subclasses. Any other error is a bug: status 500."""
+"""HTTP status of each domain error, which also holds for subclasses. Any other error is a bug:
+status 500.
+"""
 
 _HINTS = {
     404: "There is no such path; /docs lists the calls.",
     405: "This path does not support this method; the Allow header lists the supported ones.",
-    413: "The body is too large: the limit is 2 MiB, 4 MiB for a keyed item, or 32 MiB for a batch. Split it.",
+    413: (
+        "The body is too large: the limit is 2 MiB, 4 MiB for a keyed item, or 32 MiB for "
+        "a batch. Split it."
+    ),
     500: "The service failed on this request; its log names the cause.",
 }
 
@@ -124,8 +137,8 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 408: {"Connection": "close"}}
 class ProblemAnswer(Answer):
     """An RFC 9457 problem document, the answer to a call that failed.
 
-    instance: path of the call. errors: invalid fields of the request, if these are the reason. current_version: after a
-    version conflict, the current version of the thread or workflow.
+    instance: path of the call. errors: invalid fields of the request, if these are the reason.
+    current_version: after a version conflict, the current version of the thread or workflow.
     """
 
     type: str
@@ -138,15 +151,20 @@ class ProblemAnswer(Answer):
 
 
 def problem_of(error: Exception, path: str) -> ProblemAnswer:
-    """The problem document for `error`, raised by a call to the URL path `path`, with secrets redacted."""
+    """The problem document for `error`, raised by a call to the URL path `path`, with secrets
+    redacted.
+    """
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     errors: Sequence[FieldError] = error.errors if isinstance(error, InvalidInput) else ()
     if isinstance(error, HTTPException):
         status = error.status_code
         detail = _HINTS.get(status, error.detail)
     elif isinstance(error, InvalidRequest | MalformedJson) and error.path:
-        text, field = str(error), error.path.rpartition(".")[2]
-        errors = [FieldError(path=error.path, message=text, got=quoted(getattr(error, "got", None)))]
+        text = str(error)
+        field = error.path.rpartition(".")[2]
+        errors = [
+            FieldError(path=error.path, message=text, got=quoted(getattr(error, "got", None)))
+        ]
         detail = f"{error.path}: {text.removeprefix(f'{field}: ')}"
     else:
         detail = _HINTS[500] if status == 500 else str(error)
@@ -167,8 +185,11 @@ def problem_of(error: Exception, path: str) -> ProblemAnswer:
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemAnswer]:
-    """Litestar exception handler: the response for `error`. Errors with status 500 or more are logged."""
-    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")  # "path" lacks /mcp in what is mounted there
+    """Litestar exception handler: the response for `error`. Errors with status 500 or more are
+    logged.
+    """
+    # "path" lacks /mcp in what is mounted there
+    path = request.scope["raw_path"].partition(b"?")[0].decode("latin-1")
     problem = problem_of(error, unquote(path))
     if problem.status >= 500:
         log_fault(_log, f"{request.method} {request.scope.get('path_template', '?')}", error)
@@ -181,16 +202,22 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
 
 
 def log_fault(log: logging.Logger, call: str, error: Exception) -> None:
-    """Log that `call` failed, by class names: messages may quote stored content. The debug log has the traceback."""
-    names, cause = type(error).__name__, error.__cause__
+    """Log that `call` failed, by class names: messages may quote stored content. The debug log has
+    the traceback.
+    """
+    names = type(error).__name__
+    cause = error.__cause__
     while cause is not None:
-        names, cause = f"{names} <- {type(cause).__name__}", cause.__cause__
+        names = f"{names} <- {type(cause).__name__}"
+        cause = cause.__cause__
     log.error("%s: %s", call, names)
     log.debug("traceback", exc_info=error)
 
 
 def validated(model: type[_ModelT], value: object) -> _ModelT:
-    """`value` validated as an instance of `model`. Raises InvalidInput with an entry for each invalid field."""
+    """`value` validated as an instance of `model`. Raises InvalidInput with an entry for each
+    invalid field.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -200,19 +227,25 @@ def validated(model: type[_ModelT], value: object) -> _ModelT:
 
 def _field_error(model: type[BaseModel], details: Mapping[str, Any], value: object) -> FieldError:
     steps = list(_real_steps(details["loc"], value, names_key=details["type"] in _ABOUT_A_KEY))
-    message, got = message_of(details), None if details["type"] == "missing" else details["input"]
+    message = message_of(details)
+    got = None if details["type"] == "missing" else details["input"]
     if details["type"] == "union_tag_invalid":
-        steps, got = [*steps, "type"], details["input"]["type"]
+        steps = [*steps, "type"]
+        got = details["input"]["type"]
     if details["type"] == "extra_forbidden":
         *loc, name = details["loc"]
         fields = sorted(_known_fields(model, loc))
         similar = get_close_matches(str(name), fields, n=1)
-        message += f"; did you mean {similar[0]}?" if similar else f"; known are {', '.join(fields)}"
+        message += (
+            f"; did you mean {similar[0]}?" if similar else f"; known are {', '.join(fields)}"
+        )
     return FieldError(path=path_text(steps), message=message, got=quoted(got))
 
 
 def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
-    """Yield the names of the fields that the object at pydantic's error path `loc` in a value of type `kind` has."""
+    """Yield the names of the fields that the object at pydantic's error path `loc` in a value of
+    type `kind` has.
+    """
     fields = kind.model_fields if isclass(kind) and issubclass(kind, BaseModel) else {}
     if "root" in fields:
         yield from _known_fields(fields["root"].annotation, loc)
@@ -223,7 +256,9 @@ def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
     else:  # a list, or a union, whose branch pydantic names by its tag
         branches = get_args(kind)
         tagged = [
-            branch for branch in branches if any(getattr(mark, "tag", None) in loc[:1] for mark in get_args(branch))
+            branch
+            for branch in branches
+            if any(getattr(mark, "tag", None) in loc[:1] for mark in get_args(branch))
         ]
         inner = loc[1:] if tagged or (loc and isinstance(loc[0], int)) else loc
         for branch in tagged or branches:
@@ -231,10 +266,11 @@ def _known_fields(kind: Any, loc: Sequence[str | int]) -> Iterator[str]:
 
 
 def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> Iterable[str | int]:
-    """The steps of pydantic's error path `loc` that are keys or indices of `value`, the validated input.
+    """The steps of pydantic's error path `loc` that are keys or indices of `value`, the validated
+    input.
 
-    The other steps are names of union branches, which pydantic adds. names_key: also keep the last step if it is a
-    missing or forbidden key of an object.
+    The other steps are names of union branches, which pydantic adds. names_key: also keep the last
+    step if it is a missing or forbidden key of an object.
     """
     steps = list(loc)
     for number, step in enumerate(steps):
@@ -250,7 +286,9 @@ def _real_steps(loc: Iterable[str | int], value: object, *, names_key: bool) -> 
 
 
 def path_text(steps: Iterable[str | int]) -> str:
-    """The path of a field as text, such as `items[3].importance`. steps: keys and indices, the outermost first."""
+    """The path of a field as text, such as `items[3].importance`. steps: keys and indices, the
+    outermost first.
+    """
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:MAX_QUOTED]}"
@@ -258,7 +296,9 @@ def path_text(steps: Iterable[str | int]) -> str:
 
 
 def quoted(value: object) -> Any:
-    """`value` as a problem document quotes it: texts redacted and shortened, lists and objects as their size."""
+    """`value` as a problem document quotes it: texts redacted and shortened, lists and objects as
+    their size.
+    """
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):

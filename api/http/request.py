@@ -1,4 +1,6 @@
-"""Parses HTTP requests for handlers: JSON bodies, query parameters and headers, strictly validated."""
+"""Parses HTTP requests for handlers: JSON bodies, query parameters and headers, strictly
+validated.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 BATCH_BYTES = 32 * 1024 * 1024
 LARGE_BODY = 64 * 1024
-"""Size in bytes from which a body is parsed in a worker thread, so that it does not block the event loop."""
+"""Size in bytes from which a body is parsed in a worker thread, so that it does not block the event
+loop.
+"""
 
 MAX_PARAMETERS = 32
 
@@ -57,14 +61,17 @@ class InNamespace(Model):
 class AsAgent(InNamespace):
     """Parameters of a call by an agent.
 
-    agent_id: the calling agent. By default the agent that the API key is bound to, if it is bound to exactly one.
+    agent_id: the calling agent. By default the agent that the API key is bound to, if it is bound
+    to exactly one.
     """
 
     agent_id: Name | None = None
 
 
 class MaybeNamespace(Model):
-    """Query parameters of a call that may name its namespace elsewhere, such as in the body of a batch."""
+    """Query parameters of a call that may name its namespace elsewhere, such as in the body of a
+    batch.
+    """
 
     namespace: Name | None = None
 
@@ -76,23 +83,36 @@ class InSession(InNamespace):
 
 
 class ApiRequest(Request[Any, Caller, State]):
-    """Litestar's request with strict parsing of its body. `auth` is the Caller that the API key identifies."""
+    """Litestar's request with strict parsing of its body. `auth` is the Caller that the API key
+    identifies.
+    """
 
-    def scope_in(self, namespace: str, session_id: str | None = None, agent_id: str | None = None) -> Scope:
-        """The scope that the call may read and write. Raises AccessDenied if the key may not act as `agent_id`."""
+    def scope_in(
+        self, namespace: str, session_id: str | None = None, agent_id: str | None = None
+    ) -> Scope:
+        """The scope that the call may read and write. Raises AccessDenied if the key may not act as
+        `agent_id`.
+        """
         return self.auth.scope(namespace, session_id, self.auth.agent(agent_id))
 
     def agent_scope(
-        self, namespace: str, session_id: str | None = None, agent_id: str | None = None, field: str = "agent_id"
+        self,
+        namespace: str,
+        session_id: str | None = None,
+        agent_id: str | None = None,
+        field: str = "agent_id",
     ) -> Scope:
-        """The scope of a call that must name its agent, in its field `field`, if the API key is bound to several.
+        """The scope of a call that must name its agent, in its field `field`, if the API key is
+        bound to several.
 
-        Raises InvalidRequest if `agent_id` is None then, AccessDenied if the key is bound to other agents only.
+        Raises InvalidRequest if `agent_id` is None then, AccessDenied if the key is bound to other
+        agents only.
         """
         return self.auth.scope(namespace, session_id, self.auth.required_agent(agent_id, field))
 
     async def body(self) -> bytes:
-        """The raw body, or `{}` if there is neither body nor Content-Type: Litestar would not parse an empty body.
+        """The raw body, or `{}` if there is neither body nor Content-Type: Litestar would not parse
+        an empty body.
 
         Raises MalformedJson if the body is empty although its Content-Type is JSON.
         """
@@ -102,35 +122,51 @@ class ApiRequest(Request[Any, Caller, State]):
         return raw if raw or "content-type" in self.headers else b"{}"
 
     async def json(self) -> Any:
-        """The body as the model that `data` is typed with. Raises UnsupportedMedia, MalformedJson or InvalidInput."""
+        """The body as the model that `data` is typed with. Raises UnsupportedMedia, MalformedJson
+        or InvalidInput.
+        """
         raw = await self.body()
         if "content-type" in self.headers or await super().body():
             self.require_media_type(JSON)
-        model: type[BaseModel] = self.route_handler.parsed_fn_signature.parameters["data"].annotation
+        model: type[BaseModel] = self.route_handler.parsed_fn_signature.parameters[
+            "data"
+        ].annotation
         any_integer: bool = self.route_handler.opt["endpoint"].any_integer
-        return await parse_body(raw, lambda: validated(model, strict_json(raw, any_integer=any_integer)))
+        return await parse_body(
+            raw, lambda: validated(model, strict_json(raw, any_integer=any_integer))
+        )
 
     def require_media_type(self, *allowed: str) -> str:
-        """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is compressed."""
+        """The body's media type. Raises UnsupportedMedia if it is not in `allowed` or the body is
+        compressed.
+        """
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding != "identity":
-            raise UnsupportedMedia(f"the body must not be encoded; Content-Encoding was {quoted(encoding)!r}")
+            raise UnsupportedMedia(
+                f"the body must not be encoded; Content-Encoding was {quoted(encoding)!r}"
+            )
         media_type = _media_type(self)
         if media_type not in allowed:
-            raise UnsupportedMedia(f"Content-Type must be {' or '.join(allowed)}; it was {quoted(media_type)!r}")
+            raise UnsupportedMedia(
+                f"Content-Type must be {' or '.join(allowed)}; it was {quoted(media_type)!r}"
+            )
         return media_type
 
 
 async def parse_body(raw: bytes, parse: Callable[[], _Value]) -> _Value:
-    """The result of `parse`, which parses the body `raw`. If the body is large, `parse` runs in a worker thread."""
+    """The result of `parse`, which parses the body `raw`. If the body is large, `parse` runs in a
+    worker thread.
+    """
     return parse() if len(raw) < LARGE_BODY else await anyio.to_thread.run_sync(parse)
 
 
 def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any]:
-    """The JSON values in a newline-delimited JSON body, one for each line that is not blank, without byte order mark.
+    """The JSON values in a newline-delimited JSON body, one for each line that is not blank,
+    without byte order mark.
 
-    any_integer: accept integers beyond 64 bits. Raises MalformedJson for a line that is not JSON, and InvalidInput for
-    more than `limit` values or a value that is not allowed, such as an integer that is too large.
+    any_integer: accept integers beyond 64 bits. Raises MalformedJson for a line that is not JSON,
+    and InvalidInput for more than `limit` values or a value that is not allowed, such as an integer
+    that is too large.
     """
     values: list[Any] = []
     for number, line in enumerate(raw.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
@@ -149,7 +185,9 @@ def read_lines(raw: bytes, limit: int, *, any_integer: bool = False) -> list[Any
 
 
 def read_query(connection: ASGIConnection[Any, Any, Any, Any], model: type[_ModelT]) -> _ModelT:
-    """Validate the URL's query parameters as a `model`. Raises InvalidInput if one is invalid, unknown or repeated."""
+    """Validate the URL's query parameters as a `model`. Raises InvalidInput if one is invalid,
+    unknown or repeated.
+    """
     return validated(model, _query_parameters(connection))
 
 
@@ -162,7 +200,8 @@ def refuse_query(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 async def refuse_body(request: Request[Any, Any, Any]) -> None:
     """Raise InvalidInput if the request has a body other than `{}`. For calls that take none."""
-    if (await Request.body(request)).strip() not in (b"", b"{}"):  # not MalformedJson for an empty body
+    # Not MalformedJson for an empty body
+    if (await Request.body(request)).strip() not in (b"", b"{}"):
         raise InvalidInput.at("", "this call takes no body: send it without one")
 
 
@@ -171,7 +210,12 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
     if not query:
         return {}
     try:
-        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        pairs = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MAX_PARAMETERS,
+        )
     except ValueError as error:
         message = f"the query must be percent-encoded UTF-8 of at most {MAX_PARAMETERS} parameters"
         raise InvalidInput.at("", message) from error
@@ -184,13 +228,17 @@ def _query_parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> dict[st
 
 
 def name_in_header(connection: ASGIConnection[Any, Any, Any, Any], header: str) -> str | None:
-    """The namespace or agent that a request header names; None without one. Raises InvalidInput for a bad name."""
+    """The namespace or agent that a request header names; None without one. Raises InvalidInput for
+    a bad name.
+    """
     value = connection.headers.get(header)
     return decoded_name(value.encode("latin-1"), header) if value else None
 
 
 def decoded_name(raw: bytes, path: str) -> str:
-    """Decode the name of a namespace or agent. Raises InvalidInput for a bad one. path: the header or parameter."""
+    """Decode the name of a namespace or agent. Raises InvalidInput for a bad one. path: the header
+    or parameter.
+    """
     try:
         return clean_name(raw.decode())
     except ValueError as error:

@@ -1,4 +1,6 @@
-"""Limits on slow and large HTTP requests: time and size of the head (request line and headers), time of the body."""
+"""Limits on slow and large HTTP requests: time and size of the head (request line and headers),
+time of the body.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +9,36 @@ import asyncio
 import anyio
 from litestar.enums import ScopeType
 from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send, WebSocketReceiveMessage
+from litestar.types import (
+    ASGIApp,
+    HTTPReceiveMessage,
+    Receive,
+    Scope,
+    Send,
+    WebSocketReceiveMessage,
+)
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http.problems import TooSlow
 from memtypes.model.strict_json import MalformedJson
 
 HEAD_S = 20.0
-"""Seconds within which request line and headers must arrive, after the connection or the previous answer."""
+"""Seconds within which request line and headers must arrive, after the connection or the previous
+answer.
+"""
 
 HEAD_BYTES = 64 * 1024
 
 BODY_S = 120.0
-"""Seconds within which a body must arrive: about as long as 32 MiB, the largest body, take at 2 Mbit/s."""
+"""Seconds within which a body must arrive: about as long as 32 MiB, the largest body, take at 2
+Mbit/s.
+"""
 
 
 class BodyDeadline(ASGIMiddleware):
-    """Middleware that limits the time for a body. Reading it raises TooSlow, or MalformedJson after a disconnect."""
+    """Middleware that limits the time for a body. Reading it raises TooSlow, or MalformedJson after
+    a disconnect.
+    """
 
     scopes = (ScopeType.HTTP,)
 
@@ -32,7 +47,8 @@ class BodyDeadline(ASGIMiddleware):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Run the call with a `receive` that enforces the time limit."""
-        end, arriving = anyio.current_time() + self._seconds, True
+        end = anyio.current_time() + self._seconds
+        arriving = True
 
         async def timed() -> HTTPReceiveMessage | WebSocketReceiveMessage:
             nonlocal arriving
@@ -54,8 +70,9 @@ class BodyDeadline(ASGIMiddleware):
 class TimedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with limits on the seconds and bytes of a request's head.
 
-    It also strips blanks at the end of header values, which uvicorn leaves there. If a request is answered before its
-    whole body has arrived, the time limit for the next request's head starts at the answer, not after the body.
+    It also strips blanks at the end of header values, which uvicorn leaves there. If a request is
+    answered before its whole body has arrived, the time limit for the next request's head starts at
+    the answer, not after the body.
     """
 
     head_s = HEAD_S
@@ -74,11 +91,15 @@ class TimedProtocol(HttpToolsProtocol):
         self._stop_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Parse the received bytes. Answers 400 if the head of a request has more than HEAD_BYTES."""
+        """Parse the received bytes. Answers 400 if the head of a request has more than
+        HEAD_BYTES.
+        """
         while data and not self.transport.is_closing():
             room = len(data) if self._head_bytes is None else HEAD_BYTES - self._head_bytes
             if not room:
-                self.send_400_response(f"The request line and headers are larger than {HEAD_BYTES} bytes.")
+                self.send_400_response(
+                    f"The request line and headers are larger than {HEAD_BYTES} bytes."
+                )
                 return
             if self._head_bytes is not None:
                 self._head_bytes += len(data[:room])
@@ -101,7 +122,9 @@ class TimedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
-        """Start the timer for the next request's head, unless a pipelined request is being answered."""
+        """Start the timer for the next request's head, unless a pipelined request is being
+        answered.
+        """
         super().on_response_complete()
         if self.cycle.response_complete:
             self._start_timer()

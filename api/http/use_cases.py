@@ -1,6 +1,8 @@
-"""Functions that routes, MCP tools, hooks and inspector pages share: search, retrieval, receipts, memories by id.
+"""Functions that routes, MCP tools, hooks and inspector pages share: search, retrieval, receipts,
+memories by id.
 
-Secrets are redacted from queries, as they are from texts to be stored, because receipts store the queries.
+Secrets are redacted from queries, as they are from texts to be stored, because receipts store the
+queries.
 """
 
 from __future__ import annotations
@@ -38,23 +40,37 @@ _RequestT = TypeVar("_RequestT", bound=RankedRequest)
 
 
 async def run_search(services: Services, scope: Scope, request: SearchRequest) -> SearchAnswer:
-    """Search without the secrets in the query. Raises InvalidRequest (filter, or secret in an id) and Unavailable."""
-    answer = await services.retriever.search(scope, await redact_query(services, scope.tenant, request))
+    """Search without the secrets in the query. Raises InvalidRequest (filter, or secret in an id)
+    and Unavailable.
+    """
+    answer = await services.retriever.search(
+        scope, await redact_query(services, scope.tenant, request)
+    )
     services.metrics.count_context("search", 0, answer.degraded)
     return answer
 
 
-async def run_retrieve(services: Services, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
-    """Remove secrets from the query, and retrieve. Raises InvalidRequest for a bad filter or id, and Unavailable."""
-    answer = await services.retriever.retrieve(scope, await redact_query(services, scope.tenant, request))
-    services.metrics.count_context("retrieve", answer.metadata.total_tokens, answer.metadata.degraded)
+async def run_retrieve(
+    services: Services, scope: Scope, request: RetrieveRequest
+) -> RetrieveAnswer:
+    """Remove secrets from the query, and retrieve. Raises InvalidRequest for a bad filter or id,
+    and Unavailable.
+    """
+    answer = await services.retriever.retrieve(
+        scope, await redact_query(services, scope.tenant, request)
+    )
+    services.metrics.count_context(
+        "retrieve", answer.metadata.total_tokens, answer.metadata.degraded
+    )
     return answer
 
 
 async def redact_query(services: Services, tenant: str, request: _RequestT) -> _RequestT:
-    """A copy of `request` without the secrets in its query and filters, by the tenant's rules. Ids are not changed.
+    """A copy of `request` without the secrets in its query and filters, by the tenant's rules. Ids
+    are not changed.
 
-    Raises InvalidRequest for a malformed filter or a secret in an id, and Unavailable when redaction could not run.
+    Raises InvalidRequest for a malformed filter or a secret in an id, and Unavailable when
+    redaction could not run.
     """
     if request.filters is not None:
         parse_filter(request.filters)  # first, because it limits how much text there is to redact
@@ -66,25 +82,37 @@ async def redact_query(services: Services, tenant: str, request: _RequestT) -> _
         return redactor.clean_query(tenant, text).value
 
     def redact_all() -> dict[str, Any]:
-        return {"query": redact(request.query), "filters": _redacted_filter(request.filters, redact)}
+        return {
+            "query": redact(request.query),
+            "filters": _redacted_filter(request.filters, redact),
+        }
 
     changes = await offload([request.query, str(request.filters)], redact_all)
-    return request.model_copy(update={name: new for name, new in changes.items() if new != getattr(request, name)})
+    return request.model_copy(
+        update={name: new for name, new in changes.items() if new != getattr(request, name)}
+    )
 
 
 def _redacted_filter(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {name: term if name in ID_FIELDS else _redacted_filter(term, redact) for name, term in value.items()}
+        return {
+            name: term if name in ID_FIELDS else _redacted_filter(term, redact)
+            for name, term in value.items()
+        }
     if isinstance(value, list):
         return [_redacted_filter(term, redact) for term in value]
     return redact(value) if isinstance(value, str) else value
 
 
 def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
-    """The texts that a filter compares with ids. inside: whether `value` is what it compares such a field with."""
+    """The texts that a filter compares with ids. inside: whether `value` is what it compares such a
+    field with.
+    """
     if isinstance(value, dict):
         for name, operand in value.items():
-            yield from _filtered_ids(operand, inside=inside or name in ID_FIELDS or name.startswith("links."))
+            yield from _filtered_ids(
+                operand, inside=inside or name in ID_FIELDS or name.startswith("links.")
+            )
     elif isinstance(value, list):
         for operand in value:
             yield from _filtered_ids(operand, inside=inside)
@@ -92,22 +120,30 @@ def _filtered_ids(value: Any, *, inside: bool = False) -> Iterator[str]:
         yield value
 
 
-async def mark_due_tasks(services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer) -> None:
-    """Mark tasks in the answer as fired (not due again) if their time has come or the query meets their condition."""
+async def mark_due_tasks(
+    services: Services, scope: Scope, request: RetrieveRequest, answer: RetrieveAnswer
+) -> None:
+    """Mark tasks in the answer as fired (not due again) if their time has come or the query meets
+    their condition.
+    """
     task_ids = [item.id for item in answer.items if item.type is MemoryType.PROSPECTIVE]
     await services.intentions.fire(scope, due_request(services, request), task_ids)
 
 
 def due_request(services: Services, request: RetrieveRequest) -> DueRequest:
-    """A request to the task service for tasks whose time has come or whose condition the query of `request` meets."""
+    """A request to the task service for tasks whose time has come or whose condition the query of
+    `request` meets.
+    """
     return DueRequest(services.clock(), context=request.query, session_id=request.session_id)
 
 
 async def readable_receipts(services: Services, caller: Caller, receipt_id: str) -> Receipts:
-    """Check that `caller` may read the receipt `receipt_id`, and return the service that reads stored receipts.
+    """Check that `caller` may read the receipt `receipt_id`, and return the service that reads
+    stored receipts.
 
-    Only a caller whose API key is bound to agents is checked. Raises AccessDenied if another agent made the retrieval
-    that the receipt records, NotFound if there is no such receipt, and Unavailable if receipts cannot be read.
+    Only a caller whose API key is bound to agents is checked. Raises AccessDenied if another agent
+    made the retrieval that the receipt records, NotFound if there is no such receipt, and
+    Unavailable if receipts cannot be read.
     """
     if caller.agents:
         text = await services.receipts.text(caller.tenant, receipt_id)
@@ -118,12 +154,19 @@ async def readable_receipts(services: Services, caller: Caller, receipt_id: str)
 
 
 async def build_thread_context(
-    services: Services, scope: Scope, thread_id: str, budget: int, counter: Tokenizer, *, files: bool = True
+    services: Services,
+    scope: Scope,
+    thread_id: str,
+    budget: int,
+    counter: Tokenizer,
+    *,
+    files: bool = True,
 ) -> ThreadContext:
     """The context of a thread in at most `budget` tokens, as `counter` counts.
 
-    The turns of this thread in the context are marked as used now, which delays their eviction under an LRU policy;
-    turns of threads that it continues are not. files: whether to list the files and images that turns mention.
+    The turns of this thread in the context are marked as used now, which delays their eviction
+    under an LRU policy; turns of threads that it continues are not. files: whether to list the
+    files and images that turns mention.
     """
     threads = services.threads
     policy = await threads.policy(scope, thread_id)
@@ -135,17 +178,23 @@ async def build_thread_context(
         if not context.needs_more:
             break
         tokens = 4 * max(tokens, 1)  # the stored counts are those of another tokenizer
-    await threads.store.use(scope, thread_id, [index for owner, index in context.turns if owner == thread_id])
+    await threads.store.use(
+        scope, thread_id, [index for owner, index in context.turns if owner == thread_id]
+    )
     return replace(context, gap=len(tails) <= len(tails[-1].thread.ancestors))
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
-    """The memory with its current state, such as replaced. Raises NotFound if this namespace has no such memory."""
+    """The memory with its current state, such as replaced. Raises NotFound if this namespace has no
+    such memory.
+    """
     return (await existing_memory(services.store, scope, valid_id(memory_id))).at(services.clock())
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
-    """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound for an unknown id."""
+    """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound
+    for an unknown id.
+    """
     memory = await existing_memory(services.store, scope, valid_id(memory_id))
     if isinstance(memory, Working) and memory.live:
         await services.working.forget(replace(scope, session_id=memory.session_id), memory.id)
@@ -153,7 +202,9 @@ async def remove_memory(services: Services, scope: Scope, memory_id: str) -> Non
 
 
 def valid_id(memory_id: str) -> str:
-    """`memory_id` in lower case. Raises NotFound if it is not a UUID, since no memory can have such an id."""
+    """`memory_id` in lower case. Raises NotFound if it is not a UUID, since no memory can have such
+    an id.
+    """
     if not re.fullmatch(UUID, memory_id):
         raise NotFound("no memory of this id in this namespace")
     return memory_id.lower()

@@ -43,10 +43,11 @@ Ping: TypeAlias = Callable[[], Awaitable[None]]
 class Services:
     """All objects that an HTTP handler or a command may need.
 
-    models: the registry of language models. client_sessions: running sessions of clients such as Claude Code. captures:
-    writes the turns of these sessions as memories. pings: a health check for each resource, by name. erasable: the
-    stores from which data is erased, by name. counter: counts tokens at a model's provider. breakers: returns the state
-    of each circuit breaker, by server and workload. jobs: background jobs.
+    models: the registry of language models. client_sessions: running sessions of clients such as
+    Claude Code. captures: writes the turns of these sessions as memories. pings: a health check for
+    each resource, by name. erasable: the stores from which data is erased, by name. counter: counts
+    tokens at a model's provider. breakers: returns the state of each circuit breaker, by server and
+    workload. jobs: background jobs.
     """
 
     store: MemoryStore

@@ -1,4 +1,6 @@
-"""Runs background jobs at intervals and counts the runs. A run is skipped while another process holds its lock."""
+"""Runs background jobs at intervals and counts the runs. A run is skipped while another process
+holds its lock.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ CANCEL_AGAIN_S = 0.5
 class BackgroundJob:
     """A background job that is repeated `every_s` seconds after its last run.
 
-    work: does one run and returns how many items it handled. limit_s: seconds after which a run is cancelled, at any
-    point, as if the process were killed. first_s: seconds before the first run.
+    work: does one run and returns how many items it handled. limit_s: seconds after which a run is
+    cancelled, at any point, as if the process were killed. first_s: seconds before the first run.
     """
 
     name: str
@@ -41,9 +43,9 @@ class BackgroundJob:
 class JobTally:
     """Statistics of one background job in this process.
 
-    runs: successful runs. busy: runs that were skipped because another process held the lock. done: items handled.
-    ended: Unix time at which the last successful run ended. failing: why the last run failed, so that a repeated reason
-    is logged once only; empty after a success.
+    runs: successful runs. busy: runs that were skipped because another process held the lock. done:
+    items handled. ended: Unix time at which the last successful run ended. failing: why the last
+    run failed, so that a repeated reason is logged once only; empty after a success.
     """
 
     runs: int = 0
@@ -65,25 +67,33 @@ class BackgroundJobs(Collector):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context manager that runs every job at its interval; at its end, running work is cancelled and awaited."""
-        pending = {asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs}
+        """Context manager that runs every job at its interval; at its end, running work is
+        cancelled and awaited.
+        """
+        pending = {
+            asyncio.create_task(self._repeat(job), name=f"job {job.name}") for job in self.jobs
+        }
         try:
             yield
         finally:
-            while pending:  # the Redis client sometimes loses a cancellation that coincides with an answer
+            # The Redis client sometimes loses a cancellation that coincides with an answer
+            while pending:
                 for task in pending:
                     task.cancel()
                 _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     async def run_once(self, job: BackgroundJob) -> None:
-        """Run the job once, unless another process is running it. A failure is counted and logged, not raised."""
+        """Run the job once, unless another process is running it. A failure is counted and logged,
+        not raised.
+        """
         tally = self.tallies.setdefault(job.name, JobTally())
         started = time.monotonic()
         try:
             with anyio.fail_after(job.limit_s):
                 async with self.locks.held(LockRequest(f"job {job.name}", wait_s=0.0)):
                     count = await job.work()
-                    tally.done, tally.runs = tally.done + count, tally.runs + 1
+                    tally.done = tally.done + count
+                    tally.runs = tally.runs + 1
             tally.ended = time.time()
             tally.failing = ""
         except Overloaded:
@@ -94,7 +104,8 @@ class BackgroundJobs(Collector):
             if reason != tally.failing:
                 _log.warning("the job %s failed: %s", job.name, reason)
             tally.failing = reason
-        except Exception:  # noqa: BLE001 - a bug in one run must not end all later ones; it is counted and logged
+        # A bug in one run must not end all later ones; it is counted and logged
+        except Exception:  # noqa: BLE001
             tally.failures += 1
             _log.exception("the job %s failed unexpectedly", job.name)
         tally.seconds += time.monotonic() - started
@@ -115,7 +126,9 @@ class BackgroundJobs(Collector):
             for job, tally in tallies:
                 counter.add_metric((job,), getattr(tally, name))
             yield counter
-        ended = GaugeMetricFamily("remembrancer_job_ended_seconds", "When the last good run ended.", labels=("job",))
+        ended = GaugeMetricFamily(
+            "remembrancer_job_ended_seconds", "When the last good run ended.", labels=("job",)
+        )
         for job, tally in tallies:
             ended.add_metric((job,), tally.ended)
         yield ended

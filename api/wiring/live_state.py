@@ -1,4 +1,6 @@
-"""Builds the services that keep live state in Redis: working memory, threads, workflows, and their background jobs."""
+"""Builds the services that keep live state in Redis: working memory, threads, workflows, and their
+background jobs.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,12 @@ from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWr
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import TIME_LIMIT_S, EndpointSummariser, Summariser, summary_by_rule
+from ingest.conversations.summary import (
+    TIME_LIMIT_S,
+    EndpointSummariser,
+    Summariser,
+    summary_by_rule,
+)
 from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient
 from ingest.screening.recall_guard import RecallGuard
@@ -33,15 +40,21 @@ RECORDING_S = 120.0
 """Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
 
 CAPTURING_S = 10.0
-"""Seconds between two runs of the job that stores captured turns which no event of their client has begun to store."""
+"""Seconds between two runs of the job that stores captured turns which no event of their client has
+begun to store.
+"""
 
 SWEEP_S = 1.0
-"""Seconds between two sweeps, which copy or delete due working items; a sweep without any costs 3 round trips."""
+"""Seconds between two sweeps, which copy or delete due working items; a sweep without any costs 3
+round trips.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveServices:
-    """The services that keep state in Redis for a limited time. items: the store of working memory."""
+    """The services that keep state in Redis for a limited time. items: the store of working
+    memory.
+    """
 
     items: RedisWorking
     working: WorkingMemory
@@ -53,23 +66,34 @@ class LiveServices:
     jobs: tuple[BackgroundJob, ...]
 
 
-def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard) -> LiveServices:
-    """Build working memory, threads, workflows and client sessions on `resources.live`, without starting their jobs.
+def live_services(
+    resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard
+) -> LiveServices:
+    """Build working memory, threads, workflows and client sessions on `resources.live`, without
+    starting their jobs.
 
-    ingestor: stores turns that left threads, turns captured from coding agents, and ended workflows as memories.
-    redactor: removes secrets from texts that are written. guard: removes memories that were shown from captured turns.
+    ingestor: stores turns that left threads, turns captured from coding agents, and ended workflows
+    as memories. redactor: removes secrets from texts that are written. guard: removes memories that
+    were shown from captured turns.
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)
-    logs = RedisWorkflows(resources.live, Lifetimes(*(max(1, round(duration * 3_600)) for duration in hours)))
-    locks, items = RedisLocks(resources.live), RedisWorking(resources.live)
+    logs = RedisWorkflows(
+        resources.live, Lifetimes(*(max(1, round(duration * 3_600)) for duration in hours))
+    )
+    locks = RedisLocks(resources.live)
+    items = RedisWorking(resources.live)
     todo_life = timedelta(hours=settings.todo_hours)
     working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, locks, todo_life)
     threads = threads_of(resources, ingestor, locks, redactor, logs)
     ended = EndedWorkflows(logs, ingestor, threads, working)
-    workflows = Workflows(logs, ended, resources.tokenizer, system_clock, redactor, settings.workflow_snapshot_events)
+    workflows = Workflows(
+        logs, ended, resources.tokenizer, system_clock, redactor, settings.workflow_snapshot_events
+    )
     sessions = RedisClientSessions(resources.live)
-    captures = CapturedTurnWriter(captured_turns(resources.live), ingestor, system_clock, sessions, guard)
+    captures = CapturedTurnWriter(
+        captured_turns(resources.live), ingestor, system_clock, sessions, guard
+    )
     jobs = (
         BackgroundJob("captured turns", CAPTURING_S, captures.persist_all),
         BackgroundJob("working", SWEEP_S, working.sweep),
@@ -80,17 +104,27 @@ def live_services(resources: Resources, ingestor: Ingestor, redactor: Redactor, 
 
 
 def threads_of(
-    resources: Resources, ingestor: Ingestor, locks: RedisLocks, redactor: Redactor, workflows: WorkflowStore
+    resources: Resources,
+    ingestor: Ingestor,
+    locks: RedisLocks,
+    redactor: Redactor,
+    workflows: WorkflowStore,
 ) -> Threads:
-    """Build the service for threads, with the policies of the policy file and the configured summariser."""
-    settings, tokenizer, clock = resources.settings, resources.tokenizer, system_clock
+    """Build the service for threads, with the policies of the policy file and the configured
+    summariser.
+    """
+    settings = resources.settings
+    tokenizer = resources.tokenizer
+    clock = system_clock
     ttl_s = settings.thread_ttl_hours * 3_600
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
     summarise: Summariser = summary_by_rule
     if settings.summariser_url is not None:
         key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
-        model = CompletionClient(resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S)
+        model = CompletionClient(
+            resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S
+        )
         summarise = EndpointSummariser(model).summary
     store = RedisThreads(resources.live)
     flusher = Flusher(store, policies, summarise, tokenizer, locks, clock)

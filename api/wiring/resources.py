@@ -1,4 +1,6 @@
-"""Opens the encoders, tokenizers, stores and configuration files that the settings name; embeds a store again."""
+"""Opens the encoders, tokenizers, stores and configuration files that the settings name; embeds a
+store again.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ from api.settings import Settings
 from ingest.conversations.policies import PolicyLookup
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
+from memtypes.encoders.sentence_transformers import (
+    SentenceTransformersEmbedder,
+    SentenceTransformersSettings,
+)
 from memtypes.encoders.setup.prepare import prepare
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.thread_policy import Policies, read_policies
@@ -45,7 +50,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The opened encoders, stores and clients. models, policies: contents of the models file and the policy file."""
+    """The opened encoders, stores and clients. models, policies: contents of the models file and
+    the policy file.
+    """
 
     settings: Settings
     embedder: Embedder
@@ -65,8 +72,11 @@ class Resources:
 
 
 async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources:
-    """Open all resources, which `stack` closes. Errors such as SetupRequired or StoreInUse say what to do."""
-    models, policies = RegistrySource(settings.models), read_policies(settings.policies)
+    """Open all resources, which `stack` closes. Errors such as SetupRequired or StoreInUse say what
+    to do.
+    """
+    models = RegistrySource(settings.models)
+    policies = read_policies(settings.policies)
     for warning in PolicyLookup(models, policies).warnings():
         _log.warning("policy file %s: %s", settings.policies, warning)
     embedder = await prepared_embedder(settings)
@@ -80,24 +90,35 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     stack.push_async_callback(live.aclose)
     tokenizers = await loading
     http = await stack.enter_async_context(httpx.AsyncClient())
-    receipts = ReceiptQueue(RedisReceipts(live, settings.receipt_days, system_clock), lambda: live.in_touch)
+    receipts = ReceiptQueue(
+        RedisReceipts(live, settings.receipt_days, system_clock), lambda: live.in_touch
+    )
     stack.push_async_callback(receipts.aclose)
-    return Resources(settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies)
+    return Resources(
+        settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies
+    )
 
 
 async def open_embedder(settings: Settings, cached_queries: int = 0) -> Embedder:
-    """Open the configured embedder with a cache of `cached_queries` vectors. Raises SetupRequired if it is missing."""
-    # OpenBLAS threads busy-wait for their next product, which took as much processor time as the encoder.
+    """Open the configured embedder with a cache of `cached_queries` vectors. Raises SetupRequired
+    if it is missing.
+    """
+    # OpenBLAS threads busy-wait for their next product, which took as much processor time as the
+    # encoder.
     threadpool_limits(1, user_api="blas")
     if settings.embedder == "onnx":
-        return await OnnxEmbedder.open(OnnxSettings(settings.encoder_path, cached_queries=cached_queries))
+        return await OnnxEmbedder.open(
+            OnnxSettings(settings.encoder_path, cached_queries=cached_queries)
+        )
     return await SentenceTransformersEmbedder.open(
         SentenceTransformersSettings(settings.model, cached_queries=cached_queries)
     )
 
 
 async def prepared_embedder(settings: Settings) -> Embedder:
-    """Open the configured embedder with a query cache. Missing files of the default embedder are built first."""
+    """Open the configured embedder with a query cache. Missing files of the default embedder are
+    built first.
+    """
     try:
         return await open_embedder(settings, QUERY_CACHE)
     except SetupRequired as error:
@@ -109,32 +130,45 @@ async def prepared_embedder(settings: Settings) -> Embedder:
 
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:
-    """Open the tokenizers in EXACT_TOKENIZERS, by name. Raises SetupRequired if a vocabulary is not installed."""
+    """Open the tokenizers in EXACT_TOKENIZERS, by name. Raises SetupRequired if a vocabulary is not
+    installed.
+    """
     opened = {name: await TiktokenTokenizer.open(name) for name in EXACT_TOKENIZERS}
     stored = opened[EXACT_TOKENIZERS[0]]  # counts stored content, so its encoding is built now
     await to_thread.run_sync(stored.count, "")
     return opened
 
 
-def store_settings(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> EdgeSettings | QdrantSettings:
-    """Settings of the configured memory store: embedded, or a Qdrant server. The two encoders make its vectors."""
+def store_settings(
+    settings: Settings, embedder: Embedder, sparse: Bm25Encoder
+) -> EdgeSettings | QdrantSettings:
+    """Settings of the configured memory store: embedded, or a Qdrant server. The two encoders make
+    its vectors.
+    """
     fingerprint = f"{embedder.fingerprint}+{sparse.fingerprint}"
     if settings.qdrant_url is None:
         return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions)
-    # Importing its client takes a third of the CPU time of a start, which the embedded store need not spend.
+    # Importing its client takes a third of the CPU time of a start, which the embedded store need
+    # not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
 
     key = settings.qdrant_api_key
     return QdrantSettings(
-        url=settings.qdrant_url, fingerprint=fingerprint, dimensions=embedder.dimensions,
-        api_key=key.get_secret_value() if key else None, shards=settings.qdrant_shards,
-        replicas=settings.qdrant_replicas, write_consistency=settings.qdrant_write_consistency,
+        url=settings.qdrant_url,
+        fingerprint=fingerprint,
+        dimensions=embedder.dimensions,
+        api_key=key.get_secret_value() if key else None,
+        shards=settings.qdrant_shards,
+        replicas=settings.qdrant_replicas,
+        write_consistency=settings.qdrant_write_consistency,
         quantization=settings.qdrant_quantization,
-    )  # fmt: skip
+    )
 
 
 async def open_store(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> MessageStore:
-    """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+    """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or
+    Unavailable.
+    """
     configured = store_settings(settings, embedder, sparse)
     if isinstance(configured, EdgeSettings):
         return await EdgeStore.open(configured)
@@ -152,20 +186,23 @@ class Reembedding:
     sparse: Bm25Encoder
 
     async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
-        """Embed every memory and keyed item (a JSON value under a key) again; return their number by collection.
+        """Embed every memory and keyed item (a JSON value under a key) again; return their number
+        by collection.
 
-        stop_engine: whether to stop an embedded store's engine first. Raises StoreInUse if this is False and the
-        process runs, Conflict if it is True and the store is on a Qdrant server, InvalidRequest without a store, and
-        Unavailable.
+        stop_engine: whether to stop an embedded store's engine first. Raises StoreInUse if this is
+        False and the process runs, Conflict if it is True and the store is on a Qdrant server,
+        InvalidRequest without a store, and Unavailable.
         """
         store = store_settings(self.settings, self.embedder, self.sparse)
         if isinstance(store, EdgeSettings):
             return await rebuild(store, self._embed, stop_engine=stop_engine)
         if stop_engine:
             raise Conflict(
-                "collections on a server are embedded again by `remembrancer reembed`, while no service runs"
+                "collections on a server are embedded again by `remembrancer reembed`, "
+                "while no service runs"
             )
-        from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415 - see `store_settings`
+        # See `store_settings`
+        from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415
 
         return await rebuild_server(store, self._embed)
 

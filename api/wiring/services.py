@@ -1,4 +1,6 @@
-"""Opens the resources (encoders and stores) that the settings name, and builds all services on them."""
+"""Opens the resources (encoders and stores) that the settings name, and builds all services on
+them.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,20 @@ from ingest.screening.due.reading import DueTimes
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
 from ingest.screening.recall_guard import RecallGuard
-from ingest.screening.redaction.redactor import RedactionGate, Redactor, RuleBook, Treatment, read_rules
+from ingest.screening.redaction.redactor import (
+    RedactionGate,
+    Redactor,
+    RuleBook,
+    Treatment,
+    read_rules,
+)
 from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
-from ingest.screening.review.reviewers import EndpointReviewer, ImportanceReviewer, NoveltyReviewer, RelevanceReviewer
+from ingest.screening.review.reviewers import (
+    EndpointReviewer,
+    ImportanceReviewer,
+    NoveltyReviewer,
+    RelevanceReviewer,
+)
 from ingest.screening.submission import ScreeningGate
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep, round_requests
@@ -53,7 +66,9 @@ from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
 
 ITEM_EXPIRY_S = 60.0
-"""Seconds between two removals of expired keyed items from the disk. Reads leave them out before that."""
+"""Seconds between two removals of expired keyed items from the disk. Reads leave them out before
+that.
+"""
 
 UPKEEP_FIRST_S = 300.0
 """Seconds before the first round of upkeep, because a service that has just started is busy."""
@@ -63,11 +78,14 @@ UPKEEP_LIMIT_S = 600.0
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> AsyncIterator[Services]:
-    """Context manager that opens all services and closes them at its end. Background jobs are not started.
+async def open_services(
+    settings: Settings, keys: Sequence[HashedKey] = ()
+) -> AsyncIterator[Services]:
+    """Context manager that opens all services and closes them at its end. Background jobs are not
+    started.
 
-    keys: keys from the keys file. Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired, EmbedderMismatch,
-    StoreInUse or Unavailable; each message says what to do.
+    keys: keys from the keys file. Raises BadSettings, BadKeys, InvalidConfigFile, SetupRequired,
+    EmbedderMismatch, StoreInUse or Unavailable; each message says what to do.
     """
     folder = settings.data_dir
     try:
@@ -89,7 +107,9 @@ async def open_services(settings: Settings, keys: Sequence[HashedKey] = ()) -> A
 
 def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Services:
     """Build all services on the opened resources; their background jobs are not started."""
-    settings, store, embedder = resources.settings, resources.store, resources.embedder
+    settings = resources.settings
+    store = resources.store
+    embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     screening = screening_of(rules, panel_of(store, settings, resources.http), embedder)
     ingestor = ingestor_of(resources, screening)
@@ -121,7 +141,9 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         client_sessions=live.client_sessions,
         captures=live.captures,
         tokenizers=resources.tokenizers,
-        jobs=BackgroundJobs(live.locks, (*live.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))),
+        jobs=BackgroundJobs(
+            live.locks, (*live.jobs, item_expiry, *upkeep_jobs(settings, upkeep, keys))
+        ),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
         erasable=erasable_stores(resources, ingestor, screening, answers),
@@ -131,15 +153,24 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     )
 
 
-def breaker_states(live: LiveClient, counter: ProviderCounter) -> Mapping[tuple[str, str], BreakerState]:
-    """Each circuit breaker's state by (server, kind of call). A server is a Redis node or a host that counts tokens."""
-    states = {(f"live {node}".strip(), workload): state for (node, workload), state in live.breakers().items()}
+def breaker_states(
+    live: LiveClient, counter: ProviderCounter
+) -> Mapping[tuple[str, str], BreakerState]:
+    """Each circuit breaker's state by (server, kind of call). A server is a Redis node or a host
+    that counts tokens.
+    """
+    states = {
+        (f"live {node}".strip(), workload): state
+        for (node, workload), state in live.breakers().items()
+    }
     return states | {(host, "count"): state for host, state in counter.states().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """The parts that redact and check texts before they are stored. gates: the checks, in the order of running."""
+    """The parts that redact and check texts before they are stored. gates: the checks, in the order
+    of running.
+    """
 
     redactor: Redactor
     gates: tuple[ScreeningGate, ...]
@@ -148,55 +179,94 @@ class Screening:
     recent: RecentTexts
 
 
-def screening_of(book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock) -> Screening:
-    """Build the parts that redact texts (by the rules of `book`) and judge whether to store them (by `panel`)."""
-    redactor, recent, classifier = Redactor(book), RecentTexts(), Classifier(embedder, panel.judge)
+def screening_of(
+    book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock
+) -> Screening:
+    """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
+    (by `panel`).
+    """
+    redactor = Redactor(book)
+    recent = RecentTexts()
+    classifier = Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent)
     gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 
 def local_panel(store: MemoryStore) -> Panel:
-    """A panel of the built-in reviewers, which vote on whether to store a text and need no endpoint."""
-    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped())
+    """A panel of the built-in reviewers, which vote on whether to store a text and need no
+    endpoint.
+    """
+    return Panel(
+        (ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped()
+    )
 
 
 def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
-    """The reviewers that vote on storing a text: an LLM endpoint for what is configured, built-in ones for the rest."""
+    """The reviewers that vote on storing a text: an LLM endpoint for what is configured, built-in
+    ones for the rest.
+    """
     if settings.reviewer_url is None:
         return local_panel(store)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
-    client = CompletionClient(http, settings.reviewer_url, settings.reviewer_model, key, TIME_LIMIT_S)
+    client = CompletionClient(
+        http, settings.reviewer_url, settings.reviewer_model, key, TIME_LIMIT_S
+    )
     local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
-    remote = (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
-    scoring = (EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer for reviewer in local)
+    remote = (
+        (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
+    )
+    scoring = (
+        EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer
+        for reviewer in local
+    )
     return Panel((*scoring, NoveltyReviewer(store)), Judge.shipped())
 
 
 def ingestor_of(resources: Resources, screening: Screening) -> Ingestor:
-    """Build the ingestor, which screens texts, reads due times from them and writes memories to the store."""
+    """Build the ingestor, which screens texts, reads due times from them and writes memories to the
+    store.
+    """
     return Ingestor(
-        resources.store, resources.embedder, resources.sparse, resources.tokenizer, system_clock,
-        gates=(*screening.gates, DueTimes(system_clock)), redactor=screening.redactor, panel=screening.panel,
+        resources.store,
+        resources.embedder,
+        resources.sparse,
+        resources.tokenizer,
+        system_clock,
+        gates=(*screening.gates, DueTimes(system_clock)),
+        redactor=screening.redactor,
+        panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
-    )  # fmt: skip
+    )
 
 
 def retriever_parts(
     resources: Resources, items: LiveItemStore, use_counts: UseCounts, counter: ProviderCounter
 ) -> RetrieverParts:
-    """The parts of which the retriever is built. use_counts: counts how often contexts show a memory."""
+    """The parts of which the retriever is built. use_counts: counts how often contexts show a
+    memory.
+    """
     return RetrieverParts(
-        resources.store, resources.embedder, resources.sparse, resources.tokenizers, system_clock,
-        depth=resources.settings.candidate_depth, use_counts=use_counts, models=resources.models, counter=counter,
-        live=items, receipts=resources.receipts,
-    )  # fmt: skip
+        resources.store,
+        resources.embedder,
+        resources.sparse,
+        resources.tokenizers,
+        system_clock,
+        depth=resources.settings.candidate_depth,
+        use_counts=use_counts,
+        models=resources.models,
+        counter=counter,
+        live=items,
+        receipts=resources.receipts,
+    )
 
 
 def erasable_stores(
     resources: Resources, ingestor: Ingestor, screening: Screening, answers: RedisAnswers
 ) -> Mapping[str, Erasable]:
-    """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of deletions."""
+    """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of
+    deletions.
+    """
     stores: dict[str, Erasable] = {
         "memories": ErasableMemories(ingestor),
         "items": ErasableItems(EngineItems(resources.store)),
@@ -213,16 +283,24 @@ def erasable_stores(
 
 
 def upkeep_jobs(settings: Settings, upkeep: Upkeep, keys: KeyBook) -> tuple[BackgroundJob, ...]:
-    """The upkeep job, with its options, for the default tenant and all tenants with an API key; none if it is off."""
+    """The upkeep job, with its options, for the default tenant and all tenants with an API key;
+    none if it is off.
+    """
     every_s = settings.upkeep_minutes * 60.0
     if not every_s:
         return ()
     requests = round_requests(
-        expired_days=settings.expired_days, forget_days=settings.forget_days, promote=settings.promote,
+        expired_days=settings.expired_days,
+        forget_days=settings.forget_days,
+        promote=settings.promote,
         compact=settings.compact,
-    )  # fmt: skip
+    )
 
     async def run_round() -> int:
-        return await upkeep.run_round({DEFAULT_TENANT, *(key.tenant for key in keys.list_keys())}, requests)
+        return await upkeep.run_round(
+            {DEFAULT_TENANT, *(key.tenant for key in keys.list_keys())}, requests
+        )
 
-    return (BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),)
+    return (
+        BackgroundJob("upkeep", every_s, run_round, UPKEEP_LIMIT_S, min(every_s, UPKEEP_FIRST_S)),
+    )

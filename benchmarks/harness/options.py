@@ -1,6 +1,8 @@
-"""Makes command-line options from the fields of a frozen dataclass, such as `--limit-queries` from `limit_queries`.
+"""Makes command-line options from the fields of a frozen dataclass, such as `--limit-queries` from
+`limit_queries`.
 
-Each field has metadata made by `flag`. The parsed values are returned as an instance of the dataclass.
+Each field has metadata made by `flag`. The parsed values are returned as an instance of the
+dataclass.
 """
 
 from __future__ import annotations
@@ -22,17 +24,20 @@ def flag(
 ) -> Mapping[str, Any]:
     """Metadata for a dataclass field that becomes a command-line option.
 
-    text: help text. kind: function that converts the argument; None for the type of the field's default. least: minimum
-    of a number. choices: allowed arguments.
+    text: help text. kind: function that converts the argument; None for the type of the field's
+    default. least: minimum of a number. choices: allowed arguments.
     """
     return {"text": text, "kind": kind, "least": least, "choices": choices}
 
 
 def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
-    """Add an option to `parser` for each field of the dataclass `request`, such as `--rounds` for `rounds`."""
+    """Add an option to `parser` for each field of the dataclass `request`, such as `--rounds` for
+    `rounds`.
+    """
     for option in fields(request):
         name = f"--{option.name.replace('_', '-')}"
-        text, choices = option.metadata["text"], option.metadata["choices"]
+        text = option.metadata["text"]
+        choices = option.metadata["choices"]
         if isinstance(option.default, bool):
             parser.add_argument(name, action="store_true", help=text)
             continue
@@ -46,7 +51,13 @@ def add_options(parser: argparse.ArgumentParser, request: type[Any]) -> None:
             type=_converter(kind, option.metadata["least"]),
             choices=choices,
             nargs="+" if isinstance(default, tuple) else None,
-            metavar=None if choices else "N" if kind in (int, float) else "NAME" if kind is str else "DIR",
+            metavar=None
+            if choices
+            else "N"
+            if kind in (int, float)
+            else "NAME"
+            if kind is str
+            else "DIR",
             help=text if default in (None, ()) else f"{text} (default: {shown})",
         )
 
@@ -66,4 +77,9 @@ def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
     """An instance of the dataclass `request` with the option values in `parsed`."""
     values = {option.name: getattr(parsed, option.name) for option in fields(request)}  # type: ignore[arg-type]
-    return request(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return request(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+    )

@@ -1,4 +1,6 @@
-"""Benchmark reports: tables, notes and a description of the machine, printed as Markdown or written as JSON."""
+"""Benchmark reports: tables, notes and a description of the machine, printed as Markdown or written
+as JSON.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _SHOWN_VERSIONS = ("remembrancer", "qdrant-edge-py", "onnxruntime", "tiktoken", 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A titled table. A cell that is None is shown as a dash. Raises ValueError for a row of the wrong length."""
+    """A titled table. A cell that is None is shown as a dash. Raises ValueError for a row of the
+    wrong length.
+    """
 
     title: str
     columns: tuple[str, ...]
@@ -36,12 +40,16 @@ class Table:
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"{self.title}: a row has {len(row)} cells under {len(self.columns)} columns")
+                raise ValueError(
+                    f"{self.title}: a row has {len(row)} cells under {len(self.columns)} columns"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The result of a benchmark. `tables` and `notes` are printed; `figures` has all measurements for the JSON file."""
+    """The result of a benchmark. `tables` and `notes` are printed; `figures` has all measurements
+    for the JSON file.
+    """
 
     tables: tuple[Table, ...]
     notes: tuple[str, ...] = ()
@@ -49,7 +57,9 @@ class Report:
 
 
 def machine() -> dict[str, str]:
-    """Description of this machine: cores, processor, operating system, and versions of Python and the main packages."""
+    """Description of this machine: cores, processor, operating system, and versions of Python and
+    the main packages.
+    """
     return {
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": _processor(),
@@ -62,7 +72,11 @@ def machine() -> dict[str, str]:
 def render_report(command: str, report: Report) -> str:
     """`report` as Markdown, headed by the command line `command` and the machine."""
     line = ", ".join(f"{name} {value}" for name, value in machine().items())
-    sections = [f"$ {command}", f"machine: {line}", *(render_table(table) for table in report.tables)]
+    sections = [
+        f"$ {command}",
+        f"machine: {line}",
+        *(render_table(table) for table in report.tables),
+    ]
     notes = [f"- {note}" for note in report.notes]
     return "\n\n".join([*sections, *(["\n".join(notes)] if notes else [])])
 
@@ -82,7 +96,9 @@ def render_table(table: Table) -> str:
 
 
 def spread_table(title: str, figures: Mapping[str, Sequence[float]]) -> Table:
-    """A table of the median, minimum and maximum of each list of values in `figures`, a row for each by its name."""
+    """A table of the median, minimum and maximum of each list of values in `figures`, a row for
+    each by its name.
+    """
     rows: list[tuple[Cell, ...]] = []
     for name, values in figures.items():
         spread = (statistics.median(values), min(values), max(values))
@@ -94,7 +110,10 @@ def publish(command: str, report: Report, path: Path | None) -> None:
     """Print `report` and, if `path` is not None, write it to that file as JSON."""
     print(render_report(command, report), flush=True)
     if path is not None:
-        path.write_text(json.dumps(as_json(command, report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(as_json(command, report), indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
 
 
 def progress(text: str) -> None:

@@ -1,4 +1,5 @@
-"""Runs `python -m api` as a child process: starts it, waits until it is ready, reads its memory use, ends it.
+"""Runs `python -m api` as a child process: starts it, waits until it is ready, reads its memory
+use, ends it.
 
 Linux only: memory use and process ids are read from /proc.
 """
@@ -25,16 +26,22 @@ from api.settings import Settings
 from memtypes.platform import dies_with_parent
 
 READY_S = 180.0
-"""Time limit for a start, which takes 2 s on an idle machine but took over 60 s at low priority on a busy machine."""
+"""Time limit for a start, which takes 2 s on an idle machine but took over 60 s at low priority on
+a busy machine.
+"""
 
 STOP_S = 90.0
-"""Time limit for a stop: running calls have 30 s, then the service stores queued memories and closes its stores."""
+"""Time limit for a stop: running calls have 30 s, then the service stores queued memories and
+closes its stores.
+"""
 _POLL_S = 0.02
 _LARGEST_ANSWER = 1 << 22
 
 
 class NotReady(Exception):
-    """The service did not become ready in time; the message contains the end of the service's log."""
+    """The service did not become ready in time; the message contains the end of the service's
+    log.
+    """
 
 
 class Refused(Exception):
@@ -43,7 +50,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running `python -m api`. ready_s: seconds from its start until its readiness check first answered 200."""
+    """A running `python -m api`. ready_s: seconds from its start until its readiness check first
+    answered 200.
+    """
 
     child: subprocess.Popen[bytes]
     url: str
@@ -51,8 +60,13 @@ class Service:
     ready_s: float
 
     def pids(self) -> list[int]:
-        """Ids of the service's process, then of the processes with its store's path in their command line."""
-        return [self.child.pid, *processes_of(self.store_path, exclude={self.child.pid, os.getpid()})]
+        """Ids of the service's process, then of the processes with its store's path in their
+        command line.
+        """
+        return [
+            self.child.pid,
+            *processes_of(self.store_path, exclude={self.child.pid, os.getpid()}),
+        ]
 
     def stop(self) -> int:
         """Send SIGTERM to the service and wait for its end. Returns its exit code."""
@@ -61,14 +75,18 @@ class Service:
         return self.child.wait(timeout=STOP_S)
 
     def kill(self, pids: list[int]) -> None:
-        """Send SIGKILL to the processes `pids`. If one is the service's own, wait for the end of the service."""
+        """Send SIGKILL to the processes `pids`. If one is the service's own, wait for the end of
+        the service.
+        """
         kill(pids)
         if self.child.pid in pids:
             self.child.wait(timeout=STOP_S)
 
 
 class KeepAliveClient:
-    """A minimal HTTP client with one open connection, so that the client costs next to no processor time."""
+    """A minimal HTTP client with one open connection, so that the client costs next to no processor
+    time.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -80,13 +98,22 @@ class KeepAliveClient:
         host, _, port = url.removeprefix("http://").partition(":")
         return cls(*await asyncio.open_connection(host, int(port), limit=_LARGEST_ANSWER))
 
-    async def post(self, path: str, body: Mapping[str, object], header: str = "Accept: */*") -> bytes:
-        """Post `body` as JSON with an extra `header`. Returns the answer's body. Raises Refused if it is not 2xx."""
+    async def post(
+        self, path: str, body: Mapping[str, object], header: str = "Accept: */*"
+    ) -> bytes:
+        """Post `body` as JSON with an extra `header`. Returns the answer's body. Raises Refused if
+        it is not 2xx.
+        """
         content = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}\r\n"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+            f"application/json\r\n{header}\r\n"
+        )
         self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         status, *headers = (await self._reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-        length = next(int(line.partition(b":")[2]) for line in headers if line.startswith(b"content-length:"))
+        length = next(
+            int(line.partition(b":")[2]) for line in headers if line.startswith(b"content-length:")
+        )
         answer = await self._reader.readexactly(length)
         if not status.startswith(b"http/1.1 2"):
             raise Refused(answer.decode(errors="replace"))
@@ -100,7 +127,9 @@ class KeepAliveClient:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Service]:
-    """Start the service on a free port, wait until it is ready, and stop it when the context ends. Raises NotReady."""
+    """Start the service on a free port, wait until it is ready, and stop it when the context ends.
+    Raises NotReady.
+    """
     service = start(settings)
     try:
         yield service
@@ -109,10 +138,20 @@ def running(settings: Settings) -> Iterator[Service]:
 
 
 def start(settings: Settings, port: int | None = None) -> Service:
-    """Start the service, by default on a free port, and wait until it is ready. Raises NotReady, with its log."""
+    """Start the service, by default on a free port, and wait until it is ready. Raises NotReady,
+    with its log.
+    """
     port = port or free_port()
     log_path = settings.data_dir / "api.log"
-    command = [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(settings.data_dir)]
+    command = [
+        sys.executable,
+        "-m",
+        "api",
+        "--port",
+        str(port),
+        "--data-dir",
+        str(settings.data_dir),
+    ]
     began = time.perf_counter()
     with log_path.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 - our own
@@ -123,13 +162,19 @@ def start(settings: Settings, port: int | None = None) -> Service:
         child.kill()
         child.wait(timeout=STOP_S)
         end = log_path.read_text(encoding="utf-8", errors="replace")[-2_000:]
-        raise NotReady(f"the service ended or was not ready within {READY_S:.0f} s; its log: {end or 'empty'}")
+        raise NotReady(
+            f"the service ended or was not ready within {READY_S:.0f} s; its log: {end or 'empty'}"
+        )
     return Service(child, url, settings.store_path, time.perf_counter() - began)
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Environment for the service: this process's variables, and the encoder folder and policies of `settings`."""
-    policies = {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
+    """Environment for the service: this process's variables, and the encoder folder and policies of
+    `settings`.
+    """
+    policies = (
+        {} if settings.policies is None else {"REMEMBRANCER_POLICIES": str(settings.policies)}
+    )
     return os.environ | {"REMEMBRANCER_ENCODER_DIR": str(settings.encoder_path)} | policies
 
 
@@ -149,7 +194,9 @@ def kill(pids: list[int]) -> None:
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
-    """MB of memory of a process; 0 if it has ended. field: of /proc/PID/status; RssAnon leaves out mapped files."""
+    """MB of memory of a process; 0 if it has ended. field: of /proc/PID/status; RssAnon leaves out
+    mapped files.
+    """
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
@@ -169,7 +216,9 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
 
 
 def wait_until_closed(store_path: Path) -> None:
-    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after STOP_S seconds."""
+    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after
+    STOP_S seconds.
+    """
     end = time.monotonic() + STOP_S
     while processes_of(store_path, exclude={os.getpid()}):
         if time.monotonic() > end:

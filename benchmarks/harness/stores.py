@@ -1,7 +1,9 @@
-"""Opens the service's store, encoders and retrieval in this process, and fills stores with synthetic memories.
+"""Opens the service's store, encoders and retrieval in this process, and fills stores with
+synthetic memories.
 
-Retrievals here do not count as uses of memories, because a use changes later rankings. Synthetic memories have texts,
-token counts and keyword weights like real ones, but random unit vectors: embedding 100,000 texts takes 20 minutes.
+Retrievals here do not count as uses of memories, because a use changes later rankings. Synthetic
+memories have texts, token counts and keyword weights like real ones, but random unit vectors:
+embedding 100,000 texts takes 20 minutes.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ _SEED = 3
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open store with its encoders and pipelines. stages: milliseconds of each stage of the last retrieval."""
+    """An open store with its encoders and pipelines. stages: milliseconds of each stage of the last
+    retrieval.
+    """
 
     store: MessageStore
     embedder: Embedder
@@ -79,7 +83,9 @@ class Opened:
 
 
 class WrappedEmbedder(Embedder):
-    """Passes every call on to the embedder `inner`; subclasses override single methods. Does not close `inner`."""
+    """Passes every call on to the embedder `inner`; subclasses override single methods. Does not
+    close `inner`.
+    """
 
     def __init__(self, inner: Embedder) -> None:
         self.inner = inner
@@ -125,23 +131,45 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
             embedder=embedder,
             sparse=sparse,
             tokenizers=tokenizers,
-            ingestor=Ingestor(store, embedder, sparse, counter, system_clock, (), Redactor(), local_panel(store), None),
+            ingestor=Ingestor(
+                store,
+                embedder,
+                sparse,
+                counter,
+                system_clock,
+                (),
+                Redactor(),
+                local_panel(store),
+                None,
+            ),
             parts=RetrieverParts(
-                store, embedder, sparse, tokenizers, system_clock, settings.candidate_depth, on_timings=record
+                store,
+                embedder,
+                sparse,
+                tokenizers,
+                system_clock,
+                settings.candidate_depth,
+                on_timings=record,
             ),
             stages=stages,
         )
 
 
 def settings_in(directory: Path) -> Settings:
-    """The configured settings with `directory` as data folder. The encoder is still read from its configured folder."""
+    """The configured settings with `directory` as data folder. The encoder is still read from its
+    configured folder.
+    """
     configured = read_settings()
-    return configured.model_copy(update={"data_dir": directory, "encoder_dir": configured.encoder_path})
+    return configured.model_copy(
+        update={"data_dir": directory, "encoder_dir": configured.encoder_path}
+    )
 
 
 @contextmanager
 def data_directory(path: Path | None = None) -> Iterator[Path]:
-    """The folder `path`, created if missing; if None, a temporary folder that is removed when the context ends."""
+    """The folder `path`, created if missing; if None, a temporary folder that is removed when the
+    context ends.
+    """
     if path is not None:
         path.mkdir(parents=True, exist_ok=True)
         yield path
@@ -157,7 +185,9 @@ def namespace_of(index: int) -> str:
 
 
 async def filled(settings: Settings, count: int, namespaces: int) -> float:
-    """Fill the store with `count` synthetic memories. Returns the seconds that it took; 0 if the store was filled."""
+    """Fill the store with `count` synthetic memories. Returns the seconds that it took; 0 if the
+    store was filled.
+    """
     marker = settings.data_dir / "filled.json"
     state = {"memories": count, "namespaces": namespaces}
     if marker.exists() and json.loads(marker.read_text(encoding="utf-8")) == state:
@@ -182,32 +212,45 @@ async def _write_memories(opened: Opened, count: int, namespaces: int) -> None:
 
 
 def _memories(preparer: Preparer, namespaces: int) -> Iterator[tuple[Scope, PendingWrite]]:
-    """Yield synthetic memories endlessly: in each round one of every type, copied to every namespace."""
+    """Yield synthetic memories endlessly: in each round one of every type, copied to every
+    namespace.
+    """
     scopes = [Scope(TENANT, namespace_of(index)) for index in range(namespaces)]
     texts = enumerate(turns(_ENDLESS, seed=_SEED))
     while True:
         batch = zip(MemoryType, itertools.islice(texts, len(MemoryType)), strict=True)
-        prepared = [preparer.prepare(draft_of(turn, kind), scopes[0], turn.at, index) for kind, (index, turn) in batch]
+        prepared = [
+            preparer.prepare(draft_of(turn, kind), scopes[0], turn.at, index)
+            for kind, (index, turn) in batch
+        ]
         for scope in scopes:
             yield from ((scope, _copied_to(memory, scope)) for memory in prepared)
 
 
 def draft_of(turn: Turn, kind: MemoryType) -> AnyDraft:
     """A draft of type `kind` with the text, speaker and time of a synthetic turn."""
-    return to_draft(CorpusEntry("", "", turn.text, kind, speaker=turn.speaker, timestamp=turn.at.isoformat()))
+    return to_draft(
+        CorpusEntry("", "", turn.text, kind, speaker=turn.speaker, timestamp=turn.at.isoformat())
+    )
 
 
 def _copied_to(prepared: PendingWrite, scope: Scope) -> PendingWrite:
     memory = prepared.memory
     new_id = memory_id(scope, memory.type, memory.identity())
-    return replace(prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace}))
+    return replace(
+        prepared, memory=memory.model_copy(update={"id": new_id, "namespace": scope.namespace})
+    )
 
 
 def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors) -> Record:
     vector = rng.standard_normal(DIMENSIONS).astype(np.float32)
     start = int(rng.integers(len(pool)))
-    tokens = pool[start : start + prepared.memory.tokens.count]  # about as many as the encoder's word pieces
-    return Record.of(prepared.memory, Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens))
+    # About as many as the encoder's word pieces
+    tokens = pool[start : start + prepared.memory.tokens.count]
+    return Record.of(
+        prepared.memory,
+        Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens),
+    )
 
 
 def _token_pool(rng: np.random.Generator) -> TokenVectors:

@@ -1,7 +1,8 @@
-"""Synthetic texts and questions, with words as frequent as in conversations. A seed always gives the same texts.
+"""Synthetic texts and questions, with words as frequent as in conversations. A seed always gives
+the same texts.
 
-A text has 8 to 60 words: 40 % common words, most others from a dictionary, and some names that few texts share, so that
-keyword search has something to match.
+A text has 8 to 60 words: 40 % common words, most others from a dictionary, and some names that few
+texts share, so that keyword search has something to match.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 _COMMON_TEXT = """
-the a we it to and of in for that is was on with as this at be but not are from they have had one can said there
-use
+the a we it to and of in for that is was on with as this at be but not are from they have had one
+can said there use
 """
 _SYLLABLES_TEXT = "ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu bra cle dri flo gru"
 _COMMON = tuple(_COMMON_TEXT.split())
@@ -48,7 +49,10 @@ def turns(count: int, *, seed: int) -> Iterator[Turn]:
 def questions(count: int, *, seed: int) -> list[str]:
     """`count` distinct questions of 6 to 14 words."""
     rng = np.random.default_rng([seed, 1])
-    return [f"What about {_sentence(rng, int(rng.integers(5, 13))).lower()} {index}?" for index in range(count)]
+    return [
+        f"What about {_sentence(rng, int(rng.integers(5, 13))).lower()} {index}?"
+        for index in range(count)
+    ]
 
 
 def name(index: int) -> str:

@@ -1,7 +1,9 @@
-"""Asks the questions of an evaluation set, and scores the rankings and contexts that the retriever returns.
+"""Asks the questions of an evaluation set, and scores the rankings and contexts that the retriever
+returns.
 
-Each question is asked twice: of the memory types that occur in the set's corpus, and of all types. Evidence is the
-memories that answer a question; corpus entries merged into one memory count once. Several processes can share the work.
+Each question is asked twice: of the memory types that occur in the set's corpus, and of all types.
+Evidence is the memories that answer a question; corpus entries merged into one memory count once.
+Several processes can share the work.
 """
 
 from __future__ import annotations
@@ -25,17 +27,23 @@ from retrieval.retriever import Retriever
 
 RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
 BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
-"""Token budgets for which contexts are retrieved and recounted; recall is shown for RECALL_BUDGETS."""
+"""Token budgets for which contexts are retrieved and recounted; recall is shown for
+RECALL_BUDGETS.
+"""
 
 METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 UPDATE_DEPTH = 200
 _CONCURRENT_QUESTIONS = 2
-"""Questions asked at the same time: this process ranks for a question while the engine searches for another."""
+"""Questions asked at the same time: this process ranks for a question while the engine searches for
+another.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A retriever to evaluate. budgets: of its contexts, in tokens. recount: counts a text's tokens."""
+    """A retriever to evaluate. budgets: of its contexts, in tokens. recount: counts a text's
+    tokens.
+    """
 
     retriever: Retriever
     recount: Callable[[str], int]
@@ -47,9 +55,10 @@ class Evaluation:
 class ContextScore:
     """Score of one retrieved context. tokens: its size in tokens, counted by this benchmark.
 
-    recall: share of the memories answering the question that are in the context. allowed: budget plus the tokens of
-    working memory, which the budget does not cover. stated: size in tokens, as the service's response gives it.
-    utilization: used share of the budget, from that response. left_out: number of hits that are not in the context.
+    recall: share of the memories answering the question that are in the context. allowed: budget
+    plus the tokens of working memory, which the budget does not cover. stated: size in tokens, as
+    the service's response gives it. utilization: used share of the budget, from that response.
+    left_out: number of hits that are not in the context.
     """
 
     recall: float
@@ -72,7 +81,9 @@ class ContextScore:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalScore:
-    """Scores of a question that was asked of certain memory types. metrics: by name. contexts: by token budget."""
+    """Scores of a question that was asked of certain memory types. metrics: by name. contexts: by
+    token budget.
+    """
 
     metrics: Mapping[str, float]
     contexts: Mapping[int, ContextScore]
@@ -80,7 +91,9 @@ class RetrievalScore:
 
 @dataclass(frozen=True, slots=True)
 class QuestionScore:
-    """Scores of a question, asked of the memory types that occur in the set's corpus (own_types), and of all types."""
+    """Scores of a question, asked of the memory types that occur in the set's corpus (own_types),
+    and of all types.
+    """
 
     question: Question
     own_types: RetrievalScore
@@ -90,7 +103,9 @@ class QuestionScore:
 async def evaluate_shared(
     directory: Path, dataset: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
 ) -> list[QuestionScore]:
-    """Scores of all questions, in the set's order, from `workers` processes that share the store in `directory`."""
+    """Scores of all questions, in the set's order, from `workers` processes that share the store in
+    `directory`.
+    """
     scores_by_offset: dict[int, list[QuestionScore]] = {}
     limiter = anyio.CapacityLimiter(workers)
 
@@ -103,7 +118,10 @@ async def evaluate_shared(
     async with anyio.create_task_group() as tasks:
         for offset in range(workers):
             tasks.start_soon(score, offset)
-    return [scores_by_offset[index % workers][index // workers] for index in range(len(dataset.questions))]
+    return [
+        scores_by_offset[index % workers][index // workers]
+        for index in range(len(dataset.questions))
+    ]
 
 
 def _evaluate_part(
@@ -123,14 +141,17 @@ async def evaluate(
     """Scores of the questions at these `positions` of the set, in the set's order."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_CONCURRENT_QUESTIONS)
-    default_as_of = datetime.now(UTC)  # the same for every call, so that the store's answer is cached
+    # The same for every call, so that the store's answer is cached
+    default_as_of = datetime.now(UTC)
 
     async def score(index: int, question: Question) -> None:
         evidence = evidence_of(question, loaded)
         fields = {"profile": evaluation.profile, "as_of": question.asked_at or default_as_of}
         async with limiter:
             own_types = await _score(evaluation, evidence, _fields_of(dataset, question, fields))
-            all_types = await _score(evaluation, evidence, _fields_of(dataset, question, fields | {"types": None}))
+            all_types = await _score(
+                evaluation, evidence, _fields_of(dataset, question, fields | {"types": None})
+            )
         scores[index] = QuestionScore(question, own_types, all_types)
 
     async with anyio.create_task_group() as tasks:
@@ -139,7 +160,9 @@ async def evaluate(
     return [scores[index] for index in range(len(scores))]
 
 
-async def _score(evaluation: Evaluation, evidence: Sequence[str], fields: Mapping[str, object]) -> RetrievalScore:
+async def _score(
+    evaluation: Evaluation, evidence: Sequence[str], fields: Mapping[str, object]
+) -> RetrievalScore:
     ranking = await _search(evaluation.retriever, fields)
     contexts = {}
     for budget in evaluation.budgets:
@@ -150,29 +173,48 @@ async def _score(evaluation: Evaluation, evidence: Sequence[str], fields: Mappin
 
 
 async def rank(
-    retriever: Retriever, dataset: EvaluationSet, question: Question, overrides: Mapping[str, object] | None = None
+    retriever: Retriever,
+    dataset: EvaluationSet,
+    question: Question,
+    overrides: Mapping[str, object] | None = None,
 ) -> list[str]:
-    """Ids of the memories found for `question`, best first. overrides: fields of the request, such as `top_k`."""
+    """Ids of the memories found for `question`, best first. overrides: fields of the request, such
+    as `top_k`.
+    """
     return await _search(retriever, _fields_of(dataset, question, overrides or {}))
 
 
 async def _search(retriever: Retriever, fields: Mapping[str, object]) -> list[str]:
     request = SearchRequest.model_validate(fields)
-    return [hit.id for hit in (await retriever.search(Scope(TENANT, request.namespace), request)).hits]
+    return [
+        hit.id for hit in (await retriever.search(Scope(TENANT, request.namespace), request)).hits
+    ]
 
 
-def _fields_of(dataset: EvaluationSet, question: Question, overrides: Mapping[str, object]) -> dict[str, object]:
-    """Fields of a request that asks `question` in the namespace of its conversation, overridden by `overrides`."""
+def _fields_of(
+    dataset: EvaluationSet, question: Question, overrides: Mapping[str, object]
+) -> dict[str, object]:
+    """Fields of a request that asks `question` in the namespace of its conversation, overridden by
+    `overrides`.
+    """
     namespace = scope_of(dataset.name, question.conversation).namespace
-    common = {"query": question.text, "namespace": namespace, "types": dataset.types, "as_of": question.asked_at}
+    common = {
+        "query": question.text,
+        "namespace": namespace,
+        "types": dataset.types,
+        "as_of": question.asked_at,
+    }
     return {**common, **overrides}
 
 
-async def rank_updates(retriever: Retriever, dataset: EvaluationSet, loaded: Loaded) -> list[tuple[str, int, int]]:
-    """(Question id, best rank of current evidence, best rank of outdated evidence) for each question that has both.
+async def rank_updates(
+    retriever: Retriever, dataset: EvaluationSet, loaded: Loaded
+) -> list[tuple[str, int, int]]:
+    """(Question id, best rank of current evidence, best rank of outdated evidence) for each
+    question that has both.
 
-    Evidence is outdated unless the set lists it as current. Evidence that is not among the first UPDATE_DEPTH hits has
-    the rank UPDATE_DEPTH + 1.
+    Evidence is outdated unless the set lists it as current. Evidence that is not among the first
+    UPDATE_DEPTH hits has the rank UPDATE_DEPTH + 1.
     """
     ranks = []
     for question in dataset.questions:
@@ -185,7 +227,9 @@ async def rank_updates(retriever: Retriever, dataset: EvaluationSet, loaded: Loa
 
 
 def _best_rank(ranking: Sequence[str], evidence: set[str]) -> int:
-    return next((rank for rank, name in enumerate(ranking, start=1) if name in evidence), UPDATE_DEPTH + 1)
+    return next(
+        (rank for rank, name in enumerate(ranking, start=1) if name in evidence), UPDATE_DEPTH + 1
+    )
 
 
 def evidence_of(question: Question, loaded: Loaded) -> list[str]:
@@ -194,7 +238,9 @@ def evidence_of(question: Question, loaded: Loaded) -> list[str]:
 
 
 def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str, float]:
-    """Each metric in METRICS by its name, such as MRR, for a ranking of memory ids. Only the first ten ids count."""
+    """Each metric in METRICS by its name, such as MRR, for a ranking of memory ids. Only the first
+    ten ids count.
+    """
     return {
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
@@ -207,7 +253,9 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
 def score_context(
     answer: RetrieveAnswer, evidence: Collection[str], budget: int, recount: Callable[[str], int]
 ) -> ContextScore:
-    """Score the context in `answer`. recount: counts a text's tokens. Raises TypeError if the context is not a text."""
+    """Score the context in `answer`. recount: counts a text's tokens. Raises TypeError if the
+    context is not a text.
+    """
     if not isinstance(answer.context, str):
         raise TypeError("only a context that is one text can be recounted as a whole")
     shown = [item.id for item in answer.items]

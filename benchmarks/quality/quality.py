@@ -1,4 +1,6 @@
-"""`quality`: measures whether retrieval finds the memories that answer a question, and fits contexts to budgets."""
+"""`quality`: measures whether retrieval finds the memories that answer a question, and fits
+contexts to budgets.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,32 @@ from benchmarks.quality.tables import (
     ranking_table,
     updates_table,
 )
-from benchmarks.quality.variants import PAIRED_NOTES, Comparison, Comparisons, compare_variants, paired_table
+from benchmarks.quality.variants import (
+    PAIRED_NOTES,
+    Comparison,
+    Comparisons,
+    compare_variants,
+    paired_table,
+)
 from benchmarks.sets.data import EvaluationSet, find_sets, limit_questions, read_set
 from benchmarks.sets.loading import load_or_verify
 
 _NOTES = (
-    "Only answerable queries with evidence count. A query searches its own conversation, at the time it was asked.",
-    "Intervals are 95 %: percentile bootstrap over queries (2,000). hit@10: some of the evidence is there.",
+    (
+        "Only answerable queries with evidence count. A query searches its own conversation, "
+        "at the time it was asked."
+    ),
+    (
+        "Intervals are 95 %: percentile bootstrap over queries (2,000). hit@10: some of the "
+        "evidence is there."
+    ),
     "own: only the set's memory types are asked for; all: no types are named.",
     "Memories with the same content merge; evidence is counted in memories.",
     "full: contexts that left candidates out; utilization is their mean, least their minimum.",
-    "violations: the context, recounted whole by tiktoken, is above the budget; understated: above the stated count.",
+    (
+        "violations: the context, recounted whole by tiktoken, is above the budget; "
+        "understated: above the stated count."
+    ),
 )
 
 
@@ -42,10 +59,18 @@ class QualityRequest:
     data: Path = field(metadata=flag("folder of evaluation sets", Path))
     sets: tuple[str, ...] = field(default=(), metadata=flag("only these sets", str))
     profile: str | None = field(default=None, metadata=flag("profile of weights", str))
-    limit_queries: int | None = field(default=None, metadata=flag("at most N queries of each set", int, least=1))
-    store: Path | None = field(default=None, metadata=flag("keep the ingested store here for the next run", Path))
-    workers: int = field(default=len(os.sched_getaffinity(0)), metadata=flag("processes that ask at once", least=1))
-    against: str | None = field(default=None, metadata=flag("paired test against this profile", str))
+    limit_queries: int | None = field(
+        default=None, metadata=flag("at most N queries of each set", int, least=1)
+    )
+    store: Path | None = field(
+        default=None, metadata=flag("keep the ingested store here for the next run", Path)
+    )
+    workers: int = field(
+        default=len(os.sched_getaffinity(0)), metadata=flag("processes that ask at once", least=1)
+    )
+    against: str | None = field(
+        default=None, metadata=flag("paired test against this profile", str)
+    )
     ablate: bool = field(default=False, metadata=flag("rank without each signal and leg"))
     pooled: bool = field(default=False, metadata=flag("compare with a store for each conversation"))
 
@@ -77,7 +102,9 @@ class _Measured:
 
 
 async def measure_quality(request: QualityRequest) -> Report:
-    """Evaluate all sets that have answerable questions, and return the report. Raises BadSet and NotLoaded."""
+    """Evaluate all sets that have answerable questions, and return the report. Raises BadSet and
+    NotLoaded.
+    """
     sets = [read_set(folder) for folder in find_sets(request.data, request.sets)]
     measured = _Measured()
     with data_directory(request.store) as directory:
@@ -90,7 +117,9 @@ async def measure_quality(request: QualityRequest) -> Report:
     return Report(measured.tables(), notes, measured.figures())
 
 
-async def _measure_set(request: QualityRequest, dataset: EvaluationSet, directory: Path, measured: _Measured) -> None:
+async def _measure_set(
+    request: QualityRequest, dataset: EvaluationSet, directory: Path, measured: _Measured
+) -> None:
     limited = limit_questions(dataset, request.limit_queries)
     progress(f"{dataset.name}: {dataset.memories} memories, {len(limited.questions)} queries")
     comparisons = Comparisons(request.profile, request.against, request.ablate, request.pooled)
@@ -104,4 +133,6 @@ async def _measure_set(request: QualityRequest, dataset: EvaluationSet, director
         updates = await rank_updates(opened.retriever, limited, loaded)
     if updates:
         measured.updates[dataset.name] = updates
-    measured.work.append((dataset.name, dataset.memories, loaded.merged, len(scores), loaded.seconds, seconds))
+    measured.work.append(
+        (dataset.name, dataset.memories, loaded.merged, len(scores), loaded.seconds, seconds)
+    )

@@ -1,7 +1,9 @@
-"""Ranks the questions of a set with variants of the retriever, and compares rankings with paired tests.
+"""Ranks the questions of a set with variants of the retriever, and compares rankings with paired
+tests.
 
-`--against` compares two ranking profiles. `--ablate` leaves out one part each time: a ranking signal, keyword search or
-late interaction. `--pooled` compares one common store with one per conversation.
+`--against` compares two ranking profiles. `--ablate` leaves out one part each time: a ranking
+signal, keyword search or late interaction. `--pooled` compares one common store with one per
+conversation.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ import numpy as np
 
 from benchmarks.harness.metrics import PairedTest, paired_test
 from benchmarks.harness.report import Cell, Table
-from benchmarks.harness.stores import Opened, WrappedEmbedder, data_directory, open_parts, settings_in
+from benchmarks.harness.stores import (
+    Opened,
+    WrappedEmbedder,
+    data_directory,
+    open_parts,
+    settings_in,
+)
 from benchmarks.quality.evaluation import evidence_of, rank, ranking_metrics
 from benchmarks.quality.tables import by_category
 from benchmarks.sets.data import EvaluationSet
@@ -29,7 +37,10 @@ Rankings: TypeAlias = list[Mapping[str, float]]
 """For each question, in the order of the set, its ranking metrics by name."""
 
 PAIRED_NOTES = (
-    "Paired: the same questions in both rankings, of the set's types; pooled: before is a store for each conversation.",
+    (
+        "Paired: the same questions in both rankings, of the set's types; pooled: before is a "
+        "store for each conversation."
+    ),
     "p: two-sided, by sign flips.",
 )
 
@@ -38,7 +49,8 @@ PAIRED_NOTES = (
 class Comparisons:
     """The comparisons to make with the ranking by `profile`.
 
-    against: another profile. ablate: this profile without one part at a time. pooled: one store per conversation.
+    against: another profile. ablate: this profile without one part at a time. pooled: one store per
+    conversation.
     """
 
     profile: str | None = None
@@ -49,7 +61,9 @@ class Comparisons:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Paired tests of a change, by question category. kind, what: name the change, as "without", "token vectors" do."""
+    """Paired tests of a change, by question category. kind, what: name the change, as "without",
+    "token vectors" do.
+    """
 
     set_name: str
     kind: str
@@ -59,7 +73,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A variant of the retriever. weights: weights of ranking signals to use; None for the weights of the profile."""
+    """A variant of the retriever. weights: weights of ranking signals to use; None for the weights
+    of the profile.
+    """
 
     name: str
     parts: RetrieverParts
@@ -76,7 +92,9 @@ async def compare_variants(
     results = []
     if comparisons.against:
         baseline = await rank_questions(usual, dataset, loaded)
-        changed = await rank_questions(Variant(comparisons.against, opened.parts, comparisons.against), dataset, loaded)
+        changed = await rank_questions(
+            Variant(comparisons.against, opened.parts, comparisons.against), dataset, loaded
+        )
         results.append(_comparison(dataset, "profile", comparisons.against, baseline, changed))
     if comparisons.ablate:
         base = Variant("all parts", opened.parts, profile, weights_of(profile))
@@ -96,20 +114,26 @@ async def rank_questions(variant: Variant, dataset: EvaluationSet, loaded: Loade
     retriever = Retriever(variant.parts)
     rankings: Rankings = []
     for question in dataset.questions:
-        ranking = await rank(retriever, dataset, question, {"profile": variant.profile, "weights": variant.weights})
+        ranking = await rank(
+            retriever, dataset, question, {"profile": variant.profile, "weights": variant.weights}
+        )
         rankings.append(ranking_metrics(ranking, evidence_of(question, loaded)))
     return rankings
 
 
 async def _rank_separately(dataset: EvaluationSet, profile: str | None) -> Rankings:
-    """Ranking metrics of each question, with the memories of its conversation alone in a temporary store."""
+    """Ranking metrics of each question, with the memories of its conversation alone in a temporary
+    store.
+    """
     rankings: Rankings = []
     for name, questions in groupby(dataset.questions, key=lambda question: question.conversation):
         single = replace(dataset, corpus={name: dataset.corpus[name]}, questions=tuple(questions))
         with data_directory() as directory:
             async with open_parts(settings_in(directory)) as opened:
                 loaded = await load(opened.ingestor, opened.store, single)
-                rankings += await rank_questions(Variant("alone", opened.parts, profile), single, loaded)
+                rankings += await rank_questions(
+                    Variant("alone", opened.parts, profile), single, loaded
+                )
     return rankings
 
 
@@ -119,37 +143,54 @@ def weights_of(profile: str | None) -> dict[str, float]:
 
 
 def ablations(parts: RetrieverParts, profile: str | None) -> list[Variant]:
-    """Variants of `profile`, each without one part: a weighted ranking signal, keyword search, or late interaction."""
+    """Variants of `profile`, each without one part: a weighted ranking signal, keyword search, or
+    late interaction.
+    """
     weights = weights_of(profile)
     weighted = [name for name, weight in weights.items() if weight]
-    signals = [Variant(name, parts, profile, {**weights, name: 0.0}) for name in weighted if len(weighted) > 1]
+    signals = [
+        Variant(name, parts, profile, {**weights, name: 0.0})
+        for name in weighted
+        if len(weighted) > 1
+    ]
     return [
         *signals,
         Variant("words", replace(parts, sparse=Wordless(parts.sparse)), profile, weights),
-        Variant("token vectors", replace(parts, embedder=Tokenless(parts.embedder)), profile, weights),
+        Variant(
+            "token vectors", replace(parts, embedder=Tokenless(parts.embedder)), profile, weights
+        ),
     ]
 
 
 def paired_table(comparisons: Sequence[Comparison]) -> Table:
-    """A table of comparisons by set and category: recall at 10 before and after, gain with interval, and p-value."""
+    """A table of comparisons by set and category: recall at 10 before and after, gain with
+    interval, and p-value.
+    """
     rows: list[tuple[Cell, ...]] = []
     for comparison in comparisons:
         for category, test in comparison.by_category.items():
-            gain = f"{test.difference.mean:+.3f} [{test.difference.low:+.3f} to {test.difference.high:+.3f}]"
+            gain = (
+                f"{test.difference.mean:+.3f} [{test.difference.low:+.3f} to "
+                f"{test.difference.high:+.3f}]"
+            )
             cells = (test.n, test.before, test.after, gain, test.p)
             rows.append((comparison.set_name, comparison.kind, comparison.what, category, *cells))
     columns = ("set", "compared", "what", "category", "n", "before", "after", "R@10 gained", "p")
     return Table("Paired comparisons [95 % interval]", columns, tuple(rows))
 
 
-def _comparison(dataset: EvaluationSet, kind: str, change: str, baseline: Rankings, changed: Rankings) -> Comparison:
+def _comparison(
+    dataset: EvaluationSet, kind: str, change: str, baseline: Rankings, changed: Rankings
+) -> Comparison:
     labels = [question.label for question in dataset.questions]
     pairs = by_category(list(zip(baseline, changed, strict=True)), labels)
     return Comparison(dataset.name, kind, change, {name: paired_test(pair) for name, pair in pairs})
 
 
 class Wordless(SparseEncoder):
-    """A sparse encoder that encodes every query as an empty vector, so that keyword search finds nothing."""
+    """A sparse encoder that encodes every query as an empty vector, so that keyword search finds
+    nothing.
+    """
 
     def __init__(self, encoder: SparseEncoder) -> None:
         self._encoder = encoder
@@ -165,7 +206,9 @@ class Wordless(SparseEncoder):
 
 
 class Tokenless(WrappedEmbedder):
-    """Embeds queries without token vectors, so that the retriever does no late interaction (token-level matching)."""
+    """Embeds queries without token vectors, so that the retriever does no late interaction
+    (token-level matching).
+    """
 
     async def embed_query(self, text: str) -> Embedding:
         """The dense vector of the query, without token vectors."""

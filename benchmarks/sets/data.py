@@ -1,9 +1,11 @@
-"""Reads evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON object per line.
+"""Reads evaluation sets: folders with the files corpus.jsonl and queries.jsonl, which have one JSON
+object per line.
 
-corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of the conversation.
-queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?, answerable, asked_at?, answer?}.
-`?`: may be missing. evidence: ids of the texts with the answer. current_evidence: ids of those that are still true. A
-query searches only its own conversation. Other JSON members are ignored.
+corpus.jsonl: {id, conversation, session?, timestamp?, speaker?, text, memory_type}, in the order of
+the conversation. queries.jsonl: {id, conversation, text, category?, evidence, current_evidence?,
+answerable, asked_at?, answer?}. `?`: may be missing. evidence: ids of the texts with the answer.
+current_evidence: ids of those that are still true. A query searches only its own conversation.
+Other JSON members are ignored.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ class CorpusEntry(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: ids of those still true."""
+    """A line of queries.jsonl. evidence: ids of texts with the answer. current_evidence: ids of
+    those still true.
+    """
 
     id: Text
     conversation: Text
@@ -63,9 +67,11 @@ class Question(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSet:
-    """An evaluation set: texts by conversation, and questions about them, in the order of the conversations.
+    """An evaluation set: texts by conversation, and questions about them, in the order of the
+    conversations.
 
-    Each conversation is stored and searched in its own namespace. dropped: number of questions that no text answers.
+    Each conversation is stored and searched in its own namespace. dropped: number of questions that
+    no text answers.
     """
 
     name: str
@@ -90,8 +96,14 @@ class EvaluationSet:
 
 
 def find_sets(directory: Path, names: Sequence[str] = ()) -> list[Path]:
-    """Folders in `directory` of the sets `names`, or of all sets if it is empty. Raises BadSet if a set is missing."""
-    sets = (path.parent for path in sorted(directory.glob(f"*/{CORPUS}")) if path.with_name(QUERIES).is_file())
+    """Folders in `directory` of the sets `names`, or of all sets if it is empty. Raises BadSet if a
+    set is missing.
+    """
+    sets = (
+        path.parent
+        for path in sorted(directory.glob(f"*/{CORPUS}"))
+        if path.with_name(QUERIES).is_file()
+    )
     folders = {folder.name: folder for folder in sets}
     for name in names:
         if name not in folders:
@@ -119,14 +131,21 @@ def read_set(folder: Path) -> EvaluationSet:
             continue
         for evidence in (*question.evidence, *(question.current_evidence or ())):
             if conversation_of.get(evidence) != question.conversation:
-                raise BadSet(f"{location}: evidence {evidence!r} is not in the conversation {question.conversation!r}")
+                raise BadSet(
+                    f"{location}: evidence {evidence!r} is not in the conversation "
+                    f"{question.conversation!r}"
+                )
         questions.setdefault(question.conversation, []).append(question)
     in_order = tuple(question for name in entries for question in questions.get(name, ()))
-    return EvaluationSet(folder.name, {name: tuple(corpus) for name, corpus in entries.items()}, in_order, dropped)
+    return EvaluationSet(
+        folder.name, {name: tuple(corpus) for name, corpus in entries.items()}, in_order, dropped
+    )
 
 
 def to_draft(entry: CorpusEntry) -> AnyDraft:
-    """The draft (content to store) for `entry`, visible in its whole namespace and not only in its session."""
+    """The draft (content to store) for `entry`, visible in its whole namespace and not only in its
+    session.
+    """
     fields: dict[str, Any] = {"type": entry.memory_type.value, "content": entry.text}
     if entry.session:
         fields["session_id"] = entry.session
@@ -144,11 +163,16 @@ def limit_questions(dataset: EvaluationSet, limit: int | None) -> EvaluationSet:
     total = len(dataset.questions)
     if limit is None or total <= limit:
         return dataset
-    return replace(dataset, questions=tuple(dataset.questions[index * total // limit] for index in range(limit)))
+    return replace(
+        dataset,
+        questions=tuple(dataset.questions[index * total // limit] for index in range(limit)),
+    )
 
 
 def _rows(path: Path, kind: type[T]) -> Iterator[tuple[str, T]]:
-    """Yield ("FILE:LINE", parsed value of type `kind`) for each line of `path` that is not blank. Raises BadSet."""
+    """Yield ("FILE:LINE", parsed value of type `kind`) for each line of `path` that is not blank.
+    Raises BadSet.
+    """
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():

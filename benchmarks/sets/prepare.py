@@ -1,4 +1,5 @@
-"""`python -m benchmarks.sets.prepare FORMAT PATH --out DIR`: converts published benchmark files to evaluation sets.
+"""`python -m benchmarks.sets.prepare FORMAT PATH --out DIR`: converts published benchmark files to
+evaluation sets.
 
 Download LoCoMo, LongMemEval and BEAM yourself; mind their licences, which do not allow every use.
 """
@@ -26,12 +27,23 @@ _COLUMNS = ("set", "conversations", "memories", "queries", "not answerable", "le
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the conversion in `arguments`. Returns the exit code: 0, or 1 with the error on standard error."""
+    """Run the conversion in `arguments`. Returns the exit code: 0, or 1 with the error on standard
+    error.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sets.prepare", description=__doc__)
     parser.add_argument("format", choices=sorted(FORMATS), help="whose format it is")
-    parser.add_argument("source", type=Path, metavar="PATH", help="the published file; for beam the folder of a tier")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of sets to write to")
-    parser.add_argument("--conversations", type=int, metavar="N", help="only the first N conversations")
+    parser.add_argument(
+        "source",
+        type=Path,
+        metavar="PATH",
+        help="the published file; for beam the folder of a tier",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of sets to write to"
+    )
+    parser.add_argument(
+        "--conversations", type=int, metavar="N", help="only the first N conversations"
+    )
     options = parser.parse_args(arguments)
     try:
         rows = prepare(options.format, options.source, options.out, options.conversations)
@@ -42,12 +54,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def prepare(name: str, source: Path, directory: Path, conversations: int | None) -> list[tuple[str | int, ...]]:
-    """Convert `source`, in the format `name`, to sets in `directory`. Returns counts for each set. Raises BadSet."""
+def prepare(
+    name: str, source: Path, directory: Path, conversations: int | None
+) -> list[tuple[str | int, ...]]:
+    """Convert `source`, in the format `name`, to sets in `directory`. Returns counts for each set.
+    Raises BadSet.
+    """
     rows: list[tuple[str | int, ...]] = []
     for prepared in FORMATS[name](source, conversations):
         written = read_set(write_set(prepared, directory))
-        left_out = "; ".join(f"{count} {reason}" for reason, count in sorted(prepared.left_out.items()) if count)
+        left_out = "; ".join(
+            f"{count} {reason}" for reason, count in sorted(prepared.left_out.items()) if count
+        )
         counts = (len(written.corpus), written.memories, len(written.questions), written.dropped)
         rows.append((written.name, *counts, left_out))
     return rows

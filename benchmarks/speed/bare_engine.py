@@ -1,7 +1,8 @@
-"""Runs only the engine queries of a retrieval, without HTTP or ranking, as a baseline for retrieval times.
+"""Runs only the engine queries of a retrieval, without HTTP or ranking, as a baseline for retrieval
+times.
 
-Opens the shards of a store in this process. In each shard it runs a dense and a sparse query, limited to one tenant and
-namespace, for as many points as a retrieval asks for.
+Opens the shards of a store in this process. In each shard it runs a dense and a sparse query,
+limited to one tenant and namespace, for as many points as a retrieval asks for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,16 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Self
 
-from qdrant_edge import EdgeShard, FieldCondition, Filter, IdfParams, MatchValue, Query, QueryRequest, SearchParams
+from qdrant_edge import (
+    EdgeShard,
+    FieldCondition,
+    Filter,
+    IdfParams,
+    MatchValue,
+    Query,
+    QueryRequest,
+    SearchParams,
+)
 from qdrant_edge import SparseVector as EdgeSparseVector
 
 from memtypes.model.scope import Scope
@@ -21,7 +31,9 @@ from memtypes.stores.edge.layout import Layout
 
 
 class BareEngine:
-    """The open Qdrant shards of a store, one for each memory type. depth: maximum number of points a query returns."""
+    """The open Qdrant shards of a store, one for each memory type. depth: maximum number of points
+    a query returns.
+    """
 
     def __init__(self, shards: list[EdgeShard], depth: int) -> None:
         self._shards = shards
@@ -30,22 +42,40 @@ class BareEngine:
     @classmethod
     @contextmanager
     def open(cls, store_path: Path, depth: int) -> Iterator[Self]:
-        """Open the shards in `store_path`, which no other process may have open; close them when the context ends."""
+        """Open the shards in `store_path`, which no other process may have open; close them when
+        the context ends.
+        """
         with ExitStack() as stack:
-            paths = [path for path in Layout(store_path).shard_paths().values() if path.exists()]  # items may have none
-            yield cls([stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth)
+            # Items may have none
+            paths = [path for path in Layout(store_path).shard_paths().values() if path.exists()]
+            yield cls(
+                [stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth
+            )
 
-    def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS) -> int:
-        """Run a dense and a sparse query on each shard. Returns the number of points. fields: payload to read."""
-        scoped = Filter(must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)])
+    def query(
+        self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS
+    ) -> int:
+        """Run a dense and a sparse query on each shard. Returns the number of points. fields:
+        payload to read.
+        """
+        scoped = Filter(
+            must=[_equals("tenant", scope.tenant), _equals("namespace", scope.namespace)]
+        )
         terms = EdgeSparseVector(question.sparse.indices.tolist(), question.sparse.values.tolist())
-        namespace_idf = SearchParams(idf=IdfParams(scoped))  # word statistics are those of the namespace
+        # Word statistics are those of the namespace
+        namespace_idf = SearchParams(idf=IdfParams(scoped))
         legs = (
             (Query.Nearest(question.dense.tolist(), "dense"), None),
             (Query.Nearest(terms, "sparse"), namespace_idf),
         )
         requests = [
-            QueryRequest(self._depth, query=query, filter=scoped, with_payload=list(fields) or False, params=params)
+            QueryRequest(
+                self._depth,
+                query=query,
+                filter=scoped,
+                with_payload=list(fields) or False,
+                params=params,
+            )
             for query, params in legs
         ]
         return sum(len(shard.query(request)) for shard in self._shards for request in requests)

@@ -1,7 +1,8 @@
-"""`ingest`: compares memories per second of the ingestion pipeline with texts per second of the encoder alone.
+"""`ingest`: compares memories per second of the ingestion pipeline with texts per second of the
+encoder alone.
 
-Each round gives the same texts to the pipeline and to the encoder. The two take turns in coming first, so that a
-machine that slows down favours neither.
+Each round gives the same texts to the pipeline and to the encoder. The two take turns in coming
+first, so that a machine that slows down favours neither.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ Portion: TypeAlias = Sequence[tuple[Submission, str]]
 
 
 class NotStored(Exception):
-    """The pipeline merged a text of the benchmark or failed to store it, so the measured rate would be wrong."""
+    """The pipeline merged a text of the benchmark or failed to store it, so the measured rate would
+    be wrong.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +52,27 @@ class IngestRequest:
 
 @dataclass(slots=True)
 class Rates:
-    """Speed in each round. encoder: texts/s, the encoder alone. pipeline: memories/s, the whole ingestion pipeline."""
+    """Speed in each round. encoder: texts/s, the encoder alone. pipeline: memories/s, the whole
+    ingestion pipeline.
+    """
 
     encoder: list[float] = field(default_factory=list)
     pipeline: list[float] = field(default_factory=list)
 
     def ratios(self) -> list[float]:
-        """For each round, the pipeline's memories per second divided by the encoder's texts per second."""
-        return [pipeline / encoder for pipeline, encoder in zip(self.pipeline, self.encoder, strict=True)]
+        """For each round, the pipeline's memories per second divided by the encoder's texts per
+        second.
+        """
+        return [
+            pipeline / encoder
+            for pipeline, encoder in zip(self.pipeline, self.encoder, strict=True)
+        ]
 
 
 async def measure_ingest(request: IngestRequest) -> Report:
-    """Time the ingestion pipeline, and the encoder alone, on the same texts in several rounds. Raises NotStored."""
+    """Time the ingestion pipeline, and the encoder alone, on the same texts in several rounds.
+    Raises NotStored.
+    """
     rates = Rates()
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -82,7 +94,9 @@ def _screened(opened: Opened) -> Ingestor:
     return replace(opened.ingestor, gates=screening.gates)
 
 
-async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Rates, *, pipeline_first: bool) -> None:
+async def _round(
+    ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Rates, *, pipeline_first: bool
+) -> None:
     for pipeline in (pipeline_first, not pipeline_first):
         if pipeline:
             rates.pipeline.append(await _pipeline_rate(ingestor, portion))
@@ -91,7 +105,9 @@ async def _round(ingestor: Ingestor, bare: Embedder, portion: Portion, rates: Ra
 
 
 async def _pipeline_rate(ingestor: Ingestor, portion: Portion) -> float:
-    """Memories stored per second. Texts that the review before storing rejects do not count. Raises NotStored."""
+    """Memories stored per second. Texts that the review before storing rejects do not count. Raises
+    NotStored.
+    """
     began = time.perf_counter()
     outcomes = await ingestor.write(_SCOPE, [submission for submission, _ in portion])
     seconds = time.perf_counter() - began
@@ -109,11 +125,15 @@ async def _encoder_rate(bare: Embedder, portion: Portion) -> float:
 
 
 def _portions(request: IngestRequest, preparer: Preparer) -> list[Portion]:
-    drafts = [draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)]
+    drafts = [
+        draft_of(turn, MemoryType.EPISODIC) for turn in turns(request.count + _WARM_UP, seed=17)
+    ]
     memories = (preparer.prepare(draft, _SCOPE, system_clock(), 0).memory for draft in drafts)
     review = ReviewMode.AUTO if request.screened else ReviewMode.GIVEN
     texts = (memory.embedding_text() for memory in memories)
-    portion_texts = [(Submission(draft, review), text) for draft, text in zip(drafts, texts, strict=True)]
+    portion_texts = [
+        (Submission(draft, review), text) for draft, text in zip(drafts, texts, strict=True)
+    ]
     size = max(1, request.count // request.rounds)
     starts = (_WARM_UP + number * size for number in range(request.rounds))
     return [portion_texts[:_WARM_UP], *(portion_texts[start : start + size] for start in starts)]
@@ -127,8 +147,19 @@ def _report(rates: Rates, count: int) -> Report:
         "pipeline over encoder": ratios,
     }
     notes = (
-        f"{count} synthetic texts of 8 to 60 words in {len(ratios)} rounds; both get them in the same batches.",
-        "The pipeline also counts tokens and words, looks for duplicates, writes, reads back and checks.",
+        (
+            f"{count} synthetic texts of 8 to 60 words in {len(ratios)} rounds; both get them "
+            "in the same batches."
+        ),
+        (
+            "The pipeline also counts tokens and words, looks for duplicates, writes, reads "
+            "back and checks."
+        ),
     )
-    figures = {"encoder": rates.encoder, "pipeline": rates.pipeline, "ratios": ratios, "count": count}
+    figures = {
+        "encoder": rates.encoder,
+        "pipeline": rates.pipeline,
+        "ratios": ratios,
+        "count": count,
+    }
     return Report((spread_table("Ingestion", rows),), notes, figures)

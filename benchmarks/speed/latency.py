@@ -1,10 +1,12 @@
-"""`latency`: times retrievals, writes, hooks and threads, and compares retrievals with the engine's queries alone.
+"""`latency`: times retrievals, writes, hooks and threads, and compares retrievals with the engine's
+queries alone.
 
-Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the store), to a retriever
-in this process, and to the service over HTTP, so that a busy machine slows all of them alike. "query cached" repeats a
-question, whose embedding the service has cached. Each question also goes to two hooks of the service: prompt-submit,
-with a list of to-dos, and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in
-coming first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
+Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the
+store), to a retriever in this process, and to the service over HTTP, so that a busy machine slows
+all of them alike. "query cached" repeats a question, whose embedding the service has cached. Each
+question also goes to two hooks of the service: prompt-submit, with a list of to-dos, and
+UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in coming
+first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
 """
 
 from __future__ import annotations
@@ -26,7 +28,15 @@ from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
 from benchmarks.harness.service import KeepAliveClient, running, wait_until_closed
-from benchmarks.harness.stores import TENANT, Opened, data_directory, filled, namespace_of, open_parts, settings_in
+from benchmarks.harness.stores import (
+    TENANT,
+    Opened,
+    data_directory,
+    filled,
+    namespace_of,
+    open_parts,
+    settings_in,
+)
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.bare_engine import BareEngine
@@ -38,7 +48,10 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
 
 _ROUND = 10
-_TODOS = [{"id": status, "content": "Go on", "status": status} for status in ("completed", "in_progress", "pending")]
+_TODOS = [
+    {"id": status, "content": "Go on", "status": status}
+    for status in ("completed", "in_progress", "pending")
+]
 _WARM_UP = 20
 
 FLOOR = "floor: query embedding and engine queries"
@@ -59,20 +72,29 @@ Samples: TypeAlias = Mapping[str, Sequence[float]]
 class LatencyRequest:
     """Command-line options of the `latency` benchmark."""
 
-    sizes: tuple[int, ...] = field(default=(1_000, 10_000, 100_000), metadata=flag("memories a store", int, least=5))
-    namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
+    sizes: tuple[int, ...] = field(
+        default=(1_000, 10_000, 100_000), metadata=flag("memories a store", int, least=5)
+    )
+    namespaces: int = field(
+        default=50, metadata=flag("namespaces that they are spread over", least=1)
+    )
     queries: int = field(default=200, metadata=flag("timed questions", least=1))
     writes: int = field(default=100, metadata=flag("timed writes", least=0))
-    settle_s: float = field(default=30.0, metadata=flag("seconds for the engine to warm up", least=0))
-    store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
+    settle_s: float = field(
+        default=30.0, metadata=flag("seconds for the engine to warm up", least=0)
+    )
+    store: Path | None = field(
+        default=None, metadata=flag("keep the filled stores here for the next run", Path)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyRun:
     """The retrievers, services and baselines that are timed on one store, and the measured times.
 
-    plain: retriever without late interaction (token-level matching). bare_embedder, engine: used alone, as a baseline.
-    samples: milliseconds by the name of the timed step. run_id: number that makes session ids unique.
+    plain: retriever without late interaction (token-level matching). bare_embedder, engine: used
+    alone, as a baseline. samples: milliseconds by the name of the timed step. run_id: number that
+    makes session ids unique.
     """
 
     opened: Opened
@@ -84,7 +106,9 @@ class LatencyRun:
     run_id: int = field(default_factory=time.time_ns)
 
     def add(self, name: str, began: float) -> float:
-        """Add the milliseconds since `began` (from perf_counter) to the samples of step `name`, and return them."""
+        """Add the milliseconds since `began` (from perf_counter) to the samples of step `name`, and
+        return them.
+        """
         elapsed_ms = (time.perf_counter() - began) * 1e3
         self.samples[name].append(elapsed_ms)
         return elapsed_ms
@@ -94,18 +118,29 @@ Step: TypeAlias = Callable[[LatencyRun, Scope, str], Awaitable[None]]
 
 
 async def measure_latency(request: LatencyRequest) -> Report:
-    """Time retrievals, writes and coding agents' hooks on a store of each size in `request`, and return the report."""
+    """Time retrievals, writes and coding agents' hooks on a store of each size in `request`, and
+    return the report.
+    """
     measured: dict[int, Samples] = {}
     for size in request.sizes:
-        with data_directory(request.store and request.store / str(size)) as directory, data_directory() as scratch:
-            measured[size] = await _measure_size(request, size, settings_in(directory), scratch / "copy")
+        with (
+            data_directory(request.store and request.store / str(size)) as directory,
+            data_directory() as scratch,
+        ):
+            measured[size] = await _measure_size(
+                request, size, settings_in(directory), scratch / "copy"
+            )
     return latency_report(request, measured)
 
 
-async def _measure_size(request: LatencyRequest, size: int, settings: Settings, copy: Path) -> Samples:
+async def _measure_size(
+    request: LatencyRequest, size: int, settings: Settings, copy: Path
+) -> Samples:
     await filled(settings, size, request.namespaces)
     wait_until_closed(settings.store_path)
-    shutil.copytree(settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "passages"))
+    shutil.copytree(
+        settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "passages")
+    )
     async with AsyncExitStack() as stack:
         bare_embedder = await open_embedder(settings)
         stack.push_async_callback(bare_embedder.aclose)
@@ -114,9 +149,12 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
         async with open_parts(settings) as opened:
             for index, question in enumerate(questions(request.namespaces, seed=29)):
                 name = namespace_of(index)
-                await opened.retriever.retrieve(Scope(TENANT, name), RetrieveRequest(query=question, namespace=name))
+                await opened.retriever.retrieve(
+                    Scope(TENANT, name), RetrieveRequest(query=question, namespace=name)
+                )
             await asyncio.sleep(request.settle_s)
-            client = await KeepAliveClient.open(service.url)  # after the pause: the service closes idle connections
+            # After the pause: the service closes idle connections
+            client = await KeepAliveClient.open(service.url)
             stack.push_async_callback(client.aclose)
             plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
             run = LatencyRun(opened, plain, client, bare_embedder, engine)
@@ -130,7 +168,12 @@ async def _measure_size(request: LatencyRequest, size: int, settings: Settings, 
 
 
 async def _take_turns(run: LatencyRun, queries: Sequence[str], namespaces: int) -> None:
-    http = (_http("HTTP retrieve"), _http(HTTP_CACHED), _http(WITHOUT_RECEIPT, receipt=False), _http_live)
+    http = (
+        _http("HTTP retrieve"),
+        _http(HTTP_CACHED),
+        _http(WITHOUT_RECEIPT, receipt=False),
+        _http_live,
+    )
     steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http, _http_hook, _http_client)
     for start in range(0, len(queries), _ROUND):
         for step in steps:
@@ -153,7 +196,9 @@ async def _floor(run: LatencyRun, scope: Scope, question: str) -> None:
 
 
 async def _retrieve_pair(run: LatencyRun, scope: Scope, question: str) -> None:
-    """Time a retrieval with and without late interaction. The order varies, because the second finds warm caches."""
+    """Time a retrieval with and without late interaction. The order varies, because the second
+    finds warm caches.
+    """
     pair = (_retrieve, _retrieve_without_late)
     for step in pair if len(question) % 2 else reversed(pair):
         await step(run, scope, question)
@@ -161,8 +206,11 @@ async def _retrieve_pair(run: LatencyRun, scope: Scope, question: str) -> None:
 
 async def _retrieve(run: LatencyRun, scope: Scope, question: str) -> None:
     began = time.perf_counter()
-    await run.opened.retriever.retrieve(scope, RetrieveRequest(query=question, namespace=scope.namespace))
-    elapsed_ms, stages = run.add("retrieve", began), run.opened.stages
+    await run.opened.retriever.retrieve(
+        scope, RetrieveRequest(query=question, namespace=scope.namespace)
+    )
+    elapsed_ms = run.add("retrieve", began)
+    stages = run.opened.stages
     run.samples[PLAIN].append(elapsed_ms - stages["embed"])
     for stage, milliseconds in stages.items():
         run.samples[f"retrieve: {stage}"].append(milliseconds)
@@ -170,14 +218,20 @@ async def _retrieve(run: LatencyRun, scope: Scope, question: str) -> None:
 
 async def _retrieve_without_late(run: LatencyRun, scope: Scope, question: str) -> None:
     began = time.perf_counter()
-    await run.plain.retrieve(scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace))
-    run.samples[WITHOUT_LATE].append((time.perf_counter() - began) * 1e3 - run.opened.stages["embed"])
+    await run.plain.retrieve(
+        scope, RetrieveRequest(query=f"{question}?", namespace=scope.namespace)
+    )
+    run.samples[WITHOUT_LATE].append(
+        (time.perf_counter() - began) * 1e3 - run.opened.stages["embed"]
+    )
 
 
 def _http(name: str, **fields: object) -> Step:
 
     async def retrieve(run: LatencyRun, scope: Scope, question: str) -> None:
-        await _post(run, "retrieve", name, {"query": question, "namespace": scope.namespace, **fields})
+        await _post(
+            run, "retrieve", name, {"query": question, "namespace": scope.namespace, **fields}
+        )
 
     return retrieve
 
@@ -187,22 +241,38 @@ async def _http_live(run: LatencyRun, scope: Scope, question: str) -> None:
     thread = json.loads(await _post(run, "threads", "HTTP new thread", space))["id"]
     call = f"threads/{thread}/turns?namespace={scope.namespace}"
     await _post(run, call, "HTTP append to a thread", {"role": "user", "content": question})
-    await _post(run, "working", "HTTP new working item", {**space, "session_id": "s", "content": question})
+    await _post(
+        run, "working", "HTTP new working item", {**space, "session_id": "s", "content": question}
+    )
 
 
 async def _http_hook(run: LatencyRun, scope: Scope, question: str) -> None:
-    body = {"namespace": scope.namespace, "session_id": "hooks", "prompt": f"{question} Go on.", "todos": _TODOS}
+    body = {
+        "namespace": scope.namespace,
+        "session_id": "hooks",
+        "prompt": f"{question} Go on.",
+        "todos": _TODOS,
+    }
     await _post(run, "hooks/prompt-submit", "HTTP prompt-submit", body)
 
 
 async def _http_client(run: LatencyRun, scope: Scope, question: str) -> None:
     done = len(run.samples["HTTP SessionStart"]) + len(run.samples["HTTP UserPromptSubmit"])
-    name, session = "UserPromptSubmit" if done % _ROUND else "SessionStart", f"{run.run_id} {done // _ROUND}"
+    name = "UserPromptSubmit" if done % _ROUND else "SessionStart"
+    session = f"{run.run_id} {done // _ROUND}"
     event = {"session_id": session, "hook_event_name": name, "prompt": f"{question} Go on then."}
-    await _post(run, "hooks/claude-code", f"HTTP {name}", event, f"X-Remembrancer-Namespace: {scope.namespace}")
+    await _post(
+        run,
+        "hooks/claude-code",
+        f"HTTP {name}",
+        event,
+        f"X-Remembrancer-Namespace: {scope.namespace}",
+    )
 
 
-async def _post(run: LatencyRun, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*") -> bytes:
+async def _post(
+    run: LatencyRun, call: str, name: str, body: dict[str, Any], header: str = "Accept: */*"
+) -> bytes:
     began = time.perf_counter()
     answer = await run.service.post(f"/v1/{call}", body, header)
     run.add(name, began)
@@ -210,16 +280,21 @@ async def _post(run: LatencyRun, call: str, name: str, body: dict[str, Any], hea
 
 
 async def _write(run: LatencyRun, count: int, namespaces: int) -> None:
-    """Time `count` writes of new texts over HTTP, each with the review before storing. Raises Refused."""
+    """Time `count` writes of new texts over HTTP, each with the review before storing. Raises
+    Refused.
+    """
     seed = time.time_ns() % 2**31  # a store that is kept has the texts of earlier runs
     for index, turn in enumerate(turns(count, seed=seed)):
-        namespace, kind = namespace_of(index % namespaces), LONG_TERM[index % len(LONG_TERM)]
+        namespace = namespace_of(index % namespaces)
+        kind = LONG_TERM[index % len(LONG_TERM)]
         body = {"namespace": namespace, "type": kind.value, "content": turn.text, "review": "auto"}
         await _post(run, "memories", "HTTP write", body)
 
 
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
-    """A report with tables by store size: percentiles of each timed step, ratios of steps, and differences of steps."""
+    """A report with tables by store size: percentiles of each timed step, ratios of steps, and
+    differences of steps.
+    """
     figures = {size: _figures(samples) for size, samples in measured.items()}
     titles = (
         ("Milliseconds", "what", "ms"),
@@ -227,19 +302,33 @@ def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> 
         ("Added milliseconds", "by", "added"),
     )
     columns = ("p50", "p95", "p99")
-    tables = tuple(Table(title, ("memories", what, *columns), _rows(figures, key)) for title, what, key in titles)
+    tables = tuple(
+        Table(title, ("memories", what, *columns), _rows(figures, key))
+        for title, what, key in titles
+    )
     notes = (
-        f"{request.queries} questions; memories spread evenly over five types and {request.namespaces} namespaces.",
-        "Stored vectors are random; texts, token counts and word weights are real; questions are embedded.",
+        (
+            f"{request.queries} questions; memories spread evenly over five types and "
+            f"{request.namespaces} namespaces."
+        ),
+        (
+            "Stored vectors are random; texts, token counts and word weights are real; "
+            "questions are embedded."
+        ),
         "A ratio or a difference compares equal percentiles.",
-        f"Before that every namespace is asked once, and the engine has {request.settle_s:g} s to warm up.",
+        (
+            "Before that every namespace is asked once, and the engine has "
+            f"{request.settle_s:g} s to warm up."
+        ),
     )
     return Report(tables, notes, {str(size): values for size, values in figures.items()})
 
 
 def _rows(figures: Mapping[int, Mapping[str, Any]], key: str) -> tuple[tuple[Cell, ...], ...]:
     return tuple(
-        (size, name, *cells.values()) for size, tables in figures.items() for name, cells in tables[key].items()
+        (size, name, *cells.values())
+        for size, tables in figures.items()
+        for name, cells in tables[key].items()
     )
 
 
@@ -247,6 +336,11 @@ def _figures(samples: Samples) -> dict[str, Any]:
     ms = {name: percentiles(times) for name, times in samples.items() if times}
     return {
         "ms": ms,
-        "ratios": {f"{a} / {b}": {share: ms[a][share] / ms[b][share] for share in ms[a]} for a, b in RATIOS},
-        "added": {name: {share: ms[a][share] - ms[b][share] for share in ms[a]} for name, (a, b) in ADDED.items()},
+        "ratios": {
+            f"{a} / {b}": {share: ms[a][share] / ms[b][share] for share in ms[a]} for a, b in RATIOS
+        },
+        "added": {
+            name: {share: ms[a][share] - ms[b][share] for share in ms[a]}
+            for name, (a, b) in ADDED.items()
+        },
     }

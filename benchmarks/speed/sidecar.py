@@ -1,8 +1,10 @@
-"""`sidecar`: measures the time saved by each index or cache that the service keeps beside the embedded engine.
+"""`sidecar`: measures the time saved by each index or cache that the service keeps beside the
+embedded engine.
 
-Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or without one of them.
-A request searches a namespace for candidates of all memory types, with late interaction (token-level matching). Then it
-reads the passages (the texts that a context shows) of 150 candidates. Vectors are random.
+Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or
+without one of them. A request searches a namespace for candidates of all memory types, with late
+interaction (token-level matching). Then it reads the passages (the texts that a context shows) of
+150 candidates. Vectors are random.
 """
 
 from __future__ import annotations
@@ -53,14 +55,22 @@ EngineRequest = tuple[Scope, TypedSearch]
 class SidecarRequest:
     """Command-line options of the `sidecar` benchmark."""
 
-    sizes: tuple[int, ...] = field(default=(10_000, 100_000), metadata=flag("memories in each store", int, least=5))
-    namespaces: int = field(default=50, metadata=flag("namespaces that they are spread over", least=1))
+    sizes: tuple[int, ...] = field(
+        default=(10_000, 100_000), metadata=flag("memories in each store", int, least=5)
+    )
+    namespaces: int = field(
+        default=50, metadata=flag("namespaces that they are spread over", least=1)
+    )
     queries: int = field(default=100, metadata=flag("timed requests", least=1))
-    store: Path | None = field(default=None, metadata=flag("keep the filled stores here for the next run", Path))
+    store: Path | None = field(
+        default=None, metadata=flag("keep the filled stores here for the next run", Path)
+    )
 
 
 async def measure_sidecar(request: SidecarRequest) -> Report:
-    """Time searches with and without each index or cache, on a store of each size, and return the report."""
+    """Time searches with and without each index or cache, on a store of each size, and return the
+    report.
+    """
     figures: dict[int, dict[str, float]] = {}
     for size in request.sizes:
         with data_directory(request.store and request.store / str(size)) as directory:
@@ -73,9 +83,16 @@ async def measure_sidecar(request: SidecarRequest) -> Report:
         (name, *(measured[name] for measured in figures.values())) for name in names
     )
     columns = ("p50, ms", *(f"{size:,} memories" for size in figures))
-    notes = (f"{request.queries} requests over {request.namespaces} namespaces; caches are warm unless off.",)
+    notes = (
+        (
+            f"{request.queries} requests over {request.namespaces} namespaces; caches are warm "
+            "unless off."
+        ),
+    )
     return Report(
-        (Table("Parts beside the embedded engine", columns, rows),), notes, {str(k): v for k, v in figures.items()}
+        (Table("Parts beside the embedded engine", columns, rows),),
+        notes,
+        {str(k): v for k, v in figures.items()},
     )
 
 
@@ -91,7 +108,9 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
         f"passages of {WINNERS}, from their payloads": await complete.passages(payloads=True),
     }
     engine.close()
-    engine = EdgeEngine({kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS)
+    engine = EdgeEngine(
+        {kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS
+    )
     measured["candidates, keyword search off"] = await Measured(engine, requests).candidates()
     engine.close()
     with BareEngine.open(settings.store_path, settings.candidate_depth) as shards:
@@ -105,12 +124,15 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
 
 
 def _requests(request: SidecarRequest, depth: int) -> list[EngineRequest]:
-    rng, encoder = np.random.default_rng(2), Bm25Encoder()
+    rng = np.random.default_rng(2)
+    encoder = Bm25Encoder()
     where = {"must": [{"key": "visibility", "match": {"value": "namespace"}}]}
     requests = []
     for index, question in enumerate(questions(request.queries, seed=23)):
         dense = rng.standard_normal(DIMENSIONS).astype(np.float32)
-        tokens = np.clip(rng.standard_normal((_QUERY_TOKENS, TOKEN_DIMENSIONS)) * 11, -127, 127).astype(np.int8)
+        tokens = np.clip(
+            rng.standard_normal((_QUERY_TOKENS, TOKEN_DIMENSIONS)) * 11, -127, 127
+        ).astype(np.int8)
         search = TypedSearch(
             dict.fromkeys(MemoryType, where),
             dense / np.linalg.norm(dense),
@@ -122,8 +144,12 @@ def _requests(request: SidecarRequest, depth: int) -> list[EngineRequest]:
     return requests
 
 
-async def p50(requests: list[EngineRequest], answer: Callable[[Scope, TypedSearch], Awaitable[object]]) -> float:
-    """Call `answer` with all requests, twice. Returns the median milliseconds of the second calls, with warm caches."""
+async def p50(
+    requests: list[EngineRequest], answer: Callable[[Scope, TypedSearch], Awaitable[object]]
+) -> float:
+    """Call `answer` with all requests, twice. Returns the median milliseconds of the second calls,
+    with warm caches.
+    """
     times = []
     for warm in (False, True):
         for request in requests:
@@ -135,7 +161,9 @@ async def p50(requests: list[EngineRequest], answer: Callable[[Scope, TypedSearc
 
 
 class Measured:
-    """Times steps of search requests on one engine. Each method returns the median milliseconds of its step."""
+    """Times steps of search requests on one engine. Each method returns the median milliseconds of
+    its step.
+    """
 
     def __init__(self, engine: EdgeEngine, requests: list[EngineRequest]) -> None:
         self._engine = engine
@@ -143,7 +171,9 @@ class Measured:
         self._winners: dict[str, dict[MemoryType, list[str]]] = {}
 
     async def candidates(self, *, cold: bool = False) -> float:
-        """Median milliseconds of a candidate search. cold: drop the cache of payload fields before each search."""
+        """Median milliseconds of a candidate search. cold: drop the cache of payload fields before
+        each search.
+        """
 
         async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
@@ -157,7 +187,9 @@ class Measured:
         return await p50(self._requests, find)
 
     async def passages(self, *, payloads: bool = False) -> float:
-        """Median milliseconds to read the passages of candidates. payloads: from memories, not from passage files."""
+        """Median milliseconds to read the passages of candidates. payloads: from memories, not from
+        passage files.
+        """
         read_passages = EngineOperations.passages if payloads else EdgeEngine.passages
 
         async def show(scope: Scope, _: TypedSearch) -> None:
@@ -167,7 +199,9 @@ class Measured:
 
 
 def without_keyword_search(kind: Collection, path: Path) -> Shard:
-    """Open the shard in `path` so that the engine runs keyword searches itself, without the service's own index."""
+    """Open the shard in `path` so that the engine runs keyword searches itself, without the
+    service's own index.
+    """
     shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     sizes = shard.reader.namespaces  # not reader.count, which asks the cache that is set here
     shard.reader.namespaces = NamespaceCache(

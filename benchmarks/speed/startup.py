@@ -1,4 +1,6 @@
-"""`startup`: measures the seconds until `python -m api` is ready, and the memory that the idle service uses."""
+"""`startup`: measures the seconds until `python -m api` is ready, and the memory that the idle
+service uses.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,15 @@ _LABELS = {
 class StartupRequest:
     """Command-line options of the `startup` benchmark."""
 
-    rounds: int = field(default=5, metadata=flag("measured starts, after one that is not measured", least=1))
+    rounds: int = field(
+        default=5, metadata=flag("measured starts, after one that is not measured", least=1)
+    )
 
 
 def measure_startup(request: StartupRequest) -> Report:
-    """Start the service several times on one data folder. Returns a report of start times and memory use."""
+    """Start the service several times on one data folder. Returns a report of start times and
+    memory use.
+    """
     figures: dict[str, list[float]] = {name: [] for name in _LABELS}
     with data_directory() as directory:
         settings = settings_in(directory)
@@ -48,4 +54,8 @@ def measure_startup(request: StartupRequest) -> Report:
         f"{request.rounds} warm starts: the encoder is prepared, the store exists and is empty.",
         f"Memory is read {_SETTLE_S:.0f} s after readiness; shared pages count in each process.",
     )
-    return Report((spread_table("Start", {_LABELS[name]: values for name, values in figures.items()}),), notes, figures)
+    return Report(
+        (spread_table("Start", {_LABELS[name]: values for name, values in figures.items()}),),
+        notes,
+        figures,
+    )

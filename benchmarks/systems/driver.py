@@ -1,7 +1,8 @@
 """Runs a memory system on a job: loads the memories, times the searches, writes the answer.
 
-A job is a folder with memories and queries (job.json) and with vectors, so that no system waits for an encoder. This
-file runs in the system's virtual environment, so it imports nothing but numpy and the standard library.
+A job is a folder with memories and queries (job.json) and with vectors, so that no system waits for
+an encoder. This file runs in the system's virtual environment, so it imports nothing but numpy and
+the standard library.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Item:
 
 
 class VectorFile:
-    """The precomputed vectors of all memories and queries, looked up by text. Raises KeyError for an unknown text."""
+    """The precomputed vectors of all memories and queries, looked up by text. Raises KeyError for
+    an unknown text.
+    """
 
     def __init__(self, texts: Sequence[str], vectors: Array) -> None:
         self._rows = {text: row for row, text in enumerate(texts)}
@@ -63,7 +66,9 @@ class VectorFile:
 
 
 class System(ABC):
-    """A memory system to measure. package: Python package whose version is reported. notes: remarks on its set-up."""
+    """A memory system to measure. package: Python package whose version is reported. notes: remarks
+    on its set-up.
+    """
 
     package: ClassVar[str]
     notes: ClassVar[tuple[str, ...]] = ()
@@ -78,14 +83,22 @@ class System(ABC):
 
 
 def drive(name: str, folder: Path, open_system: Callable[[Path, VectorFile], System]) -> None:
-    """Run the system `name` on the job in `folder`, and write its results to NAME.answer.json in that folder."""
+    """Run the system `name` on the job in `folder`, and write its results to NAME.answer.json in
+    that folder.
+    """
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     home = folder / name
     home.mkdir()
     system = open_system(home, VectorFile(job["texts"], np.load(folder / "vectors.npy")))
     seconds = _load(system, [Item(**item) for item in job["items"]])
     ms, ranked = _ask(system, job["queries"])
-    answer = {"version": version(system.package), "seconds": seconds, "ms": ms, "ranked": ranked, "notes": system.notes}
+    answer = {
+        "version": version(system.package),
+        "seconds": seconds,
+        "ms": ms,
+        "ranked": ranked,
+        "notes": system.notes,
+    }
     (folder / f"{name}.answer.json").write_text(json.dumps(answer), encoding="utf-8")
 
 
@@ -98,8 +111,12 @@ def _load(system: System, items: Sequence[Item]) -> float:
     return time.perf_counter() - began
 
 
-def _ask(system: System, queries: Sequence[dict[str, str]]) -> tuple[list[float], dict[str, list[str]]]:
-    """Time a search by each query, then search deeper to rank. Returns milliseconds, and ranked ids by query id."""
+def _ask(
+    system: System, queries: Sequence[dict[str, str]]
+) -> tuple[list[float], dict[str, list[str]]]:
+    """Time a search by each query, then search deeper to rank. Returns milliseconds, and ranked ids
+    by query id.
+    """
     for query in queries[:_WARM_UP]:
         system.search(query["namespace"], query["text"], TIMED_DEPTH)
     ms: list[float] = []

@@ -1,4 +1,6 @@
-"""Measures Remembrancer with precomputed vectors, and makes the job (items, queries, vectors) for other systems."""
+"""Measures Remembrancer with precomputed vectors, and makes the job (items, queries, vectors) for
+other systems.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ BUDGET = 1_000
 class SystemScore:
     """Scores and times of a memory system on a set. recalls: recall at 10 of each question.
 
-    shown: for each question, the share of answering memories that fit into a context. ms: milliseconds of each search.
-    seconds: time to load the set. notes: remarks on the system's configuration.
+    shown: for each question, the share of answering memories that fit into a context. ms:
+    milliseconds of each search. seconds: time to load the set. notes: remarks on the system's
+    configuration.
     """
 
     version: str
@@ -41,15 +44,23 @@ class SystemScore:
 
 
 class PrecomputedEmbedder(WrappedEmbedder):
-    """An embedder that looks texts up in `embeddings`; other queries are embedded by the wrapped embedder `inner`."""
+    """An embedder that looks texts up in `embeddings`; other queries are embedded by the wrapped
+    embedder `inner`.
+    """
 
     def __init__(self, inner: Embedder, embeddings: Mapping[str, Embedding]) -> None:
         super().__init__(inner)
         self._embeddings = embeddings
 
     async def embed_query(self, text: str) -> Embedding:
-        """The embedding of `text` from `embeddings`; if it is not there, by the wrapped embedder."""
-        return self._embeddings[text] if text in self._embeddings else await self.inner.embed_query(text)
+        """The embedding of `text` from `embeddings`; if it is not there, by the wrapped
+        embedder.
+        """
+        return (
+            self._embeddings[text]
+            if text in self._embeddings
+            else await self.inner.embed_query(text)
+        )
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """The embeddings of `texts` from `embeddings`. Raises KeyError for an unknown text."""
@@ -57,7 +68,9 @@ class PrecomputedEmbedder(WrappedEmbedder):
 
 
 def items_of(opened: Opened, dataset: EvaluationSet) -> list[Item]:
-    """The set's texts as items for other systems, with date and speaker, as in the texts that Remembrancer embeds."""
+    """The set's texts as items for other systems, with date and speaker, as in the texts that
+    Remembrancer embeds.
+    """
     items: list[Item] = []
     for entry in dataset.entries():
         scope = scope_of(dataset.name, entry.conversation)
@@ -67,7 +80,9 @@ def items_of(opened: Opened, dataset: EvaluationSet) -> list[Item]:
     return items
 
 
-async def embed(embedder: Embedder, items: Sequence[Item], dataset: EvaluationSet) -> dict[str, Embedding]:
+async def embed(
+    embedder: Embedder, items: Sequence[Item], dataset: EvaluationSet
+) -> dict[str, Embedding]:
     """The embeddings of all items and questions, by text."""
     texts = list(dict.fromkeys(item.text for item in items))
     embeddings: dict[str, Embedding] = {}
@@ -79,15 +94,25 @@ async def embed(embedder: Embedder, items: Sequence[Item], dataset: EvaluationSe
     return embeddings
 
 
-def job_of(items: Sequence[Item], dataset: EvaluationSet, embeddings: Mapping[str, Embedding]) -> Job:
-    """What another system is given: items to store, the set's questions as queries, and the vectors of both."""
-    queries = tuple({"id": q.id, "namespace": q.conversation, "text": q.text} for q in dataset.questions)
+def job_of(
+    items: Sequence[Item], dataset: EvaluationSet, embeddings: Mapping[str, Embedding]
+) -> Job:
+    """What another system is given: items to store, the set's questions as queries, and the vectors
+    of both.
+    """
+    queries = tuple(
+        {"id": q.id, "namespace": q.conversation, "text": q.text} for q in dataset.questions
+    )
     vectors = np.vstack([embedding.dense for embedding in embeddings.values()])
     return Job(tuple(items), queries, tuple(embeddings), vectors)
 
 
-async def measure_ours(opened: Opened, dataset: EvaluationSet, embeddings: Mapping[str, Embedding]) -> SystemScore:
-    """Remembrancer's score, after loading the set and asking each question. embeddings: by text. Raises NotLoaded."""
+async def measure_ours(
+    opened: Opened, dataset: EvaluationSet, embeddings: Mapping[str, Embedding]
+) -> SystemScore:
+    """Remembrancer's score, after loading the set and asking each question. embeddings: by text.
+    Raises NotLoaded.
+    """
     embedder = PrecomputedEmbedder(opened.embedder, embeddings)
     loaded = await load(replace(opened.ingestor, embedder=embedder), opened.store, dataset)
     retriever = Retriever(replace(opened.parts, embedder=embedder))

@@ -1,4 +1,6 @@
-"""Installs a memory system in a virtual environment and runs it on a job: memories to store, queries to search for."""
+"""Installs a memory system in a virtual environment and runs it on a job: memories to store,
+queries to search for.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
     "mempalace": ("mempalace",),
     "mem0": ("mem0ai", "fastembed", "stop-words"),
 }
-"""Packages to install for each system. A system without packages runs in the project's environment."""
+"""Packages to install for each system. A system without packages runs in the project's
+environment.
+"""
 
 CONSTRAINT = "torch==2.13.0"
 """Version constraint for pip: without it, torch downloads gigabytes of GPU libraries."""
@@ -37,7 +41,9 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The items that a system stores and the queries that it is asked. texts: the text of each row of `vectors`."""
+    """The items that a system stores and the queries that it is asked. texts: the text of each row
+    of `vectors`.
+    """
 
     items: tuple[Item, ...]
     queries: tuple[Mapping[str, str], ...]
@@ -46,7 +52,9 @@ class Job:
 
 
 class DriverAnswer(msgspec.Struct, frozen=True):
-    """A system's results. seconds: time to load. ms: time of each search. ranked: memory ids by query, best first."""
+    """A system's results. seconds: time to load. ms: time of each search. ranked: memory ids by
+    query, best first.
+    """
 
     version: str
     seconds: float
@@ -56,11 +64,14 @@ class DriverAnswer(msgspec.Struct, frozen=True):
 
 
 def interpreter(name: str, root: Path, packages: Sequence[str]) -> Path:
-    """A Python interpreter that has `packages`, installed in `root`/`name` if needed. Raises NotMeasured."""
+    """A Python interpreter that has `packages`, installed in `root`/`name` if needed. Raises
+    NotMeasured.
+    """
     if not packages:
         return Path(sys.executable)
     home = root / name
-    python, marker = home / "bin" / "python", home / "installed"
+    python = home / "bin" / "python"
+    marker = home / "installed"
     if marker.is_file() and marker.read_text(encoding="utf-8") == "\n".join(packages):
         return python
     home.mkdir(parents=True, exist_ok=True)
@@ -82,13 +93,25 @@ def write_job(job: Job, folder: Path) -> None:
 
 
 def run_driver(name: str, python: Path, folder: Path, limit_s: float) -> DriverAnswer:
-    """Run the system `name` on the job in `folder`, at most `limit_s` seconds. Returns results. Raises NotMeasured."""
+    """Run the system `name` on the job in `folder`, at most `limit_s` seconds. Returns results.
+    Raises NotMeasured.
+    """
     environment = {**os.environ, "PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1"}
-    _run([str(python), "-m", "benchmarks.systems.adapters", name, str(folder)], "run", limit_s, environment)
+    _run(
+        [str(python), "-m", "benchmarks.systems.adapters", name, str(folder)],
+        "run",
+        limit_s,
+        environment,
+    )
     return msgspec.json.decode((folder / f"{name}.answer.json").read_bytes(), type=DriverAnswer)
 
 
-def _run(command: Sequence[str], action: str, limit_s: float, environment: Mapping[str, str] | None = None) -> None:
+def _run(
+    command: Sequence[str],
+    action: str,
+    limit_s: float,
+    environment: Mapping[str, str] | None = None,
+) -> None:
     try:
         subprocess.run(  # noqa: S603 - our own command
             command, check=True, capture_output=True, text=True, timeout=limit_s, env=environment
@@ -100,7 +123,9 @@ def _run(command: Sequence[str], action: str, limit_s: float, environment: Mappi
 
 
 def last_error(output: str) -> str:
-    """The last line of `output` that begins with ERROR, else the last with a letter, cut to 160 characters."""
+    """The last line of `output` that begins with ERROR, else the last with a letter, cut to 160
+    characters.
+    """
     lines = [line.strip() for line in output.splitlines() if any(sign.isalpha() for sign in line)]
     errors = [line for line in lines if line.startswith("ERROR")]
     return (errors or lines or ["no output"])[-1][:160]

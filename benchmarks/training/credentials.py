@@ -1,10 +1,12 @@
-"""Trains the model that tells credentials from harmless words, and prints its quality on texts of unseen authors.
+"""Trains the model that tells credentials from harmless words, and prints its quality on texts of
+unseen authors.
 
     python -m benchmarks.training.credentials --data ../shared/data/behaviour [--save] [--letters]
 
-Labelled texts come from tests/data/training/secrets.jsonl ("authored") and from secrets.jsonl.gz in the `--data` folder
-("scored"). --letters counts the bigrams of letters again, from the files of this repository. --save trains on all
-texts, and writes credentials.npz and bigrams.npz. Needs scikit-learn.
+Labelled texts come from tests/data/training/secrets.jsonl ("authored") and from secrets.jsonl.gz in
+the `--data` folder ("scored"). --letters counts the bigrams of letters again, from the files of
+this repository. --save trains on all texts, and writes credentials.npz and bigrams.npz. Needs
+scikit-learn.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from ingest.screening.redaction.credentials import CandidateWord, CredentialModel, candidates, credential_model
+from ingest.screening.redaction.credentials import (
+    CandidateWord,
+    CredentialModel,
+    candidates,
+    credential_model,
+)
 from ingest.screening.redaction.features import BigramTable, features
 from ingest.screening.redaction.patterns import BUILT_IN, CredentialPattern, Pattern
 from ingest.screening.redaction.scan import redact, secrets_in
@@ -30,27 +37,39 @@ from tests.data.labelled import MarkedText, marked_texts
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "ingest" / "screening" / "redaction"
-RULES: tuple[Pattern, ...] = tuple(pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern))
+RULES: tuple[Pattern, ...] = tuple(
+    pattern for pattern in BUILT_IN if not isinstance(pattern, CredentialPattern)
+)
 UNLEARNT: tuple[Pattern, ...] = tuple(pattern for pattern in RULES if not pattern.literals)
-"""Rules whose matches are left out of training: they are no credentials (e-mail addresses), or longer than a word."""
+"""Rules whose matches are left out of training: they are no credentials (e-mail addresses), or
+longer than a word.
+"""
 STRENGTH = 20.0
-"""Inverse of the L2 penalty: of 1, 3, 10 and 20, the value that catches most secrets of an unseen author."""
+"""Inverse of the L2 penalty: of 1, 3, 10 and 20, the value that catches most secrets of an unseen
+author.
+"""
 
 
 def read_scored(folder: Path) -> list[MarkedText]:
-    """The texts of secrets.jsonl.gz in `folder`, with (start, end) of each secret's first occurrence."""
+    """The texts of secrets.jsonl.gz in `folder`, with (start, end) of each secret's first
+    occurrence.
+    """
     with gzip.open(folder / "secrets.jsonl.gz", "rt", encoding="utf-8") as lines:
         cases = [json.loads(line) for line in lines]
     return [
-        MarkedText(text, [(text.index(secret), text.index(secret) + len(secret)) for secret in secrets])
+        MarkedText(
+            text, [(text.index(secret), text.index(secret) + len(secret)) for secret in secrets]
+        )
         for text, secrets in ((case["text"], case["secrets"]) for case in cases)
     ]
 
 
 def bigram_table(paths: Iterable[Path]) -> BigramTable:
-    """Log2 probabilities that a letter follows another in the files at `paths`, as table[first, second].
+    """Log2 probabilities that a letter follows another in the files at `paths`, as table[first,
+    second].
 
-    The letters a to z have the indices 1 to 26. Other letters, and the ends of a word, have the index 0.
+    The letters a to z have the indices 1 to 26. Other letters, and the ends of a word, have the
+    index 0.
     """
     counts = np.full((27, 27), 0.5)
     for path in paths:
@@ -63,7 +82,9 @@ def bigram_table(paths: Iterable[Path]) -> BigramTable:
 
 
 def labelled_words(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, bool]]:
-    """The words of `texts` that may be credentials, without matches of UNLEARNT, and whether each is in a secret."""
+    """The words of `texts` that may be credentials, without matches of UNLEARNT, and whether each
+    is in a secret.
+    """
     rows = []
     for text, spans in texts:
         ruled_out = secrets_in(text, UNLEARNT)
@@ -76,25 +97,40 @@ def labelled_words(texts: Sequence[MarkedText]) -> list[tuple[CandidateWord, boo
     return rows
 
 
-def train(texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH) -> CredentialModel:
-    """A model that finds credentials, trained on `texts`. bigrams: see `bigram_table`. strength: inverse L2 penalty."""
+def train(
+    texts: Sequence[MarkedText], bigrams: BigramTable, strength: float = STRENGTH
+) -> CredentialModel:
+    """A model that finds credentials, trained on `texts`. bigrams: see `bigram_table`. strength:
+    inverse L2 penalty.
+    """
     rows = labelled_words(texts)
-    inputs = np.array([features(word.word, word.near, bigrams) for word, _ in rows], dtype=np.float32)
-    fitted = LogisticRegression(C=strength, max_iter=5_000).fit(inputs, [secret for _, secret in rows])
-    weights, bias = fitted.coef_[0].astype(np.float32), float(fitted.intercept_[0])
+    inputs = np.array(
+        [features(word.word, word.near, bigrams) for word, _ in rows], dtype=np.float32
+    )
+    fitted = LogisticRegression(C=strength, max_iter=5_000).fit(
+        inputs, [secret for _, secret in rows]
+    )
+    weights = fitted.coef_[0].astype(np.float32)
+    bias = float(fitted.intercept_[0])
     return CredentialModel(from_binary(("harmless", "secret"), weights, bias), bigrams)
 
 
 def patterns_with(model: CredentialModel) -> tuple[Pattern, ...]:
     """All built-in redaction patterns, with `model` in place of the shipped credential model."""
     return tuple(
-        replace(rule, model=lambda: model) if isinstance(rule, CredentialPattern) else rule for rule in BUILT_IN
+        replace(rule, model=lambda: model) if isinstance(rule, CredentialPattern) else rule
+        for rule in BUILT_IN
     )
 
 
-def score(texts: Sequence[MarkedText], patterns: Sequence[Pattern], *, verbose: bool = False) -> tuple[float, float]:
-    """Share of the marked secrets that `patterns` remove, and share of the harmless texts that they alter."""
-    caught, altered = [], []
+def score(
+    texts: Sequence[MarkedText], patterns: Sequence[Pattern], *, verbose: bool = False
+) -> tuple[float, float]:
+    """Share of the marked secrets that `patterns` remove, and share of the harmless texts that they
+    alter.
+    """
+    caught = []
+    altered = []
     for text, spans in texts:
         output = redact(text, patterns)
         removed = [text[start:end] not in output for start, end in spans]
@@ -106,7 +142,9 @@ def score(texts: Sequence[MarkedText], patterns: Sequence[Pattern], *, verbose: 
 
 
 def main() -> None:
-    """Print the quality of models trained on either file and on both. --save writes the model trained on both."""
+    """Print the quality of models trained on either file and on both. --save writes the model
+    trained on both.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--strength", type=float, default=STRENGTH)
@@ -116,15 +154,26 @@ def main() -> None:
     sources = [*ROOT.glob("*/**/*.py"), *ROOT.glob("tests/data/*.jsonl"), *ROOT.glob("**/*.md")]
     files = (path for path in sources if "secrets" not in path.name and ".venv" not in path.parts)
     bigrams = bigram_table(files) if options.letters else credential_model().bigrams
-    authored, scored = marked_texts("training/secrets"), read_scored(options.data)
+    authored = marked_texts("training/secrets")
+    scored = read_scored(options.data)
     print("| trained on | authored: caught, altered | scored: caught, altered |\n|---|---|---|")
-    print("| rules alone | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(*score(authored, RULES), *score(scored, RULES)))
+    print(
+        "| rules alone | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(
+            *score(authored, RULES), *score(scored, RULES)
+        )
+    )
     for name, texts in (("authored", authored), ("scored", scored), ("both", [*authored, *scored])):
         learnt = patterns_with(train(texts, bigrams, options.strength))
-        shares = (share for test in (authored, scored) for share in score(test, learnt, verbose=options.verbose))
+        shares = (
+            share
+            for test in (authored, scored)
+            for share in score(test, learnt, verbose=options.verbose)
+        )
         print("| {} | {:.3f}, {:.3f} | {:.3f}, {:.3f} |".format(name, *shares))
     if options.save:
-        train([*authored, *scored], bigrams, options.strength).classifier.save(PACKAGE / "credentials.npz")
+        train([*authored, *scored], bigrams, options.strength).classifier.save(
+            PACKAGE / "credentials.npz"
+        )
         np.savez_compressed(PACKAGE / "bigrams.npz", bigrams=np.rint(bigrams * 8).astype(np.int8))
 
 

@@ -14,7 +14,9 @@ _BATCH = 64
 
 
 def embeddings_of(texts: Iterable[str], *, queries: bool = False) -> dict[str, Embedding]:
-    """The embeddings of `texts`, by text. queries: whether to embed them as queries instead of documents."""
+    """The embeddings of `texts`, by text. queries: whether to embed them as queries instead of
+    documents.
+    """
     return asyncio.run(_embedded(list(dict.fromkeys(texts)), queries=queries))
 
 
@@ -23,5 +25,7 @@ async def _embedded(texts: list[str], *, queries: bool) -> dict[str, Embedding]:
         if queries:
             return {text: await embedder.embed_query(text) for text in texts}
         batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
-        embedded = [embedding for batch in batches for embedding in await embedder.embed_documents(batch)]
+        embedded = [
+            embedding for batch in batches for embedding in await embedder.embed_documents(batch)
+        ]
         return dict(zip(texts, embedded, strict=True))

@@ -1,11 +1,13 @@
-"""Trains the screening models on the texts of this repository, and prints their quality on texts of other authors.
+"""Trains the screening models on the texts of this repository, and prints their quality on texts of
+other authors.
 
     python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save MODEL ...]
 
-The models judge a text's memory type, its importance and whether to keep it. They learn from types.jsonl,
-conversations.jsonl and importance.jsonl in tests/data/training, and are measured on types*.jsonl and capture*.jsonl in
-the `--data` folder. --save writes the named models to ingest/screening, and measures them with the other models that
-are shipped. "kinds" are the scores of memory types in the model "states". Needs scikit-learn and torch.
+The models judge a text's memory type, its importance and whether to keep it. They learn from
+types.jsonl, conversations.jsonl and importance.jsonl in tests/data/training, and are measured on
+types*.jsonl and capture*.jsonl in the `--data` folder. --save writes the named models to
+ingest/screening, and measures them with the other models that are shipped. "kinds" are the scores
+of memory types in the model "states". Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -50,11 +52,16 @@ MODELS = ("types", "first", "worth", "importance", "states", "kinds")
 NETWORKS = 3
 """Number of attention models, of different seeds, whose mean scores memory types."""
 
-TYPES_STRENGTH, FIRST_STRENGTH, WORTH_STRENGTH, IMPORTANCE_STRENGTH = 0.1, 0.2, 0.2, 0.1
+TYPES_STRENGTH = 0.1
+FIRST_STRENGTH = 0.2
+WORTH_STRENGTH = 0.2
+IMPORTANCE_STRENGTH = 0.1
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
 
 COURTESY = 12
-"""Maximum words of an agent's message that is a mere courtesy. Longer ones may be worth keeping without a context."""
+"""Maximum words of an agent's message that is a mere courtesy. Longer ones may be worth keeping
+without a context.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +74,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A labelled message of a conversation. keep: whether it is worth keeping; None if both answers are correct.
+    """A labelled message of a conversation. keep: whether it is worth keeping; None if both answers
+    are correct.
 
     types: its correct memory types; empty if it is not worth keeping or has no type labels.
     """
@@ -89,7 +97,9 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def type_rows(folder: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """Yield (author, language, memory types, text) of each labelled text in this repository and, if given, `folder`."""
+    """Yield (author, language, memory types, text) of each labelled text in this repository and, if
+    given, `folder`.
+    """
     for row in rows_of(TEXTS / "types.jsonl"):
         yield OURS, row["lang"], (row["type"],), row["text"]
     for path in sorted(folder.glob("types*.jsonl")) if folder else ():
@@ -98,16 +108,25 @@ def type_rows(folder: Path | None) -> Iterator[tuple[str, str, tuple[str, ...], 
 
 
 def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]]]:
-    """Yield (author, language, messages) of each labelled conversation in this repository and, if given, `folder`."""
+    """Yield (author, language, messages) of each labelled conversation in this repository and, if
+    given, `folder`.
+    """
     for row in rows_of(TEXTS / "conversations.jsonl"):
         messages = [
-            Message(turn["role"], turn["content"], turn["keep"], tuple(turn.get("types", ()) if turn["keep"] else ()))
+            Message(
+                turn["role"],
+                turn["content"],
+                turn["keep"],
+                tuple(turn.get("types", ()) if turn["keep"] else ()),
+            )
             for turn in row["messages"]
         ]
         yield OURS, row["lang"], messages
     for path in sorted(folder.glob("capture*.jsonl")) if folder else ():
         for row in rows_of(path):
-            labels = {label["index"]: (label["keep"], tuple(label["types"])) for label in row["labels"]}
+            labels = {
+                label["index"]: (label["keep"], tuple(label["types"])) for label in row["labels"]
+            }
             messages = [
                 Message(message["role"], message["content"], *labels.get(index, (None, ())))
                 for index, message in enumerate(row["messages"])
@@ -117,7 +136,9 @@ def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Training examples for the screening models, a list for each model. embeddings: of each text, by text."""
+    """Training examples for the screening models, a list for each model. embeddings: of each text,
+    by text.
+    """
 
     embeddings: dict[str, Embedding]
     types: list[Example] = field(default_factory=list)
@@ -126,26 +147,35 @@ class Examples:
     targets: list[Target] = field(default_factory=list)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
-        """Add a text with its memory types. Unless one is working memory, it is also an example worth keeping."""
+        """Add a text with its memory types. Unless one is working memory, it is also an example
+        worth keeping.
+        """
         self.types.append(Example(typing_features(read(text).features), labels))
         self._add_alone(text, labels, keep=None if MemoryType.WORKING in labels else True)
 
     def add_conversation(self, messages: Sequence[Message]) -> None:
         """Add each labelled message, both with and without the messages before it.
 
-        Noise is also added as a text without a conversation, except long agent messages, which may then be worth it.
+        Noise is also added as a text without a conversation, except long agent messages, which may
+        then be worth it.
         """
         for message, position in positions_of(messages, self.embeddings):
-            text, keep, reading, machine = message.text, message.keep, read(message.text), is_machine(message.role)
+            text = message.text
+            keep = message.keep
+            reading = read(message.text)
+            machine = is_machine(message.role)
             if keep is None:
                 continue
-            for variant in (position, replace(position, before=Conversation())):  # a conversation may begin anywhere
+            # A conversation may begin anywhere
+            for variant in (position, replace(position, before=Conversation())):
                 if not variant.is_alone:
                     features = variant.features(reading.features, text, self.embeddings[text])
                     self.worth.append(Example(features, ("keep" if keep else "noise",)))
             answers = {BY_MACHINE if machine else BY_PERSON: keep}
             if message.types:
-                self.types.append(Example(typing_features(reading.features, message.role), message.types))
+                self.types.append(
+                    Example(typing_features(reading.features, message.role), message.types)
+                )
             if position.is_alone:
                 self._add_alone(text, message.types, keep=keep)
                 continue
@@ -161,7 +191,9 @@ class Examples:
             self._add_target(variant, labels, {} if keep is None else {ALONE: keep})
 
     def _add_target(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
-        shares = np.array([(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32)
+        shares = np.array(
+            [(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32
+        )
         answers_by_class = {CLASSES.index(name): yes for name, yes in answers.items()}
         if (states := self.embeddings[text].states) is not None:
             self.targets.append(Target(states, read(text).english, shares, answers_by_class))
@@ -170,36 +202,58 @@ class Examples:
 def positions_of(
     messages: Sequence[Message], embeddings: dict[str, Embedding]
 ) -> Iterator[tuple[Message, MessagePosition]]:
-    """Yield each message with its position: its role, and the messages around it. embeddings: by text."""
-    previous, median_length = Conversation(), statistics.median(len(message.text) for message in messages)
+    """Yield each message with its position: its role, and the messages around it. embeddings: by
+    text.
+    """
+    previous = Conversation()
+    median_length = statistics.median(len(message.text) for message in messages)
     for index, message in enumerate(messages):
         following = [(later.role, later.text) for later in messages[index + 1 : index + 1 + AHEAD]]
         yield (
             message,
-            MessagePosition(message.role, previous, Later(following, len(messages) - index - 1, median_length)),
+            MessagePosition(
+                message.role, previous, Later(following, len(messages) - index - 1, median_length)
+            ),
         )
         previous.add(message.role, message.text, embeddings[message.text])
 
 
 def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False) -> LinearModel:
-    """A linear classifier. strength: inverse L2 penalty. balanced: whether all classes have the same total weight."""
-    rows = [(example.features, label, 1 / len(example.labels)) for example in examples for label in example.labels]
+    """A linear classifier. strength: inverse L2 penalty. balanced: whether all classes have the
+    same total weight.
+    """
+    rows = [
+        (example.features, label, 1 / len(example.labels))
+        for example in examples
+        for label in example.labels
+    ]
     features, labels, weights = (list(column) for column in zip(*rows, strict=True))
-    model = LogisticRegression(C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None)
+    model = LogisticRegression(
+        C=strength, max_iter=1_000, tol=1e-3, class_weight="balanced" if balanced else None
+    )
     model.fit(np.stack(features), labels, sample_weight=weights)
     classes = [str(name) for name in model.classes_]
     if len(classes) == 2:
         return from_binary(classes, model.coef_[0].astype(np.float32), float(model.intercept_[0]))
-    return LinearModel(tuple(classes), model.coef_.astype(np.float32), model.intercept_.astype(np.float32))
+    return LinearModel(
+        tuple(classes), model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+    )
 
 
 def train(examples: Examples, worth: AttentionModel | None = None) -> Judge:
-    """The screening models. That of importance is trained on importance.jsonl, the others on `examples`.
+    """The screening models. That of importance is trained on importance.jsonl, the others on
+    `examples`.
 
-    worth: an attention model whose scores for what is worth keeping are taken over; None to train these, too.
+    worth: an attention model whose scores for what is worth keeping are taken over; None to train
+    these, too.
     """
-    rated = [Example(read(row["text"]).features, (row["importance"],)) for row in rows_of(TEXTS / "importance.jsonl")]
-    networks = [fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)]
+    rated = [
+        Example(read(row["text"]).features, (row["importance"],))
+        for row in rows_of(TEXTS / "importance.jsonl")
+    ]
+    networks = [
+        fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)
+    ]
     return Judge(
         types=fit(examples.types, TYPES_STRENGTH),
         first=fit(examples.first, FIRST_STRENGTH),
@@ -210,7 +264,9 @@ def train(examples: Examples, worth: AttentionModel | None = None) -> Judge:
 
 
 def type_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -> Iterator[str]:
-    """Yield a line for each author and language: the share of texts whose memory type is predicted correctly."""
+    """Yield a line for each author and language: the share of texts whose memory type is predicted
+    correctly.
+    """
     correct: defaultdict[tuple[str, str], list[bool]] = defaultdict(list)
     for author, language, labels, text in type_rows(folder):
         kinds = judge.kinds(judge.input_of(text, embeddings[text]))
@@ -221,7 +277,9 @@ def type_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) ->
 
 
 def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -> Iterator[str]:
-    """Yield lines by author: share of useful messages kept, of noise dropped, of memory types predicted correctly."""
+    """Yield lines by author: share of useful messages kept, of noise dropped, of memory types
+    predicted correctly.
+    """
     worths: defaultdict[str, list[tuple[bool, float]]] = defaultdict(list)
     correct: defaultdict[str, list[bool]] = defaultdict(list)
     for author, _, messages in conversations(folder):
@@ -234,19 +292,29 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
                 kinds = judge.kinds(model_input, message.role)
                 del kinds[MemoryType.WORKING]
                 correct[author].append(max(kinds, key=kinds.__getitem__) in message.types)
-    worths["all but ours"] = [pair for author, pairs in worths.items() if author != OURS for pair in pairs]
+    worths["all but ours"] = [
+        pair for author, pairs in worths.items() if author != OURS for pair in pairs
+    ]
     for author, pairs in sorted(worths.items()):
-        useful, noise = (np.array([worth for is_useful, worth in pairs if is_useful is keep]) for keep in (True, False))
+        useful, noise = (
+            np.array([worth for is_useful, worth in pairs if is_useful is keep])
+            for keep in (True, False)
+        )
         for bound in (TRIVIAL, WORTH_KEEPING, float(np.quantile(useful, 0.07))):
-            kept, dropped = np.mean(useful >= bound), np.mean(noise < bound)
+            kept = np.mean(useful >= bound)
+            dropped = np.mean(noise < bound)
             yield f"{author}, worth from {bound:.2f}: kept {kept:.3f}, noise dropped {dropped:.3f}"
     for author, hits in sorted(correct.items()):
         yield f"{author}, messages: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
 def main() -> None:
-    """Train the screening models. --data prints their quality on other authors' texts; --save writes those named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Train the screening models. --data prints their quality on other authors' texts; --save
+    writes those named.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path)
     parser.add_argument("--save", nargs="+", choices=MODELS, default=())
     options = parser.parse_args()

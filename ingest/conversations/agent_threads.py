@@ -1,4 +1,6 @@
-"""The threads (stored conversations) that the policy file lets an agent use: opens them, or finds the existing ones."""
+"""The threads (stored conversations) that the policy file lets an agent use: opens them, or finds
+the existing ones.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from memtypes.ports.threads import ThreadQuery
 
 @dataclass(frozen=True, slots=True)
 class AgentThread:
-    """A thread that the policy file lets an agent use. resource: name of its policy. mode: whether it may be changed.
+    """A thread that the policy file lets an agent use. resource: name of its policy. mode: whether
+    it may be changed.
 
-    key: identifies the thread among the threads of its resource, such as a user's id; None if these have no keys.
+    key: identifies the thread among the threads of its resource, such as a user's id; None if these
+    have no keys.
     """
 
     resource: str
@@ -25,38 +29,55 @@ class AgentThread:
 
 
 def opens_for_agent(threads: Threads, request: OpenRequest) -> bool:
-    """Whether `request` opens all threads that the policy file lists for its agent, not only one thread.
+    """Whether `request` opens all threads that the policy file lists for its agent, not only one
+    thread.
 
     True if the request names an agent but no resource (policy name), and the file defines agents.
     """
-    return bool(threads.policies.policies.agents) and request.agent_id is not None and request.resource is None
+    return (
+        bool(threads.policies.policies.agents)
+        and request.agent_id is not None
+        and request.resource is None
+    )
 
 
-async def open_for_agent(threads: Threads, scope: Scope, request: OpenRequest) -> list[OpenedThread]:
-    """Find or create a thread for each resource (thread policy) that the policy file lists for the agent.
+async def open_for_agent(
+    threads: Threads, scope: Scope, request: OpenRequest
+) -> list[OpenedThread]:
+    """Find or create a thread for each resource (thread policy) that the policy file lists for the
+    agent.
 
-    A key in the request is used for all of them, instead of the keys in the file. If a variable that a key needs is
-    missing, no thread is created. Threads that the agent may only read get no initial context or workflow.
+    A key in the request is used for all of them, instead of the keys in the file. If a variable
+    that a key needs is missing, no thread is created. Threads that the agent may only read get no
+    initial context or workflow.
     """
     references = threads.policies.references(request.agent_id or "")
     requests = []
     for reference in references:
-        key = thread_key(request.key or reference.key or threads.policies.requested(reference.id).key, request)
+        key = thread_key(
+            request.key or reference.key or threads.policies.requested(reference.id).key, request
+        )
         changes: dict[str, object] = {"key": key, "resource": reference.id}
         if reference.mode is AccessMode.READ_ONLY:
             changes |= {"initial_context": None, "workflow_id": None}
         requests.append(request.model_copy(update=changes))
     opened = [await threads.open(scope, thread_request) for thread_request in requests]
-    return [replace(thread, mode=reference.mode) for thread, reference in zip(opened, references, strict=True)]
+    return [
+        replace(thread, mode=reference.mode)
+        for thread, reference in zip(opened, references, strict=True)
+    ]
 
 
-async def threads_of_agent(threads: Threads, scope: Scope, variables: JsonObject) -> list[AgentThread]:
-    """The existing threads of the scope's agent, in the order of the policy file; none if the file has no agents.
+async def threads_of_agent(
+    threads: Threads, scope: Scope, variables: JsonObject
+) -> list[AgentThread]:
+    """The existing threads of the scope's agent, in the order of the policy file; none if the file
+    has no agents.
 
-    Each resource (thread policy) of the agent gives at most one thread. If the resource has a key template, such as
-    `{{ user.id }}`, it is the thread whose key `variables` give; otherwise, the last used thread the agent opened. Its
-    time to live is not restarted. Raises InvalidRequest if the file does not define the agent, or if `variables` lack a
-    value that a key needs.
+    Each resource (thread policy) of the agent gives at most one thread. If the resource has a key
+    template, such as `{{ user.id }}`, it is the thread whose key `variables` give; otherwise, the
+    last used thread the agent opened. Its time to live is not restarted. Raises InvalidRequest if
+    the file does not define the agent, or if `variables` lack a value that a key needs.
     """
     if scope.agent_id is None or not threads.policies.policies.agents:
         return []

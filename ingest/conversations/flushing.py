@@ -1,7 +1,9 @@
-"""Flushes threads (stored conversations), that is, removes old turns so that a thread stays within its policy's limits.
+"""Flushes threads (stored conversations), that is, removes old turns so that a thread stays within
+its policy's limits.
 
-A flush holds the thread's lock, selects turns, writes a summary if the policy asks for one, and removes the turns in
-one transaction. The store queues the removed turns; `ingest.conversations.evicted_turns` stores them as memories.
+A flush holds the thread's lock, selects turns, writes a summary if the policy asks for one, and
+removes the turns in one transaction. The store queues the removed turns;
+`ingest.conversations.evicted_turns` stores them as memories.
 """
 
 from __future__ import annotations
@@ -24,13 +26,19 @@ from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.threads import Removal, ThreadContent, ThreadStore
 
 _ATTEMPTS = 5
-"""Maximum attempts of a flush. An attempt fails if another caller has removed some of the selected turns meanwhile."""
+"""Maximum attempts of a flush. An attempt fails if another caller has removed some of the selected
+turns meanwhile.
+"""
 
 _SUMMARY_SHARE = 4
-"""A summary has at most a quarter of the tokens that a flush leaves, so that it does not fill the space it freed."""
+"""A summary has at most a quarter of the tokens that a flush leaves, so that it does not fill the
+space it freed.
+"""
 
 _SENTENCE = 30
-"""Tokens that every flush may add to a summary, so that a sentence fits in even if few short turns are flushed."""
+"""Tokens that every flush may add to a summary, so that a sentence fits in even if few short turns
+are flushed.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +46,9 @@ _log = logging.getLogger(__name__)
 class FlushRequest(Model):
     """Options for flushing a thread.
 
-    strategy: used instead of the strategy in the thread's policy. dry_run: report what a flush would remove, and change
-    nothing. force: flush even if the thread is below the threshold of its policy.
+    strategy: used instead of the strategy in the thread's policy. dry_run: report what a flush
+    would remove, and change nothing. force: flush even if the thread is below the threshold of its
+    policy.
     """
 
     strategy: FlushStrategy | None = None
@@ -51,8 +60,9 @@ class FlushRequest(Model):
 class FlushResult:
     """Result of flushing a thread.
 
-    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new summary, if any.
-    memory_ids: of the memories that store the turns. version: of the thread right after turns were removed, else 0.
+    flushed: number of turns removed, or that a dry run would remove. summary: the thread's new
+    summary, if any. memory_ids: of the memories that store the turns. version: of the thread right
+    after turns were removed, else 0.
     """
 
     flushed: int
@@ -67,8 +77,9 @@ class FlushResult:
 class ThreadCounts:
     """Counts of changes of threads in this process; the field names are metric labels.
 
-    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new turn. flushes: flushes
-    that removed turns. flushed_tokens: tokens of the turns that they removed, less what their summaries added.
+    turns, tokens: appended turns and their tokens. evicted: turns removed to make room for a new
+    turn. flushes: flushes that removed turns. flushed_tokens: tokens of the turns that they
+    removed, less what their summaries added.
     """
 
     turns: int = 0
@@ -81,7 +92,9 @@ class ThreadCounts:
 
 @dataclass(frozen=True, slots=True)
 class Flusher:
-    """Removes old turns from threads, according to the flush settings (such as threshold) of their policies."""
+    """Removes old turns from threads, according to the flush settings (such as threshold) of their
+    policies.
+    """
 
     store: ThreadStore
     policies: PolicyLookup
@@ -92,30 +105,37 @@ class Flusher:
     counts: ThreadCounts = field(default_factory=ThreadCounts)
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Remove old turns from the thread and return how many; a dry run only reports what would be removed.
+        """Remove old turns from the thread and return how many; a dry run only reports what would
+        be removed.
 
-        Raises NotFound, Overloaded if other callers hold its lock or keep changing it, LockLost, and Unavailable if the
-        store does not answer or the flush takes longer than the policy allows.
+        Raises NotFound, Overloaded if other callers hold its lock or keep changing it, LockLost,
+        and Unavailable if the store does not answer or the flush takes longer than the policy
+        allows.
         """
         if request.dry_run:
             return await self._flush(scope, thread_id, request)
         return await self._flush_locked(scope, thread_id, request, wait_s=10.0)
 
     async def try_flush(self, scope: Scope, thread_id: str) -> FlushResult:
-        """Remove old turns from the thread if it has reached the flush threshold of its policy; return how many.
+        """Remove old turns from the thread if it has reached the flush threshold of its policy;
+        return how many.
 
-        Does nothing if another caller is doing this for the thread. Errors are logged, not raised, because this is
-        called after a turn was appended, and that has already succeeded.
+        Does nothing if another caller is doing this for the thread. Errors are logged, not raised,
+        because this is called after a turn was appended, and that has already succeeded.
         """
         try:
             return await self._flush_locked(scope, thread_id, FlushRequest(), wait_s=0.0)
         except Overloaded:
             _log.debug("another caller is flushing this thread")
         except RemembrancerError as error:
-            _log.warning("a thread was not flushed; its next append tries again: %s", type(error).__name__)
+            _log.warning(
+                "a thread was not flushed; its next append tries again: %s", type(error).__name__
+            )
         return FlushResult(0, 0, 0)
 
-    async def _flush_locked(self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float) -> FlushResult:
+    async def _flush_locked(
+        self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float
+    ) -> FlushResult:
         lock_s = self.policies.of((await self.store.get(scope, thread_id)).resource).locks.flush
         lock = LockRequest(f"flush {thread_id}", scope, ttl_s=lock_s, wait_s=wait_s)
         async with self.locks.held(lock):
@@ -130,8 +150,11 @@ class Flusher:
     async def _flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
         for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
-            thread, policy = content.thread, self.policies.of(content.thread.resource)
-            settings = policy.flush.model_copy(update={"strategy": request.strategy or policy.flush.strategy})
+            thread = content.thread
+            policy = self.policies.of(content.thread.resource)
+            settings = policy.flush.model_copy(
+                update={"strategy": request.strategy or policy.flush.strategy}
+            )
             limits = self.policies.limits(policy)
             turns = _selected(content, settings, limits, force=request.force)
             if not turns:
@@ -144,18 +167,28 @@ class Flusher:
                 tokenizer = self.policies.tokenizer(policy, self.tokenizer)
                 staying = [turn for turn in content.turns if turn.index not in leaving]
                 limit = _summary_limit(content, settings, limits, turns)
-                summary = await summarise(SummaryRequest(thread.summary, turns, staying, limit, tokenizer))
+                summary = await summarise(
+                    SummaryRequest(thread.summary, turns, staying, limit, tokenizer)
+                )
                 removal = replace(removal, summary=summary, summary_tokens=tokenizer.count(summary))
             version = 0 if request.dry_run else await self.store.remove(scope, removal)
             if request.dry_run or version:
-                added = 0 if removal.summary is None else removal.summary_tokens - thread.summary_tokens
+                added = (
+                    0 if removal.summary is None else removal.summary_tokens - thread.summary_tokens
+                )
                 tokens_after = thread.tokens - sum(turn.tokens for turn in turns) + added
-                return FlushResult(len(turns), thread.tokens, tokens_after, removal.summary, version=version)
+                return FlushResult(
+                    len(turns), thread.tokens, tokens_after, removal.summary, version=version
+                )
         raise Overloaded(f"the thread changed during {_ATTEMPTS} attempts to flush it; try again")
 
 
-def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool) -> list[Turn]:
-    """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is not set."""
+def _selected(
+    content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool
+) -> list[Turn]:
+    """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is
+    not set.
+    """
     thread = content.thread
     if not force and not flush_due(thread.tokens, thread.turns, limits, settings.threshold):
         return []
@@ -167,16 +200,23 @@ def _selected(content: ThreadContent, settings: Flush, limits: ThreadLimits, *, 
     return turns_to_flush(settings, content.turns, content.used, goal)
 
 
-def _summary_limit(content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]) -> int:
+def _summary_limit(
+    content: ThreadContent, settings: Flush, limits: ThreadLimits, turns: Sequence[Turn]
+) -> int:
     """Maximum tokens of the new summary, which replaces the flushed `turns` and the old summary.
 
-    The tokens of the old summary and half of those of `turns`, at least enough for a sentence, and at most the policy's
-    limit. If the thread has a token limit, a summary has at most a quarter of the tokens that a flush should leave, and
-    it makes the thread no longer than that, or than it was.
+    The tokens of the old summary and half of those of `turns`, at least enough for a sentence, and
+    at most the policy's limit. If the thread has a token limit, a summary has at most a quarter of
+    the tokens that a flush should leave, and it makes the thread no longer than that, or than it
+    was.
     """
-    old_tokens, removed_tokens = content.thread.summary_tokens, sum(turn.tokens for turn in turns)
+    old_tokens = content.thread.summary_tokens
+    removed_tokens = sum(turn.tokens for turn in turns)
     limit = min(settings.summary_tokens, old_tokens + max(removed_tokens // 2, _SENTENCE))
     if limits.tokens is None:
         return limit
-    goal, staying = int(settings.target * limits.tokens), content.thread.tokens - old_tokens - removed_tokens
-    return min(limit, max(goal // _SUMMARY_SHARE, 1), max(old_tokens + removed_tokens, goal - staying))
+    goal = int(settings.target * limits.tokens)
+    staying = content.thread.tokens - old_tokens - removed_tokens
+    return min(
+        limit, max(goal // _SUMMARY_SHARE, 1), max(old_tokens + removed_tokens, goal - staying)
+    )

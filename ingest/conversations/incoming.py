@@ -1,4 +1,6 @@
-"""Redacts turns (messages of a conversation thread) and counts their tokens before they are stored."""
+"""Redacts turns (messages of a conversation thread) and counts their tokens before they are
+stored.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +23,17 @@ from memtypes.ports.encoders import Tokenizer
 
 REDACTED = "[redacted]"
 KIND = "policy"
-"""Name under which redactions by a thread policy's own patterns are counted, beside kinds such as `email`."""
+"""Name under which redactions by a thread policy's own patterns are counted, beside kinds such as
+`email`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnScreen:
     """Removes secrets from the turns that callers send, and counts the turns' tokens.
 
-    The tenant's redaction rules and the thread's policy say what is a secret. tokenizer: counts the tokens if the
-    policy names no model whose tokenizer is available.
+    The tenant's redaction rules and the thread's policy say what is a secret. tokenizer: counts the
+    tokens if the policy names no model whose tokenizer is available.
     """
 
     redactor: Redactor
@@ -37,16 +41,24 @@ class TurnScreen:
     tokenizer: Tokenizer
     clock: Clock
 
-    async def turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
-        """The `new` turns without secrets and with token counts, and the number of redactions by kind.
+    async def turns(
+        self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
+    ) -> RedactedValue[list[Turn]]:
+        """The `new` turns without secrets and with token counts, and the number of redactions by
+        kind.
 
-        Raises InvalidRequest if the rules forbid a turn's role or a kind of secret in it, if an agent id contains a
-        secret, or if a turn is too long after redaction; Unavailable if the redactor cannot run.
+        Raises InvalidRequest if the rules forbid a turn's role or a kind of secret in it, if an
+        agent id contains a secret, or if a turn is too long after redaction; Unavailable if the
+        redactor cannot run.
         """
-        return await offload((turn.content for turn in new), lambda: self._turns(tenant, policy, new))
+        return await offload(
+            (turn.content for turn in new), lambda: self._turns(tenant, policy, new)
+        )
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
-        """`value`, any JSON, with markers such as [redacted:email] for secrets, and [redacted] for `privacy.redact`."""
+        """`value`, any JSON, with markers such as [redacted:email] for secrets, and [redacted] for
+        `privacy.redact`.
+        """
         cleaned = self.redactor.clean(tenant, value)
         counts = Counter(cleaned.counts)
 
@@ -59,28 +71,58 @@ class TurnScreen:
 
         return RedactedValue(replace_leaves(cleaned.value, replace), dict(+counts))
 
-    def _turns(self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]) -> RedactedValue[list[Turn]]:
-        tokenizer, forbidden = self.policies.tokenizer(policy, self.tokenizer), policy.privacy.never_keep_roles
+    def _turns(
+        self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
+    ) -> RedactedValue[list[Turn]]:
+        tokenizer = self.policies.tokenizer(policy, self.tokenizer)
+        forbidden = policy.privacy.never_keep_roles
         redactions: Counter[str] = Counter()
         turns = []
         for turn in new:
             if turn.role in forbidden:
                 rule = "the privacy.never_keep_roles of this thread's policy forbids it"
-                raise InvalidRequest(f"turns of role {turn.role!r} are not stored: {rule}", path="role")
+                raise InvalidRequest(
+                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
+                )
             if turn.role.casefold() in self.redactor.rules(tenant).never_keep_roles:
                 rule = "the never_keep_roles of the redaction rules forbids it"
-                raise InvalidRequest(f"turns of role {turn.role!r} are not stored: {rule}", path="role")
-            self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})  # a secret in it is refused, not redacted
-            fields = [turn.content, turn.tool, turn.model, turn.metadata, paths(turn.files), paths(turn.images)]
+                raise InvalidRequest(
+                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
+                )
+            # A secret in it is refused, not redacted
+            self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
+            fields = [
+                turn.content,
+                turn.tool,
+                turn.model,
+                turn.metadata,
+                paths(turn.files),
+                paths(turn.images),
+            ]
             cleaned = self.clean(tenant, policy.privacy, fields)
             redactions.update(cleaned.counts)
             content, tool, model, metadata, files, images = cleaned.value
             if len(content) > MAX_TURN:  # a marker may be longer than the secret
-                length = f"after redaction the turn has {len(content)} characters; the limit is {MAX_TURN}"
+                length = (
+                    f"after redaction the turn has {len(content)} characters; the limit is "
+                    f"{MAX_TURN}"
+                )
                 raise InvalidRequest(length, path="content")
-            tokens, now, agent_id = tokenizer.count(content), to_utc(self.clock()), turn.agent_id
+            tokens = tokenizer.count(content)
+            now = to_utc(self.clock())
+            agent_id = turn.agent_id
             redacted = Turn(
-                turn.role, content, tokens, now, agent_id, files, images, tool, model, metadata, turn.pinned
+                turn.role,
+                content,
+                tokens,
+                now,
+                agent_id,
+                files,
+                images,
+                tool,
+                model,
+                metadata,
+                turn.pinned,
             )
             turns.append(redacted)
         return RedactedValue(turns, dict(redactions))

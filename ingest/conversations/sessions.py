@@ -1,8 +1,10 @@
-"""Writes the messages of a session as memories; sending a session again stores only what is missing.
+"""Writes the messages of a session as memories; sending a session again stores only what is
+missing.
 
-Each message gets its own status. Unless it is noise, it becomes one memory of the type that a classifier gives it. A
-sentence of the message that is clearly of another type becomes a second memory. A memory records the session and the
-message's position in it as its source. So if the message is sent again, the memory is recognised and not stored twice.
+Each message gets its own status. Unless it is noise, it becomes one memory of the type that a
+classifier gives it. A sentence of the message that is clearly of another type becomes a second
+memory. A memory records the session and the message's position in it as its source. So if the
+message is sent again, the memory is recognised and not stored twice.
 """
 
 from __future__ import annotations
@@ -20,7 +22,13 @@ from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
 from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
-from ingest.screening.submission import CapturedMessage, ReviewMode, Submission, UntypedDraft, as_invalid
+from ingest.screening.submission import (
+    CapturedMessage,
+    ReviewMode,
+    Submission,
+    UntypedDraft,
+    as_invalid,
+)
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
@@ -36,21 +44,29 @@ from memtypes.search.vectors import Embedding
 EMPTY = "empty"
 
 MAX_PARTS = 12
-"""Maximum sentences of a message that are judged one by one; a longer message is a document, not something said."""
+"""Maximum sentences of a message that are judged one by one; a longer message is a document, not
+something said.
+"""
 
 MIN_PART = 12
 """Minimum characters of a sentence that may become a memory by itself."""
 
 _QUESTION = 500
-"""Last characters of the previous message that are searched for the name of a secret ("What is the password?")."""
+"""Last characters of the previous message that are searched for the name of a secret ("What is the
+password?").
+"""
 _ORDER = (WriteStatus.FAILED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.REJECTED)
-"""Statuses by precedence: if a message's text and sentences end differently, the first of these is its status."""
+"""Statuses by precedence: if a message's text and sentences end differently, the first of these is
+its status.
+"""
 
 
 class SessionMessage(Model):
-    """One message of a chat session. Its time is checked when it is written, so an invalid one fails only this message.
+    """One message of a chat session. Its time is checked when it is written, so an invalid one
+    fails only this message.
 
-    timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of writing.
+    timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of
+    writing.
     """
 
     role: Label
@@ -61,8 +77,8 @@ class SessionMessage(Model):
 class SaidBefore(Model):
     """The earlier messages of a session that is sent in several calls.
 
-    count: number of all earlier messages, which is the position of the next message. messages: the last earlier
-    messages, oldest first; they are read as context and not written.
+    count: number of all earlier messages, which is the position of the next message. messages: the
+    last earlier messages, oldest first; they are read as context and not written.
     """
 
     count: Whole = Field(default=0, ge=0)
@@ -75,11 +91,13 @@ NOTHING_BEFORE = SaidBefore()
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """The result of writing one message: its text, and the sentences that are stored as memories by themselves.
+    """The result of writing one message: its text, and the sentences that are stored as memories by
+    themselves.
 
-    status: if text and sentences end differently, the first of failed, stored, merged and rejected that occurs. reason:
-    why it was rejected, merged or failed, or that text was removed which only repeats recalled memories. ids, types: of
-    the memories in which the message is stored. redactions: numbers of removed secrets, by kind.
+    status: if text and sentences end differently, the first of failed, stored, merged and rejected
+    that occurs. reason: why it was rejected, merged or failed, or that text was removed which only
+    repeats recalled memories. ids, types: of the memories in which the message is stored.
+    redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
@@ -93,8 +111,8 @@ class MessageOutcome:
 class SessionWriter:
     """Writes the messages of sessions as memories.
 
-    guard: finds text that repeats memories which this service showed to the agent; it is not stored again. shown: ids
-    of memories that are known to have been shown to the session.
+    guard: finds text that repeats memories which this service showed to the agent; it is not stored
+    again. shown: ids of memories that are known to have been shown to the session.
     """
 
     ingestor: Ingestor
@@ -102,39 +120,66 @@ class SessionWriter:
     shown: Collection[str] = ()
 
     async def write(
-        self, scope: Scope, messages: Sequence[SessionMessage], review: ReviewMode, before: SaidBefore = NOTHING_BEFORE
+        self,
+        scope: Scope,
+        messages: Sequence[SessionMessage],
+        review: ReviewMode,
+        before: SaidBefore = NOTHING_BEFORE,
     ) -> list[MessageOutcome]:
         """Write messages as memories; return an outcome for each message, in order.
 
-        Text that this service had recalled into the session is not stored again. scope: names the session. review:
-        whether messages are judged before they are stored. before: the earlier messages, if `messages` do not begin the
-        session. Raises Unavailable if the store is unreachable before anything is written.
+        Text that this service had recalled into the session is not stored again. scope: names the
+        session. review: whether messages are judged before they are stored. before: the earlier
+        messages, if `messages` do not begin the session. Raises Unavailable if the store is
+        unreachable before anything is written.
         """
         all_messages = [*before.messages, *messages]
         contents = [message.content for message in all_messages]
         redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
-        earlier = [message.value for message in redacted[: len(before.messages)] if isinstance(message, RedactedValue)]
+        earlier = [
+            message.value
+            for message in redacted[: len(before.messages)]
+            if isinstance(message, RedactedValue)
+        ]
         screened = redacted[len(before.messages) :]
-        texts = [message.value.content if isinstance(message, RedactedValue) else "" for message in screened]
+        texts = [
+            message.value.content if isinstance(message, RedactedValue) else ""
+            for message in screened
+        ]
         new_texts = await self.guard.without_recalled(scope, texts, self.shown)
-        roles_and_texts = [(message.role, text) for message, text in zip(messages, texts, strict=True)]
-        lengths = [len(text) for text in (*(message.content for message in earlier), *texts) if text]
+        roles_and_texts = [
+            (message.role, text) for message, text in zip(messages, texts, strict=True)
+        ]
+        lengths = [
+            len(text) for text in (*(message.content for message in earlier), *texts) if text
+        ]
         median_length = statistics.median(lengths or [0])
         now = self.ingestor.clock()
         lines = [_line(message, now) for message in earlier]
-        lines += [_line(message.value, now) if isinstance(message, RedactedValue) else "" for message in screened]
-        session = _Session(scope.session_id or "", review, now, roles_and_texts, lines, median_length, before.count)
+        lines += [
+            _line(message.value, now) if isinstance(message, RedactedValue) else ""
+            for message in screened
+        ]
+        session = _Session(
+            scope.session_id or "", review, now, roles_and_texts, lines, median_length, before.count
+        )
         if earlier:
-            embeddings = await self.ingestor.embedder.embed_documents([message.content for message in earlier])
+            embeddings = await self.ingestor.embedder.embed_documents(
+                [message.content for message in earlier]
+            )
             session.add_context(earlier, embeddings)
         prepared = await offload(
             contents,
             lambda: [
-                session.prepare(index, message, new_text) if isinstance(message, RedactedValue) else message
+                session.prepare(index, message, new_text)
+                if isinstance(message, RedactedValue)
+                else message
                 for index, (message, new_text) in enumerate(zip(screened, new_texts, strict=True))
             ],
         )
-        submissions = [submission for entry in prepared if isinstance(entry, list) for submission in entry]
+        submissions = [
+            submission for entry in prepared if isinstance(entry, list) for submission in entry
+        ]
         outcomes = iter(await self.ingestor.write(scope, submissions))
         return [
             entry
@@ -146,17 +191,24 @@ class SessionWriter:
     def _redact_all(
         self, tenant: str, messages: Sequence[SessionMessage]
     ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
-        """Redact each message, given the end of the previous one: what follows "What is the password?" is a secret."""
+        """Redact each message, given the end of the previous one: what follows "What is the
+        password?" is a secret.
+        """
         redacted: list[RedactedValue[SessionMessage] | MessageOutcome] = []
         for message in messages:
-            previous = redacted[-1].value.content if redacted and isinstance(redacted[-1], RedactedValue) else ""
+            previous = (
+                redacted[-1].value.content
+                if redacted and isinstance(redacted[-1], RedactedValue)
+                else ""
+            )
             redacted.append(self._redact(tenant, message, previous[-_QUESTION:]))
         return redacted
 
     def _redact(
         self, tenant: str, message: SessionMessage, previous: str
     ) -> RedactedValue[SessionMessage] | MessageOutcome:
-        """`message` without secrets; if its text or role must not be stored, the outcome that says why.
+        """`message` without secrets; if its text or role must not be stored, the outcome that says
+        why.
 
         previous: the end of the message before it, without secrets.
         """
@@ -173,16 +225,20 @@ class SessionWriter:
         except (ValueError, Unavailable) as error:
             return MessageOutcome(WriteStatus.FAILED, f"content: {error}")
         role = clean.value[1]["role"][:MAX_LABEL]  # a marker may be longer than the secret
-        return RedactedValue(message.model_copy(update={**clean.value[1], "role": role}), clean.counts)
+        return RedactedValue(
+            message.model_copy(update={**clean.value[1], "role": role}), clean.counts
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Session:
-    """Makes drafts of memories from the messages of one session; messages of the same day form one conversation.
+    """Makes drafts of memories from the messages of one session; messages of the same day form one
+    conversation.
 
-    messages: role and text of each message. lines: the same as text with the day, preceded by the earlier messages.
-    median_length: median number of characters of a message. first_position: position of the first of `messages` in the
-    session. conversations: the messages so far of each day, as context for judging the next one.
+    messages: role and text of each message. lines: the same as text with the day, preceded by the
+    earlier messages. median_length: median number of characters of a message. first_position:
+    position of the first of `messages` in the session. conversations: the messages so far of each
+    day, as context for judging the next one.
     """
 
     id: str
@@ -192,17 +248,29 @@ class _Session:
     lines: Sequence[str]
     median_length: float
     first_position: int
-    conversations: defaultdict[date, Conversation] = field(default_factory=lambda: defaultdict(Conversation))
+    conversations: defaultdict[date, Conversation] = field(
+        default_factory=lambda: defaultdict(Conversation)
+    )
 
-    def add_context(self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]) -> None:
-        """Add earlier messages, with the embedding of each, as context for judging later ones; they are not stored."""
+    def add_context(
+        self, messages: Sequence[SessionMessage], embeddings: Sequence[Embedding]
+    ) -> None:
+        """Add earlier messages, with the embedding of each, as context for judging later ones; they
+        are not stored.
+        """
         for message, embedding in zip(messages, embeddings, strict=True):
-            self.conversations[_time(message, self.now).date()].add(message.role, message.content, embedding)
+            self.conversations[_time(message, self.now).date()].add(
+                message.role, message.content, embedding
+            )
 
-    def prepare(self, index: int, clean: RedactedValue[SessionMessage], text: str) -> list[Submission] | MessageOutcome:
-        """Return the drafts to write for message number `index`; the message's outcome if there is nothing to write.
+    def prepare(
+        self, index: int, clean: RedactedValue[SessionMessage], text: str
+    ) -> list[Submission] | MessageOutcome:
+        """Return the drafts to write for message number `index`; the message's outcome if there is
+        nothing to write.
 
-        clean: the message without secrets. text: its content, without passages that repeat what the agent was shown.
+        clean: the message without secrets. text: its content, without passages that repeat what the
+        agent was shown.
         """
         if not text.strip():
             return MessageOutcome(WriteStatus.REJECTED, ALL_RECALLED)
@@ -216,12 +284,18 @@ class _Session:
             return MessageOutcome(WriteStatus.FAILED, f"{error.path}: {error}")
         return submissions
 
-    def _submissions(self, index: int, clean: RedactedValue[SessionMessage], text: str) -> Iterator[Submission]:
-        """Make drafts of a message's text (several if it is long), each followed by its sentences if review is AUTO."""
+    def _submissions(
+        self, index: int, clean: RedactedValue[SessionMessage], text: str
+    ) -> Iterator[Submission]:
+        """Make drafts of a message's text (several if it is long), each followed by its sentences
+        if review is AUTO.
+        """
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(clean.value.timestamp),
-            "source": Source(thread_id=self.id, turns=[self.first_position + index], caller=CAPTURED),
+            "source": Source(
+                thread_id=self.id, turns=[self.first_position + index], caller=CAPTURED
+            ),
         }
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
         later = Later(following[:AHEAD], len(following), self.median_length)
@@ -234,7 +308,9 @@ class _Session:
             yield Submission(draft, self.review, said, clean.counts)
             for sentence in _sentences_and_reasons(piece) if self.review is ReviewMode.AUTO else ():
                 draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
-                yield Submission(draft, self.review, replace(said, preceding="", part=True), clean.counts)
+                yield Submission(
+                    draft, self.review, replace(said, preceding="", part=True), clean.counts
+                )
 
 
 def _time(message: SessionMessage, now: datetime) -> datetime:
@@ -253,17 +329,25 @@ def _line(message: SessionMessage, now: datetime) -> str:
 def _as_utc(value: str | None) -> str | None:
     """`value` with "Z" appended if it is a time without an offset; otherwise `value` itself."""
     try:
-        return value if value is None or datetime.fromisoformat(value).tzinfo is not None else f"{value}Z"
+        return (
+            value
+            if value is None or datetime.fromisoformat(value).tzinfo is not None
+            else f"{value}Z"
+        )
     except ValueError:
         return value
 
 
 def _pieces(content: str) -> Iterator[str]:
-    """`content` in pieces that each fit into one memory, cut at a blank or line break where possible."""
+    """`content` in pieces that each fit into one memory, cut at a blank or line break where
+    possible.
+    """
     while content:
         end = len(content)
         if end > MAX_CONTENT:
-            last_blank = max(content.rfind(blank, MAX_CONTENT // 2, MAX_CONTENT) for blank in (" ", "\n"))
+            last_blank = max(
+                content.rfind(blank, MAX_CONTENT // 2, MAX_CONTENT) for blank in (" ", "\n")
+            )
             end = MAX_CONTENT if last_blank < 0 else last_blank
         if piece := content[:end].strip():
             yield piece
@@ -271,22 +355,30 @@ def _pieces(content: str) -> Iterator[str]:
 
 
 def _sentences_and_reasons(content: str) -> list[str]:
-    """The sentences of a message, and the reasons stated in its questions, that may become memories by themselves.
+    """The sentences of a message, and the reasons stated in its questions, that may become memories
+    by themselves.
 
-    A message's only sentence is left out, because the whole message is stored anyway. Empty if the message has more
-    than MAX_PARTS sentences.
+    A message's only sentence is left out, because the whole message is stored anyway. Empty if the
+    message has more than MAX_PARTS sentences.
     """
     sentences = [sentence for sentence in sentences_in(content) if len(sentence) >= MIN_PART]
     if len(sentences) > MAX_PARTS:
         return []
-    reasons = [reason for sentence in sentences for reason in reasons_in(sentence) if len(reason) >= MIN_PART]
+    reasons = [
+        reason
+        for sentence in sentences
+        for reason in reasons_in(sentence)
+        if len(reason) >= MIN_PART
+    ]
     return [*(sentences if len(sentences) > 1 else ()), *reasons]
 
 
 def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
-    """Combine the outcomes of a message's text (the first of `outcomes`) and of its sentences into one outcome.
+    """Combine the outcomes of a message's text (the first of `outcomes`) and of its sentences into
+    one outcome.
 
-    cut: whether text was removed from the message because it repeated memories that this service had recalled.
+    cut: whether text was removed from the message because it repeated memories that this service
+    had recalled.
     """
     counted = [outcomes[0], *(outcome for outcome in outcomes[1:] if outcome.reason != NO_PART)]
     decisive = min(counted, key=lambda outcome: _ORDER.index(outcome.status))
@@ -294,5 +386,7 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
     stored = [outcome for outcome in counted if outcome.id is not None]
     ids = dict.fromkeys(outcome.id or "" for outcome in stored)
     types = dict.fromkeys(outcome.memory.type for outcome in stored if outcome.memory is not None)
-    redactions = {kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()}
+    redactions = {
+        kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()
+    }
     return MessageOutcome(decisive.status, reason or None, tuple(ids), tuple(types), redactions)

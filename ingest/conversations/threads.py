@@ -1,4 +1,6 @@
-"""Opens, appends to, replaces, flushes and clears threads (stored conversations) within their policies' limits."""
+"""Opens, appends to, replaces, flushes and clears threads (stored conversations) within their
+policies' limits.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,15 @@ from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFou
 from memtypes.model.memory import Model
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
-from memtypes.ports.threads import AppendTurn, NewThread, RequestKey, Thread, ThreadStore, ThreadTail, TurnAppended
+from memtypes.ports.threads import (
+    AppendTurn,
+    NewThread,
+    RequestKey,
+    Thread,
+    ThreadStore,
+    ThreadTail,
+    TurnAppended,
+)
 from memtypes.ports.workflows import WorkflowStore
 
 _ThreadT = TypeVar("_ThreadT")
@@ -41,8 +51,9 @@ _CACHED_THREADS = 100_000
 class OpenRequest(Model):
     """A thread to create, or to find by its resource (the name of its policy) and key.
 
-    variables: values for the placeholders of the key's template. parent_id: the thread that this one continues.
-    workflow_id: the workflow whose `on_end` says what happens to the thread when the workflow ends.
+    variables: values for the placeholders of the key's template. parent_id: the thread that this
+    one continues. workflow_id: the workflow whose `on_end` says what happens to the thread when the
+    workflow ends.
     """
 
     key: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
@@ -71,9 +82,10 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: as it is stored. version: the thread's version after the append, and after the flush if the append started
-    one. flushed: number of older turns that this flush removed. evicted: number of older turns removed to make room.
-    redactions: numbers of secrets removed from the turn, by kind.
+    turn: as it is stored. version: the thread's version after the append, and after the flush if
+    the append started one. flushed: number of older turns that this flush removed. evicted: number
+    of older turns removed to make room. redactions: numbers of secrets removed from the turn, by
+    kind.
     """
 
     turn: Turn
@@ -85,7 +97,9 @@ class TurnResult:
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Operations on threads. They raise NotFound, Conflict, InvalidRequest, AccessDenied, ReadOnly and Unavailable."""
+    """Operations on threads. They raise NotFound, Conflict, InvalidRequest, AccessDenied, ReadOnly
+    and Unavailable.
+    """
 
     store: ThreadStore
     policies: PolicyLookup
@@ -99,7 +113,8 @@ class Threads:
     )
 
     async def open(self, scope: Scope, request: OpenRequest) -> OpenedThread:
-        """Return the thread that has the request's resource (policy name) and key; create it if there is none.
+        """Return the thread that has the request's resource (policy name) and key; create it if
+        there is none.
 
         If neither the request nor the policy gives a key, a new thread is created each time.
         """
@@ -115,9 +130,12 @@ class Threads:
         context = RedactedValue(request.initial_context, {})
         if request.initial_context is not None:
             context = self.screen.clean(scope.tenant, policy.privacy, request.initial_context)
-        flushes = policy.type is not PolicyType.BUFFER  # whether its turns become memories when it expires
+        # Whether its turns become memories when it expires
+        flushes = policy.type is not PolicyType.BUFFER
         if flushes and request.workflow_id is not None:
-            flushes = (await self.workflows.load(scope, request.workflow_id)).on_end is not OnEnd.DELETE
+            flushes = (
+                await self.workflows.load(scope, request.workflow_id)
+            ).on_end is not OnEnd.DELETE
         new = NewThread(
             thread_id=str(uuid.uuid4()),
             ttl_s=max(1, round(policy.ttl or self.policies.ttl_s)),
@@ -136,27 +154,38 @@ class Threads:
         return OpenedThread(thread, created, redactions=context.counts if created else {})
 
     async def append(
-        self, scope: Scope, thread_id: str, new: NewTurn, expected: int | None, request: RequestKey | None = None
+        self,
+        scope: Scope,
+        thread_id: str,
+        new: NewTurn,
+        expected: int | None,
+        request: RequestKey | None = None,
     ) -> TurnResult:
-        """Append a turn to the thread, and remove old turns if the thread has become too long; return what changed.
+        """Append a turn to the thread, and remove old turns if the thread has become too long;
+        return what changed.
 
-        Old turns are evicted if the new turn would exceed a limit of the policy; many are flushed (removed together) if
-        the thread has reached the policy's flush threshold. A background task stores them as memories. expected: the
-        version that the thread must have; None for any. request: the call's idempotency key.
+        Old turns are evicted if the new turn would exceed a limit of the policy; many are flushed
+        (removed together) if the thread has reached the policy's flush threshold. A background task
+        stores them as memories. expected: the version that the thread must have; None for any.
+        request: the call's idempotency key.
         """
         policy = await self.policy(scope, thread_id, [new])
-        limits, deadline = self.policies.limits(policy), anyio.current_time() + policy.locks.append
+        limits = self.policies.limits(policy)
+        deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
             rank = eviction_rank(policy.eviction, turn)
-            appended = await self._append(scope, AppendTurn(thread_id, turn, rank, limits, expected, request))
+            appended = await self._append(
+                scope, AppendTurn(thread_id, turn, rank, limits, expected, request)
+            )
         if not appended.repeated:
             counts = self.flusher.counts
             counts.turns += 1
             counts.tokens += turn.tokens
             counts.evicted += appended.evicted
-        flush, version = FlushResult(appended.flushed, 0, 0), appended.version
+        flush = FlushResult(appended.flushed, 0, 0)
+        version = appended.version
         # The turn is stored. A flush that is cancelled here is done after the next append.
         with anyio.CancelScope(deadline=deadline):
             due = flush_due(appended.tokens, appended.turns, limits, policy.flush.threshold)
@@ -164,7 +193,8 @@ class Threads:
                 flush = await self.flusher.try_flush(scope, thread_id)
         if appended.evicted or flush.flushed:
             self.evicted_turns.persist_soon(scope)
-        if flush.version == version + 1:  # else another caller has changed the thread too, and this one must notice
+        # Else another caller has changed the thread too, and this one must notice
+        if flush.version == version + 1:
             version = flush.version
         turn = replace(turn, index=appended.index, at=appended.at)
         return TurnResult(turn, version, flush.flushed, appended.evicted, screened.counts)
@@ -172,10 +202,11 @@ class Threads:
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
     ) -> tuple[int, Mapping[str, int]]:
-        """Replace all turns of the thread. Returns its new version, and the number of secrets removed, by kind.
+        """Replace all turns of the thread. Returns its new version, and the number of secrets
+        removed, by kind.
 
-        expected: the version that the thread must have; None for any. Raises InvalidRequest if the new turns exceed the
-        limits of the thread's policy; none of them are evicted.
+        expected: the version that the thread must have; None for any. Raises InvalidRequest if the
+        new turns exceed the limits of the thread's policy; none of them are evicted.
         """
         policy = await self.policy(scope, thread_id, turns)
         with time_limit(policy.locks.append, "append"):
@@ -186,7 +217,8 @@ class Threads:
         return version, screened.counts
 
     async def chain(self, scope: Scope, thread_id: str) -> list[Thread]:
-        """The ancestors that the thread continues, oldest first, then the thread itself, without their turns.
+        """The ancestors that the thread continues, oldest first, then the thread itself, without
+        their turns.
 
         Ancestors that have expired, or that the agent may not read, are left out.
         """
@@ -194,7 +226,8 @@ class Threads:
         return [*await self._ancestors(scope, thread, partial(self.store.get, scope)), thread]
 
     async def tails(self, scope: Scope, thread_id: str, tokens: int) -> list[ThreadTail]:
-        """The newest turns of each thread of the `chain`, and the files and images that it mentions.
+        """The newest turns of each thread of the `chain`, and the files and images that it
+        mentions.
 
         tokens: tokens of turns to read from each thread.
         """
@@ -202,10 +235,13 @@ class Threads:
         read = partial(self.store.tail, scope, tokens=tokens)
         return [*await self._ancestors(scope, tail.thread, read), tail]
 
-    async def policy(self, scope: Scope, thread_id: str, turns: Sequence[NewTurn] = ()) -> ThreadPolicy:
+    async def policy(
+        self, scope: Scope, thread_id: str, turns: Sequence[NewTurn] = ()
+    ) -> ThreadPolicy:
         """The current policy of the thread. The thread keeps the policy's name, as its resource.
 
-        Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write to the thread.
+        Raises AccessDenied or ReadOnly if an agent that speaks in `turns` may not write to the
+        thread.
         """
         resource, _ = await self._resource_and_key(scope, thread_id)
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
@@ -213,15 +249,20 @@ class Threads:
             self.policies.check_access(speaker, resource, None, write=True)
         return self.policies.of(resource)
 
-    async def turns(self, scope: Scope, thread_id: str, *, include_flushed: bool) -> list[LeftTurn | Turn]:
-        """The turns of the thread, in order; with `include_flushed` also turns that were flushed or evicted from it.
+    async def turns(
+        self, scope: Scope, thread_id: str, *, include_flushed: bool
+    ) -> list[LeftTurn | Turn]:
+        """The turns of the thread, in order; with `include_flushed` also turns that were flushed or
+        evicted from it.
 
         Removed turns can be read even after the thread itself is gone.
         """
         try:
             live = {turn.index: turn for turn in (await self.store.read(scope, thread_id)).turns}
         except NotFound:
-            if not include_flushed or not (removed := await self.evicted_turns.turns(scope, thread_id)):
+            if not include_flushed or not (
+                removed := await self.evicted_turns.turns(scope, thread_id)
+            ):
                 raise
             return [*removed]
         removed = await self.evicted_turns.turns(scope, thread_id) if include_flushed else []
@@ -229,9 +270,11 @@ class Threads:
         return [turns[index] for index in sorted(turns)]
 
     async def flush(self, scope: Scope, thread_id: str, request: FlushRequest) -> FlushResult:
-        """Remove old turns from the thread by the flush settings of its policy, and store them as memories.
+        """Remove old turns from the thread by the flush settings of its policy, and store them as
+        memories.
 
-        Returns the number of removed turns, the new summary and the memories' ids. A dry run changes nothing.
+        Returns the number of removed turns, the new summary and the memories' ids. A dry run
+        changes nothing.
         """
         flushed = await self.flusher.flush(scope, thread_id, request)
         if request.dry_run:
@@ -240,14 +283,19 @@ class Threads:
         return replace(flushed, memory_ids=tuple(memory_ids.get(thread_id, ())))
 
     async def clear(self, scope: Scope, thread_id: str, *, backup: bool) -> tuple[int, str | None]:
-        """Remove all turns of the thread; return how many, and the id of the backup copy (None without `backup`)."""
-        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None  # the thread's id shows whose turns these are
+        """Remove all turns of the thread; return how many, and the id of the backup copy (None
+        without `backup`).
+        """
+        # The thread's id shows whose turns these are
+        backup_id = f"{thread_id}.{uuid.uuid4()}" if backup else None
         policy = await self.policy(scope, thread_id)
         with time_limit(policy.locks.clear, "clear"):
             return await self.store.clear(scope, thread_id, backup_id), backup_id
 
     async def end(self, scope: Scope, thread_ids: Sequence[str], *, flush: bool) -> int:
-        """Delete the threads that still exist; return how many. With `flush`, store their turns as memories."""
+        """Delete the threads that still exist; return how many. With `flush`, store their turns as
+        memories.
+        """
         ended = 0
         for thread_id in thread_ids:
             with suppress(NotFound):  # it has expired
@@ -258,32 +306,48 @@ class Threads:
         return ended
 
     async def expire(self) -> int:
-        """Store the turns of expired threads and of queues in all namespaces as memories; return how many memories."""
+        """Store the turns of expired threads and of queues in all namespaces as memories; return
+        how many memories.
+        """
         await self.store.queue_expired()
         return await self.evicted_turns.persist_all()
 
     async def check_access(self, scope: Scope, thread_id: str, *, write: bool) -> None:
-        """Raise NotFound, AccessDenied if the agent may not read the thread, or ReadOnly if it may not write to it."""
+        """Raise NotFound, AccessDenied if the agent may not read the thread, or ReadOnly if it may
+        not write to it.
+        """
         if scope.agent_id is not None or scope.agents:
-            self.policies.check_access(scope, *await self._resource_and_key(scope, thread_id), write=write)
+            self.policies.check_access(
+                scope, *await self._resource_and_key(scope, thread_id), write=write
+            )
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn. The message of Unavailable says how to repeat the call without storing the turn twice."""
-        tokens, limit = append.turn.tokens, append.limits.tokens
+        """Append a turn. The message of Unavailable says how to repeat the call without storing the
+        turn twice.
+        """
+        tokens = append.turn.tokens
+        limit = append.limits.tokens
         if limit is not None and tokens > limit:
-            message = f"the turn has {tokens} tokens; the limit of the thread is {limit}; send a shorter turn"
+            message = (
+                f"the turn has {tokens} tokens; the limit of the thread is {limit}; send a "
+                "shorter turn"
+            )
             raise InvalidRequest(message, path="content")
         try:
             return await self.store.append(scope, append)
         except Unavailable as error:
             hint = "repeat it with the same Idempotency-Key"
             if append.request is None:
-                hint = "read the thread before you repeat it, and send turns with an Idempotency-Key"
+                hint = (
+                    "read the thread before you repeat it, and send turns with an Idempotency-Key"
+                )
             message = f"{error}; the turn may have been kept: {hint}"
             raise Unavailable(message, retry_after_s=error.retry_after_s) from error
 
     async def _join(self, scope: Scope, workflow_id: str, thread_id: str, *, created: bool) -> None:
-        """Add a thread to its workflow. If there is none or it has ended, delete a new (`created`) thread and raise."""
+        """Add a thread to its workflow. If there is none or it has ended, delete a new (`created`)
+        thread and raise.
+        """
         try:
             await self.workflows.join(scope, workflow_id, thread=thread_id)
         except (NotFound, Conflict):
@@ -299,7 +363,9 @@ class Threads:
             (len(turns), limits.turns, "turns"),
         ):
             if limit is not None and count > limit:
-                raise InvalidRequest(f"{count} {unit} exceed the limit of {limit}; send fewer", path="turns")
+                raise InvalidRequest(
+                    f"{count} {unit} exceed the limit of {limit}; send fewer", path="turns"
+                )
 
     async def _ancestors(
         self, scope: Scope, thread: Thread, read: Callable[[str], Awaitable[_ThreadT]]
@@ -314,8 +380,12 @@ class Threads:
         answers = await asyncio.gather(*map(read_if_there, thread.ancestors))
         return [answer for answer in answers if answer is not None]
 
-    async def _resource_and_key(self, scope: Scope, thread_id: str) -> tuple[str | None, str | None]:
-        """The thread's resource (policy name) and key. They are cached, because they never change."""
+    async def _resource_and_key(
+        self, scope: Scope, thread_id: str
+    ) -> tuple[str | None, str | None]:
+        """The thread's resource (policy name) and key. They are cached, because they never
+        change.
+        """
         cached = (scope.tenant, scope.namespace, thread_id)
         if cached not in self._resources_and_keys:
             thread = await self.store.get(scope, thread_id)
@@ -324,11 +394,13 @@ class Threads:
 
 
 def thread_key(template: str | None, request: OpenRequest) -> str | None:
-    """`template` with its placeholders filled in from the request's variables; None if `template` is None.
+    """`template` with its placeholders filled in from the request's variables; None if `template`
+    is None.
 
     `agent.id` stands for the request's agent, unless the variables set it.
     """
-    variables, agent = request.variables, request.variables.get("agent", {})
+    variables = request.variables
+    agent = request.variables.get("agent", {})
     if request.agent_id is not None and isinstance(agent, Mapping):
         variables = {**variables, "agent": {"id": request.agent_id, **agent}}
     return None if template is None else rendered_key(template, variables)

@@ -1,4 +1,6 @@
-"""Makes memories from turns that were removed from a thread, and reads these turns back from the memories."""
+"""Makes memories from turns that were removed from a thread, and reads these turns back from the
+memories.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Listing
 
 MAX_CHARACTERS = 2 * MAX_TURN
-"""Maximum characters of all turns in one memory, counted as JSON with metadata and file references."""
+"""Maximum characters of all turns in one memory, counted as JSON with metadata and file
+references.
+"""
 
 MAX_TURNS = 1_000
 """Maximum number of turns in one memory: the limit of `Source.turns`."""
@@ -28,7 +32,8 @@ _TAG = "thread"
 class LeftTurn:
     """A turn that was removed from its thread.
 
-    memory_id: the id of the memory that contains the turn; None while the turn waits to be stored as a memory.
+    memory_id: the id of the memory that contains the turn; None while the turn waits to be stored
+    as a memory.
     """
 
     turn: Turn
@@ -36,9 +41,11 @@ class LeftTurn:
 
 
 def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
-    """Draft of the event memory that stores `turns` of a thread, one turn after the other as "role: content".
+    """Draft of the event memory that stores `turns` of a thread, one turn after the other as "role:
+    content".
 
-    Its identity has the thread and its first turn (see `Episodic.identity`), so that equal batches do not become one.
+    Its identity has the thread and its first turn (see `Episodic.identity`), so that equal batches
+    do not become one.
     """
     return EpisodicDraft(
         type=MemoryType.EPISODIC,
@@ -53,25 +60,35 @@ def draft_of_turns(thread_id: str, turns: tuple[Turn, ...]) -> EpisodicDraft:
 
 def memories_of_thread(thread_id: str) -> Listing:
     """Store query for the memories that were made from turns of the thread, up to 500 on a page."""
-    return Listing((MemoryType.EPISODIC,), Compare("tags", Op.EQ, _thread_tag(thread_id)), limit=500)
+    return Listing(
+        (MemoryType.EPISODIC,), Compare("tags", Op.EQ, _thread_tag(thread_id)), limit=500
+    )
 
 
 def turns_of(memory: Memory) -> Iterator[Turn]:
-    """Read back the turns that `memory` was made of by `draft_of_turns`; none if it was not made of turns.
+    """Read back the turns that `memory` was made of by `draft_of_turns`; none if it was not made of
+    turns.
 
-    If the memory was edited, the turns have the text from before the first edit. The memory records each turn's length,
-    which redaction may have changed; so a turn ends where the next turn's "role: " is found nearest its recorded end.
+    If the memory was edited, the turns have the text from before the first edit. The memory records
+    each turn's length, which redaction may have changed; so a turn ends where the next turn's
+    "role: " is found nearest its recorded end.
     """
     if not isinstance(memory, Episodic) or not memory.turns or memory.source is None:
         return
-    first, last = memory.turns[0]["index"], memory.turns[-1]["index"]
+    first = memory.turns[0]["index"]
+    last = memory.turns[-1]["index"]
     content = memory.earlier[0].content if memory.earlier else memory.content
-    content = content.removesuffix(f"\n(thread {memory.source.thread_id}, turns {first} to {last})")  # an older form
+    # An older form
+    content = content.removesuffix(f"\n(thread {memory.source.thread_id}, turns {first} to {last})")
     position = 0
     for turn, following in zip_longest(memory.turns, memory.turns[1:]):
         start = position + len(f"{turn['role']}: ")
         end = None if following is None else f"\n{following['role']}: "
-        position = len(content) if end is None else _nearest(content, end, start, start + turn["characters"])
+        position = (
+            len(content)
+            if end is None
+            else _nearest(content, end, start, start + turn["characters"])
+        )
         fields: dict[str, Any] = {**turn, "content": content[start:position]}
         del fields["characters"], fields["index"]
         yield Turn.from_json(json.dumps(fields), turn["index"])
@@ -86,7 +103,8 @@ def split(turns: Sequence[Turn]) -> Iterator[tuple[Turn, ...]]:
         length = len(turn.to_json())
         if group and (size + length > MAX_CHARACTERS or len(group) == MAX_TURNS):
             yield tuple(group)
-            group, size = [], 0
+            group = []
+            size = 0
         group.append(turn)
         size += length
     if group:
@@ -105,7 +123,10 @@ def _thread_tag(thread_id: str) -> str:
 
 
 def _nearest(content: str, text: str, start: int, expected: int) -> int:
-    """The position of `text` in `content` that is nearest to `expected`; the length of `content` if there is none."""
-    preceding, following = content.rfind(text, start, expected + len(text)), content.find(text, expected)
+    """The position of `text` in `content` that is nearest to `expected`; the length of `content` if
+    there is none.
+    """
+    preceding = content.rfind(text, start, expected + len(text))
+    following = content.find(text, expected)
     positions = [position for position in (preceding, following) if position >= 0]
     return min(positions, key=lambda position: abs(position - expected), default=len(content))

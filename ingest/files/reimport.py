@@ -1,9 +1,10 @@
-"""Ends the memories of rows that a file no longer has when it is imported again. Nothing is deleted.
+"""Ends the memories of rows that a file no longer has when it is imported again. Nothing is
+deleted.
 
-A row has a key that stays the same while its text changes: the headings of a section, or the id in an export. The
-memory of a former text is replaced by the memory of the text that now has its key. If a note no longer has the section,
-the memory is ended. An export may be incomplete, so a missing row ends nothing. Memories that another source states,
-too, are left as they are.
+A row has a key that stays the same while its text changes: the headings of a section, or the id in
+an export. The memory of a former text is replaced by the memory of the text that now has its key.
+If a note no longer has the section, the memory is ended. An export may be incomplete, so a missing
+row ends nothing. Memories that another source states, too, are left as they are.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _GLOBAL_IDS = (Format.MEM0, Format.ZEP, Format.LANGGRAPH)
 """Formats with ids that are the same in every export, whatever the name of its file."""
 
 MemoryCall: TypeAlias = Callable[[str, Mapping[str, Any] | None], Awaitable[dict[str, Any]]]
-"""Sets the given fields of the memory with this id (None: reads it only); returns the memory as plain JSON.
+"""Sets the given fields of the memory with this id (None: reads it only); returns the memory as
+plain JSON.
 
 Raises NotFound, and Overloaded or Unavailable, after which it is called again.
 """
@@ -48,7 +50,10 @@ def written_rows(
     keys = (row.fields.get("id") if row.key is None else row.key for row in rows)
     return [
         WrittenRow(
-            str(key), write.id, write.status is WriteStatus.STORED or write.reason == SAME_WRITE, item.get("expires_at")
+            str(key),
+            write.id,
+            write.status is WriteStatus.STORED or write.reason == SAME_WRITE,
+            item.get("expires_at"),
         )
         for key, item, write in zip(keys, items, outcomes, strict=True)
         if isinstance(key, str | int) and write.id is not None
@@ -57,52 +62,79 @@ def written_rows(
 
 @dataclass(frozen=True, slots=True)
 class Reimport:
-    """Compares the rows of a file with those that it had when it was last imported into `namespace`."""
+    """Compares the rows of a file with those that it had when it was last imported into
+    `namespace`.
+    """
 
     namespace: str
     files: ImportedFiles
     call: MemoryCall
     clock: Clock
 
-    async def finish(self, source: SourceFile, rows: Sequence[WrittenRow], *, complete: bool) -> list[FormerRow]:
-        """Replace or end the memories of former rows of `source`, and list its present rows. Returns the changes made.
+    async def finish(
+        self, source: SourceFile, rows: Sequence[WrittenRow], *, complete: bool
+    ) -> list[FormerRow]:
+        """Replace or end the memories of former rows of `source`, and list its present rows.
+        Returns the changes made.
 
-        rows: all that have a key. complete: whether every row of the file was stored; otherwise no memory is ended.
+        rows: all that have a key. complete: whether every row of the file was stored; otherwise no
+        memory is ended.
         """
         if source.path is None:
             return []
         file = str(source.format if source.format in _GLOBAL_IDS else source.path.resolve())
-        imported = self.files.files.get((self.namespace, file)) or ImportedFile(self.namespace, file)
+        imported = self.files.files.get((self.namespace, file)) or ImportedFile(
+            self.namespace, file
+        )
         written = {row.id for row in rows}
-        current = {row.id: row.key for row in rows if row.is_new or self.files.with_memory(self.namespace, row.id)}
+        current = {
+            row.id: row.key
+            for row in rows
+            if row.is_new or self.files.with_memory(self.namespace, row.id)
+        }
         ends = {row.id: row.expires_at for row in rows if row.expires_at is not None}
         restored = written.intersection(imported.ended) - ends.keys()
         expired = (ends.keys() & imported.rows.keys()).difference(imported.ended)
         change = partial(FormerRow, source.name)
-        former = [change(memory_id, "restored", "in the file again", {"valid_to": None}) for memory_id in restored]
+        former = [
+            change(memory_id, "restored", "in the file again", {"valid_to": None})
+            for memory_id in restored
+        ]
         former += [
-            change(key, "ended", "expired there", {"expires_at": end}) for key, end in ends.items() if key in expired
+            change(key, "ended", "expired there", {"expires_at": end})
+            for key, end in ends.items()
+            if key in expired
         ]
         for memory_id, key, newer in _former(imported.rows, rows):
             if newer is not None:
-                former.append(change(memory_id, "replaced", f"by {newer}", {"superseded_by": newer}))
+                former.append(
+                    change(memory_id, "replaced", f"by {newer}", {"superseded_by": newer})
+                )
             elif complete and rows and source.format in _NOTES:
                 former.append(change(memory_id, "ended", "no longer in the file"))
             else:
                 current[memory_id] = key  # the next import looks at it again
         changed = [done for row in former if (done := await self._change(row, file)) is not None]
         names = [*dict.fromkeys([*imported.names, source.name])]
-        ended = {*imported.ended, *(row.id for row in changed if row.change in ("replaced", "ended"))} - written
-        self.files.add(ImportedFile(self.namespace, file, names, current, sorted(ended | ends.keys())))
+        ended = {
+            *imported.ended,
+            *(row.id for row in changed if row.change in ("replaced", "ended")),
+        } - written
+        self.files.add(
+            ImportedFile(self.namespace, file, names, current, sorted(ended | ends.keys()))
+        )
         return changed
 
     async def _change(self, row: FormerRow, file: str) -> FormerRow | None:
-        """Change a memory as `row` says, or keep it and say why; None if nothing is to be done. file: of the row."""
+        """Change a memory as `row` says, or keep it and say why; None if nothing is to be done.
+        file: of the row.
+        """
         try:
             memory = await self._call(row.id)
         except NotFound:
             return None  # deleted meanwhile
-        row, newer = replace(row, text=first_line(memory["content"])), row.fields.get("superseded_by")
+        newer = row.fields.get("superseded_by")
+        row = replace(row, text=first_line(memory["content"]))
         if (memory["state"] == State.REPLACED) != (row.change == "restored"):
             return row if row.change != "restored" and memory["superseded_by"] == newer else None
         holders = self.files.with_memory(self.namespace, row.id)
@@ -118,7 +150,9 @@ class Reimport:
             await self._call(newer, {"pinned": True})
         return row
 
-    async def _call(self, memory_id: str, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _call(
+        self, memory_id: str, changes: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         call = partial(self.call, memory_id, changes)
         return await retried(call, Overloaded, Unavailable, patience_s=PATIENCE_S)
 
@@ -127,9 +161,14 @@ def _exists(file: str) -> bool:
     return file in _GLOBAL_IDS or Path(file).exists()
 
 
-def _former(imported: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable[tuple[str, str, str | None]]:
-    """The memories of `imported` (keys by id) without a row now, each with its key and the new memory of that key."""
-    written, new_ids = {row.id for row in rows}, defaultdict[str, dict[str, None]](dict)
+def _former(
+    imported: Mapping[str, str], rows: Sequence[WrittenRow]
+) -> Iterable[tuple[str, str, str | None]]:
+    """The memories of `imported` (keys by id) without a row now, each with its key and the new
+    memory of that key.
+    """
+    written = {row.id for row in rows}
+    new_ids = defaultdict[str, dict[str, None]](dict)
     for row in rows:
         if row.id not in imported:
             new_ids[row.key][row.id] = None
@@ -140,12 +179,16 @@ def _former(imported: Mapping[str, str], rows: Sequence[WrittenRow]) -> Iterable
 
 
 def _reason_to_keep(memory: Mapping[str, Any], names: set[str], newer: str | None) -> str | None:
-    """Reason to keep a memory whose row its file no longer has; None if it may be ended, or replaced by `newer`.
+    """Reason to keep a memory whose row its file no longer has; None if it may be ended, or
+    replaced by `newer`.
 
-    names: the file's present and former names; a source with another name is another source of the memory.
+    names: the file's present and former names; a source with another name is another source of the
+    memory.
     """
     sources = [source for source in (memory["source"], *memory["sources"]) if source is not None]
-    if memory["evidence_count"] > len(sources) or any(source.get("file") not in names for source in sources):
+    if memory["evidence_count"] > len(sources) or any(
+        source.get("file") not in names for source in sources
+    ):
         return "another source says it, too"
     if memory.get("status", Status.PENDING) not in OPEN:
         return f"it is {memory['status']}"

@@ -1,4 +1,6 @@
-"""Imports rows from files: reads the files, writes the rows in batches, and reports how many were stored."""
+"""Imports rows from files: reads the files, writes the rows in batches, and reports how many were
+stored.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from typing import Any, BinaryIO, TypeAlias
 
 import anyio
 
-from ingest.files.journal import FinishedRows, ImportedFiles, ImportJournal, WrittenRow, file_identity
+from ingest.files.journal import (
+    FinishedRows,
+    ImportedFiles,
+    ImportJournal,
+    WrittenRow,
+    file_identity,
+)
 from ingest.files.readers.rows import BadLine, FileRow, Reading
 from ingest.files.readers.sources import READERS, Format, SourceFile, Sources, find_sources
 from ingest.files.reimport import MemoryCall, Reimport, written_rows
@@ -27,13 +35,16 @@ from memtypes.model.times import Clock, system_clock
 
 BATCH_ROWS = 256
 BATCH_CHARS = 4 * 1024 * 1024
-"""Characters of content from which a batch is full; sent as JSON, it stays below the limit of a request body."""
+"""Characters of content from which a batch is full; sent as JSON, it stays below the limit of a
+request body.
+"""
 
 _MAX_FAILED_BATCHES = 3
 """Number of consecutive batches, every row of which failed, after which the import stops."""
 
 WriteItems: TypeAlias = Callable[[list[dict[str, Any]]], Awaitable[Sequence[WriteOutcome]]]
-"""Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns their outcomes in order.
+"""Writes valid items of POST /v1/memories/batch, in this process or over HTTP; returns their
+outcomes in order.
 
 Raises a RemembrancerError if none of the items could be delivered.
 """
@@ -43,11 +54,12 @@ Raises a RemembrancerError if none of the items could be delivered.
 class ImportRequest:
     """The files to import, and the options of the import.
 
-    paths: files, folders, or - for stdin. destination: name of the service or store that is written to. Imports into
-    different destinations or namespaces have different journals. rows: options for turning rows into memories. format:
-    the format of all files; None detects it for each file by its name. by_content: detect it by the file's contents
-    first. strict: stop at the first bad row. journal: the folder of the journals; None means no journals. resume:
-    whether an interrupted import goes on where it stopped.
+    paths: files, folders, or - for stdin. destination: name of the service or store that is written
+    to. Imports into different destinations or namespaces have different journals. rows: options for
+    turning rows into memories. format: the format of all files; None detects it for each file by
+    its name. by_content: detect it by the file's contents first. strict: stop at the first bad row.
+    journal: the folder of the journals; None means no journals. resume: whether an interrupted
+    import goes on where it stopped.
     """
 
     paths: tuple[str, ...]
@@ -67,9 +79,21 @@ class ImportRequest:
         return find_sources(self.paths, self.format, by_content=self.by_content)
 
     def identity(self) -> list[Any]:
-        """The values that identify this import's journal: destination, namespace, paths and options, as plain JSON."""
-        paths = [str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex() for path in self.paths]
-        return [self.destination, self.namespace, paths, self.format, self.by_content, asdict(self.rows)]
+        """The values that identify this import's journal: destination, namespace, paths and
+        options, as plain JSON.
+        """
+        paths = [
+            str(Path(path).absolute()).encode("utf-8", "surrogateescape").hex()
+            for path in self.paths
+        ]
+        return [
+            self.destination,
+            self.namespace,
+            paths,
+            self.format,
+            self.by_content,
+            asdict(self.rows),
+        ]
 
 
 async def run_import(
@@ -79,9 +103,11 @@ async def run_import(
     clock: Clock = system_clock,
     call: MemoryCall | None = None,
 ) -> ImportReport:
-    """Import the files of `request`, storing rows with `write`. Raises InvalidRequest for a bad request or journal.
+    """Import the files of `request`, storing rows with `write`. Raises InvalidRequest for a bad
+    request or journal.
 
-    call: by which memories of rows that a file no longer has are replaced or ended; None leaves them as they are.
+    call: by which memories of rows that a file no longer has are replaced or ended; None leaves
+    them as they are.
     """
     sources = request.sources()
     journal = ImportJournal.open(request.journal if request.resume else None, request.identity())
@@ -117,19 +143,25 @@ class _Import:
                     break
         finally:
             self.progress.finish()
-        self.journal.close(complete=not self.report.stopped and not self.report.counts[WriteStatus.FAILED])
+        self.journal.close(
+            complete=not self.report.stopped and not self.report.counts[WriteStatus.FAILED]
+        )
         self.report.seconds = anyio.current_time() - started
 
     async def _import_file(self, source: SourceFile) -> None:
-        identity, problems = file_identity(source), len(self.report.problems) + self.report.omitted
-        written, finished = list[WrittenRow](), set[int]()
+        identity = file_identity(source)
+        problems = len(self.report.problems) + self.report.omitted
+        written = list[WrittenRow]()
+        finished = set[int]()
         for rows in self.journal.finished(identity):
             self.report.add(rows.counts, rows.problems)
             written += rows.written
             finished.update(range(rows.first, rows.end))
             self.report.resumed += rows.end - rows.first
         with open_readings(source, self.request.stdin) as (readings, stream):
-            batches = read_batches(readings, self.request.rows, self.clock, finished, strict=self.request.strict)
+            batches = read_batches(
+                readings, self.request.rows, self.clock, finished, strict=self.request.strict
+            )
             next_batch = partial(next, batches, None)
             # A pipe may block the reader, so it runs in a worker thread.
             while not self.report.stopped and (batch := await anyio.to_thread.run_sync(next_batch)):
@@ -142,48 +174,65 @@ class _Import:
             self.report.former += await self.reimport.finish(source, written, complete=complete)
 
     async def _import_batch(self, batch: ItemBatch, identity: str | None) -> list[WrittenRow]:
-        """Write a batch, record the outcomes in report and journal, and return the rows that have an identifier.
+        """Write a batch, record the outcomes in report and journal, and return the rows that have
+        an identifier.
 
-        identity: the file's hash, under which the journal records the batch; None to record nothing there.
+        identity: the file's hash, under which the journal records the batch; None to record nothing
+        there.
         """
         outcomes = await deliver(self.write, batch.items)
         counts = count_statuses(outcomes)
         counts[WriteStatus.REJECTED] += len(batch.problems)
         problems = batch.problems + [
-            RowProblem(row.file, row.line, outcome.status, outcome.reason or "no reason was given", number)
+            RowProblem(
+                row.file, row.line, outcome.status, outcome.reason or "no reason was given", number
+            )
             for row, number, outcome in zip(batch.rows, batch.numbers, outcomes, strict=True)
             if outcome.status in (WriteStatus.REJECTED, WriteStatus.FAILED)
         ]
         self.report.add(counts, problems)
         for item, outcome in zip(batch.items, outcomes, strict=True):
             if outcome.status is WriteStatus.STORED:
-                kind = str(outcome.classified.type if outcome.classified else item.get("type") or "of unknown type")
+                kind = str(
+                    outcome.classified.type
+                    if outcome.classified
+                    else item.get("type") or "of unknown type"
+                )
                 self.report.types[kind] = self.report.types.get(kind, 0) + 1
         written = written_rows(batch.rows, batch.items, outcomes)
         if identity is not None and not counts[WriteStatus.FAILED]:
-            rows = FinishedRows(identity, batch.first, batch.end, counts, tuple(problems), tuple(written))
+            rows = FinishedRows(
+                identity, batch.first, batch.end, counts, tuple(problems), tuple(written)
+            )
             await anyio.to_thread.run_sync(self.journal.add, rows)
         if outcomes:
-            self.failed_batches = self.failed_batches + 1 if counts[WriteStatus.FAILED] == len(outcomes) else 0
+            self.failed_batches = (
+                self.failed_batches + 1 if counts[WriteStatus.FAILED] == len(outcomes) else 0
+            )
         if self.request.strict and problems:
             self.report.stopped = f"stopped at the first bad row: {problems[0]}"
         elif self.failed_batches >= _MAX_FAILED_BATCHES:
             reason = problems[-1].reason
-            self.report.stopped = f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
+            self.report.stopped = (
+                f"stopped after {_MAX_FAILED_BATCHES} batches in which every row failed: {reason}"
+            )
         return written
 
 
 async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteOutcome]:
-    """Write `items`; return the outcome of each, in order. An item that was not delivered is failed, with the reason.
+    """Write `items`; return the outcome of each, in order. An item that was not delivered is
+    failed, with the reason.
 
-    While the service is busy, limits calls or is unavailable, the write is retried: writing items twice is harmless. A
-    batch that is refused as invalid was not stored at all. It is then halved again and again, until each invalid item
-    is alone and rejected.
+    While the service is busy, limits calls or is unavailable, the write is retried: writing items
+    twice is harmless. A batch that is refused as invalid was not stored at all. It is then halved
+    again and again, until each invalid item is alone and rejected.
     """
     if not items:
         return []
     try:
-        return [*await retried(lambda: write(items), Overloaded, Unavailable, patience_s=PATIENCE_S)]
+        return [
+            *await retried(lambda: write(items), Overloaded, Unavailable, patience_s=PATIENCE_S)
+        ]
     except InvalidRequest as error:
         if len(items) == 1:
             # The service names the field as one of the batch's first item, which is this row.
@@ -199,8 +248,8 @@ async def deliver(write: WriteItems, items: list[dict[str, Any]]) -> list[WriteO
 class ItemBatch:
     """Rows `first` to `end` (exclusive) of a file, to be written together.
 
-    rows, numbers, items: the valid rows, the number of each in the file (from 1), and the item made of it. problems:
-    the invalid rows. size: characters of the items' contents.
+    rows, numbers, items: the valid rows, the number of each in the file (from 1), and the item made
+    of it. problems: the invalid rows. size: characters of the items' contents.
     """
 
     first: int
@@ -212,7 +261,9 @@ class ItemBatch:
     size: int = 0
 
     def add(self, reading: Reading, options: RowOptions, now: datetime) -> None:
-        """Add what was read next, a row or bad line, to `items` if it is a valid memory, otherwise to `problems`."""
+        """Add what was read next, a row or bad line, to `items` if it is a valid memory, otherwise
+        to `problems`.
+        """
         self.end += 1
         if isinstance(reading, FileRow):
             try:
@@ -226,10 +277,14 @@ class ItemBatch:
                 self.size += len(item["content"])
         if isinstance(reading, BadLine):
             reason = redact(reading.reason)  # it may quote a secret of the row
-            self.problems.append(RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason, self.end))
+            self.problems.append(
+                RowProblem(reading.file, reading.line, WriteStatus.REJECTED, reason, self.end)
+            )
 
     def is_full(self) -> bool:
-        """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row begins a new one."""
+        """Whether the batch has BATCH_ROWS rows or BATCH_CHARS characters, so that the next row
+        begins a new one.
+        """
         return len(self.items) + len(self.problems) >= BATCH_ROWS or self.size >= BATCH_CHARS
 
 
@@ -243,7 +298,8 @@ def read_batches(
 ) -> Iterator[ItemBatch]:
     """The rows of a file in batches of items.
 
-    readings: what the file's reader returns, rows and bad lines. finished: numbers of rows to leave out, counted from
+    readings: what the file's reader returns, rows and bad lines. finished: numbers of rows to leave
+    out, counted from
     0. strict: end a batch after a bad row.
     """
     batch: ItemBatch | None = None
@@ -260,13 +316,19 @@ def read_batches(
 
 
 @contextmanager
-def open_readings(source: SourceFile, stdin: BinaryIO | None) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
-    """Open the file `source`; return an iterator over its rows, and the stream from which it reads them.
+def open_readings(
+    source: SourceFile, stdin: BinaryIO | None
+) -> Iterator[tuple[Iterator[Reading], BinaryIO]]:
+    """Open the file `source`; return an iterator over its rows, and the stream from which it reads
+    them.
 
-    If opening or reading the file fails, the last row is a BadLine. stdin: the stream of a source without a path.
+    If opening or reading the file fails, the last row is a BadLine. stdin: the stream of a source
+    without a path.
     """
     try:
-        opened = nullcontext(stdin or io.BytesIO()) if source.path is None else source.path.open("rb")
+        opened = (
+            nullcontext(stdin or io.BytesIO()) if source.path is None else source.path.open("rb")
+        )
     except OSError as error:
         yield iter([_unreadable(source, error)]), io.BytesIO()
         return

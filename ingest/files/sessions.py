@@ -1,7 +1,9 @@
-"""Imports past sessions: stores the messages that were not sent before, as if the sessions were running now.
+"""Imports past sessions: stores the messages that were not sent before, as if the sessions were
+running now.
 
-A session is sent in parts, each with some messages before it as context. Once a part is stored, the keys of its
-messages are written to the journal. A part that was stored but is not in the journal is sent again, which adds nothing.
+A session is sent in parts, each with some messages before it as context. Once a part is stored, the
+keys of its messages are written to the journal. A part that was stored but is not in the journal is
+sent again, which adds nothing.
 """
 
 from __future__ import annotations
@@ -31,25 +33,34 @@ from memtypes.model.scope import MAX_NAME
 
 PART_MESSAGES = 64
 PART_CHARS = 1_000_000
-"""Characters of messages from which a part is full; sent as JSON, it stays below the limit of a request body."""
+"""Characters of messages from which a part is full; sent as JSON, it stays below the limit of a
+request body.
+"""
 
 CONTEXT_CHARS = 2_000
-"""Maximum characters that are sent of an earlier message as context: twice what the judging of messages reads."""
+"""Maximum characters that are sent of an earlier message as context: twice what the judging of
+messages reads.
+"""
 
 PATIENCE_S = 120.0
-"""Seconds for which rows or messages are sent again while the service is unavailable, such as during a restart."""
+"""Seconds for which rows or messages are sent again while the service is unavailable, such as
+during a restart.
+"""
 
 QUIET_S = 10.0
 """Seconds without a change of a transcript after which its last answer counts as complete."""
 
-_ATTEMPTS, _PAUSE_S = 3, 0.5
+_ATTEMPTS = 3
+_PAUSE_S = 0.5
 """Number of attempts to write a part in which messages failed, and seconds between two attempts."""
 
 POLL_S = 2.0
 """Seconds between two checks of the files that are watched for new messages."""
 
 _PAUSE_RATIO = 20
-"""The pause between two checks is at least this many times as long as a search for files, so that many cost little."""
+"""The pause between two checks is at least this many times as long as a search for files, so that
+many cost little.
+"""
 
 NO_PROJECT = "of no project; name a namespace for them with --namespace"
 OTHER_PROJECT = "of other projects"
@@ -57,14 +68,17 @@ OTHER_PROJECT = "of other projects"
 SessionFile: TypeAlias = TranscriptFile | ChatFile
 
 FileState: TypeAlias = tuple[int, int, bool]
-"""Size in bytes, time of the last change in nanoseconds, and whether that change was at least QUIET_S ago."""
+"""Size in bytes, time of the last change in nanoseconds, and whether that change was at least
+QUIET_S ago.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPart:
     """Consecutive messages of a session that are sent in one request.
 
-    before: the session's messages before them. keys: for each message, the keys of its blocks, for the journal.
+    before: the session's messages before them. keys: for each message, the keys of its blocks, for
+    the journal.
     """
 
     namespace: str
@@ -85,8 +99,9 @@ Raises a RemembrancerError if the part could not be delivered.
 class Destination:
     """Decides into which namespace the messages of a session are imported.
 
-    of_project: returns the namespace of the project in a folder. fixed: the namespace of all sessions; None gives each
-    project its own. only: import only the project with this namespace; None imports all projects.
+    of_project: returns the namespace of the project in a folder. fixed: the namespace of all
+    sessions; None gives each project its own. only: import only the project with this namespace;
+    None imports all projects.
     """
 
     of_project: Callable[[str], str]
@@ -96,8 +111,8 @@ class Destination:
     def of(self, folder: str | None) -> tuple[str | None, str]:
         """Return the namespace into which sessions that ran in `folder` are imported, and "".
 
-        If they are not imported, return None and the reason, such as that they belong to another project. folder: None
-        if it is not known.
+        If they are not imported, return None and the reason, such as that they belong to another
+        project. folder: None if it is not known.
         """
         project = None
         if folder is not None and (self.fixed is None or self.only is not None):
@@ -113,8 +128,8 @@ class Destination:
 class NamespacePlan:
     """Counts of what the files of an import contain for one namespace.
 
-    sessions, messages: how many there are. new: messages that no earlier import has sent. first, last: times of the
-    first and last message, in RFC 3339; empty if no message has a time.
+    sessions, messages: how many there are. new: messages that no earlier import has sent. first,
+    last: times of the first and last message, in RFC 3339; empty if no message has a time.
     """
 
     sessions: int = 0
@@ -124,7 +139,9 @@ class NamespacePlan:
     last: str = ""
 
     def add(self, session: PastSession, new: int) -> None:
-        """Add a session to the counts. new: number of its messages that no earlier import has sent."""
+        """Add a session to the counts. new: number of its messages that no earlier import has
+        sent.
+        """
         self.sessions += 1
         self.messages += len(session.messages)
         self.new += new
@@ -137,9 +154,10 @@ class NamespacePlan:
 class SessionPlan:
     """The new messages that an import would send.
 
-    namespaces: counts by namespace. files: those with new messages, oldest first. read: number of files that were read.
-    left_out: how many messages and other entries would not be sent, by reason. problems: files that could not be read.
-    states: size and change time of each file before it was read, by which a later change is noticed.
+    namespaces: counts by namespace. files: those with new messages, oldest first. read: number of
+    files that were read. left_out: how many messages and other entries would not be sent, by
+    reason. problems: files that could not be read. states: size and change time of each file before
+    it was read, by which a later change is noticed.
     """
 
     namespaces: dict[str, NamespacePlan] = field(default_factory=dict)
@@ -159,8 +177,9 @@ class SessionPlan:
 class SessionImport:
     """Sends the new messages of files with past sessions, and counts their outcomes in `report`.
 
-    sent: the keys by which messages are recognised that were sent before. write: sends some messages of a session; None
-    for an import that only plans. patience_s: seconds for which an unavailable service is retried.
+    sent: the keys by which messages are recognised that were sent before. write: sends some
+    messages of a session; None for an import that only plans. patience_s: seconds for which an
+    unavailable service is retried.
     """
 
     destination: Destination
@@ -180,7 +199,8 @@ class SessionImport:
             sessions = await self._read(file, plan.problems)
             plan.read += 1
             plan.left_out.update(file.left_out)
-            count_before, times = plan.new, list[str]()
+            count_before = plan.new
+            times = list[str]()
             for session in sessions:
                 namespace, reason = self.destination.of(session.folder)
                 if namespace is None:
@@ -195,21 +215,28 @@ class SessionImport:
         plan.files = [file for _, file in sorted(order, key=lambda entry: entry[0])]
         return plan
 
-    async def forget_lost(self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]) -> bool:
-        """Treat messages as unsent if they were sent to a namespace that is empty now, such as one of a new store.
+    async def forget_lost(
+        self, plan: SessionPlan, is_empty: Callable[[str], Awaitable[bool]]
+    ) -> bool:
+        """Treat messages as unsent if they were sent to a namespace that is empty now, such as one
+        of a new store.
 
-        Returns whether there were such messages; a plan made afterwards contains them again. is_empty: whether a
-        namespace has no memories. Errors that it raises are passed on, so an unreachable service or a rejected API key
-        is noticed before anything is sent.
+        Returns whether there were such messages; a plan made afterwards contains them again.
+        is_empty: whether a namespace has no memories. Errors that it raises are passed on, so an
+        unreachable service or a rejected API key is noticed before anything is sent.
         """
         empty = {name for name in plan.namespaces if await is_empty(name)}
-        lost = [name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages]
+        lost = [
+            name for name in empty if plan.namespaces[name].new < plan.namespaces[name].messages
+        ]
         for name in lost:
             self.sent.keys.pop(name, None)
         return bool(lost)
 
     async def run(self, plan: SessionPlan) -> SessionReport:
-        """Send the new messages of the plan's files; return the report, even if an error stops the import early."""
+        """Send the new messages of the plan's files; return the report, even if an error stops the
+        import early.
+        """
         started = anyio.current_time()
         self.report.left_out.update(plan.left_out)
         self.report.problems += plan.problems
@@ -227,7 +254,9 @@ class SessionImport:
         return self.report
 
     async def send(self, file: SessionFile) -> None:
-        """Send a file's new messages, part by part; stop the import if the service stays unavailable."""
+        """Send a file's new messages, part by part; stop the import if the service stays
+        unavailable.
+        """
         for session in await self._read(file, self.report.problems):
             namespace, _ = self.destination.of(session.folder)
             if namespace is None:
@@ -247,9 +276,13 @@ class SessionImport:
             return []
 
     def _unsent(self, namespace: str, session: PastSession) -> list[tuple[int, PastMessage]]:
-        """Positions and messages of which a content block was not sent; the messages have only these blocks."""
+        """Positions and messages of which a content block was not sent; the messages have only
+        these blocks.
+        """
         unsent = (message.without(self.sent.keys[namespace]) for message in session.messages)
-        return [(position, message) for position, message in enumerate(unsent) if message is not None]
+        return [
+            (position, message) for position, message in enumerate(unsent) if message is not None
+        ]
 
     async def _send_part(self, part: SessionPart) -> None:
         try:
@@ -261,15 +294,24 @@ class SessionImport:
             self.report.stopped = f"stopped: {error}; run the command again to continue"
             return
         pairs = zip(part.keys, outcomes, strict=True)
-        sent_keys = [key for keys, outcome in pairs if outcome.status is not WriteStatus.FAILED for key in keys]
+        sent_keys = [
+            key
+            for keys, outcome in pairs
+            if outcome.status is not WriteStatus.FAILED
+            for key in keys
+        ]
         await run_sync(self.sent.add, part.namespace, sent_keys)
         self.report.add(part.namespace, outcomes)
         self.progress.advance(self.report.sent, self.report.sent)
 
     async def _write(self, part: SessionPart) -> list[MessageOutcome]:
-        """Send a part of a session; while some of its messages fail, send it again, up to `_ATTEMPTS` times in all."""
+        """Send a part of a session; while some of its messages fail, send it again, up to
+        `_ATTEMPTS` times in all.
+        """
         assert self.write is not None  # noqa: S101 - a plan is made without, and sends nothing
-        deliver = partial(retried, partial(self.write, part), Overloaded, Unavailable, patience_s=self.patience_s)
+        deliver = partial(
+            retried, partial(self.write, part), Overloaded, Unavailable, patience_s=self.patience_s
+        )
         outcomes = list(await deliver())
         for _ in range(_ATTEMPTS - 1):
             if all(outcome.status is not WriteStatus.FAILED for outcome in outcomes):
@@ -283,11 +325,13 @@ class SessionImport:
         return outcomes
 
 
-def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]) -> Iterator[SessionPart]:
+def parts_of(
+    namespace: str, session: PastSession, unsent: Sequence[tuple[int, PastMessage]]
+) -> Iterator[SessionPart]:
     """Divide a session's unsent messages into parts, one per request.
 
-    unsent: each unsent message with its position in the session. A part has consecutive messages only, and some earlier
-    messages of the session as context.
+    unsent: each unsent message with its position in the session. A part has consecutive messages
+    only, and some earlier messages of the session as context.
     """
     session_id = clean(session.id)[:MAX_NAME].strip() or "session"
     runs: list[tuple[int, list[PastMessage]]] = []
@@ -300,13 +344,19 @@ def parts_of(namespace: str, session: PastSession, unsent: Sequence[tuple[int, P
         runs[-1][1].append(message)
         end = position + 1
     for start, messages in runs:
-        context = [_as_sent(message, CONTEXT_CHARS) for message in session.messages[max(0, start - REACH) : start]]
-        before, keys = SaidBefore(count=start, messages=context), tuple(message.keys for message in messages)
+        context = [
+            _as_sent(message, CONTEXT_CHARS)
+            for message in session.messages[max(0, start - REACH) : start]
+        ]
+        before = SaidBefore(count=start, messages=context)
+        keys = tuple(message.keys for message in messages)
         yield SessionPart(namespace, session_id, tuple(map(_as_sent, messages)), before, keys)
 
 
 def _as_sent(message: PastMessage, most: int | None = None) -> SessionMessage:
-    return SessionMessage(role=message.role, content=message.text[:most], timestamp=in_utc(message.at))
+    return SessionMessage(
+        role=message.role, content=message.text[:most], timestamp=in_utc(message.at)
+    )
 
 
 async def follow(
@@ -318,14 +368,16 @@ async def follow(
 ) -> None:
     """Watch session files and send their new messages, until cancelled or stopped by an error.
 
-    find: returns the files to watch, including new ones. states: size and change time of files that were already read.
-    on_sent: called with the number of messages after each check that sent any. poll_s: minimum seconds between two
-    checks. Files that did not change are not opened; of files that grew, only the new lines are read.
+    find: returns the files to watch, including new ones. states: size and change time of files that
+    were already read. on_sent: called with the number of messages after each check that sent any.
+    poll_s: minimum seconds between two checks. Files that did not change are not opened; of files
+    that grew, only the new lines are read.
     """
     read_states = dict(states)
     active: dict[Path, SessionFile] = {}
     while run.report.stopped is None:
-        sent_before, started = run.report.sent, time.perf_counter()
+        sent_before = run.report.sent
+        started = time.perf_counter()
         files = await run_sync(find)
         search_s = time.perf_counter() - started
         for file in files:
@@ -341,7 +393,9 @@ async def follow(
 
 
 def file_state(path: Path) -> FileState | None:
-    """Size and change time of a file, and whether it was left unchanged for `QUIET_S`; None if the file is gone."""
+    """Size and change time of a file, and whether it was left unchanged for `QUIET_S`; None if the
+    file is gone.
+    """
     try:
         state = path.stat()
     except OSError:

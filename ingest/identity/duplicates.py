@@ -1,24 +1,26 @@
 """Decides which arriving memories repeat a stored memory. No I/O.
 
-Memories with the same id make the same statement in the same scope. The day of an event is part of its id. An arriving
-memory with the id of a stored memory is handled in one of four ways:
+Memories with the same id make the same statement in the same scope. The day of an event is part of
+its id. An arriving memory with the id of a stored memory is handled in one of four ways:
 
-- Usually it is merged: its evidence count, session, fields and, if it differs, its wording are added to the stored
-  memory (see `merging`).
-- If it comes from the same write or message again, it is merged but adds no evidence. That is so if both sources name
-  the same place (file and line, or thread and turns), or if both are messages captured from the same session at about
-  the same time.
-- If the stored memory has expired or was cleared, the arriving memory is stored in its place, with the evidence of
-  both.
-- If the stored memory is a fact that was replaced earlier, or a task that was completed or cancelled earlier, the
-  arriving memory is stored as a new memory with another id, and the stored one stays as it is.
+- Usually it is merged: its evidence count, session, fields and, if it differs, its wording are
+  added to the stored memory (see `merging`).
+- If it comes from the same write or message again, it is merged but adds no evidence. That is so if
+  both sources name the same place (file and line, or thread and turns), or if both are messages
+  captured from the same session at about the same time.
+- If the stored memory has expired or was cleared, the arriving memory is stored in its place, with
+  the evidence of both.
+- If the stored memory is a fact that was replaced earlier, or a task that was completed or
+  cancelled earlier, the arriving memory is stored as a new memory with another id, and the stored
+  one stays as it is.
 
-A rewording has another id than the memory that it repeats: its text differs in case, spacing, punctuation, articles,
-contractions, or marks of lists and emphasis. Vector search finds candidates, and `wording` decides whether the words
-are the same. A changed number, date, name or negation is a changed word, so it never makes a duplicate. Equality of
-words is transitive, so no chain of near-duplicates merges texts that differ. In procedures and working memory a single
-character may matter, so there only case and spacing are ignored. A task with a due time and the same task without one
-are the same; with two due times they are two tasks.
+A rewording has another id than the memory that it repeats: its text differs in case, spacing,
+punctuation, articles, contractions, or marks of lists and emphasis. Vector search finds candidates,
+and `wording` decides whether the words are the same. A changed number, date, name or negation is a
+changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
+near-duplicates merges texts that differ. In procedures and working memory a single character may
+matter, so there only case and spacing are ignored. A task with a due time and the same task without
+one are the same; with two due times they are two tasks.
 """
 
 from __future__ import annotations
@@ -46,13 +48,19 @@ SAME_WORDS = "same words in other case or spacing"
 SAME_WORDING = "same words but for punctuation, articles or contractions"
 
 SAME_TIME = timedelta(hours=1)
-"""Maximum difference between the times of a message as it was captured live and in the session's transcript."""
+"""Maximum difference between the times of a message as it was captured live and in the session's
+transcript.
+"""
 
 _OPTION = re.compile(r"(?<![\w-])-[A-Za-z](?!\w)")
 _LINE_MARK = re.compile(r"^\s*(?:[-*+>\u2022]|#{1,6})\s+", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,2})(?=\w)([^*\n]*[^\s*])\1(?![\w*])")
-_VERBATIM = re.compile(r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]")
-_CONTRACTIONS = [(re.compile(short), long) for short, long in lexicon()["statements"]["contractions"]]
+_VERBATIM = re.compile(
+    r"[`{}<>=\\|@#*_~^/\[\]&]|(?<!\S)-{1,2}\w|\b(?:no|not|never)\s*[,.;:!\u2013\u2014-]"
+)
+_CONTRACTIONS = [
+    (re.compile(short), long) for short, long in lexicon()["statements"]["contractions"]
+]
 _WORD = re.compile(
     r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
 )
@@ -64,9 +72,11 @@ _Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """What to do with one arriving memory: store it as memory `id`, or merge it into the existing memory `id`.
+    """What to do with one arriving memory: store it as memory `id`, or merge it into the existing
+    memory `id`.
 
-    merged: the reason for the merge; None if the memory is stored. changed: the fields that the merge changes.
+    merged: the reason for the merge; None if the memory is stored. changed: the fields that the
+    merge changes.
     """
 
     id: str
@@ -78,9 +88,10 @@ class PlannedWrite:
 class WritePlan:
     """What to write to the store for a list of arriving memories.
 
-    inserts: memories to store, by id. sources: for each id in `inserts`, the index of the arriving memory that it comes
-    from. merged: stored memories as changed by merges, by id. patches: the payload fields to write to stored memories,
-    by id. writes: the decision about each arriving memory, in order of arrival.
+    inserts: memories to store, by id. sources: for each id in `inserts`, the index of the arriving
+    memory that it comes from. merged: stored memories as changed by merges, by id. patches: the
+    payload fields to write to stored memories, by id. writes: the decision about each arriving
+    memory, in order of arrival.
     """
 
     inserts: dict[str, Memory] = field(default_factory=dict)
@@ -90,13 +101,19 @@ class WritePlan:
     writes: list[PlannedWrite] = field(default_factory=list)
 
     def insert(self, index: int, memory: Memory) -> None:
-        """Plan to store `memory` as a new one. index: position of the arriving memory that it was made from."""
+        """Plan to store `memory` as a new one. index: position of the arriving memory that it was
+        made from.
+        """
         self.inserts[memory.id] = memory
         self.sources[memory.id] = index
         self.writes.append(PlannedWrite(memory.id))
 
-    def merge(self, memory: Memory, fields: Mapping[str, Any], reason: str, now: datetime) -> Memory:
-        """Plan a merge that sets `fields` of the existing `memory`; return `memory` with these fields."""
+    def merge(
+        self, memory: Memory, fields: Mapping[str, Any], reason: str, now: datetime
+    ) -> Memory:
+        """Plan a merge that sets `fields` of the existing `memory`; return `memory` with these
+        fields.
+        """
         changed = changed_fields(memory, memory.model_copy(update=fields))
         self.writes.append(PlannedWrite(memory.id, reason, changed))
         if not changed:
@@ -111,14 +128,21 @@ class WritePlan:
         return merged
 
 
-def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime) -> WritePlan:
-    """Decide for each memory in `arriving` whether to store it, or to merge it into the memory with the same id.
+def plan_writes(
+    arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime
+) -> WritePlan:
+    """Decide for each memory in `arriving` whether to store it, or to merge it into the memory with
+    the same id.
 
     stored: the memories in the store that have the id of an arriving memory, by id.
     """
     plan = WritePlan()
     current = dict(stored)
-    resent = {memory.id for memory in arriving if memory.id in stored and _is_sent_again(stored[memory.id], memory)}
+    resent = {
+        memory.id
+        for memory in arriving
+        if memory.id in stored and _is_sent_again(stored[memory.id], memory)
+    }
     ids = {memory.id for memory in arriving}
     for index, memory in enumerate(arriving):
         existing = current.get(memory.id)
@@ -127,7 +151,11 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             plan.insert(index, memory)
         elif memory.id in resent:
             current[memory.id] = plan.merge(existing, joined(existing, memory), SAME_WRITE, now)
-        elif is_over(existing, now) and not is_over(memory, now) and not _stays_replaced(existing, memory, ids):
+        elif (
+            is_over(existing, now)
+            and not is_over(memory, now)
+            and not _stays_replaced(existing, memory, ids)
+        ):
             texts = {"earlier": existing.earlier, "rewordings": existing.rewordings}
             renewed = memory.model_copy(update=with_evidence(memory, existing) | texts)
             update = with_wording(renewed, existing, _merge_reason(existing, memory), now)
@@ -135,16 +163,24 @@ def plan_writes(arriving: Sequence[Memory], stored: Mapping[str, Memory], now: d
             plan.insert(index, current[memory.id])
         else:
             reason = _merge_reason(existing, memory)
-            fields = joined(existing, memory) | with_evidence(existing, memory) | _restated_at(existing, memory)
+            fields = (
+                joined(existing, memory)
+                | with_evidence(existing, memory)
+                | _restated_at(existing, memory)
+            )
             fields |= with_wording(existing, memory, reason, now)
             current[memory.id] = plan.merge(existing, fields, reason, now)
     return plan
 
 
 def _restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
-    """The time at which `newer` states `fact` again, as {"restated_at": time}; {} if not later than `fact` was."""
+    """The time at which `newer` states `fact` again, as {"restated_at": time}; {} if not later than
+    `fact` was.
+    """
     stated_at = fact.restated_at or fact.created_at
-    later = newer.created_at > stated_at or (newer.created_at == stated_at and fact.state is State.CONTESTED)
+    later = newer.created_at > stated_at or (
+        newer.created_at == stated_at and fact.state is State.CONTESTED
+    )
     return {"restated_at": newer.created_at} if later and fact.type is MemoryType.SEMANTIC else {}
 
 
@@ -159,9 +195,13 @@ def _folded(text: str) -> str:
 
 
 def same_place(memory: Memory, other: Memory) -> bool:
-    """Whether `other` comes from the same line of a file, or the same turns of a thread, as `memory`."""
+    """Whether `other` comes from the same line of a file, or the same turns of a thread, as
+    `memory`.
+    """
     sent_from = other.source
-    return sent_from is not None and any(_is_same_place(source, sent_from) for source in sources_of(memory))
+    return sent_from is not None and any(
+        _is_same_place(source, sent_from) for source in sources_of(memory)
+    )
 
 
 def _is_same_place(first: Source, second: Source) -> bool:
@@ -172,15 +212,18 @@ def _is_same_place(first: Source, second: Source) -> bool:
 
 
 def _said_once(memory: Memory, other: Memory) -> bool:
-    """Whether two memories of equal content are one message that was captured twice from the same session.
+    """Whether two memories of equal content are one message that was captured twice from the same
+    session.
 
-    A client may send a message when it is said, and an import may send it again with the session's transcript, from
-    another position and with a slightly different time.
+    A client may send a message when it is said, and an import may send it again with the session's
+    transcript, from another position and with a slightly different time.
     """
     if other.source is None or other.source.caller != CAPTURED:
         return False
     session = (CAPTURED, other.source.thread_id)
-    same_session = any((source.caller, source.thread_id) == session for source in sources_of(memory))
+    same_session = any(
+        (source.caller, source.thread_id) == session for source in sources_of(memory)
+    )
     return same_session and abs(other.created_at - memory.created_at) <= SAME_TIME
 
 
@@ -190,28 +233,45 @@ def has_ended(memory: Memory, now: datetime) -> bool:
 
 
 def is_over(memory: Memory, now: datetime) -> bool:
-    """Whether `memory` has ended or is a cleared working memory, so that a repetition is stored in its place."""
+    """Whether `memory` has ended or is a cleared working memory, so that a repetition is stored in
+    its place.
+    """
     return has_ended(memory, now) or (isinstance(memory, Working) and memory.cleared_at is not None)
 
 
 def is_new_task(task: Memory, newer: Memory) -> bool:
-    """Whether `newer` is an open task that states `task` again after that was completed or cancelled."""
-    if not isinstance(task, Prospective) or _is_open(task) or not _is_open(newer) or _is_sent_again(task, newer):
+    """Whether `newer` is an open task that states `task` again after that was completed or
+    cancelled.
+    """
+    if (
+        not isinstance(task, Prospective)
+        or _is_open(task)
+        or not _is_open(newer)
+        or _is_sent_again(task, newer)
+    ):
         return False
     return newer.created_at >= (task.completed_at or task.updated_at)
 
 
 def lacks_due(memory: Memory, other: Memory) -> bool:
     """Whether `memory` states the same task as `other` without the due time that `other` has."""
-    return _due(memory) is None and memory.identity() == other.model_copy(update={"due_at": None}).identity()
+    return (
+        _due(memory) is None
+        and memory.identity() == other.model_copy(update={"due_at": None}).identity()
+    )
 
 
 def is_reasserted(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
-    """Whether `repetition` states `fact` again after that was replaced, so that it becomes a new memory.
+    """Whether `repetition` states `fact` again after that was replaced, so that it becomes a new
+    memory.
 
     arriving: ids of all memories that are written together with `repetition`.
     """
-    if fact.superseded_by is None or fact.valid_to is None or _stays_replaced(fact, repetition, arriving):
+    if (
+        fact.superseded_by is None
+        or fact.valid_to is None
+        or _stays_replaced(fact, repetition, arriving)
+    ):
         return False
     return fact.valid_from < fact.valid_to
 
@@ -219,37 +279,57 @@ def is_reasserted(fact: Memory, repetition: Memory, arriving: Container[str]) ->
 def _stays_replaced(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
     """Whether the replaced `fact` stays replaced although `repetition` states it again.
 
-    It does if `repetition` is older than the fact that replaced it, or is written together with that fact. So a batch
-    that is sent twice has the same effect as a batch sent once. arriving: ids of the memories written together.
+    It does if `repetition` is older than the fact that replaced it, or is written together with
+    that fact. So a batch that is sent twice has the same effect as a batch sent once. arriving: ids
+    of the memories written together.
     """
     if fact.superseded_by is None or fact.valid_to is None:
         return False
     return repetition.valid_from < fact.valid_to or fact.superseded_by in arriving
 
 
-def originals(arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours) -> dict[int, Memory]:
-    """The original of each memory in `arriving` that rewords another memory, by the index of the rewording.
+def originals(
+    arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours
+) -> dict[int, Memory]:
+    """The original of each memory in `arriving` that rewords another memory, by the index of the
+    rewording.
 
-    stored: stored memories by id. An arriving memory whose id is in `stored` is an exact repetition, not a rewording.
-    neighbours: similar stored memories for each arriving memory, by its index.
+    stored: stored memories by id. An arriving memory whose id is in `stored` is an exact
+    repetition, not a rewording. neighbours: similar stored memories for each arriving memory, by
+    its index.
     """
     ids = {memory.id for memory in arriving}
     similar = {near.memory.id: near.memory for group in neighbours.values() for near in group}
-    current = (memory for memory in similar.values() if memory.superseded_by is None and memory.id not in ids)
-    by_statement: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)  # then by due time
+    current = (
+        memory
+        for memory in similar.values()
+        if memory.superseded_by is None and memory.id not in ids
+    )
+    # Then by due time
+    by_statement: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)
     for memory in sorted(current, key=_is_open):
-        by_statement[_undated(memory)][_due(memory)] = memory  # of tasks that say the same, the open one
+        # Of tasks that say the same, the open one
+        by_statement[_undated(memory)][_due(memory)] = memory
     neighbours_by_id = {arriving[index].id: group for index, group in neighbours.items()}
     repeated: dict[int, Memory] = {}
     for index, memory in enumerate(arriving):
         if memory.id in stored or not is_public(memory):
             continue
-        by_due, due = by_statement[_undated(memory)], _due(memory)
+        by_due = by_statement[_undated(memory)]
+        due = _due(memory)
         same = {due_at: other for due_at, other in by_due.items() if not is_new_task(other, memory)}
-        original = same.get(due) or same.get(None) or (next(iter(same.values()), None) if due is None else None)
+        original = (
+            same.get(due)
+            or same.get(None)
+            or (next(iter(same.values()), None) if due is None else None)
+        )
         if original is None:
             original = by_due[due] = memory
-        if original.id != memory.id and _same_options(original, memory) and not differ_in_identity(original, memory):
+        if (
+            original.id != memory.id
+            and _same_options(original, memory)
+            and not differ_in_identity(original, memory)
+        ):
             repeated[index] = original
             if due is not None and due not in same:
                 by_due[due] = by_due.pop(None)  # the merge gives it the due time
@@ -272,23 +352,35 @@ def _undated(memory: Memory) -> _Statement:
 
 
 def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or task in `near` that is the same message as `memory`, sent before with another time; or None."""
-    is_same = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(memory.type)
+    """The event or task in `near` that is the same message as `memory`, sent before with another
+    time; or None.
+    """
+    is_same = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(
+        memory.type
+    )
     if is_same is None:
         return None
-    candidates = (other.memory for other in near if other.memory.content_hash == memory.content_hash)
-    return next((other for other in candidates if other.type is memory.type and is_same(other, memory)), None)
+    candidates = (
+        other.memory for other in near if other.memory.content_hash == memory.content_hash
+    )
+    return next(
+        (other for other in candidates if other.type is memory.type and is_same(other, memory)),
+        None,
+    )
 
 
 def _is_sent_again(memory: Memory, other: Memory) -> bool:
-    """Whether `other` is `memory` sent again (same source or same message), so that it is no further evidence."""
+    """Whether `other` is `memory` sent again (same source or same message), so that it is no
+    further evidence.
+    """
     return same_place(memory, other) or _said_once(memory, other)
 
 
 def statement(memory: Memory) -> _Statement:
     """A key that is equal for memories that make the same statement.
 
-    It consists of the memory type, the normalised words, and further identifying values, such as the day of an event.
+    It consists of the memory type, the normalised words, and further identifying values, such as
+    the day of an event.
     """
     _, *values = memory.identity()
     verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
@@ -297,26 +389,35 @@ def statement(memory: Memory) -> _Statement:
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:
-    """Whether both memories make the same statement; not if their texts differ in a command option (-c and -C)."""
+    """Whether both memories make the same statement; not if their texts differ in a command option
+    (-c and -C).
+    """
     return statement(memory) == statement(other) and _same_options(memory, other)
 
 
 def _same_options(memory: Memory, other: Memory) -> bool:
-    first, second = normalise(memory.content), normalise(other.content)
+    first = normalise(memory.content)
+    second = normalise(other.content)
     return first == second or _OPTION.sub("-", first) != _OPTION.sub("-", second)
 
 
 def differ_in_identity(memory: Memory, other: Memory) -> bool:
-    """Whether a merge of the two memories was undone, so that they stay two. A link of strength 0 records this."""
-    return not {other.id, memory.id}.isdisjoint(link.to for link in (*memory.links, *other.links) if link.strength == 0)
+    """Whether a merge of the two memories was undone, so that they stay two. A link of strength 0
+    records this.
+    """
+    return not {other.id, memory.id}.isdisjoint(
+        link.to for link in (*memory.links, *other.links) if link.strength == 0
+    )
 
 
 def wording(text: str) -> tuple[str, ...]:
-    """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an" and punctuation.
+    """The words of `text` in order, case-folded, with contractions spelled out, without "the", "an"
+    and punctuation.
 
-    Marks of list items and headings at the start of a line, and asterisks of emphasis are left out. A question mark is
-    kept as a word. If the text has signs of code ("{", "=") or options ("-c"), or "no", "not" or "never" before a
-    punctuation mark, the tuple has one element: the whole text, case-folded.
+    Marks of list items and headings at the start of a line, and asterisks of emphasis are left out.
+    A question mark is kept as a word. If the text has signs of code ("{", "=") or options ("-c"),
+    or "no", "not" or "never" before a punctuation mark, the tuple has one element: the whole text,
+    case-folded.
     """
     unmarked = _EMPHASIS.sub(r"\2", _LINE_MARK.sub("", text))
     folded = _folded(unmarked).translate(_PLAIN_QUOTES)

@@ -1,9 +1,10 @@
 """Judges whether a newer statement replaces an older one, contests it, or leaves it alone. Pure.
 
-The newer statement replaces the older one if both are the same sentence with another number or time, and the evidence
-is strong. Otherwise sufficient evidence makes the two contested. The evidence is weighed by boosted regression trees
-over `evidence.features`. The feature "telling" is a weighted sum of the newer text's words: how much it sounds like the
-report of a change. The effect of plans, questions, negations and the past tense is learnt from examples.
+The newer statement replaces the older one if both are the same sentence with another number or
+time, and the evidence is strong. Otherwise sufficient evidence makes the two contested. The
+evidence is weighed by boosted regression trees over `evidence.features`. The feature "telling" is a
+weighted sum of the newer text's words: how much it sounds like the report of a change. The effect
+of plans, questions, negations and the past tense is learnt from examples.
 `benchmarks.training.updates` trains the weights in `updates.npz`.
 """
 
@@ -24,13 +25,19 @@ from ingest.identity.evidence import Statement, features, has_same_form
 MODEL_FILE = "updates.npz"
 
 SAME_KEY = 0.9
-"""Minimum cosine assumed for texts with the same key: in texts as short as "Port: 80" the value decides the cosine."""
+"""Minimum cosine assumed for texts with the same key: in texts as short as "Port: 80" the value
+decides the cosine.
+"""
 
 TELLS_CHANGE = -1.0
-"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it report a change."""
+"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it
+report a change.
+"""
 
 MAX_EVENT = 200
-"""Maximum characters of an event that is compared with facts. A longer one says more than that something changed."""
+"""Maximum characters of an event that is compared with facts. A longer one says more than that
+something changed.
+"""
 
 
 class Relation(StrEnum):
@@ -43,7 +50,9 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a newer statement affects an older one. strength: probability, 0-1, that it updates a value of the older."""
+    """How a newer statement affects an older one. strength: probability, 0-1, that it updates a
+    value of the older.
+    """
 
     relation: Relation
     strength: float
@@ -51,13 +60,15 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UpdateModel:
-    """Trained model (boosted decision trees) that judges whether a newer statement replaces or contests an older one.
+    """Trained model (boosted decision trees) that judges whether a newer statement replaces or
+    contests an older one.
 
-    words, word_bias: weight of each term of the newer text, and a constant; their sum is the feature "telling". names:
-    names of the features, in the order in which the trees number them. feature, threshold, left, right, value: the
-    nodes of the trees (tested feature and its threshold, indexes of both children, output), as arrays of shape (trees,
-    nodes). Both children of a leaf are the leaf itself. base: added to the sum of the trees' outputs. replaces,
-    contests: lowest probability at which the newer text replaces or contests the older one.
+    words, word_bias: weight of each term of the newer text, and a constant; their sum is the
+    feature "telling". names: names of the features, in the order in which the trees number them.
+    feature, threshold, left, right, value: the nodes of the trees (tested feature and its
+    threshold, indexes of both children, output), as arrays of shape (trees, nodes). Both children
+    of a leaf are the leaf itself. base: added to the sum of the trees' outputs. replaces, contests:
+    lowest probability at which the newer text replaces or contests the older one.
     """
 
     words: Mapping[str, float]
@@ -82,7 +93,10 @@ class UpdateModel:
                 words=dict(zip(arrays["words"].tolist(), weights, strict=True)),
                 word_bias=word_bias,
                 names=tuple(arrays["names"].tolist()),
-                **{name: arrays[name] for name in ("feature", "threshold", "left", "right", "value")},
+                **{
+                    name: arrays[name]
+                    for name in ("feature", "threshold", "left", "right", "value")
+                },
                 base=base,
                 replaces=replaces,
                 contests=contests,
@@ -90,10 +104,14 @@ class UpdateModel:
 
     def telling(self, newer: Statement) -> float:
         """Log odds that `newer` reports a change, estimated from its words."""
-        return self.word_bias + sum(sorted(self.words[term] for term in newer.terms() if term in self.words))
+        return self.word_bias + sum(
+            sorted(self.words[term] for term in newer.terms() if term in self.words)
+        )
 
     def probability(self, evidence: Mapping[str, float]) -> float:
-        """Probability that the newer of two statements updates a value of the older one. evidence: feature values."""
+        """Probability that the newer of two statements updates a value of the older one. evidence:
+        feature values.
+        """
         row = np.array([evidence[name] for name in self.names], dtype=np.float32)
         trees = np.arange(len(self.feature))
         node = np.zeros(len(trees), dtype=np.intp)
@@ -103,10 +121,14 @@ class UpdateModel:
             if (child == node).all():
                 break
             node = child
-        return float(1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64)))))
+        return float(
+            1.0 / (1.0 + np.exp(-(self.base + self.value[trees, node].sum(dtype=np.float64))))
+        )
 
     def judge(self, newer: Statement, older: Statement, cosine: float) -> Verdict:
-        """The verdict whether `newer` replaces or contests `older`. cosine: similarity of the texts' dense vectors."""
+        """The verdict whether `newer` replaces or contests `older`. cosine: similarity of the
+        texts' dense vectors.
+        """
         if newer.lower == older.lower:
             return Verdict(Relation.UNRELATED, 0.0)
         if newer.key and newer.key == older.key:
@@ -115,11 +137,15 @@ class UpdateModel:
         strength = self.probability(evidence)
         if strength >= self.replaces and has_same_form(evidence) and not newer.tells_an_event:
             return Verdict(Relation.REPLACES, strength)
-        return Verdict(Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength)
+        return Verdict(
+            Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength
+        )
 
 
 def tells_change(event: str) -> bool:
-    """Whether the text of an event is a short report of a change, such as "We moved the API to port 8443"."""
+    """Whether the text of an event is a short report of a change, such as "We moved the API to port
+    8443".
+    """
     return len(event) <= MAX_EVENT and update_model().telling(Statement.of(event)) >= TELLS_CHANGE
 
 

@@ -32,20 +32,29 @@ _RATINGS = ("importance", "priority")
 def joined(memory: Memory, repetition: Memory) -> dict[str, Any]:
     """The fields to change in the stored `memory` because `repetition` states the same again.
 
-    The merged memory is pinned if either memory is. It has the later expiry (none if either never expires), the higher
-    importance and priority, and all tags, links, sources and metadata up to their limits. Of two values of a metadata
-    key, that of `repetition` is kept. Type-specific fields in which `memory` has no value, or the default of an enum,
-    come from `repetition`. Evidence count, sessions and wordings are added by `with_evidence` and `with_wording`.
+    The merged memory is pinned if either memory is. It has the later expiry (none if either never
+    expires), the higher importance and priority, and all tags, links, sources and metadata up to
+    their limits. Of two values of a metadata key, that of `repetition` is kept. Type-specific
+    fields in which `memory` has no value, or the default of an enum, come from `repetition`.
+    Evidence count, sessions and wordings are added by `with_evidence` and `with_wording`.
     """
     sources: list[Source] = []
     for source in (*sources_of(memory), *sources_of(repetition)):
         sources += [source] if source not in sources else []
     return {
         "pinned": memory.pinned or repetition.pinned,
-        **{name: max(getattr(memory, name), getattr(repetition, name)) for name in _RATINGS if hasattr(memory, name)},
-        "expires_at": None if None in (ends := (memory.expires_at, repetition.expires_at)) else max(filter(None, ends)),
+        **{
+            name: max(getattr(memory, name), getattr(repetition, name))
+            for name in _RATINGS
+            if hasattr(memory, name)
+        },
+        "expires_at": None
+        if None in (ends := (memory.expires_at, repetition.expires_at))
+        else max(filter(None, ends)),
         "tags": list(dict.fromkeys([*memory.tags, *repetition.tags]))[:MAX_TAGS],
-        "links": [link for link in joined_links(memory.links, repetition.links) if link.to != memory.id],
+        "links": [
+            link for link in joined_links(memory.links, repetition.links) if link.to != memory.id
+        ],
         "metadata": joined_metadata(memory.metadata, repetition.metadata),
         "source": next(iter(sources), None),
         "sources": sources[1 : MAX_SOURCES + 1],
@@ -54,16 +63,23 @@ def joined(memory: Memory, repetition: Memory) -> dict[str, Any]:
 
 
 def with_evidence(memory: Memory, other: Memory) -> dict[str, Any]:
-    """Fields to set in a merged memory: the sum of both `evidence_count`, and the `source_sessions` of both."""
+    """Fields to set in a merged memory: the sum of both `evidence_count`, and the `source_sessions`
+    of both.
+    """
     sessions = list(dict.fromkeys([*memory.source_sessions, *other.source_sessions]))
-    return {"evidence_count": memory.evidence_count + other.evidence_count, "source_sessions": sessions[:MAX_SESSIONS]}
+    return {
+        "evidence_count": memory.evidence_count + other.evidence_count,
+        "source_sessions": sessions[:MAX_SESSIONS],
+    }
 
 
 def with_wording(memory: Memory, repetition: Memory, reason: str, now: datetime) -> dict[str, Any]:
-    """The field `rewordings` of `memory` with the text of `repetition` added, as {"rewordings": list}.
+    """The field `rewordings` of `memory` with the text of `repetition` added, as {"rewordings":
+    list}.
 
-    {} if `memory` has this text already, as its content or among its rewordings. The list keeps the newest wordings, at
-    most MAX_EARLIER with at most MAX_CONTENT characters in all. reason: of the merge, stored with the wording.
+    {} if `memory` has this text already, as its content or among its rewordings. The list keeps the
+    newest wordings, at most MAX_EARLIER with at most MAX_CONTENT characters in all. reason: of the
+    merge, stored with the wording.
     """
     identity = (*repetition.identity(), "merged")
     wording = Rewording(
@@ -73,7 +89,9 @@ def with_wording(memory: Memory, repetition: Memory, reason: str, now: datetime)
         reason=reason,
         session_id=repetition.session_id,
     )
-    if repetition.content_hash == memory.content_hash or any(wording.id == other.id for other in memory.rewordings):
+    if repetition.content_hash == memory.content_hash or any(
+        wording.id == other.id for other in memory.rewordings
+    ):
         return {}
     wordings = [*memory.rewordings, wording][-MAX_EARLIER:]
     while sum(len(other.content) for other in wordings) > MAX_CONTENT:
@@ -82,12 +100,18 @@ def with_wording(memory: Memory, repetition: Memory, reason: str, now: datetime)
 
 
 def changed_fields(before: Memory, after: Memory) -> tuple[str, ...]:
-    """Names of the fields in which `after` differs from `before`, in the order in which the model declares them."""
-    return tuple(name for name in type(after).model_fields if getattr(before, name) != getattr(after, name))
+    """Names of the fields in which `after` differs from `before`, in the order in which the model
+    declares them.
+    """
+    return tuple(
+        name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)
+    )
 
 
 def joined_links(first: list[Link], second: list[Link]) -> list[Link]:
-    """All links of both lists, at most MAX_LINKS. Of two links of one type to the same memory, the stronger is kept."""
+    """All links of both lists, at most MAX_LINKS. Of two links of one type to the same memory, the
+    stronger is kept.
+    """
     links = {(link.to, link.type): link for link in first}
     for link in second:
         other = links.setdefault((link.to, link.type), link)
@@ -123,7 +147,8 @@ def _missing_fields(memory: Memory, repetition: Memory) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     for name in sorted(memory.own_fields - {"evidence_count", "source_sessions"}):
-        value, other = getattr(memory, name), getattr(repetition, name)
+        value = getattr(memory, name)
+        other = getattr(repetition, name)
         default = type(memory).model_fields[name].default if isinstance(value, StrEnum) else None
         derived = name == memory.title_field and value == first_line(memory.content)
         if (value in (None, [], default) or derived) and other not in (None, []):

@@ -1,8 +1,9 @@
-"""Decides whether two texts say the same thing in other words, by their cosine and the words in which they differ.
+"""Decides whether two texts say the same thing in other words, by their cosine and the words in
+which they differ.
 
-The vectors of "moved to Monday" and "moved to Tuesday" are hardly different. So texts that share about half of their
-words (_SAME_FORM), and have different content words at one place, never say the same. Nor do texts with different
-numbers, or of which only one has a negation.
+The vectors of "moved to Monday" and "moved to Tuesday" are hardly different. So texts that share
+about half of their words (_SAME_FORM), and have different content words at one place, never say the
+same. Nor do texts with different numbers, or of which only one has a negation.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from memtypes.words import lexicon
 SAME_MEANING = 0.74
 """Minimum cosine at which two texts of different form count as saying the same.
 
-Of the labelled pairs (`tests/data/paraphrases.jsonl`), 17 of the 28 that say the same in other words are found, and 2
-of the 37 that differ in one thing are wrongly taken for the same.
+Of the labelled pairs (`tests/data/paraphrases.jsonl`), 17 of the 28 that say the same in other
+words are found, and 2 of the 37 that differ in one thing are wrongly taken for the same.
 """
 
 _SAME_FORM = 0.45
-"""Minimum share of words in the same order (`SequenceMatcher.ratio`) at which two texts have the same form."""
+"""Minimum share of words in the same order (`SequenceMatcher.ratio`) at which two texts have the
+same form.
+"""
 
 _CONTENT = 4
 """Minimum number of letters of a content word."""
@@ -32,8 +35,11 @@ _NUMBER = re.compile(r"\d[\d.,:]*")
 
 
 def says_the_same(first: str, second: str, cosine: float) -> bool:
-    """Whether both texts say the same thing, perhaps in other words. cosine: similarity of their vectors."""
-    first_words, second_words = _stems(first), _stems(second)
+    """Whether both texts say the same thing, perhaps in other words. cosine: similarity of their
+    vectors.
+    """
+    first_words = _stems(first)
+    second_words = _stems(second)
     if first_words == second_words:
         return True
     if cosine < SAME_MEANING or _facts(first) != _facts(second):
@@ -42,7 +48,9 @@ def says_the_same(first: str, second: str, cosine: float) -> bool:
     if matcher.ratio() < _SAME_FORM:
         return True
     return not any(
-        tag == "replace" and _has_content(first_words[start:end]) and _has_content(second_words[other:last])
+        tag == "replace"
+        and _has_content(first_words[start:end])
+        and _has_content(second_words[other:last])
         for tag, start, end, other, last in matcher.get_opcodes()
     )
 

@@ -1,15 +1,17 @@
 """Computes the states (current, replaced, contested) of memories from the links between them. Pure.
 
-A replaced memory names its successor, the memory that replaced it. The successor may have been replaced too, so
-successors form a chain. A memory holds until it is deleted, expires, is forgotten, is ended without a successor, or
-loses its link `contradicts` to the memory that it replaced. A memory counts as replaced while any later memory of its
-chain holds. After that it is current again, unless upkeep (a background job) ended it. The successor of a merged memory
-is the memory into which it was merged. Two memories with a link `contradicts` between them are both contested if both
-are in the current view, that is, neither replaced nor ended.
+A replaced memory names its successor, the memory that replaced it. The successor may have been
+replaced too, so successors form a chain. A memory holds until it is deleted, expires, is forgotten,
+is ended without a successor, or loses its link `contradicts` to the memory that it replaced. A
+memory counts as replaced while any later memory of its chain holds. After that it is current again,
+unless upkeep (a background job) ended it. The successor of a merged memory is the memory into which
+it was merged. Two memories with a link `contradicts` between them are both contested if both are in
+the current view, that is, neither replaced nor ended.
 
-When the expiry time of a successor is known, the memories that it replaced store that time (`Memory.state_until`), so
-nothing needs to be written when it expires. `States` collects the changes, which the caller writes together.
-`States.needed` names the memories that must be looked up before the changes are complete.
+When the expiry time of a successor is known, the memories that it replaced store that time
+(`Memory.state_until`), so nothing needs to be written when it expires. `States` collects the
+changes, which the caller writes together. `States.needed` names the memories that must be looked up
+before the changes are complete.
 """
 
 from __future__ import annotations
@@ -26,16 +28,27 @@ from memtypes.search.passage import piece
 LINKED = "a link says that they contradict each other"
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_PATCHED = ("links", "valid_to", "superseded_by", "state", "state_until", "state_reason", "dated", "tokens")
+_PATCHED = (
+    "links",
+    "valid_to",
+    "superseded_by",
+    "state",
+    "state_until",
+    "state_reason",
+    "dated",
+    "tokens",
+)
 
 
 @dataclass(slots=True)
 class States:
-    """Memories by id, and the changes of their states at the time `now`, which the caller writes to the store.
+    """Memories by id, and the changes of their states at the time `now`, which the caller writes to
+    the store.
 
-    memories: the loaded memories by id, with the changes applied. changed: ids of the memories to write. stale: ids of
-    unchanged memories whose state must be computed again. deleted: ids of memories that are deleted or about to be
-    deleted. A deleted memory may stay in `memories`: it still leads to the memory that replaced it.
+    memories: the loaded memories by id, with the changes applied. changed: ids of the memories to
+    write. stale: ids of unchanged memories whose state must be computed again. deleted: ids of
+    memories that are deleted or about to be deleted. A deleted memory may stay in `memories`: it
+    still leads to the memory that replaced it.
     """
 
     now: datetime
@@ -45,22 +58,35 @@ class States:
     deleted: set[str] = field(default_factory=set)
 
     def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
-        """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has MAX_LINKS links."""
+        """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has
+        MAX_LINKS links.
+        """
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
             end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
 
-    def contest(self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0) -> None:
-        """Mark both memories as contested, unless one has MAX_LINKS links. strength: of the links between them, 0-1."""
+    def contest(
+        self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0
+    ) -> None:
+        """Mark both memories as contested, unless one has MAX_LINKS links. strength: of the links
+        between them, 0-1.
+        """
         pair = ((first_id, second_id), (second_id, first_id))
         ends = ((self.memories[memory_id], other_id) for memory_id, other_id in pair)
-        if all(len(memory.links) < MAX_LINKS or other_id in contradicted(memory) for memory, other_id in ends):
+        if all(
+            len(memory.links) < MAX_LINKS or other_id in contradicted(memory)
+            for memory, other_id in ends
+        ):
             for memory_id, other_id in pair:
-                self._link(memory_id, Link(to=other_id, type=LinkType.CONTRADICTS, strength=strength))
+                self._link(
+                    memory_id, Link(to=other_id, type=LinkType.CONTRADICTS, strength=strength)
+                )
                 self._change(memory_id, state=State.CONTESTED, state_reason=_short(reason))
 
     def bring_back(self, memory_id: str, reason: str | None) -> None:
-        """Make a replaced or ended memory current again, or contested by the current memory that had replaced it."""
+        """Make a replaced or ended memory current again, or contested by the current memory that
+        had replaced it.
+        """
         successor = self._successor(self.memories[memory_id])
         while successor is not None and not self._in_view(self.memories[successor]):
             successor = self._successor(self.memories[successor])
@@ -71,7 +97,8 @@ class States:
     def retract(self, memory_id: str) -> list[Memory]:
         """Undo what a memory did to the loaded memories that it contradicts; return these.
 
-        Those that it replaced or contested are current afterwards, unless another memory replaces or contests them.
+        Those that it replaced or contested are current afterwards, unless another memory replaces
+        or contests them.
         """
         ends = sorted(contradicted(self.memories[memory_id]) & self.memories.keys())
         self.unlink(memory_id, ends)
@@ -81,22 +108,31 @@ class States:
         return [self.memories[end] for end in ends]
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
-        """End a memory at `ended_at`. Memories that it had replaced are current again from that time."""
+        """End a memory at `ended_at`. Memories that it had replaced are current again from that
+        time.
+        """
         replaced = self.memories[memory_id].superseded_by is not None
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def unlink(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`. Call `settle` to update their states."""
+        """Remove the links `contradicts` between a memory and `others`. Call `settle` to update
+        their states.
+        """
         loaded = set(others) & self.memories.keys()
         for linking in (memory_id, *sorted(loaded)) if loaded else ():
             ends = loaded if linking == memory_id else {memory_id}
-            links = (link for link in self.memories[linking].links if link.to not in ends or not _contradict([link]))
+            links = (
+                link
+                for link in self.memories[linking].links
+                if link.to not in ends or not _contradict([link])
+            )
             self._change(linking, links=list(links))
 
     def add_loaded(self, ids: Iterable[str], stored: Mapping[str, Memory]) -> None:
         """Add memories that were loaded from the store, with the states that they have at `now`.
 
-        ids: those that were looked up. stored: the memories found, by id. Ids not found count as deleted memories.
+        ids: those that were looked up. stored: the memories found, by id. Ids not found count as
+        deleted memories.
         """
         for memory_id in stored.keys() - self.memories.keys():
             self.memories[memory_id] = stored[memory_id].at(self.now)
@@ -105,11 +141,14 @@ class States:
         self.deleted |= set(ids) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of memories to load and pass to `add_loaded`, so that `settle` can compute all affected states."""
+        """Ids of memories to load and pass to `add_loaded`, so that `settle` can compute all
+        affected states.
+        """
         return {missing for memory_id in self._affected() for missing in self._missing(memory_id)}
 
     def settle(self) -> None:
-        """Compute the state (current, replaced or contested) of each memory that the changes affect.
+        """Compute the state (current, replaced or contested) of each memory that the changes
+        affect.
 
         A memory whose state depends on a memory that is not loaded keeps its state for now.
         """
@@ -121,7 +160,8 @@ class States:
                     settled -= contradicted(self.memories[memory_id])
 
     def count_lines(self, count: Callable[[str], int]) -> None:
-        """Recount the tokens of each changed memory's line in a context, to which a new state may add a date.
+        """Recount the tokens of each changed memory's line in a context, to which a new state may
+        add a date.
 
         count: returns the number of tokens of a text.
         """
@@ -131,23 +171,39 @@ class States:
             self.memories[memory_id] = memory.model_copy(update={"tokens": tokens})
 
     def patch(self, memory_id: str) -> dict[str, Any]:
-        """The payload fields to write to the stored memory `memory_id`. A field with the value None is removed."""
+        """The payload fields to write to the stored memory `memory_id`. A field with the value None
+        is removed.
+        """
         dumped = self.memories[memory_id].model_dump(mode="json", include=set(_PATCHED))
         return {**dumped, "updated_at": rfc3339(self.now)}
 
     def _affected(self) -> set[str]:
-        """Ids of the memories that are changed, stale or deleted, and of the memories that these contradict."""
+        """Ids of the memories that are changed, stale or deleted, and of the memories that these
+        contradict.
+        """
         affected = self.changed | self.stale | self.deleted
-        linked = {end for start in affected & self.memories.keys() for end in contradicted(self.memories[start])}
+        linked = {
+            end
+            for start in affected & self.memories.keys()
+            for end in contradicted(self.memories[start])
+        }
         return (affected | linked) & self.memories.keys()
 
     def _missing(self, memory_id: str) -> set[str]:
-        """Ids of the memories that must be loaded before the state of `memory_id` can be computed."""
+        """Ids of the memories that must be loaded before the state of `memory_id` can be
+        computed.
+        """
         starts = {memory_id, *contradicted(self.memories[memory_id])}
-        return {member for start in starts for member in self._chain_ids(start)} - self.memories.keys() - self.deleted
+        return (
+            {member for start in starts for member in self._chain_ids(start)}
+            - self.memories.keys()
+            - self.deleted
+        )
 
     def _settle(self, memory: Memory) -> bool:
-        """Compute the links and the state of `memory` again; return whether the memory or a link to it changed."""
+        """Compute the links and the state of `memory` again; return whether the memory or a link to
+        it changed.
+        """
         links = [link for link in memory.links if link.to not in self.deleted]
         fields: dict[str, Any] = {"links": links, "dated": _contradict(links)}
         successor = self._successor(memory)
@@ -158,14 +214,20 @@ class States:
         after = memory.model_copy(update=fields)
         linked = False
         if self._in_view(after):
-            rivals = [end for end in sorted(contradicted(after)) if self._in_view(self.memories.get(end))]
+            rivals = [
+                end for end in sorted(contradicted(after)) if self._in_view(self.memories.get(end))
+            ]
             back = Link(to=memory.id, type=LinkType.CONTRADICTS)
-            one_way = [rival for rival in rivals if memory.id not in contradicted(self.memories[rival])]
+            one_way = [
+                rival for rival in rivals if memory.id not in contradicted(self.memories[rival])
+            ]
             added = [self._link(rival, back) for rival in one_way]
             linked = any(added)
             fields |= self._contested(after, rivals)
         elif successor is None:
-            ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(self.now)
+            ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(
+                self.now
+            )
             fields |= {"state_until": None, "state": ended.state}
         if all(getattr(memory, name) == value for name, value in fields.items()):
             return linked
@@ -174,7 +236,10 @@ class States:
 
     def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
         until = max([self.now, *map(self._holds_until, self.chain(successor))])
-        fields = {"state": State.REPLACED, "state_until": None if memory.ended_by_upkeep else _time(until)}
+        fields = {
+            "state": State.REPLACED,
+            "state_until": None if memory.ended_by_upkeep else _time(until),
+        }
         if successor == memory.superseded_by:
             return fields
         self._link(successor, Link(to=memory.id, type=LinkType.CONTRADICTS))
@@ -182,26 +247,36 @@ class States:
         return {**fields, "superseded_by": successor, "valid_to": ended_at}
 
     def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
-        """Fields to set because nothing replaces `memory` any more: current again, unless an upkeep job ended it."""
+        """Fields to set because nothing replaces `memory` any more: current again, unless an upkeep
+        job ended it.
+        """
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
         may_return = memory.superseded_by not in self.deleted and self._is_replaced(memory)
         return {} if may_return else {"superseded_by": None, "valid_to": memory.upkeep.at}
 
     def _contested(self, memory: Memory, rivals: Sequence[str]) -> dict[str, Any]:
-        """Fields to set in a memory that contradicts `rivals` (ids of memories in view); without any, it is current."""
+        """Fields to set in a memory that contradicts `rivals` (ids of memories in view); without
+        any, it is current.
+        """
         if not rivals:
             return {"state": State.CURRENT, "state_until": None, "state_reason": None}
         until = max(self._holds_until(self.memories[rival]) for rival in rivals)
-        # Passing `state_until` makes a memory current whatever its own end, so one that will end has none.
+        # Passing `state_until` makes a memory current whatever its own end, so one that will end
+        # has none.
         state_until = _time(until) if memory.valid_to is None else None
-        return {"state": State.CONTESTED, "state_until": state_until, "state_reason": memory.state_reason or LINKED}
+        return {
+            "state": State.CONTESTED,
+            "state_until": state_until,
+            "state_reason": memory.state_reason or LINKED,
+        }
 
     def _successor(self, memory: Memory) -> str | None:
-        """The id of the first memory that has not ended, in the chain of memories that replaced `memory`.
+        """The id of the first memory that has not ended, in the chain of memories that replaced
+        `memory`.
 
-        None if all have ended, or `memory` was not replaced. None, too, if the chain leads back to `memory`, because
-        otherwise every memory of the circle would be hidden.
+        None if all have ended, or `memory` was not replaced. None, too, if the chain leads back to
+        `memory`, because otherwise every memory of the circle would be hidden.
         """
         if memory.superseded_by is None or not self._is_replaced(memory):
             return None
@@ -210,17 +285,23 @@ class States:
         return None if memory.id in chain else next(holding, None)
 
     def _is_replaced(self, memory: Memory) -> bool:
-        """Whether the memory that replaced `memory` still has its link `contradicts` to it, or is deleted."""
+        """Whether the memory that replaced `memory` still has its link `contradicts` to it, or is
+        deleted.
+        """
         successor = memory.superseded_by or ""
         return successor in self.deleted or memory.id in contradicted(self.memories.get(successor))
 
     def chain(self, memory_id: str | None) -> Iterator[Memory]:
-        """Yield the memory `memory_id`, the memory that took its place, and so on. Deleted memories are left out."""
+        """Yield the memory `memory_id`, the memory that took its place, and so on. Deleted memories
+        are left out.
+        """
         ids = (member for member in self._chain_ids(memory_id) if member not in self.deleted)
         return (self.memories[member] for member in ids if member in self.memories)
 
     def _chain_ids(self, memory_id: str | None) -> Iterator[str]:
-        """Yield the ids of a chain of memories, deleted ones too, up to the first memory that is not loaded."""
+        """Yield the ids of a chain of memories, deleted ones too, up to the first memory that is
+        not loaded.
+        """
         passed: set[str] = set()
         while memory_id is not None and memory_id not in passed:
             yield memory_id
@@ -228,7 +309,9 @@ class States:
             memory_id = _next(self.memories.get(memory_id))
 
     def _holds_until(self, memory: Memory) -> datetime:
-        """The time at which `memory` expires or ends without a successor; _NEVER if it does neither."""
+        """The time at which `memory` expires or ends without a successor; _NEVER if it does
+        neither.
+        """
         ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
@@ -238,7 +321,9 @@ class States:
         return memory.superseded_by is None or self._successor(memory) is None
 
     def _link(self, memory_id: str, link: Link) -> bool:
-        """Add a link, unless the memory has it already. Returns False if it would be more than MAX_LINKS links."""
+        """Add a link, unless the memory has it already. Returns False if it would be more than
+        MAX_LINKS links.
+        """
         memory = self.memories[memory_id]
         if any((link.to, link.type) == (other.to, other.type) for other in memory.links):
             return True
@@ -256,11 +341,17 @@ class States:
 
 def contradicted(memory: Memory | None) -> set[str]:
     """Ids of the memories to which `memory` has a link `contradicts`; empty if `memory` is None."""
-    return {link.to for link in memory.links if link.type is LinkType.CONTRADICTS} if memory is not None else set()
+    return (
+        {link.to for link in memory.links if link.type is LinkType.CONTRADICTS}
+        if memory is not None
+        else set()
+    )
 
 
 def _next(memory: Memory | None) -> str | None:
-    """Id of the memory that replaced `memory` or that it was merged into; None if there is no such memory."""
+    """Id of the memory that replaced `memory` or that it was merged into; None if there is no such
+    memory.
+    """
     if memory is None:
         return None
     return memory.superseded_by or (memory.upkeep.into if memory.upkeep is not None else None)

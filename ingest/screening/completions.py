@@ -1,6 +1,7 @@
 """Client of an OpenAI-compatible endpoint that asks a language model for JSON of a given schema.
 
-The text to judge is data: it is sent as a JSON object in the user message, never as part of the instructions.
+The text to judge is data: it is sent as a JSON object in the user message, never as part of the
+instructions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class CompletionFailed(RemembrancerError):
 class CompletionRequest:
     """A question to a language model, which answers with JSON.
 
-    instructions: the system message. data: sent as the user message, as JSON. name, schema: of the answer.
+    instructions: the system message. data: sent as the user message, as JSON. name, schema: of the
+    answer.
     """
 
     instructions: str
@@ -45,7 +47,8 @@ class CompletionRequest:
 class CompletionClient:
     """Sends requests to a language model behind an OpenAI-compatible endpoint.
 
-    url: without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a whole request.
+    url: without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a
+    whole request.
     """
 
     http: httpx.AsyncClient
@@ -55,7 +58,9 @@ class CompletionClient:
     timeout_s: float
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
-        """The language model's answer to `request`, parsed as `answer_type`. Raises CompletionFailed."""
+        """The language model's answer to `request`, parsed as `answer_type`. Raises
+        CompletionFailed.
+        """
         schema = {"name": request.name, "strict": True, "schema": request.schema}
         body = {
             "model": self.model,
@@ -78,12 +83,16 @@ class CompletionClient:
         except httpx.HTTPStatusError as error:
             raise CompletionFailed(f"the endpoint answered {error.response.status_code}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise CompletionFailed(f"the endpoint can't be reached: {type(error).__name__}") from error
+            raise CompletionFailed(
+                f"the endpoint can't be reached: {type(error).__name__}"
+            ) from error
         return parse_answer(answer_type, _message(answer))
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The JSON in a model's message, perhaps in a code block, parsed as `answer_type`. Raises CompletionFailed."""
+    """The JSON in a model's message, perhaps in a code block, parsed as `answer_type`. Raises
+    CompletionFailed.
+    """
     fenced = _FENCED.match(content)
     try:
         return answer_type.model_validate_json(fenced[1] if fenced else content)

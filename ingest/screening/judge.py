@@ -1,7 +1,9 @@
-"""Trained models that judge a text: its memory type, whether it is worth keeping, and how important it is.
+"""Trained models that judge a text: its memory type, whether it is worth keeping, and how important
+it is.
 
-Linear models score the features of `ingest.screening.features`. An attention model scores the encoder's token states
-(its vector of each token). Both scores are added. `benchmarks.training.screening` trains the models; numpy runs them.
+Linear models score the features of `ingest.screening.features`. An attention model scores the
+encoder's token states (its vector of each token). Both scores are added.
+`benchmarks.training.screening` trains the models; numpy runs them.
 """
 
 from __future__ import annotations
@@ -16,39 +18,63 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ingest.screening.features import TOOLS, Conversation, Later, Reading, form_of, is_machine, read, words_of
+from ingest.screening.features import (
+    TOOLS,
+    Conversation,
+    Later,
+    Reading,
+    form_of,
+    is_machine,
+    read,
+    words_of,
+)
 from memtypes.linear_model import FloatArray, LinearModel, softmax
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
-PACKAGE, STATES_FILE = "ingest.screening", "states.npz"
+PACKAGE = "ingest.screening"
+STATES_FILE = "states.npz"
 
-ALONE, BY_PERSON, BY_MACHINE = "keep alone", "keep by a person", "keep by a machine"
-"""Classes of the attention model: its score for keeping a text without a conversation, of a person, of a machine."""
+ALONE = "keep alone"
+BY_PERSON = "keep by a person"
+BY_MACHINE = "keep by a machine"
+"""Classes of the attention model: its score for keeping a text without a conversation, of a person,
+of a machine.
+"""
 
 WORTH_KEEPING = 0.55
 """Minimum probability of being worth keeping at which a message is kept.
 
-On messages of authors that were not trained on, 3 % of the messages marked as worth keeping are lost, and 15 % of the
-others are kept.
+On messages of authors that were not trained on, 3 % of the messages marked as worth keeping are
+lost, and 15 % of the others are kept.
 """
 
 TRIVIAL = 0.2
-"""Probability below which the pre-filter drops a message without a review, which loses 1-2 % of those worth keeping."""
+"""Probability below which the pre-filter drops a message without a review, which loses 1-2 % of
+those worth keeping.
+"""
 
 MAX_REPEATED = 0.12
 """Maximum share of distinct words at which a text is taken to repeat itself and say nothing."""
 
 _MACHINE_WEIGHT = 4.0
-"""Factor for the feature that tells whether a machine wrote the text. Regularisation penalises large features less."""
+"""Factor for the feature that tells whether a machine wrote the text. Regularisation penalises
+large features less.
+"""
 
-_BOUND, _SURE, _HIGH = 4.0, 5.5, 4.5
-"""Importance at the probabilities WORTH_KEEPING and 1 of being worth keeping, and what high importance adds to it."""
+_BOUND = 4.0
+_SURE = 5.5
+_HIGH = 4.5
+"""Importance at the probabilities WORTH_KEEPING and 1 of being worth keeping, and what high
+importance adds to it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """How much a text matters. worth: probability, 0-1, that it is worth keeping. importance: 1-10."""
+    """How much a text matters. worth: probability, 0-1, that it is worth keeping. importance:
+    1-10.
+    """
 
     worth: float
     importance: float
@@ -56,17 +82,25 @@ class Judgement:
     @property
     def objection(self) -> str | None:
         """Why the text is trivial; None if it is not trivial."""
-        return None if self.worth >= TRIVIAL else f"nothing in it to keep ({self.worth:.2f} is below {TRIVIAL:g})"
+        return (
+            None
+            if self.worth >= TRIVIAL
+            else f"nothing in it to keep ({self.worth:.2f} is below {TRIVIAL:g})"
+        )
 
 
 def typing_features(by_text: FloatArray, role: str = "user") -> FloatArray:
-    """The features `by_text`, and whether a machine wrote the text: agents mostly report what has happened."""
+    """The features `by_text`, and whether a machine wrote the text: agents mostly report what has
+    happened.
+    """
     return np.concatenate([by_text, [np.float32(_MACHINE_WEIGHT * is_machine(role))]])
 
 
 @dataclass(frozen=True, slots=True)
 class MessagePosition:
-    """The position of a text in a conversation. role: who said it. before, later: the messages before and after it."""
+    """The position of a text in a conversation. role: who said it. before, later: the messages
+    before and after it.
+    """
 
     role: str = "user"
     before: Conversation = field(default_factory=Conversation)
@@ -74,14 +108,18 @@ class MessagePosition:
 
     @property
     def is_alone(self) -> bool:
-        """Whether the text is judged without a conversation: it has no other messages, and is no output of a tool."""
+        """Whether the text is judged without a conversation: it has no other messages, and is no
+        output of a tool.
+        """
         return not (self.before.count or self.later.count or self.role.casefold() in TOOLS)
 
     def features(self, by_text: FloatArray, text: str, embedding: Embedding | None) -> FloatArray:
-        """The features of a message: those of its text, `by_text`, and those of its position in the conversation.
+        """The features of a message: those of its text, `by_text`, and those of its position in the
+        conversation.
 
-        If a machine wrote the message, the features of its form and position are repeated at the end, followed by a 1;
-        if a person did, there are zeros instead. So the model can weigh both kinds of author differently.
+        If a machine wrote the message, the features of its form and position are repeated at the
+        end, followed by a 1; if a person did, there are zeros instead. So the model can weigh both
+        kinds of author differently.
         """
         machine = np.float32(is_machine(self.role))
         by_position = self.before.position_features(self.role, text, embedding, self.later)
@@ -91,7 +129,9 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
-    """A text as the models see it. reading: its features. scores: of the attention model, by the name of the class."""
+    """A text as the models see it. reading: its features. scores: of the attention model, by the
+    name of the class.
+    """
 
     text: str
     embedding: Embedding | None
@@ -101,12 +141,14 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionModel:
-    """Attention pooling: learnt queries attend to a text's token states, and linear layers score the pooled values.
+    """Attention pooling: learnt queries attend to a text's token states, and linear layers score
+    the pooled values.
 
-    classes: names of the scores. queries: number of learnt queries. read: matrix of shape (dimensions, queries +
-    queries x values), which maps a token state to the attention and the values of each query. out: matrix of shape
-    (queries x values, classes), for the pooled values. mean: matrix of shape (dimensions, classes), for the mean of the
-    token states. foreign: fixed scores of texts in other languages than English, which the encoder does not know.
+    classes: names of the scores. queries: number of learnt queries. read: matrix of shape
+    (dimensions, queries + queries x values), which maps a token state to the attention and the
+    values of each query. out: matrix of shape (queries x values, classes), for the pooled values.
+    mean: matrix of shape (dimensions, classes), for the mean of the token states. foreign: fixed
+    scores of texts in other languages than English, which the encoder does not know.
     """
 
     classes: tuple[str, ...]
@@ -120,14 +162,25 @@ class AttentionModel:
 
     @classmethod
     def load(cls, package: str, name: str) -> AttentionModel:
-        """The model stored as the file `name` in the package `package`. Raises FileNotFoundError if there is none."""
-        with np.load(io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False) as arrays:
-            matrices = {key: arrays[key].astype(np.float32) * arrays[f"{key}_scale"] for key in ("read", "out", "mean")}
+        """The model stored as the file `name` in the package `package`. Raises FileNotFoundError if
+        there is none.
+        """
+        with np.load(
+            io.BytesIO(files(package).joinpath(name).read_bytes()), allow_pickle=False
+        ) as arrays:
+            matrices = {
+                key: arrays[key].astype(np.float32) * arrays[f"{key}_scale"]
+                for key in ("read", "out", "mean")
+            }
             biases = {key: arrays[key] for key in ("read_bias", "bias", "foreign")}
-            return cls(tuple(map(str, arrays["classes"])), int(arrays["queries"]), **matrices, **biases)
+            return cls(
+                tuple(map(str, arrays["classes"])), int(arrays["queries"]), **matrices, **biases
+            )
 
     def save(self, path: Path) -> None:
-        """Write the model to `path`, with each matrix rounded to int8; each of its columns has its own scale."""
+        """Write the model to `path`, with each matrix rounded to int8; each of its columns has its
+        own scale.
+        """
         arrays: dict[str, npt.NDArray[Any]] = {
             "classes": np.array(self.classes),
             "queries": np.array(self.queries),
@@ -137,11 +190,15 @@ class AttentionModel:
         }
         for key, matrix in (("read", self.read), ("out", self.out), ("mean", self.mean)):
             scale = np.maximum(np.abs(matrix).max(axis=0), 1e-9) / np.iinfo(np.int8).max
-            arrays |= {key: np.rint(matrix / scale).astype(np.int8), f"{key}_scale": scale.astype(np.float32)}
+            arrays |= {
+                key: np.rint(matrix / scale).astype(np.int8),
+                f"{key}_scale": scale.astype(np.float32),
+            }
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
-        """The score of each class; zeros if `embedding` lacks token states of the width that the model expects.
+        """The score of each class; zeros if `embedding` lacks token states of the width that the
+        model expects.
 
         english: share of English in the text, 0-1; the rest has the fixed scores of foreign texts.
         """
@@ -163,9 +220,10 @@ class AttentionModel:
 class Judge:
     """The trained models that judge texts.
 
-    types: scores memory types. importance: scores low, medium and high. first, worth: score whether a text is noise or
-    worth keeping; `first` if it has no conversation, `worth` if it is a message of a conversation. states: scores
-    memory types, and whether to keep a text, by token states; added to the scores of `types`, `first` and `worth`.
+    types: scores memory types. importance: scores low, medium and high. first, worth: score whether
+    a text is noise or worth keeping; `first` if it has no conversation, `worth` if it is a message
+    of a conversation. states: scores memory types, and whether to keep a text, by token states;
+    added to the scores of `types`, `first` and `worth`.
     """
 
     types: LinearModel
@@ -177,31 +235,51 @@ class Judge:
     @classmethod
     def shipped(cls) -> Judge:
         """The judge with the models that are shipped with this package."""
-        linear = {name: LinearModel.load(PACKAGE, f"{name}.npz") for name in ("types", "first", "worth", "importance")}
+        linear = {
+            name: LinearModel.load(PACKAGE, f"{name}.npz")
+            for name in ("types", "first", "worth", "importance")
+        }
         return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
 
     def input_of(self, text: str, embedding: Embedding | None) -> ModelInput:
-        """What `kinds` and `judged` need of `text`. It takes most of the time, so that both share it."""
+        """What `kinds` and `judged` need of `text`. It takes most of the time, so that both share
+        it.
+        """
         reading = read(text)
         scores = self.states.scores(embedding, reading.english).tolist()
-        return ModelInput(text, embedding, reading, dict(zip(self.states.classes, scores, strict=True)))
+        return ModelInput(
+            text, embedding, reading, dict(zip(self.states.classes, scores, strict=True))
+        )
 
     def kinds(self, model_input: ModelInput, role: str = "user") -> dict[MemoryType, float]:
         """The probability of each memory type for a text. role: who said it."""
         (scores,) = self.types.scores(typing_features(model_input.reading.features, role)[None])
         (row,) = softmax((scores + [model_input.scores[name] for name in self.types.classes])[None])
-        return {MemoryType(name): float(value) for name, value in zip(self.types.classes, row, strict=True)}
+        return {
+            MemoryType(name): float(value)
+            for name, value in zip(self.types.classes, row, strict=True)
+        }
 
     def judged(self, model_input: ModelInput, position: MessagePosition | None = None) -> Judgement:
-        """How important a text is, and whether it is worth keeping. position: in its conversation, if it has one."""
+        """How important a text is, and whether it is worth keeping. position: in its conversation,
+        if it has one.
+        """
         words = [word for word in words_of(model_input.text) if word[0].isalnum()]
-        if len(set(words)) <= MAX_REPEATED * len(words):  # no words, or the same few again and again
+        # No words, or the same few again and again
+        if len(set(words)) <= MAX_REPEATED * len(words):
             return Judgement(0.0, 1.0)
-        features, position = model_input.reading.features, position or MessagePosition()
+        features = model_input.reading.features
+        position = position or MessagePosition()
         model = self.first if position.is_alone else self.worth
-        placed = features if position.is_alone else position.features(features, model_input.text, model_input.embedding)
+        placed = (
+            features
+            if position.is_alone
+            else position.features(features, model_input.text, model_input.embedding)
+        )
         scores = dict(zip(model.classes, model.scores(placed[None])[0], strict=True))
-        name = ALONE if position.is_alone else BY_MACHINE if is_machine(position.role) else BY_PERSON
+        name = (
+            ALONE if position.is_alone else BY_MACHINE if is_machine(position.role) else BY_PERSON
+        )
         worth = float(1 / (1 + np.exp(scores["noise"] - scores["keep"] - model_input.scores[name])))
         (levels,) = self.importance.probabilities(features[None])
         by_worth = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _SURE)))

@@ -1,10 +1,12 @@
-"""Screens messages captured from conversations: drops trivial or repeated ones, and finds the types of the others.
+"""Screens messages captured from conversations: drops trivial or repeated ones, and finds the types
+of the others.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation. After the message,
-each of its sentences is submitted as a part. A part is stored as a separate fact, task or how-to if it is worth keeping
-and its type differs from that of the message, such as a request within a report. If the message is not worth keeping, a
-part is stored only if the message is a question and the part is not. Parts of a repeated message or of a tool's output,
-and the steps of a procedure, are not stored.
+Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation.
+After the message, each of its sentences is submitted as a part. A part is stored as a separate
+fact, task or how-to if it is worth keeping and its type differs from that of the message, such as a
+request within a report. If the message is not worth keeping, a part is stored only if the message
+is a question and the part is not. Parts of a repeated message or of a tool's output, and the steps
+of a procedure, are not stored.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ SURE = 0.6
 """Minimum probability of its type at which a sentence is stored in addition to its message."""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
-"""The memory types of parts that are stored. Events are not among them: the whole message tells what happened."""
+"""The memory types of parts that are stored. Events are not among them: the whole message tells
+what happened.
+"""
 
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
@@ -62,7 +66,8 @@ Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 
 @dataclass(slots=True)
 class RecentTexts(Erasable):
-    """The last RECENT captured messages of each of the MAX_SCOPES namespaces used last, to recognise repetitions.
+    """The last RECENT captured messages of each of the MAX_SCOPES namespaces used last, to
+    recognise repetitions.
 
     They are kept without memory ids, so erasing one memory erases all messages of its namespace.
     """
@@ -72,9 +77,15 @@ class RecentTexts(Erasable):
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether a recent message of the namespace has the same text and day, but another place (session, turns)."""
-        normalised, recent = normalise(text), self._texts.get(_key(scope), ())
-        return any((other, on) == (normalised, day) and other_place != place for other, on, other_place in recent)
+        """Whether a recent message of the namespace has the same text and day, but another place
+        (session, turns).
+        """
+        normalised = normalise(text)
+        recent = self._texts.get(_key(scope), ())
+        return any(
+            (other, on) == (normalised, day) and other_place != place
+            for other, on, other_place in recent
+        )
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
         """Remember a message, unless it is sent again from the same `place` (session and turns)."""
@@ -83,11 +94,15 @@ class RecentTexts(Erasable):
         if entry not in texts:
             texts.append(entry)
 
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Forget all messages of the namespace of `scope`, whatever `memory_id` is. Returns how many there were."""
+    # See the class
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
+        """Forget all messages of the namespace of `scope`, whatever `memory_id` is. Returns how
+        many there were.
+        """
         return len(self._texts.pop(_key(scope), ()))
 
-    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
+    # See the class
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
         return len(self._texts.get(_key(scope), ()))
 
@@ -98,7 +113,8 @@ def _key(scope: Scope) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Prefilter:
-    """Screening step that rejects trivial or repeated messages, and finds the memory types of the others.
+    """Screening step that rejects trivial or repeated messages, and finds the memory types of the
+    others.
 
     Submissions other than messages captured from conversations pass unchanged.
     """
@@ -109,7 +125,9 @@ class Prefilter:
     recent: RecentTexts = field(default_factory=RecentTexts)
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission with its type, embedding and judgement, or a rejection. Raises Overloaded or Unavailable."""
+        """The submission with its type, embedding and judgement, or a rejection. Raises Overloaded
+        or Unavailable.
+        """
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
@@ -129,9 +147,15 @@ class Prefilter:
         said.conversation.last_steps = getattr(typed.draft, "steps", ())
         return replace(typed, judgement=judgement)
 
-    async def _screen_part(self, submission: Submission, said: CapturedMessage) -> Submission | Rejection:
-        """Screen a sentence of the last message. Returns a rejection unless it is stored as a memory by itself."""
-        text, talk, worth = submission.draft.content, said.conversation, said.conversation.last
+    async def _screen_part(
+        self, submission: Submission, said: CapturedMessage
+    ) -> Submission | Rejection:
+        """Screen a sentence of the last message. Returns a rejection unless it is stored as a
+        memory by itself.
+        """
+        text = submission.draft.content
+        talk = said.conversation
+        worth = said.conversation.last
         stored = worth is not None and worth >= WORTH_KEEPING
         step = any(text.endswith(step) or text in step for step in talk.last_steps)
         if step or said.role.casefold() in TOOLS or worth is None or not (stored or talk.asks):
@@ -168,16 +192,26 @@ class Prefilter:
 
 
 def _typed(
-    submission: Submission, said: CapturedMessage, kinds: Mapping[MemoryType, float], embedding: Embedding
+    submission: Submission,
+    said: CapturedMessage,
+    kinds: Mapping[MemoryType, float],
+    embedding: Embedding,
 ) -> Submission:
-    """`submission` with its likeliest type (never WORKING); fields of the type follow from the text and the role."""
-    classified, fields = Classification.likeliest(kinds, embedding, lasting=True), dict[str, Any]()
+    """`submission` with its likeliest type (never WORKING); fields of the type follow from the text
+    and the role.
+    """
+    classified = Classification.likeliest(kinds, embedding, lasting=True)
+    fields = dict[str, Any]()
     match classified.type:
         case MemoryType.EPISODIC:
-            fields = {"speaker": said.role, "event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
+            fields = {
+                "speaker": said.role,
+                "event_type": _EVENTS.get(said.role, EventType.OBSERVATION),
+            }
         case MemoryType.PROSPECTIVE:
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
-            fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}  # its session has ended
+            # Its session has ended
+            fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
         case MemoryType.SEMANTIC:
             fields = {"confidence": round(classified.confidence, 2)}
         case MemoryType.PROCEDURAL:

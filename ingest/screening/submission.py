@@ -1,4 +1,6 @@
-"""Submissions (drafts on their way into the store), the gates that screen them, and the errors of invalid drafts."""
+"""Submissions (drafts on their way into the store), the gates that screen them, and the errors of
+invalid drafts.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,9 @@ _MAX_MESSAGES = 5
 class ReviewMode(StrEnum):
     """How a draft is screened before it is stored.
 
-    given: no reviewers vote on it. auto: reviewers vote on whether it is stored. skip: no reviewers vote, and a message
-    captured from a session is not dropped for being trivial or repeated; imports use this mode. In each mode, a draft
-    without a memory type gets one.
+    given: no reviewers vote on it. auto: reviewers vote on whether it is stored. skip: no reviewers
+    vote, and a message captured from a session is not dropped for being trivial or repeated;
+    imports use this mode. In each mode, a draft without a memory type gets one.
     """
 
     GIVEN = "given"
@@ -44,22 +46,32 @@ class UntypedDraft(Draft):
     @classmethod
     def _names_no_field_of_a_type(cls, fields: object) -> object:
         for kind, memory in MEMORY_CLASSES.items():
-            type_fields = memory.model_fields.keys() - Memory.model_fields.keys() - cls.model_fields.keys()
+            type_fields = (
+                memory.model_fields.keys() - Memory.model_fields.keys() - cls.model_fields.keys()
+            )
             if isinstance(fields, Mapping) and (named := sorted(type_fields & fields.keys())):
                 raise ValueError(f"{named[0]} is a field of the type {kind}: name the type")
         return fields
 
 
 def draft_of(fields: Mapping[str, Any]) -> AnyDraft | UntypedDraft:
-    """The draft with these `fields`; an untyped draft if they name no type. Raises ValidationError if invalid."""
-    return UntypedDraft.model_validate(fields) if fields.get("type") is None else DRAFT.validate_python(fields)
+    """The draft with these `fields`; an untyped draft if they name no type. Raises ValidationError
+    if invalid.
+    """
+    return (
+        UntypedDraft.model_validate(fields)
+        if fields.get("type") is None
+        else DRAFT.validate_python(fields)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """The memory type found for a text, and the reason. confidence: 0-1. embedding: of the text, if it was computed.
+    """The memory type found for a text, and the reason. confidence: 0-1. embedding: of the text, if
+    it was computed.
 
-    alternatives: the other types and their confidences, likeliest first. Writing reuses `embedding`.
+    alternatives: the other types and their confidences, likeliest first. Writing reuses
+    `embedding`.
     """
 
     type: MemoryType
@@ -74,13 +86,17 @@ class Classification:
     ) -> Classification:
         """The classification of a text as its likeliest memory type.
 
-        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding: of the text. lasting:
-        whether to exclude WORKING, for a text without a session whose end would remove it.
+        shares: how likely each type is; scaled to sum to 1, these are the confidences. embedding:
+        of the text. lasting: whether to exclude WORKING, for a text without a session whose end
+        would remove it.
         """
         if lasting:
             shares = {kind: share for kind, share in shares.items() if kind != MemoryType.WORKING}
         total = sum(shares.values())
-        ranked = sorted(((kind, round(share / total, 4)) for kind, share in shares.items()), key=lambda pair: -pair[1])
+        ranked = sorted(
+            ((kind, round(share / total, 4)) for kind, share in shares.items()),
+            key=lambda pair: -pair[1],
+        )
         (kind, confidence), *alternatives = ranked
         reason = f"it reads most like {kind} texts, then like {alternatives[0][0]} ones"
         return cls(kind, confidence, reason, tuple(alternatives), embedding)
@@ -90,8 +106,9 @@ class Classification:
 class CapturedMessage:
     """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
-    conversation, later: the messages before and after it. preceding: the text of the last messages before it, as
-    context of its embedding. part: whether the draft is only one sentence of the message submitted before it.
+    conversation, later: the messages before and after it. preceding: the text of the last messages
+    before it, as context of its embedding. part: whether the draft is only one sentence of the
+    message submitted before it.
     """
 
     role: str
@@ -105,9 +122,10 @@ class CapturedMessage:
 class Submission:
     """A draft with the results of screening so far.
 
-    said: place of a captured message in its conversation; None for any other draft. Nobody chose to store a captured
-    message, so the pre-filter may drop it. redactions: number of secrets removed, by kind. classified: how the type was
-    found; None if the caller gave it. judgement: how much a captured message matters; None for any other draft.
+    said: place of a captured message in its conversation; None for any other draft. Nobody chose to
+    store a captured message, so the pre-filter may drop it. redactions: number of secrets removed,
+    by kind. classified: how the type was found; None if the caller gave it. judgement: how much a
+    captured message matters; None for any other draft.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -118,8 +136,12 @@ class Submission:
     judgement: Judgement | None = None
 
 
-def with_type(submission: Submission, classified: Classification, defaults: Mapping[str, Any]) -> Submission:
-    """`submission` with the memory type that was found for its draft. defaults: for fields that the draft lacks."""
+def with_type(
+    submission: Submission, classified: Classification, defaults: Mapping[str, Any]
+) -> Submission:
+    """`submission` with the memory type that was found for its draft. defaults: for fields that the
+    draft lacks.
+    """
     draft = submission.draft
     fields = {name: getattr(draft, name) for name in draft.model_fields_set - {"type"}}
     typed = DRAFT.validate_python({**defaults, **fields, "type": classified.type})
@@ -127,11 +149,15 @@ def with_type(submission: Submission, classified: Classification, defaults: Mapp
 
 
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
-"""What callers may submit: a `Submission`, or only a draft, for which the other fields have their defaults."""
+"""What callers may submit: a `Submission`, or only a draft, for which the other fields have their
+defaults.
+"""
 
 
 def submission_of(submitted: Submitted) -> Submission:
-    """`submitted` itself if it is a submission; otherwise a new submission of this draft, with default settings."""
+    """`submitted` itself if it is a submission; otherwise a new submission of this draft, with
+    default settings.
+    """
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
@@ -139,7 +165,8 @@ def submission_of(submitted: Submitted) -> Submission:
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
-    draft: the draft without secrets, to list it among the rejected texts, which `undo` can store; None to not list it.
+    draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
+    None to not list it.
     """
 
     reason: str
@@ -149,17 +176,20 @@ class Rejection:
 class ScreeningGate(Protocol):
     """A screening step that may change or reject a draft before it is embedded.
 
-    Redaction, the pre-filter, classification and due times are gates. They run in the order given, redaction first.
-    Review is no gate, because it needs the embedding.
+    Redaction, the pre-filter, classification and due times are gates. They run in the order given,
+    redaction first. Review is no gate, because it needs the embedding.
     """
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
-        """The submission, changed or not, or a rejection. Raises RemembrancerError if the gate cannot do its work."""
+        """The submission, changed or not, or a rejection. Raises RemembrancerError if the gate
+        cannot do its work.
+        """
         ...
 
 
 def as_invalid(error: ValidationError) -> InvalidRequest:
-    """The error to raise for an invalid request: an InvalidRequest with the messages of `error`, at most _MAX_MESSAGES.
+    """The error to raise for an invalid request: an InvalidRequest with the messages of `error`, at
+    most _MAX_MESSAGES.
 
     Its `path` and `got` are the field and the value of the first problem in `error`.
     """
@@ -174,6 +204,10 @@ def as_invalid(error: ValidationError) -> InvalidRequest:
 
 
 def _path(location: Sequence[str | int]) -> str:
-    """The location of a pydantic error as a path such as steps[2], without the memory type that pydantic puts first."""
+    """The location of a pydantic error as a path such as steps[2], without the memory type that
+    pydantic puts first.
+    """
     keys = location[1:] if len(location) > 1 and location[0] in set(MemoryType) else location
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(
+        "."
+    )

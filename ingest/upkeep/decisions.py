@@ -1,8 +1,9 @@
 """Lists what the service decided by itself about memories and texts, and undoes such decisions.
 
-When texts are written, the service decides which facts they replace or contest, which texts repeat a memory in other
-words and are merged into it, and which texts are rejected. Upkeep (background jobs) decides which memories are merged,
-promoted or forgotten; these decisions can be undone for UNDO_DAYS. An undone decision is not made again.
+When texts are written, the service decides which facts they replace or contest, which texts repeat
+a memory in other words and are merged into it, and which texts are rejected. Upkeep (background
+jobs) decides which memories are merged, promoted or forgotten; these decisions can be undone for
+UNDO_DAYS. An undone decision is not made again.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ MAX_READ = 10_000
 
 _PAGE = 500
 _DAYS = (1, 30, 700_000)
-"""Periods, in days, whose decisions are read: a longer one only if the shorter ones have too few."""
+"""Periods, in days, whose decisions are read: a longer one only if the shorter ones have too
+few.
+"""
 
 
 class DecisionKind(StrEnum):
@@ -48,22 +51,33 @@ class DecisionKind(StrEnum):
     REJECTED = "rejected"
 
 
-_JOBS = {"promote": DecisionKind.PROMOTED, "forget": DecisionKind.FORGOTTEN, "compact": DecisionKind.MERGED}
+_JOBS = {
+    "promote": DecisionKind.PROMOTED,
+    "forget": DecisionKind.FORGOTTEN,
+    "compact": DecisionKind.MERGED,
+}
 _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
-    DecisionKind.CONTESTED: All((Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))),
-    DecisionKind.MERGED: AnyOf((Compare("upkeep.job", Op.EQ, "compact"), Not(Absent("rewordings.id")))),
+    DecisionKind.CONTESTED: All(
+        (Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))
+    ),
+    DecisionKind.MERGED: AnyOf(
+        (Compare("upkeep.job", Op.EQ, "compact"), Not(Absent("rewordings.id")))
+    ),
     DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
     DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
 }
-"""By kind of decision, the condition that such memories meet. Each has an indexed field, which is checked first."""
+"""By kind of decision, the condition that such memories meet. Each has an indexed field, which is
+checked first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class DecidedText:
     """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
-    at: when it was decided. by: id of the memory that replaced the text or into which it was merged; otherwise None.
+    at: when it was decided. by: id of the memory that replaced the text or into which it was
+    merged; otherwise None.
     """
 
     id: str
@@ -83,33 +97,52 @@ class Decisions:
     clock: Clock
     _storing: ScopeLocks = field(default_factory=ScopeLocks, init=False)
 
-    async def latest(self, scope: Scope, kind: DecisionKind | None, limit: int) -> list[DecidedText]:
-        """The newest decisions of `kind`, or of all kinds if it is None; at most `limit`, newest first."""
-        kinds, now, texts = [kind] if kind else list(DecisionKind), self.clock(), list[DecidedText]()
-        by_kind = AnyOf(tuple(_FILTERS[decision_kind] for decision_kind in kinds if decision_kind in _FILTERS))
+    async def latest(
+        self, scope: Scope, kind: DecisionKind | None, limit: int
+    ) -> list[DecidedText]:
+        """The newest decisions of `kind`, or of all kinds if it is None; at most `limit`, newest
+        first.
+        """
+        kinds = [kind] if kind else list(DecisionKind)
+        now = self.clock()
+        texts = list[DecidedText]()
+        by_kind = AnyOf(
+            tuple(_FILTERS[decision_kind] for decision_kind in kinds if decision_kind in _FILTERS)
+        )
         for days in _DAYS:
-            since, times = now - timedelta(days=days), ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
+            since = now - timedelta(days=days)
+            times = ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
             recent = AnyOf(tuple(Compare(time, Op.GTE, since) for time in times))
-            listed = self.store.list_all(scope, Listing(filter=All((by_kind, recent)), limit=_PAGE), most=MAX_READ)
+            listed = self.store.list_all(
+                scope, Listing(filter=All((by_kind, recent)), limit=_PAGE), most=MAX_READ
+            )
             decided = [text async for memory in listed for text in _decisions_about(memory.at(now))]
             texts = [text for text in decided if text.kind in kinds and text.at >= since]
             if len(texts) >= limit:
                 break
         if (rejections := self.ingestor.rejections) is not None and DecisionKind.REJECTED in kinds:
             texts += [
-                DecidedText(text.id, DecisionKind.REJECTED, text.at, text.reason, str(text.fields["content"]))
+                DecidedText(
+                    text.id,
+                    DecisionKind.REJECTED,
+                    text.at,
+                    text.reason,
+                    str(text.fields["content"]),
+                )
                 for text in await rejections.latest(scope, limit)
                 if _is_reachable(scope, text)
             ]
         return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
-        """Undo the decision about a memory, or about a text that was rejected or merged, with this id.
+        """Undo the decision about a memory, or about a text that was rejected or merged, with this
+        id.
 
-        Returns the ids of the memories that searches find again; for a promoted fact, the events that it was made of. A
-        forgotten memory is pinned, so that it is not forgotten again. A replaced or contested fact becomes current, and
-        so does the fact that contradicts it. A rejected text, or one merged as a repetition in other words, is stored
-        as a memory by itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        Returns the ids of the memories that searches find again; for a promoted fact, the events
+        that it was made of. A forgotten memory is pinned, so that it is not forgotten again. A
+        replaced or contested fact becomes current, and so does the fact that contradicts it. A
+        rejected text, or one merged as a repetition in other words, is stored as a memory by
+        itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.of(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
@@ -120,25 +153,43 @@ class Decisions:
                 memories = await self.store.get(scope, list(changes))
                 await self.ingestor.editor.state_writer.update(scope, memories, now, changes)
                 stored = await self.store.get(scope, restored)
-                return [key for key in restored if key in stored and not has_ended(stored[key].at(now), now)]
+                return [
+                    key
+                    for key in restored
+                    if key in stored and not has_ended(stored[key].at(now), now)
+                ]
         if memory is not None:
             return [(await self.ingestor.editor.part(scope, memory_id)).id]
-        async with self._storing.of(scope):  # a text that is stored twice would count as evidence twice
-            return [await self._store_wording(scope, memory_id) or await self._store_rejected(scope, memory_id)]
+        # A text that is stored twice would count as evidence twice
+        async with self._storing.of(scope):
+            return [
+                await self._store_wording(scope, memory_id)
+                or await self._store_rejected(scope, memory_id)
+            ]
 
-    async def _undo_fields(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Changes, by memory id, that undo upkeep's decision about `memory`, and the ids that become current again.
+    async def _undo_fields(
+        self, scope: Scope, memory: Memory
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes, by memory id, that undo upkeep's decision about `memory`, and the ids that
+        become current again.
 
         Raises Conflict if there is no such decision, or if it is older than UNDO_DAYS.
         """
-        now, mark = self.clock(), memory.upkeep
+        now = self.clock()
+        mark = memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
-            raise Conflict(f"memory {memory.id} has no decision of upkeep from the last {UNDO_DAYS} days to undo")
+            raise Conflict(
+                f"memory {memory.id} has no decision of upkeep from the last {UNDO_DAYS} "
+                "days to undo"
+            )
         if mark.job == "compact":
             return await self._unmerge_fields(scope, memory)
         if mark.job == "forget":
-            back = CURRENT_AGAIN if memory.valid_to == mark.at else {}  # otherwise it had ended before
-            return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [memory.id]
+            # Otherwise it had ended before
+            back = CURRENT_AGAIN if memory.valid_to == mark.at else {}
+            return {
+                memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}
+            }, [memory.id]
         undone = {
             "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
             "updated_at": rfc3339(now),
@@ -146,52 +197,95 @@ class Decisions:
         if isinstance(memory, Prospective):
             return {memory.id: {"visibility": str(Visibility.SESSION), **undone}}, [memory.id]
         sources = [link.to for link in memory.links if link.type is LinkType.DERIVED_FROM]
-        # The fact stays, out of the view, because its links keep its events from being promoted again.
-        end = {"valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": "its promotion was undone"}
+        # The fact stays, out of the view, because its links keep its events from being promoted
+        # again.
+        end = {
+            "valid_to": rfc3339(now),
+            "state": str(State.REPLACED),
+            "state_reason": "its promotion was undone",
+        }
         return {memory.id: {**end, **undone}}, sources
 
-    async def _unmerge_fields(self, scope: Scope, memory: Memory) -> tuple[dict[str, dict[str, Any]], list[str]]:
-        """Changes and ids as in `_undo_fields`, to undo a merge of `memory` into another one, or of others into it."""
+    async def _unmerge_fields(
+        self, scope: Scope, memory: Memory
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to undo a merge of `memory` into another one, or of
+        others into it.
+        """
         into = _merged_into(memory)
         best_id = into or memory.id
         merged_ids = [memory.id] if into else [link.to for link in memory.links]
         stored = await self.store.get(scope, [best_id, *merged_ids])
-        duplicates = [stored[key] for key in merged_ids if key in stored and _merged_into(stored[key]) == best_id]
+        duplicates = [
+            stored[key]
+            for key in merged_ids
+            if key in stored and _merged_into(stored[key]) == best_id
+        ]
         if not duplicates:
-            raise Conflict(f"no memory is merged into {memory.id}: they were separated or deleted; nothing is to undo")
+            raise Conflict(
+                f"no memory is merged into {memory.id}: they were separated or deleted; "
+                "nothing is to undo"
+            )
         at = rfc3339(self.clock())
-        changes = {duplicate.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for duplicate in duplicates}
+        changes = {
+            duplicate.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at}
+            for duplicate in duplicates
+        }
         if best_id in stored:
             changes[best_id] = {**_without_evidence(stored[best_id], duplicates), "updated_at": at}
         return changes, [duplicate.id for duplicate in duplicates]
 
     async def _store_wording(self, scope: Scope, wording_id: str) -> str | None:
-        page = await self.store.page(scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1))
+        page = await self.store.page(
+            scope, Listing(filter=Compare("rewordings.id", Op.EQ, wording_id), limit=1)
+        )
         if not page.memories:
             return None
         memory = page.memories[0]
         wording = next(rewording for rewording in memory.rewordings if rewording.id == wording_id)
-        names = {"type", "agent_id", "importance", "tags", "metadata", "expires_at", *memory.own_fields}
+        names = {
+            "type",
+            "agent_id",
+            "importance",
+            "tags",
+            "metadata",
+            "expires_at",
+            *memory.own_fields,
+        }
         if memory.title_field and getattr(memory, memory.title_field) == first_line(memory.content):
             names.remove(memory.title_field)
-        fields = memory.model_dump(mode="json", include=names - {"evidence_count", "source_sessions"})
-        fields |= {"content": wording.content, "session_id": wording.session_id, "created_at": wording.at}
+        fields = memory.model_dump(
+            mode="json", include=names - {"evidence_count", "source_sessions"}
+        )
+        fields |= {
+            "content": wording.content,
+            "session_id": wording.session_id,
+            "created_at": wording.at,
+        }
         separate = Link(to=memory.id, type=LinkType.REINFORCES, strength=0.0)
-        outcome = await self.ingestor.write_one(scope, Submission(draft_of({**fields, "links": [separate]})))
+        outcome = await self.ingestor.write_one(
+            scope, Submission(draft_of({**fields, "links": [separate]}))
+        )
         if outcome.id is None or outcome.memory is None:
             raise Conflict(f"the text was not stored: {outcome.reason}")
         async with self.ingestor.locks.of(scope):
             memory = await existing_memory(self.store, scope, memory.id)
-            remaining = [text.model_dump(mode="json") for text in memory.rewordings if text.id != wording_id]
+            remaining = [
+                text.model_dump(mode="json") for text in memory.rewordings if text.id != wording_id
+            ]
             change = {**_without_evidence(memory, [outcome.memory]), "rewordings": remaining}
-            await self.store.patch(scope, {memory.id: {**change, "updated_at": rfc3339(self.clock())}})
+            await self.store.patch(
+                scope, {memory.id: {**change, "updated_at": rfc3339(self.clock())}}
+            )
         return outcome.id
 
     async def _store_rejected(self, scope: Scope, rejected_id: str) -> str:
         rejections = self.ingestor.rejections
         text = None if rejections is None else await rejections.get(scope, rejected_id)
         if text is None or rejections is None or not _is_reachable(scope, text):
-            raise NotFound(f"there is no memory and no rejected text {rejected_id}; rejected texts expire")
+            raise NotFound(
+                f"there is no memory and no rejected text {rejected_id}; rejected texts expire"
+            )
         outcome = await self.ingestor.write_one(scope, Submission(draft_of(text.fields)))
         if outcome.id is None:
             raise Conflict(f"the text was rejected again: {outcome.reason}")
@@ -199,19 +293,29 @@ class Decisions:
         return outcome.id
 
     async def discard_rejected(self, scope: Scope, kind: MemoryType | None) -> None:
-        """Remove rejected texts of the scope's session that have no type or the type `kind`. None stands for any."""
+        """Remove rejected texts of the scope's session that have no type or the type `kind`. None
+        stands for any.
+        """
 
         def matches(text: RejectedText) -> bool:
             of_session = scope.session_id in (None, text.fields.get("session_id"))
-            return of_session and kind in (None, text.fields.get("type", kind)) and _is_reachable(scope, text)
+            return (
+                of_session
+                and kind in (None, text.fields.get("type", kind))
+                and _is_reachable(scope, text)
+            )
 
         if (rejections := self.ingestor.rejections) is not None:
             await rejections.remove(scope, await rejections.matching(scope, matches))
 
 
 def _is_reachable(scope: Scope, text: RejectedText) -> bool:
-    """Whether the caller may see a rejected text. A working item is seen only by keys that may act for its agent."""
-    return text.fields.get("type") != MemoryType.WORKING or scope.reaches(text.fields.get("agent_id"))
+    """Whether the caller may see a rejected text. A working item is seen only by keys that may act
+    for its agent.
+    """
+    return text.fields.get("type") != MemoryType.WORKING or scope.reaches(
+        text.fields.get("agent_id")
+    )
 
 
 def _merged_into(memory: Memory) -> str | None:
@@ -219,35 +323,67 @@ def _merged_into(memory: Memory) -> str | None:
 
 
 def _without_evidence(memory: Memory, duplicates: Sequence[Memory]) -> dict[str, Any]:
-    """The fields of `memory` without the evidence of `duplicates`. Links of strength 0 prevent another merge."""
-    removed = {session for duplicate in duplicates for session in duplicate.source_sessions} - {memory.session_id}
+    """The fields of `memory` without the evidence of `duplicates`. Links of strength 0 prevent
+    another merge.
+    """
+    removed = {session for duplicate in duplicates for session in duplicate.source_sessions} - {
+        memory.session_id
+    }
     ids = {duplicate.id for duplicate in duplicates}
-    links = [link.model_copy(update={"strength": 0.0}) if link.to in ids else link for link in memory.links]
+    links = [
+        link.model_copy(update={"strength": 0.0}) if link.to in ids else link
+        for link in memory.links
+    ]
     return {
-        "evidence_count": max(1, memory.evidence_count - sum(duplicate.evidence_count for duplicate in duplicates)),
-        "access_count": max(0, memory.access_count - sum(duplicate.access_count for duplicate in duplicates)),
-        "source_sessions": [session for session in memory.source_sessions if session not in removed],
+        "evidence_count": max(
+            1, memory.evidence_count - sum(duplicate.evidence_count for duplicate in duplicates)
+        ),
+        "access_count": max(
+            0, memory.access_count - sum(duplicate.access_count for duplicate in duplicates)
+        ),
+        "source_sessions": [
+            session for session in memory.source_sessions if session not in removed
+        ],
         "links": [link.model_dump(mode="json") for link in links],
     }
 
 
 def _decisions_about(memory: Memory) -> list[DecidedText]:
-    """The decisions about `memory`, and about the texts merged into it when they were written; without undone ones."""
+    """The decisions about `memory`, and about the texts merged into it when they were written;
+    without undone ones.
+    """
     decided = [
-        DecidedText(text.id, DecisionKind.MERGED, text.at, f"{text.reason} as {memory.id}", text.content, memory.id)
+        DecidedText(
+            text.id,
+            DecisionKind.MERGED,
+            text.at,
+            f"{text.reason} as {memory.id}",
+            text.content,
+            memory.id,
+        )
         for text in memory.rewordings
     ]
     mark = memory.upkeep
     if mark is not None and not mark.undone and (memory.ended_by_upkeep or mark.job == "promote"):
-        decided.append(DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into))
+        decided.append(
+            DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into)
+        )
     if _by_write(memory):
-        kind, at, reason = DecisionKind(str(memory.state)), memory.updated_at, memory.state_reason or ""
-        decided.append(DecidedText(memory.id, kind, at, reason, memory.content, memory.superseded_by))
+        kind = DecisionKind(str(memory.state))
+        at = memory.updated_at
+        reason = memory.state_reason or ""
+        decided.append(
+            DecidedText(memory.id, kind, at, reason, memory.content, memory.superseded_by)
+        )
     return decided
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether a new text replaced or contested `memory`. Not if a caller ended it: it then has no successor."""
+    """Whether a new text replaced or contested `memory`. Not if a caller ended it: it then has no
+    successor.
+    """
     if memory.ended_by_upkeep:
         return False
-    return memory.state is State.CONTESTED or (memory.state is State.REPLACED and memory.superseded_by is not None)
+    return memory.state is State.CONTESTED or (
+        memory.state is State.REPLACED and memory.superseded_by is not None
+    )

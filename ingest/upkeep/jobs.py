@@ -1,4 +1,6 @@
-"""Runs upkeep jobs: reads the memories, has `planners` plan the changes, and writes these. It has no schedule."""
+"""Runs upkeep jobs: reads the memories, has `planners` plan the changes, and writes these. It has
+no schedule.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ MAX_COMPARED = 20_000
 """Maximum number of memories, the newest, that promotion compares by meaning."""
 
 _BLOCK = 500
-"""Number of memories whose similarities to all others are computed at once: 40 MB for MAX_COMPARED memories."""
+"""Number of memories whose similarities to all others are computed at once: 40 MB for MAX_COMPARED
+memories.
+"""
 
 _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
     UpkeepJob.PROMOTE: (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE),
@@ -49,7 +53,9 @@ _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
-    """Changes that a job made, or would make in a dry run. counts: memories removed, changed, made. reasons: by id."""
+    """Changes that a job made, or would make in a dry run. counts: memories removed, changed, made.
+    reasons: by id.
+    """
 
     job: UpkeepJob
     dry_run: bool
@@ -72,21 +78,38 @@ class Upkeep:
     expired_days: int
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
-        """Run `job` in the namespace that `request` names, or in every namespace of the tenant if it names none.
+        """Run `job` in the namespace that `request` names, or in every namespace of the tenant if
+        it names none.
 
         Raises InvalidRequest if `request` has an option of another job.
         """
         request.check_for(job)
-        names = await self.store.namespaces(tenant) if request.namespace is None else [request.namespace]
+        names = (
+            await self.store.namespaces(tenant)
+            if request.namespace is None
+            else [request.namespace]
+        )
         reports = [await self.run(Scope(tenant, name), job, request) for name in names]
         ids = tuple(memory_id for report in reports for memory_id in report.ids)
-        counts = {name: sum(report.counts[name] for report in reports) for name in UpkeepPlan().counts}
-        reasons = {memory_id: reason for report in reports for memory_id, reason in report.reasons.items()}
+        counts = {
+            name: sum(report.counts[name] for report in reports) for name in UpkeepPlan().counts
+        }
+        reasons = {
+            memory_id: reason for report in reports for memory_id, reason in report.reasons.items()
+        }
         return JobReport(job, request.dry_run, ids, counts, reasons)
 
-    async def run_round(self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]) -> int:
-        """Run each job of `requests` for each tenant; return how many memories were affected. Raises Unavailable."""
-        runs = [(tenant, job, request) for tenant in sorted(tenants) for job, request in requests.items()]
+    async def run_round(
+        self, tenants: Collection[str], requests: Mapping[UpkeepJob, JobRequest]
+    ) -> int:
+        """Run each job of `requests` for each tenant; return how many memories were affected.
+        Raises Unavailable.
+        """
+        runs = [
+            (tenant, job, request)
+            for tenant in sorted(tenants)
+            for job, request in requests.items()
+        ]
         return sum([len((await self.run_all(*run)).ids) for run in runs])
 
     async def run(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> JobReport:
@@ -102,25 +125,41 @@ class Upkeep:
                     await self.ingestor.editor.state_writer.mend(scope, self.clock())
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
-    async def _plan(self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]) -> UpkeepPlan:
+    async def _plan(
+        self, scope: Scope, job: UpkeepJob, request: JobRequest, memories: Sequence[Memory]
+    ) -> UpkeepPlan:
         now = self.clock()
         match job:
             case UpkeepJob.PROMOTE:
-                newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][:MAX_COMPARED]
-                plan = partial(planners.promotions, memories, await self._by_meaning(newest), request, now)
+                newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][
+                    :MAX_COMPARED
+                ]
+                plan = partial(
+                    planners.promotions, memories, await self._by_meaning(newest), request, now
+                )
             case UpkeepJob.COMPACT:
-                plan = partial(planners.compactions, memories, await self._neighbours(scope, memories), request, now)
+                plan = partial(
+                    planners.compactions,
+                    memories,
+                    await self._neighbours(scope, memories),
+                    request,
+                    now,
+                )
             case UpkeepJob.FORGET:
                 plan = partial(planners.forgettings, memories, request, now)
             case UpkeepJob.EXPIRE:
                 plan = partial(planners.expiries, memories, request, now)
         return await anyio.to_thread.run_sync(plan)
 
-    async def _apply(self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]) -> UpkeepPlan:
-        """Carry out `plan`: create facts, then change, then remove memories, so a failure in between loses nothing.
+    async def _apply(
+        self, scope: Scope, plan: UpkeepPlan, memories: Sequence[Memory]
+    ) -> UpkeepPlan:
+        """Carry out `plan`: create facts, then change, then remove memories, so a failure in
+        between loses nothing.
 
-        Returns the part of the plan that was carried out. It leaves out memories that were changed or deleted since the
-        plan was made from `memories`; a new fact that was made of such an event is removed again.
+        Returns the part of the plan that was carried out. It leaves out memories that were changed
+        or deleted since the plan was made from `memories`; a new fact that was made of such an
+        event is removed again.
         """
         outcomes = await self.ingestor.write(scope, [promotion.draft for promotion in plan.created])
         promoted = [
@@ -133,15 +172,20 @@ class Upkeep:
             facts = {fact.id: fact.type for _, fact in promoted}
             types = {memory_id: planned[memory_id].type for memory_id in plan.reasons}
             stored = await self.store.get(scope, types | facts)
-            plan, now = plan.still_valid(planned, stored), self.clock()
+            plan = plan.still_valid(planned, stored)
+            now = self.clock()
             changed = {
                 fact.id: planners.mark("promote", now, promotion.reason)
                 for promotion, fact in promoted
-                if promotion in plan.created and fact.id in stored and stored[fact.id].upkeep is None
+                if promotion in plan.created
+                and fact.id in stored
+                and stored[fact.id].upkeep is None
             } | dict(plan.changed)
             if changed:
                 changed_memories = {memory_id: stored[memory_id] for memory_id in changed}
-                await self.ingestor.editor.state_writer.update(scope, changed_memories, now, changed)
+                await self.ingestor.editor.state_writer.update(
+                    scope, changed_memories, now, changed
+                )
                 await self.ingestor.editor.embed_changed(scope, changed_memories)
             withdrawn = [
                 fact.id
@@ -158,42 +202,70 @@ class Upkeep:
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
         types = [type_ for type_ in _TYPES[job] if request.types is None or type_ in request.types]
-        listings = [Listing((type_,), _relevant(job, type_, request, now), _PAGE) for type_ in types]
+        listings = [
+            Listing((type_,), _relevant(job, type_, request, now), _PAGE) for type_ in types
+        ]
         lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
         return [memory.at(now) for memories in lists async for memory in memories]
 
-    async def _neighbours(self, scope: Scope, memories: Sequence[Memory]) -> dict[str, list[tuple[str, float]]]:
+    async def _neighbours(
+        self, scope: Scope, memories: Sequence[Memory]
+    ) -> dict[str, list[tuple[str, float]]]:
         neighbours: dict[str, list[tuple[str, float]]] = {}
         for start in range(0, len(memories), _PAGE):
             page = memories[start : start + _PAGE]
             texts = await ConversationContext(self.store).in_context(scope, page)
             embeddings = await self.embedder.embed_in_context(texts)
             searches = [
-                CandidateSearch({memory.type: None}, embedding.dense, None, _NEIGHBOURS, columns=False)
+                CandidateSearch(
+                    {memory.type: None}, embedding.dense, None, _NEIGHBOURS, columns=False
+                )
                 for memory, embedding in zip(page, embeddings, strict=True)
             ]
-            for memory, hits in zip(page, await self.store.candidates(scope, searches), strict=True):
-                neighbours[memory.id] = [(hit.id, hit.dense) for hit in hits if hit.dense is not None]
+            for memory, hits in zip(
+                page, await self.store.candidates(scope, searches), strict=True
+            ):
+                neighbours[memory.id] = [
+                    (hit.id, hit.dense) for hit in hits if hit.dense is not None
+                ]
         return neighbours
 
     async def _by_meaning(self, memories: Sequence[Memory]) -> Nearest:
-        """For each memory id, the other memories with a cosine of at least SAME_MEANING: their ids and cosines."""
+        """For each memory id, the other memories with a cosine of at least SAME_MEANING: their ids
+        and cosines.
+        """
         vectors: list[DenseVector] = []
         for start in range(0, len(memories), _PAGE):
             contents = [memory.content for memory in memories[start : start + _PAGE]]
-            vectors += [embedding.dense for embedding in await self.embedder.embed_documents(contents)]
-        return await anyio.to_thread.run_sync(_nearest, np.array(vectors), [memory.id for memory in memories])
+            vectors += [
+                embedding.dense for embedding in await self.embedder.embed_documents(contents)
+            ]
+        return await anyio.to_thread.run_sync(
+            _nearest, np.array(vectors), [memory.id for memory in memories]
+        )
 
 
-def _relevant(job: UpkeepJob, type_: MemoryType, request: JobRequest, now: datetime) -> Filter | None:
-    """Filter for the memories of the type `type_` that `job` must read; None if it must read all of this type."""
+def _relevant(
+    job: UpkeepJob, type_: MemoryType, request: JobRequest, now: datetime
+) -> Filter | None:
+    """Filter for the memories of the type `type_` that `job` must read; None if it must read all of
+    this type.
+    """
     match job:
         case UpkeepJob.EXPIRE:
             limit = now - timedelta(days=request.expired_days or 0)
             return AnyOf((Compare("expires_at", Op.LTE, limit), Not(Absent("upkeep.job"))))
         case UpkeepJob.FORGET if request.keep_top is None:
-            days = min(request.max_age_days or planners.MAX_DAYS, request.inactive_days or planners.MAX_DAYS)
-            return AnyOf((Compare("created_at", Op.LT, now - timedelta(days=days)), Not(Absent("superseded_by"))))
+            days = min(
+                request.max_age_days or planners.MAX_DAYS,
+                request.inactive_days or planners.MAX_DAYS,
+            )
+            return AnyOf(
+                (
+                    Compare("created_at", Op.LT, now - timedelta(days=days)),
+                    Not(Absent("superseded_by")),
+                )
+            )
         case UpkeepJob.PROMOTE if type_ is MemoryType.SEMANTIC:
             return Not(Absent("links.to"))  # the events that were promoted before
         case _:
@@ -206,17 +278,24 @@ def _nearest(matrix: NDArray[np.float32], ids: Sequence[str]) -> Nearest:
         cosines = matrix[start : start + _BLOCK] @ matrix.T
         for row, column in np.argwhere(cosines >= SAME_MEANING).tolist():
             if start + row != column:
-                neighbours.setdefault(ids[start + row], []).append((ids[column], float(cosines[row, column])))
+                neighbours.setdefault(ids[start + row], []).append(
+                    (ids[column], float(cosines[row, column]))
+                )
     return neighbours
 
 
 def round_requests(
-    *, expired_days: int, forget_days: int | None = None, promote: bool = False, compact: bool = False
+    *,
+    expired_days: int,
+    forget_days: int | None = None,
+    promote: bool = False,
+    compact: bool = False,
 ) -> Mapping[UpkeepJob, JobRequest]:
-    """The upkeep jobs that the service runs regularly, with their options: expiry, and the jobs that are switched on.
+    """The upkeep jobs that the service runs regularly, with their options: expiry, and the jobs
+    that are switched on.
 
-    expired_days: days for which expired memories are kept. forget_days: forget memories unused for this many days; None
-    to forget nothing. promote, compact: whether these jobs run.
+    expired_days: days for which expired memories are kept. forget_days: forget memories unused for
+    this many days; None to forget nothing. promote, compact: whether these jobs run.
     """
     requests = {UpkeepJob.EXPIRE: JobRequest(dry_run=False, expired_days=expired_days)}
     if promote:

@@ -1,4 +1,6 @@
-"""Plans which memories each upkeep job would promote, forget, expire or merge. Nothing is read or written here."""
+"""Plans which memories each upkeep job would promote, forget, expire or merge. Nothing is read or
+written here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field
 
 from ingest.identity.duplicates import differ_in_identity, has_ended, same_statement
-from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, joined_metadata, with_evidence
+from ingest.identity.merging import (
+    MAX_SESSIONS,
+    changed_fields,
+    joined,
+    joined_links,
+    joined_metadata,
+    with_evidence,
+)
 from ingest.identity.paraphrases import says_the_same
 from memtypes.model.episodic import Episodic
 from memtypes.model.errors import InvalidRequest
@@ -67,11 +76,12 @@ Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 class JobRequest(Model):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
-    namespace: None for all namespaces of the tenant. dry_run: only report what would be done. types: of memories; None
-    for all. min_sessions, min_uses: sessions in which an event must occur to become a fact, and an intention to be
-    shown to all sessions. max_age_days, inactive_days, keep_top (memories that are kept of each type in a namespace):
-    each applies only if it is set. similarity: minimum cosine at which memories are merged. expired_days: days for
-    which expired memories are kept to answer questions about the past; None for those of the service's settings.
+    namespace: None for all namespaces of the tenant. dry_run: only report what would be done.
+    types: of memories; None for all. min_sessions, min_uses: sessions in which an event must occur
+    to become a fact, and an intention to be shown to all sessions. max_age_days, inactive_days,
+    keep_top (memories that are kept of each type in a namespace): each applies only if it is set.
+    similarity: minimum cosine at which memories are merged. expired_days: days for which expired
+    memories are kept to answer questions about the past; None for those of the service's settings.
     """
 
     namespace: Name | None = None
@@ -82,20 +92,30 @@ class JobRequest(Model):
     max_age_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     inactive_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     keep_top: Annotated[Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None, UpkeepJob.FORGET] = None
-    expired_days: Annotated[Annotated[Whole, Field(ge=0, le=MAX_DAYS)] | None, UpkeepJob.EXPIRE] = None
+    expired_days: Annotated[Annotated[Whole, Field(ge=0, le=MAX_DAYS)] | None, UpkeepJob.EXPIRE] = (
+        None
+    )
     similarity: Annotated[Number, Field(ge=0.5, le=1.0), UpkeepJob.COMPACT] = 0.97
 
     def check_for(self, job: UpkeepJob) -> None:
         """Raise InvalidRequest if an option of another job than `job` is set."""
         for name, info in type(self).model_fields.items():
-            job_of_option = next((mark for mark in info.metadata if isinstance(mark, UpkeepJob)), job)
-            if job_of_option is not job and name in self.model_fields_set and getattr(self, name) is not None:
+            job_of_option = next(
+                (mark for mark in info.metadata if isinstance(mark, UpkeepJob)), job
+            )
+            if (
+                job_of_option is not job
+                and name in self.model_fields_set
+                and getattr(self, name) is not None
+            ):
                 raise InvalidRequest(f"is an option of {job_of_option}, not of {job}", path=name)
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A fact to store. sources: ids of the events that it is made of. reason: why they become a fact."""
+    """A fact to store. sources: ids of the events that it is made of. reason: why they become a
+    fact.
+    """
 
     draft: SemanticDraft
     sources: tuple[str, ...]
@@ -106,29 +126,46 @@ class Promotion:
 class UpkeepPlan:
     """The changes that a job would make.
 
-    removed: why each memory is deleted, by id. changed: fields to set in a memory, by id; among them `upkeep`, which
-    tells which job made the change and why. created: the facts to write.
+    removed: why each memory is deleted, by id. changed: fields to set in a memory, by id; among
+    them `upkeep`, which tells which job made the change and why. created: the facts to write.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created: tuple[Promotion, ...] = ()
 
-    def still_valid(self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]) -> UpkeepPlan:
-        """The plan without the steps for memories that were changed or deleted since, and those that depend on them."""
-        merged_into = {memory_id: str(fields["upkeep"]["into"]) for memory_id, fields in self.changed.items()}
+    def still_valid(
+        self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]
+    ) -> UpkeepPlan:
+        """The plan without the steps for memories that were changed or deleted since, and those
+        that depend on them.
+        """
+        merged_into = {
+            memory_id: str(fields["upkeep"]["into"]) for memory_id, fields in self.changed.items()
+        }
         stale = {
             memory_id
             for memory_id in self.reasons
-            if memory_id not in stored or stored[memory_id].updated_at != planned[memory_id].updated_at
+            if memory_id not in stored
+            or stored[memory_id].updated_at != planned[memory_id].updated_at
         }
         stale |= {merged_into[memory_id] for memory_id in stale & merged_into.keys()}
         stale |= {memory_id for memory_id, best in merged_into.items() if best in stale}
         return replace(
             self,
-            removed={memory_id: reason for memory_id, reason in self.removed.items() if memory_id not in stale},
-            changed={memory_id: fields for memory_id, fields in self.changed.items() if memory_id not in stale},
-            created=tuple(promotion for promotion in self.created if stale.isdisjoint(promotion.sources)),
+            removed={
+                memory_id: reason
+                for memory_id, reason in self.removed.items()
+                if memory_id not in stale
+            },
+            changed={
+                memory_id: fields
+                for memory_id, fields in self.changed.items()
+                if memory_id not in stale
+            },
+            created=tuple(
+                promotion for promotion in self.created if stale.isdisjoint(promotion.sources)
+            ),
         )
 
     @property
@@ -136,30 +173,51 @@ class UpkeepPlan:
         """By memory id, the reason for which it is removed, changed or promoted."""
         return {
             **self.removed,
-            **{memory_id: str(fields["upkeep"]["reason"]) for memory_id, fields in self.changed.items()},
-            **{source: promotion.reason for promotion in self.created for source in promotion.sources},
+            **{
+                memory_id: str(fields["upkeep"]["reason"])
+                for memory_id, fields in self.changed.items()
+            },
+            **{
+                source: promotion.reason
+                for promotion in self.created
+                for source in promotion.sources
+            },
         }
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of memories that are "removed" (deleted or ended), "changed" in another way, and "made" (created)."""
+        """Numbers of memories that are "removed" (deleted or ended), "changed" in another way, and
+        "made" (created).
+        """
         ended = sum("state" in fields for fields in self.changed.values())
         changed = len(self.changed) - ended
         return {"removed": len(self.removed) + ended, "changed": changed, "made": len(self.created)}
 
 
-def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
+def promotions(
+    memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime
+) -> UpkeepPlan:
     """Plan to store as facts what was said in enough sessions.
 
-    Intentions (things to do) that are private to a session, and recur in enough sessions, are to be shown to all
-    sessions. Statements that say the same in other words count together. An event from which a fact was made, or an
-    intention that a promotion has changed, is not promoted again. neighbours: ids and cosines by id.
+    Intentions (things to do) that are private to a session, and recur in enough sessions, are to be
+    shown to all sessions. Statements that say the same in other words count together. An event from
+    which a fact was made, or an intention that a promotion has changed, is not promoted again.
+    neighbours: ids and cosines by id.
     """
-    promoted = {link.to for memory in memories for link in memory.links if link.type is LinkType.DERIVED_FROM}
+    promoted = {
+        link.to
+        for memory in memories
+        for link in memory.links
+        if link.type is LinkType.DERIVED_FROM
+    }
     current = [memory for memory in memories if not has_ended(memory, now)]
-    events = [memory for memory in current if isinstance(memory, Episodic) and memory.id not in promoted]
+    events = [
+        memory for memory in current if isinstance(memory, Episodic) and memory.id not in promoted
+    ]
     facts = [
-        _promotion(group) for group in same_meaning(events, neighbours) if len(_sessions(group)) >= request.min_sessions
+        _promotion(group)
+        for group in same_meaning(events, neighbours)
+        if len(_sessions(group)) >= request.min_sessions
     ]
     private = [
         memory
@@ -170,7 +228,8 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
         and memory.upkeep is None
     ]
     changed = {
-        group[0].id: {"visibility": str(Visibility.NAMESPACE)} | mark("promote", now, _promotion_reason(group))
+        group[0].id: {"visibility": str(Visibility.NAMESPACE)}
+        | mark("promote", now, _promotion_reason(group))
         for group in same_meaning(private, neighbours)
         if len(_sessions(group)) >= request.min_uses
     }
@@ -178,7 +237,9 @@ def promotions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequ
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other words."""
+    """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other
+    words.
+    """
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
     ungrouped = {memory.id: memory for memory in newest_first}
     by_text: dict[str, list[str]] = defaultdict(list)
@@ -187,21 +248,27 @@ def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[M
     groups: list[list[Memory]] = []
     while ungrouped:
         newest = ungrouped.pop(next(iter(ungrouped)))
-        similar = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [*neighbours.get(newest.id, ())]
+        similar = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [
+            *neighbours.get(newest.id, ())
+        ]
         group = [newest]
         for other, cosine in similar:
-            if other in ungrouped and says_the_same(newest.content, ungrouped[other].content, cosine):
+            if other in ungrouped and says_the_same(
+                newest.content, ungrouped[other].content, cosine
+            ):
                 group.append(ungrouped.pop(other))
         groups.append(group)
     return groups
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to forget memories that are too old, unused for too long or below the top `keep_top` of their type.
+    """Plan to forget memories that are too old, unused for too long or below the top `keep_top` of
+    their type.
 
-    The top memories are the pinned ones, then the most important, most used and newest. Searches do not find forgotten
-    memories, which are deleted UNDO_DAYS later. Pinned memories and open intentions are never forgotten. If a fact is
-    forgotten, the facts that it had replaced are forgotten too; otherwise they would become current again.
+    The top memories are the pinned ones, then the most important, most used and newest. Searches do
+    not find forgotten memories, which are deleted UNDO_DAYS later. Pinned memories and open
+    intentions are never forgotten. If a fact is forgotten, the facts that it had replaced are
+    forgotten too; otherwise they would become current again.
     """
     removable = {memory.id: memory for memory in memories if _is_removable(memory)}
     reasons: dict[str, str] = {}
@@ -227,62 +294,95 @@ def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) 
     }:
         reasons |= earlier
     changed = {
-        memory_id: _end_fields(removable[memory_id], "forget", now, reasons[memory_id]) for memory_id in sorted(reasons)
+        memory_id: _end_fields(removable[memory_id], "forget", now, reasons[memory_id])
+        for memory_id in sorted(reasons)
     }
     return UpkeepPlan(changed=changed)
 
 
 def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to delete memories that expired at least `expired_days` ago, and those forgotten UNDO_DAYS ago or before.
+    """Plan to delete memories that expired at least `expired_days` ago, and those forgotten
+    UNDO_DAYS ago or before.
 
-    Merged memories count as forgotten. Pinned memories and cleared working items are not deleted when they expire.
+    Merged memories count as forgotten. Pinned memories and cleared working items are not deleted
+    when they expire.
     """
-    limit, undo_limit = now - timedelta(days=request.expired_days or 0), now - timedelta(days=UNDO_DAYS)
-    cleared = {memory.id for memory in memories if isinstance(memory, Working) and memory.cleared_at is not None}
+    limit = now - timedelta(days=request.expired_days or 0)
+    undo_limit = now - timedelta(days=UNDO_DAYS)
+    cleared = {
+        memory.id
+        for memory in memories
+        if isinstance(memory, Working) and memory.cleared_at is not None
+    }
     removed = {
         memory.id: EXPIRED
         for memory in sorted(memories, key=lambda memory: memory.id)
         if (
-            memory.expires_at is not None and memory.expires_at <= limit and not (memory.pinned or memory.id in cleared)
+            memory.expires_at is not None
+            and memory.expires_at <= limit
+            and not (memory.pinned or memory.id in cleared)
         )
         or (memory.upkeep is not None and memory.ended_by_upkeep and memory.upkeep.at <= undo_limit)
     }
     return UpkeepPlan(removed=removed)
 
 
-def compactions(memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime) -> UpkeepPlan:
-    """Plan to merge near-duplicates into the best memory among them, and to add up how often each was stated.
+def compactions(
+    memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime
+) -> UpkeepPlan:
+    """Plan to merge near-duplicates into the best memory among them, and to add up how often each
+    was stated.
 
-    Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar -C`. Each memory is
-    compared with the one that it is merged into, so a chain of near-duplicates never merges texts that differ. Two
-    memories whose merge was undone are not merged again. neighbours: ids and cosines by id.
+    Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar
+    -C`. Each memory is compared with the one that it is merged into, so a chain of near-duplicates
+    never merges texts that differ. Two memories whose merge was undone are not merged again.
+    neighbours: ids and cosines by id.
     """
-    by_id = {memory.id: memory for memory in memories if _is_removable(memory) and not has_ended(memory, now)}
+    by_id = {
+        memory.id: memory
+        for memory in memories
+        if _is_removable(memory) and not has_ended(memory, now)
+    }
     merged_into: dict[str, str] = {}
     repetitions: dict[str, list[Memory]] = defaultdict(list)
     for memory in sorted(by_id.values(), key=_best_first):
         if memory.id in merged_into:
             continue
-        for other, cosine in sorted(neighbours.get(memory.id, ()), key=lambda pair: (-pair[1], pair[0])):
+        for other, cosine in sorted(
+            neighbours.get(memory.id, ()), key=lambda pair: (-pair[1], pair[0])
+        ):
             repeated = by_id.get(other)
             free = other not in merged_into and other not in repetitions and other != memory.id
-            if repeated and free and cosine >= request.similarity and _same_memory(memory, repeated):
+            if (
+                repeated
+                and free
+                and cosine >= request.similarity
+                and _same_memory(memory, repeated)
+            ):
                 merged_into[other] = memory.id
                 repetitions[memory.id].append(repeated)
-    changed = {best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()}
+    changed = {
+        best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()
+    }
     for repeated_id, best in sorted(merged_into.items()):
-        changed[repeated_id] = _end_fields(by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best)
+        changed[repeated_id] = _end_fields(
+            by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best
+        )
     return UpkeepPlan(changed=changed)
 
 
 def _same_memory(memory: Memory, other: Memory) -> bool:
-    same_day = not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
+    same_day = (
+        not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
+    )
     alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
     return alike and not differ_in_identity(memory, other)
 
 
 def _promotion(group: Sequence[Memory]) -> Promotion:
-    newest, ids, sessions = group[0], tuple(sorted(memory.id for memory in group)), _sessions(group)
+    newest = group[0]
+    ids = tuple(sorted(memory.id for memory in group))
+    sessions = _sessions(group)
     draft = SemanticDraft(
         type=MemoryType.SEMANTIC,
         content=newest.content,
@@ -304,25 +404,40 @@ def _promotion_reason(group: Sequence[Memory]) -> str:
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that record which job changed a memory, when and why. into: id that it was merged into."""
+    """The payload fields that record which job changed a memory, when and why. into: id that it was
+    merged into.
+    """
     at = rfc3339(now)
     return {"upkeep": {"job": job, "at": at, "reason": reason, "into": into}, "updated_at": at}
 
 
-def _end_fields(memory: Memory, job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:
-    """The payload fields that end `memory` and record the job (`mark`); only the record if it had ended before."""
-    end = {**CURRENT_AGAIN, "valid_to": rfc3339(now), "state": str(State.REPLACED), "state_reason": reason}
+def _end_fields(
+    memory: Memory, job: str, now: datetime, reason: str, into: str | None = None
+) -> dict[str, Any]:
+    """The payload fields that end `memory` and record the job (`mark`); only the record if it had
+    ended before.
+    """
+    end = {
+        **CURRENT_AGAIN,
+        "valid_to": rfc3339(now),
+        "state": str(State.REPLACED),
+        "state_reason": reason,
+    }
     return mark(job, now, reason, into) | ({} if has_ended(memory, now) else end)
 
 
 def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) -> dict[str, Any]:
-    """The fields to change in `memory` when `repeated` are merged into it. Newer metadata replaces older."""
+    """The fields to change in `memory` when `repeated` are merged into it. Newer metadata replaces
+    older.
+    """
     merged = memory
     for other in sorted(repeated, key=lambda memory: (memory.created_at, memory.id)):
         fields = joined(merged, other) | with_evidence(merged, other)
         if other.created_at < memory.created_at:
             fields["metadata"] = joined_metadata(other.metadata, merged.metadata)
-        merged = merged.model_copy(update=fields | {"access_count": merged.access_count + other.access_count})
+        merged = merged.model_copy(
+            update=fields | {"access_count": merged.access_count + other.access_count}
+        )
     links = [*memory.links, *(Link(to=other.id, type=LinkType.REINFORCES) for other in repeated)]
     merged = merged.model_copy(update={"links": joined_links(links, merged.links)})
     changed = changed_fields(memory, merged)
@@ -331,7 +446,9 @@ def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The distinct sessions in which `memories` were said; only its own session for a memory that is private to it."""
+    """The distinct sessions in which `memories` were said; only its own session for a memory that
+    is private to it.
+    """
     sessions: dict[str, None] = {}
     for memory in memories:
         private_to = memory.session_id if memory.visibility is Visibility.SESSION else None
@@ -350,8 +467,16 @@ def _below_top(memories: Sequence[Memory], keep: int, now: datetime) -> set[str]
     for memory in memories:
         if not has_ended(memory, now):
             by_type[memory.type].append(memory)
-    return {memory.id for group in by_type.values() for memory in sorted(group, key=_best_first)[keep:]}
+    return {
+        memory.id for group in by_type.values() for memory in sorted(group, key=_best_first)[keep:]
+    }
 
 
 def _best_first(memory: Memory) -> tuple[bool, int, int, float, str]:
-    return (not memory.pinned, -memory.importance, -memory.access_count, -memory.created_at.timestamp(), memory.id)
+    return (
+        not memory.pinned,
+        -memory.importance,
+        -memory.access_count,
+        -memory.created_at.timestamp(),
+        memory.id,
+    )

@@ -1,4 +1,6 @@
-"""Workflows: append-only logs of events, without secrets, from which states are computed (event sourcing)."""
+"""Workflows: append-only logs of events, without secrets, from which states are computed (event
+sourcing).
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,13 @@ from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
 from memtypes.ports.encoders import Tokenizer
-from memtypes.ports.workflows import AppendEvent, IdempotentAnswer, NewWorkflow, WorkflowLog, WorkflowStore
+from memtypes.ports.workflows import (
+    AppendEvent,
+    IdempotentAnswer,
+    NewWorkflow,
+    WorkflowLog,
+    WorkflowStore,
+)
 
 _ATTEMPTS = 8
 """Maximum attempts of `resume`; an attempt fails if another caller appends an event meanwhile."""
@@ -63,9 +71,10 @@ _log = logging.getLogger(__name__)
 class WorkflowRequest(Model):
     """A workflow to create.
 
-    workflow_id: random by default. parent_id: the workflow that it continues. agent: the agent that begins it. data:
-    its initial data. on_end: what happens to its threads and working-memory items when it ends. keep: they stay until
-    they expire. flush: turns of threads become memories, and items are cleared. delete: both are deleted.
+    workflow_id: random by default. parent_id: the workflow that it continues. agent: the agent that
+    begins it. data: its initial data. on_end: what happens to its threads and working-memory items
+    when it ends. keep: they stay until they expire. flush: turns of threads become memories, and
+    items are cleared. delete: both are deleted.
     """
 
     workflow_id: WorkflowId | None = None
@@ -82,11 +91,13 @@ def _not_blank_json(value: object) -> object:
 
 
 class ResumeRequest(Model):
-    """A request to continue a workflow: `input`, any JSON, becomes an event, and the history before it is returned.
+    """A request to continue a workflow: `input`, any JSON, becomes an event, and the history before
+    it is returned.
 
-    agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the language model whose
-    tokenizer counts them. versions: "newest" shows only the current value of each resource (a named value that events
-    set), "all" also earlier values. idempotency_key: a repeated request with it gets the same answer.
+    agent: the agent that continues the workflow. budget: maximum tokens of the history. model: the
+    language model whose tokenizer counts them. versions: "newest" shows only the current value of
+    each resource (a named value that events set), "all" also earlier values. idempotency_key: a
+    repeated request with it gets the same answer.
     """
 
     input: Annotated[Any, AfterValidator(_not_blank_json)]
@@ -101,8 +112,9 @@ class ResumeRequest(Model):
 class Workflows:
     """Creates, appends to, reads and resumes workflows.
 
-    Its methods raise NotFound, Conflict, VersionConflict, InvalidRequest and Unavailable as the store does.
-    snapshot_events: number of events after which the state is stored again, so that reading replays few events.
+    Its methods raise NotFound, Conflict, VersionConflict, InvalidRequest and Unavailable as the
+    store does. snapshot_events: number of events after which the state is stored again, so that
+    reading replays few events.
     """
 
     store: WorkflowStore
@@ -113,29 +125,39 @@ class Workflows:
     snapshot_events: int = SNAPSHOT_EVENTS
 
     async def create(self, scope: Scope, request: WorkflowRequest) -> tuple[str, Mapping[str, int]]:
-        """Create a workflow; return its id, and the number of secrets removed from its data, by kind."""
+        """Create a workflow; return its id, and the number of secrets removed from its data, by
+        kind.
+        """
         agent = request.agent or scope.agent_id
         ids = {"workflow_id": request.workflow_id, "parent_id": request.parent_id, "agent": agent}
         self.redactor.check_ids(scope.tenant, ids)
         workflow_id = request.workflow_id or str(uuid.uuid4())
         cleaned = await self._clean(scope, dict(request.data))
         now = to_utc(self.clock())
-        base = WorkflowState(data=cleaned.value, changes=(StatusChange(WorkflowStatus.PENDING, now, actor=agent),))
+        base = WorkflowState(
+            data=cleaned.value, changes=(StatusChange(WorkflowStatus.PENDING, now, actor=agent),)
+        )
         new = NewWorkflow(workflow_id, request.parent_id, base, now, request.on_end)
         await self.store.create(scope, new)
         return workflow_id, cleaned.counts
 
-    async def append(self, scope: Scope, workflow_id: str, new: NewEvent) -> tuple[int, Mapping[str, int], EndRecord]:
+    async def append(
+        self, scope: Scope, workflow_id: str, new: NewEvent
+    ) -> tuple[int, Mapping[str, int], EndRecord]:
         """Append an event, and clean up if it ends the workflow.
 
-        Returns the workflow's new version, the number of secrets removed from the event, by kind, and what its end did.
-        Raises AccessDenied if the event ends a workflow that another agent began, and the API key is bound to agents.
+        Returns the workflow's new version, the number of secrets removed from the event, by kind,
+        and what its end did. Raises AccessDenied if the event ends a workflow that another agent
+        began, and the API key is bound to agents.
         """
         agent = new.agent or scope.agent_id
         self.redactor.check_ids(scope.tenant, {"step_id": new.step_id, "agent": agent})
         ends = STATUS_AFTER.get(new.type, WorkflowStatus.PENDING).ended
         if ends and scope.agents:
-            starters = [change.actor for change in (await self.store.load(scope, workflow_id)).state.changes[:1]]
+            starters = [
+                change.actor
+                for change in (await self.store.load(scope, workflow_id)).state.changes[:1]
+            ]
             if starters != [scope.agent_id]:
                 by = " by " + repr(starters[0]) if starters and starters[0] else ""
                 raise AccessDenied(
@@ -144,7 +166,9 @@ class Workflows:
                 )
         cleaned = await self._clean(scope, new.payload())
         event = new.model_copy(update={**cleaned.value, "agent": agent}).at(to_utc(self.clock()))
-        appended = await self.store.append(scope, AppendEvent(workflow_id, event, new.expected_version))
+        appended = await self.store.append(
+            scope, AppendEvent(workflow_id, event, new.expected_version)
+        )
         await self._snapshot_if_due(scope, workflow_id, appended.version)
         end_record = await self.ended.record(scope, workflow_id) if ends else EndRecord()
         return appended.version, cleaned.counts, end_record
@@ -163,27 +187,41 @@ class Workflows:
         return [*(ancestor for ancestor in ancestors if ancestor is not None), log]
 
     async def resources(self, scope: Scope, workflow_id: str) -> list[ChainResource]:
-        """The newest value of each resource (named value) in the workflow and its ancestors, the latest value first."""
-        return current_resources((log.workflow_id, log.state) for log in await self.chain(scope, workflow_id))
+        """The newest value of each resource (named value) in the workflow and its ancestors, the
+        latest value first.
+        """
+        return current_resources(
+            (log.workflow_id, log.state) for log in await self.chain(scope, workflow_id)
+        )
 
-    async def history(self, scope: Scope, workflow_id: str, view: HistoryView) -> tuple[WorkflowHistory, int]:
-        """Return the history of the workflow and its ancestors as text, and the version up to which it goes."""
+    async def history(
+        self, scope: Scope, workflow_id: str, view: HistoryView
+    ) -> tuple[WorkflowHistory, int]:
+        """Return the history of the workflow and its ancestors as text, and the version up to which
+        it goes.
+        """
         logs = await self.chain(scope, workflow_id)
         return await self._history(scope, logs, view), logs[-1].version
 
     async def resume(
         self, scope: Scope, workflow_id: str, request: ResumeRequest, view: HistoryView
     ) -> tuple[WorkflowHistory, int, Mapping[str, int]]:
-        """Append the request's input as the next event, after reading the history of the workflow and its ancestors.
+        """Append the request's input as the next event, after reading the history of the workflow
+        and its ancestors.
 
-        Returns the history, the workflow's version after the event, and the number of secrets removed from the input,
-        by kind. With an idempotency key, a repeated call gets the first answer again and appends nothing. If another
-        caller appends an event meanwhile, this starts again with a newly read history; after a few attempts, it raises
-        VersionConflict. view: how to write the history.
+        Returns the history, the workflow's version after the event, and the number of secrets
+        removed from the input, by kind. With an idempotency key, a repeated call gets the first
+        answer again and appends nothing. If another caller appends an event meanwhile, this starts
+        again with a newly read history; after a few attempts, it raises VersionConflict. view: how
+        to write the history.
         """
-        self.redactor.check_ids(scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent})
+        self.redactor.check_ids(
+            scope.tenant, {"idempotency_key": request.idempotency_key, "agent": request.agent}
+        )
         cleaned = await self._clean(scope, request.input)
-        request = request.model_copy(update={"input": cleaned.value, "agent": request.agent or scope.agent_id})
+        request = request.model_copy(
+            update={"input": cleaned.value, "agent": request.agent or scope.agent_id}
+        )
         for attempt in range(1, _ATTEMPTS + 1):
             logs = await self.chain(scope, workflow_id)
             version = logs[-1].version
@@ -192,7 +230,9 @@ class Workflows:
             event = Event(kind, to_utc(self.clock()), agent=request.agent, input=request.input)
             idempotent_answer = _idempotent_answer(request, answer)
             try:
-                appended = await self.store.append(scope, AppendEvent(workflow_id, event, version, idempotent_answer))
+                appended = await self.store.append(
+                    scope, AppendEvent(workflow_id, event, version, idempotent_answer)
+                )
                 break
             except VersionConflict as conflict:
                 if attempt == _ATTEMPTS or conflict.current_version == version:
@@ -213,16 +253,26 @@ class Workflows:
             log = await self.store.load(scope, workflow_id, version)
             await self.store.snapshot(scope, workflow_id, log.state)
         except RemembrancerError as error:
-            _log.warning("a workflow's snapshot at version %s was not stored: %s", version, type(error).__name__)
+            _log.warning(
+                "a workflow's snapshot at version %s was not stored: %s",
+                version,
+                type(error).__name__,
+            )
 
-    async def _history(self, scope: Scope, logs: list[WorkflowLog], view: HistoryView) -> WorkflowHistory:
+    async def _history(
+        self, scope: Scope, logs: list[WorkflowLog], view: HistoryView
+    ) -> WorkflowHistory:
         limit = view.budget // SHORTEST_EVENT_TOKENS
         events = await asyncio.gather(*(self._newest(scope, log, limit) for log in logs))
-        chain = [LoggedWorkflow(log, log.state, newest) for log, newest in zip(logs, events, strict=True)]
+        chain = [
+            LoggedWorkflow(log, log.state, newest) for log, newest in zip(logs, events, strict=True)
+        ]
         return await to_thread.run_sync(history, chain, view)
 
     async def _newest(self, scope: Scope, log: WorkflowLog, limit: int) -> tuple[Event, ...]:
-        """The workflow's newest `limit` events; if its log has expired, events reconstructed from its last state."""
+        """The workflow's newest `limit` events; if its log has expired, events reconstructed from
+        its last state.
+        """
         if log.base.version == 0:
             return log.events
         if not log.lost:

@@ -1,8 +1,9 @@
 """Writes the history of a workflow and its ancestors as text within a token budget.
 
-The text has the current values of resources (named values that events set), then the newest events. It is made of
-pieces (lines and list items). Each ends with a newline and begins with "-", "#" or "<", so that the tokens of the text
-are the sum of the tokens of its pieces; see `memtypes.search.passage`.
+The text has the current values of resources (named values that events set), then the newest events.
+It is made of pieces (lines and list items). Each ends with a newline and begins with "-", "#" or
+"<", so that the tokens of the text are the sum of the tokens of its pieces; see
+`memtypes.search.passage`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from datetime import datetime
 from enum import StrEnum, auto
 from typing import Any
 
-from memtypes.live.workflows import STATUS_AFTER, Event, StepStatus, WorkflowEventType, WorkflowState, value_text
+from memtypes.live.workflows import (
+    STATUS_AFTER,
+    Event,
+    StepStatus,
+    WorkflowEventType,
+    WorkflowState,
+    value_text,
+)
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
@@ -28,10 +36,14 @@ VALUES_HEADING = "# Current values\n"
 VALUES_MARK = "- [more values are left out]\n"
 EVENTS_MARK = "- [older events are left out]\n"
 MIN_EVENT_TOKENS = 24
-"""Minimum tokens of an entry that is cut to fit: the time of an event takes 15 tokens, the sign of a cut 3."""
+"""Minimum tokens of an entry that is cut to fit: the time of an event takes 15 tokens, the sign of
+a cut 3.
+"""
 
 SHORTEST_EVENT_TOKENS = 16
-"""Tokens of the shortest possible event. A budget divided by it says how many events must be read at most."""
+"""Tokens of the shortest possible event. A budget divided by it says how many events must be read
+at most.
+"""
 
 _VALUE_SHARE = 4
 """A single value takes at most a quarter (1 / 4) of the tokens that all values may take."""
@@ -70,9 +82,10 @@ class Versions(StrEnum):
 class HistoryView:
     """The options for the text of a history.
 
-    budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which this service counts.
-    margin: by which fraction the model may count more tokens than `tokenizer`, such as 0.1; so the text has at most
-    budget / (1 + margin) tokens by `tokenizer`. versions: whether replaced values of resources are shown.
+    budget: maximum tokens, as the caller's model counts them. tokenizer: the tokenizer with which
+    this service counts. margin: by which fraction the model may count more tokens than `tokenizer`,
+    such as 0.1; so the text has at most budget / (1 + margin) tokens by `tokenizer`. versions:
+    whether replaced values of resources are shown.
     """
 
     budget: int
@@ -83,7 +96,9 @@ class HistoryView:
 
 @dataclass(frozen=True, slots=True)
 class LoggedWorkflow:
-    """A workflow of a chain (a workflow and its ancestors) with its state and its newest events, oldest first."""
+    """A workflow of a chain (a workflow and its ancestors) with its state and its newest events,
+    oldest first.
+    """
 
     log: WorkflowLog
     state: WorkflowState
@@ -92,9 +107,11 @@ class LoggedWorkflow:
 
 @dataclass(frozen=True, slots=True)
 class ChainResource:
-    """The newest value of a resource (a named value that events set) in a workflow and its ancestors.
+    """The newest value of a resource (a named value that events set) in a workflow and its
+    ancestors.
 
-    id: its name. workflow_id, version, at: the workflow whose event set it, its version then, and the event's time.
+    id: its name. workflow_id, version, at: the workflow whose event set it, its version then, and
+    the event's time.
     """
 
     id: str
@@ -106,7 +123,8 @@ class ChainResource:
 
 @dataclass(frozen=True, slots=True)
 class HistoryOmissions:
-    """Numbers of entries that a history leaves out or cuts: events, values of resources, values of the workflow's data.
+    """Numbers of entries that a history leaves out or cuts: events, values of resources, values of
+    the workflow's data.
 
     older_values: number of omitted values of resources that newer values had replaced.
     """
@@ -121,7 +139,8 @@ class HistoryOmissions:
 class WorkflowHistory:
     """The history of a workflow and its ancestors as text.
 
-    total_tokens: upper limit for the tokens that the caller's model counts. omitted: what was left out or cut.
+    total_tokens: upper limit for the tokens that the caller's model counts. omitted: what was left
+    out or cut.
     """
 
     text: str
@@ -130,24 +149,30 @@ class WorkflowHistory:
 
 
 def history(chain: Sequence[LoggedWorkflow], view: HistoryView) -> WorkflowHistory:
-    """Write the current values and the newest events of a chain of workflows as text within the view's budget.
+    """Write the current values and the newest events of a chain of workflows as text within the
+    view's budget.
 
-    chain: a workflow preceded by its ancestors, oldest first. Values (of resources and data) get half of the budget, or
-    more if the events leave some free; a value that does not fit is left out. A value that takes more than a quarter
-    of the tokens for values is cut. Events are selected from the newest back, without a gap, and shown oldest first. An
-    event is cut if it takes more than half of the tokens for events and more than twice MIN_EVENT_TOKENS.
+    chain: a workflow preceded by its ancestors, oldest first. Values (of resources and data) get
+    half of the budget, or more if the events leave some free; a value that does not fit is left
+    out. A value that takes more than a quarter of the tokens for values is cut. Events are selected
+    from the newest back, without a gap, and shown oldest first. An event is cut if it takes more
+    than half of the tokens for events and more than twice MIN_EVENT_TOKENS.
     """
     return _HistoryWriter(chain, view).write()
 
 
 def current_resources(chain: Iterable[tuple[str, WorkflowState]]) -> list[ChainResource]:
-    """The newest value of each resource in `chain` (id and state, oldest workflow first), latest value first."""
+    """The newest value of each resource in `chain` (id and state, oldest workflow first), latest
+    value first.
+    """
     newest: dict[str, ChainResource] = {}
     for workflow_id, state in chain:
         for name, value in state.resources.items():
             older = newest.get(name)
             if older is None or older.at <= value.at:
-                newest[name] = ChainResource(name, value.value, value.version, value.at, workflow_id)
+                newest[name] = ChainResource(
+                    name, value.value, value.version, value.at, workflow_id
+                )
     return sorted(newest.values(), key=lambda entry: (entry.at, entry.version), reverse=True)
 
 
@@ -160,7 +185,9 @@ class _Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Piece:
-    """A line or entry of a history. complete: False if it was cut. older: number of outdated values that it shows."""
+    """A line or entry of a history. complete: False if it was cut. older: number of outdated values
+    that it shows.
+    """
 
     kind: _Kind
     text: str
@@ -171,17 +198,25 @@ class _Piece:
 
 class _HistoryWriter:
     def __init__(self, chain: Sequence[LoggedWorkflow], view: HistoryView) -> None:
-        self._chain, self._view, self._tokenizer = chain, view, view.tokenizer
+        self._chain = chain
+        self._view = view
+        self._tokenizer = view.tokenizer
         self._count = functools.cache(view.tokenizer.count)
         self._budget = math.floor(view.budget / (1.0 + view.margin))
-        self._current = current_resources((workflow.log.workflow_id, workflow.state) for workflow in chain)
-        self._sources = {(resource.id, resource.workflow_id, resource.version) for resource in self._current}
+        self._current = current_resources(
+            (workflow.log.workflow_id, workflow.state) for workflow in chain
+        )
+        self._sources = {
+            (resource.id, resource.workflow_id, resource.version) for resource in self._current
+        }
         self._data: dict[str, Any] = {}
         for workflow in chain:
             self._data |= workflow.state.data
 
     def write(self) -> WorkflowHistory:
-        """Return the history as text. To fit the budget, the oldest events are left out first, then values."""
+        """Return the history as text. To fit the budget, the oldest events are left out first, then
+        values.
+        """
         room = self._budget - self._count(OPENING) - self._count(CLOSING)
         values = self._values(room // 2)
         events = self._events(room - _tokens(values))
@@ -190,21 +225,28 @@ class _HistoryWriter:
             values = self._values(room - _tokens(events))
         pieces = [*values, *events]
         while pieces and self._tokenizer.count(_text(pieces)) > self._budget:
-            pieces.remove(next((piece for piece in pieces if piece.kind is _Kind.EVENT), pieces[-1]))
+            pieces.remove(
+                next((piece for piece in pieces if piece.kind is _Kind.EVENT), pieces[-1])
+            )
         text = _text(pieces) if any(piece.kind is not _Kind.HEADING for piece in pieces) else ""
         tokens = math.ceil(self._tokenizer.count(text) * (1.0 + self._view.margin))
         return WorkflowHistory(text, tokens, self._omitted(pieces if text else []))
 
     def _values(self, room: int) -> list[_Piece]:
-        """Current values under a heading, newest first, in at most `room` tokens; a last line if some are left out."""
+        """Current values under a heading, newest first, in at most `room` tokens; a last line if
+        some are left out.
+        """
         entries = [(_Kind.RESOURCE, entry.id, entry.value) for entry in self._current]
         entries += [(_Kind.DATA, name, value) for name, value in self._data.items()]
-        heading, mark = self._heading(VALUES_HEADING), self._heading(VALUES_MARK)
+        heading = self._heading(VALUES_HEADING)
+        mark = self._heading(VALUES_MARK)
         pieces: list[_Piece] = []
-        free, limit = room - heading.tokens - mark.tokens, room // _VALUE_SHARE
+        free = room - heading.tokens - mark.tokens
+        limit = room // _VALUE_SHARE
         for kind, name, value in entries:
             text = f"{name} = {value_text(value)}"
-            fits = free >= limit or self._count(bullet(text)) <= free  # a cut value must not take the tokens of others
+            # A cut value must not take the tokens of others
+            fits = free >= limit or self._count(bullet(text)) <= free
             piece = self._fit(kind, text, free, limit) if fits else None
             if piece is not None:
                 pieces.append(piece)
@@ -214,7 +256,9 @@ class _HistoryWriter:
         return [heading, *pieces, *([] if len(pieces) == len(entries) else [mark])]
 
     def _events(self, room: int) -> list[_Piece]:
-        """The newest events in at most `room` tokens, oldest first; above them, a line if older ones are left out."""
+        """The newest events in at most `room` tokens, oldest first; above them, a line if older
+        ones are left out.
+        """
         events = self._newest_events(room)
         shown = sum(piece.kind is _Kind.EVENT for piece in events)
         if shown == sum(workflow.log.version for workflow in self._chain):
@@ -224,29 +268,42 @@ class _HistoryWriter:
         return [mark, *events] if mark.tokens <= room else []
 
     def _newest_events(self, room: int) -> list[_Piece]:
-        """The newest events that fit into `room` tokens, without a gap, oldest first; each workflow has a heading."""
-        limit, pieces = max(room // 2, 2 * MIN_EVENT_TOKENS), list[_Piece]()
+        """The newest events that fit into `room` tokens, without a gap, oldest first; each workflow
+        has a heading.
+        """
+        limit = max(room // 2, 2 * MIN_EVENT_TOKENS)
+        pieces = list[_Piece]()
         for workflow in reversed(self._chain):
             title = f"Workflow {workflow.log.workflow_id} ({workflow.state.status})"
             heading = self._heading("#" + bullet(title)[1:])
-            free, shown = room - _tokens(pieces) - heading.tokens, 0
+            free = room - _tokens(pieces) - heading.tokens
+            shown = 0
             for event in reversed(workflow.events):
                 text, older = self._event_text(workflow.log.workflow_id, event)
                 piece = self._fit(_Kind.EVENT, text, free, limit, older)
                 if piece is None:
                     return [*([heading] if shown else []), *reversed(pieces)]
                 pieces.append(piece)
-                free, shown = free - piece.tokens, shown + 1
+                free = free - piece.tokens
+                shown = shown + 1
             if shown:
                 pieces.append(heading)
             if len(workflow.events) < workflow.log.version and not workflow.log.lost:
-                break  # older events of this workflow were not read; events of its parents would leave a gap
+                # Older events of this workflow were not read; events of its parents would leave a
+                # gap
+                break
         return list(reversed(pieces))
 
     def _event_text(self, workflow_id: str, event: Event) -> tuple[str, int]:
-        """The text of `event`, with only the names of current values, and how many outdated values it shows."""
+        """The text of `event`, with only the names of current values, and how many outdated values
+        it shows.
+        """
         all_versions = self._view.versions is Versions.ALL
-        replaced = {name for name in event.resources if (name, workflow_id, event.version) not in self._sources}
+        replaced = {
+            name
+            for name in event.resources
+            if (name, workflow_id, event.version) not in self._sources
+        }
         lines = [event_text(event)]
         if event.resources:
             lines.append("resources: " + _names(event.resources, replaced, values=all_versions))
@@ -275,11 +332,16 @@ class _HistoryWriter:
     def _omitted(self, pieces: Sequence[_Piece]) -> HistoryOmissions:
         complete = Counter(piece.kind for piece in pieces if piece.complete)
         events = sum(workflow.log.version for workflow in self._chain)
-        values = sum(value.values for workflow in self._chain for value in workflow.state.resources.values())
+        values = sum(
+            value.values for workflow in self._chain for value in workflow.state.resources.values()
+        )
         older = values - len(self._current) - sum(piece.older for piece in pieces)
         resources = len(self._current) - complete[_Kind.RESOURCE] + older
         return HistoryOmissions(
-            max(0, events - complete[_Kind.EVENT]), resources, len(self._data) - complete[_Kind.DATA], older
+            max(0, events - complete[_Kind.EVENT]),
+            resources,
+            len(self._data) - complete[_Kind.DATA],
+            older,
         )
 
 
@@ -292,15 +354,21 @@ def _text(pieces: Sequence[_Piece]) -> str:
 
 
 def _names(members: dict[str, Any], replaced: set[str], *, values: bool) -> str:
-    """List the names of `members`. Those in `replaced` are marked as such and, if `values`, shown with their value."""
+    """List the names of `members`. Those in `replaced` are marked as such and, if `values`, shown
+    with their value.
+    """
     return ", ".join(
-        (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)") if name in replaced else name
+        (f"{name} = {value_text(value)} (replaced)" if values else f"{name} (replaced)")
+        if name in replaced
+        else name
         for name, value in members.items()
     )
 
 
 def event_text(event: Event) -> str:
-    """The time (to the second), step, type, agent, reason, input, output and error of `event`, as text."""
+    """The time (to the second), step, type, agent, reason, input, output and error of `event`, as
+    text.
+    """
     step = f"step {event.step_id} " if event.step_id is not None else ""
     agent = f" by {event.agent}" if event.agent is not None else ""
     lines = [f"{rfc3339(event.at.replace(microsecond=0))} {step}{_LABELS[event.type]}{agent}"]
@@ -312,14 +380,31 @@ def event_text(event: Event) -> str:
 
 
 def events_of_state(state: WorkflowState) -> list[Event]:
-    """Events made from the state of a workflow whose log has expired: one for each step, by time, then its end."""
+    """Events made from the state of a workflow whose log has expired: one for each step, by time,
+    then its end.
+    """
     events = [
-        Event(_STEP_EVENTS[step.status], at, state.version, step_id, step.agent, step.input, step.output, step.error)
+        Event(
+            _STEP_EVENTS[step.status],
+            at,
+            state.version,
+            step_id,
+            step.agent,
+            step.input,
+            step.output,
+            step.error,
+        )
         for step_id, step in state.steps.items()
         if (at := step.ended_at or step.started_at) is not None
     ]
     ends = [
-        Event(_ENDS[change.status], change.at, change.version, agent=change.actor, reason=change.reason)
+        Event(
+            _ENDS[change.status],
+            change.at,
+            change.version,
+            agent=change.actor,
+            reason=change.reason,
+        )
         for change in state.changes
         if change.status.ended
     ]

@@ -1,8 +1,9 @@
-"""Finds intentions (memories of things to do) that are due, marks them as fired, and completes or cancels them.
+"""Finds intentions (memories of things to do) that are due, marks them as fired, and completes or
+cancels them.
 
-An intention is due at a time, on an event, or when the conversation turns to something (its context). To fire it means
-to mark it as reported to a caller. A lock between processes ensures that each intention is fired or ended by only one
-caller.
+An intention is due at a time, on an event, or when the conversation turns to something (its
+context). To fire it means to mark it as reported to a caller. A lock between processes ensures that
+each intention is fired or ended by only one caller.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import DenseVector
 
 MIN_CONTEXT_SIMILARITY = 0.4
-"""Minimum cosine similarity between the caller's context and an intention's condition for the intention to be due.
+"""Minimum cosine similarity between the caller's context and an intention's condition for the
+intention to be due.
 
 Of twelve labelled pairs, related ones had 0.48 or more, unrelated ones 0.07 or less.
 """
@@ -42,7 +44,9 @@ MAX_OPEN = 1_000
 """Maximum open intentions of a namespace that are checked for being due: the newest."""
 
 LOCK_S = 8.0
-"""TTL in seconds of the lock between processes: less than callers wait for it, so a killed process fails nobody."""
+"""TTL in seconds of the lock between processes: less than callers wait for it, so a killed process
+fails nobody.
+"""
 
 _PAGE = 500
 
@@ -51,10 +55,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DueRequest:
-    """A query for intentions (things to do) that are due: at the time `at`, on `event`, or because of the `context`.
+    """A query for intentions (things to do) that are due: at the time `at`, on `event`, or because
+    of the `context`.
 
-    event: name of something that happened. context: what the conversation is about, compared with the conditions of
-    intentions. session_id: the caller's session; if None, intentions that only one session may see are left out.
+    event: name of something that happened. context: what the conversation is about, compared with
+    the conditions of intentions. session_id: the caller's session; if None, intentions that only
+    one session may see are left out.
     """
 
     at: datetime
@@ -65,9 +71,11 @@ class DueRequest:
 
 @dataclass(frozen=True, slots=True)
 class Intentions:
-    """Finds due intentions (things to do), marks them as fired, that is, as reported to a caller, and ends them.
+    """Finds due intentions (things to do), marks them as fired, that is, as reported to a caller,
+    and ends them.
 
-    locks: one lock per namespace, which the tasks of this process share. process_locks: locks between processes.
+    locks: one lock per namespace, which the tasks of this process share. process_locks: locks
+    between processes.
     """
 
     store: MemoryStore
@@ -76,15 +84,25 @@ class Intentions:
     locks: ScopeLocks
     clock: Clock
     process_locks: Locks
-    _vectors: LRUCache[str, DenseVector] = field(default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False)
+    _vectors: LRUCache[str, DenseVector] = field(
+        default_factory=lambda: LRUCache(4 * MAX_OPEN), init=False
+    )
 
     async def due(self, scope: Scope, request: DueRequest) -> list[Prospective]:
-        """The intentions that match `request` and have not fired yet, the longest overdue first. Changes nothing."""
+        """The intentions that match `request` and have not fired yet, the longest overdue first.
+        Changes nothing.
+        """
         triggers = {TriggerType.EVENT: request.event, TriggerType.CONTEXT: request.context}
         reasons: list[Filter] = [Compare("due_at", Op.LTE, request.at)]
-        reasons += [Compare("trigger_type", Op.EQ, str(trigger)) for trigger, value in triggers.items() if value]
+        reasons += [
+            Compare("trigger_type", Op.EQ, str(trigger))
+            for trigger, value in triggers.items()
+            if value
+        ]
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-        may_be_due = all_of(is_open, Absent("fired_at"), AnyOf(tuple(reasons)), in_view(self.clock()))
+        may_be_due = all_of(
+            is_open, Absent("fired_at"), AnyOf(tuple(reasons)), in_view(self.clock())
+        )
         listing = Listing((MemoryType.PROSPECTIVE,), may_be_due, _PAGE)
         own_session = () if request.session_id is None else (request.session_id,)
         visible = [
@@ -94,10 +112,16 @@ class Intentions:
             and (memory.visibility is Visibility.NAMESPACE or memory.session_id in own_session)
         ]
         due = await self._matching(visible, request)
-        return sorted(due, key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id))
+        return sorted(
+            due,
+            key=lambda memory: (memory.due_at or memory.created_at, -memory.priority, memory.id),
+        )
 
-    async def fire(self, scope: Scope, request: DueRequest, ids: Sequence[str] | None = None) -> list[Prospective]:
-        """Mark the intentions that match `request` as fired and return them; no other caller gets them.
+    async def fire(
+        self, scope: Scope, request: DueRequest, ids: Sequence[str] | None = None
+    ) -> list[Prospective]:
+        """Mark the intentions that match `request` as fired and return them; no other caller gets
+        them.
 
         ids: fire only the intentions among these.
         """
@@ -110,7 +134,11 @@ class Intentions:
         async with self._process_lock(scope), self.locks.of(scope):
             # Meanwhile another caller may have fired or changed some of them.
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
-            due = [task.id for task in waiting if is_due(task, request) or task.trigger_type is TriggerType.CONTEXT]
+            due = [
+                task.id
+                for task in waiting
+                if is_due(task, request) or task.trigger_type is TriggerType.CONTEXT
+            ]
             if due:
                 now = rfc3339(self.clock())
                 change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
@@ -118,14 +146,21 @@ class Intentions:
             return await self._get(scope, due)
 
     async def due_among(self, scope: Scope, ids: Sequence[str], request: DueRequest) -> list[str]:
-        """Return those `ids` whose intentions match `request` and have not fired yet. Changes nothing."""
-        waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
+        """Return those `ids` whose intentions match `request` and have not fired yet. Changes
+        nothing.
+        """
+        waiting = (
+            [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
+        )
         return [memory.id for memory in await self._matching(waiting, request)]
 
-    async def end(self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]) -> Memory:
+    async def end(
+        self, scope: Scope, memory_id: str, status: Literal[Status.COMPLETED, Status.CANCELLED]
+    ) -> Memory:
         """Set an intention's status to completed or cancelled; return the memory.
 
-        Raises NotFound, InvalidRequest if it is no intention, and Conflict if it has ended with another status.
+        Raises NotFound, InvalidRequest if it is no intention, and Conflict if it has ended with
+        another status.
         """
         check = partial(_changeable, status=status)
         async with self._process_lock(scope):
@@ -135,9 +170,13 @@ class Intentions:
             return await self.ingestor.editor.revise(scope, memory_id, {"status": status}, check)
 
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
-        """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and NotFound or Conflict."""
+        """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and
+        NotFound or Conflict.
+        """
         if until <= self.clock():
-            raise InvalidRequest("must lie in the future; give a later time", path="until", got=rfc3339(until))
+            raise InvalidRequest(
+                "must lie in the future; give a later time", path="until", got=rfc3339(until)
+            )
         due = {"due_at": until, "trigger_type": TriggerType.TIME}
         changes = {**due, "status": Status.PENDING, "fired_at": None}
         check = partial(_changeable, status=Status.PENDING)
@@ -151,20 +190,32 @@ class Intentions:
 
     @asynccontextmanager
     async def _process_lock(self, scope: Scope) -> AsyncIterator[None]:
-        """Keep other processes from firing or ending intentions. If the lock store fails, go on without the lock."""
+        """Keep other processes from firing or ending intentions. If the lock store fails, go on
+        without the lock.
+        """
         request = LockRequest("due", scope, ttl_s=LOCK_S, optional=True)
         async with AsyncExitStack() as stack:
             stack.enter_context(suppress(LockLost))  # counted; an error would hide fired intentions
             try:
                 await stack.enter_async_context(self.process_locks.held(request))
             except Unavailable as error:
-                _log.warning("without a lock between processes, intentions may fire twice: %s", error)
+                _log.warning(
+                    "without a lock between processes, intentions may fire twice: %s", error
+                )
             yield
 
-    async def _matching(self, memories: Sequence[Prospective], request: DueRequest) -> list[Prospective]:
-        """The memories that are due by time or event, or whose condition is similar to the request's context."""
+    async def _matching(
+        self, memories: Sequence[Prospective], request: DueRequest
+    ) -> list[Prospective]:
+        """The memories that are due by time or event, or whose condition is similar to the
+        request's context.
+        """
         due = {memory.id for memory in memories if is_due(memory, request)}
-        waiting = {memory.id: _condition(memory) for memory in memories if memory.trigger_type is TriggerType.CONTEXT}
+        waiting = {
+            memory.id: _condition(memory)
+            for memory in memories
+            if memory.trigger_type is TriggerType.CONTEXT
+        }
         if waiting and request.context:
             vector = (await self.embedder.embed_query(request.context)).dense
             conditions = dict.fromkeys(waiting.values())
@@ -172,18 +223,27 @@ class Intentions:
             if new := [text for text in conditions if text not in vectors]:
                 # A text without context has the same embedding as a document and as a query.
                 embeddings = await self.embedder.embed_documents(new)
-                vectors |= {text: embedding.dense for text, embedding in zip(new, embeddings, strict=True)}
+                vectors |= {
+                    text: embedding.dense for text, embedding in zip(new, embeddings, strict=True)
+                }
             self._vectors.update(vectors)
-            similar = {text for text in conditions if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY}
+            similar = {
+                text for text in conditions if vectors[text] @ vector >= MIN_CONTEXT_SIMILARITY
+            }
             due |= {memory_id for memory_id, text in waiting.items() if text in similar}
         return [memory for memory in memories if memory.id in due]
 
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
     if not isinstance(memory, Prospective):
-        raise InvalidRequest(f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id")
+        raise InvalidRequest(
+            f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id"
+        )
     if memory.status not in OPEN and memory.status is not status:
-        raise Conflict(f"this intention is {memory.status} already, and cannot become {status}; write a new one")
+        raise Conflict(
+            f"this intention is {memory.status} already, and cannot become {status}; write "
+            "a new one"
+        )
     return memory
 
 
@@ -194,7 +254,8 @@ def _is_waiting(intention: Prospective) -> bool:
 def is_due(intention: Prospective, request: DueRequest) -> bool:
     """Whether `intention` is due by its time or by the request's event.
 
-    Event names are compared without case and extra blanks. Intentions that wait for a context are not covered.
+    Event names are compared without case and extra blanks. Intentions that wait for a context are
+    not covered.
     """
     if intention.due_at is not None and intention.due_at <= request.at:
         return True

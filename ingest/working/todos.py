@@ -1,4 +1,5 @@
-"""To-dos of an agent's session. While a to-do is open, an item in working memory shows it to the agent.
+"""To-dos of an agent's session. While a to-do is open, an item in working memory shows it to the
+agent.
 
 An agent reports one to-do at a time, or sends its whole list of to-dos with each prompt.
 """
@@ -17,7 +18,9 @@ from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
 
 COMPLEX_STEPS = 5
-"""A to-do that took more steps than this is also stored as a procedure (a how-to memory) when it is completed."""
+"""A to-do that took more steps than this is also stored as a procedure (a how-to memory) when it is
+completed.
+"""
 
 
 class TodoStatus(StrEnum):
@@ -41,9 +44,9 @@ async def complete_todo(
 ) -> tuple[int, WriteOutcome | None]:
     """Clear the items that show a to-do from the session's working memory; return how many.
 
-    steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are stored first, as a
-    procedure (how-to memory), and the outcome of this is returned too. If the call is repeated after a failure, the
-    procedure is not stored twice.
+    steps: what was done to complete it, in order. If there are more than `COMPLEX_STEPS`, they are
+    stored first, as a procedure (how-to memory), and the outcome of this is returned too. If the
+    call is repeated after a failure, the procedure is not stored twice.
     """
     if len(steps) <= COMPLEX_STEPS:
         return await working.end_todos(scope, [todo_id]), None
@@ -61,11 +64,12 @@ async def complete_todo(
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:
-    """Update the session's working memory from the list of to-dos that an agent sends with a prompt.
+    """Update the session's working memory from the list of to-dos that an agent sends with a
+    prompt.
 
-    An item is created for a new to-do, replaced if the to-do's text has changed, and cleared if the to-do is completed.
-    A to-do that is missing from the list stays, because agents also send a part of their list. Items that were paused
-    when the session stopped are shown again.
+    An item is created for a new to-do, replaced if the to-do's text has changed, and cleared if the
+    to-do is completed. A to-do that is missing from the list stays, because agents also send a part
+    of their list. Items that were paused when the session stopped are shown again.
     """
     items = await working.live_items(scope, optional=True)
     if any(item.paused for item in items):
@@ -80,6 +84,8 @@ async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Tod
         await working.put_todos(scope, changed)
     live = {item.memory.todo_id for item in items}
     completed = (todo.id for todo in todos if todo.status is TodoStatus.COMPLETED)
-    ending = [todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended]
+    ending = [
+        todo_id for todo_id in completed if todo_id in live or (scope, todo_id) not in working.ended
+    ]
     if ending:
         await working.end_todos(scope, ending)

@@ -1,11 +1,13 @@
-"""Changes stored memories: edits, feedback and removal; updates the other memories that such a change affects.
+"""Changes stored memories: edits, feedback and removal; updates the other memories that such a
+change affects.
 
-An edited memory keeps its earlier texts, but rejected texts that repeat them are removed. Facts that it had replaced
-are compared with its new text. They become current again if the new text does not contradict them, or if the memory is
-removed or ended.
+An edited memory keeps its earlier texts, but rejected texts that repeat them are removed. Facts
+that it had replaced are compared with its new text. They become current again if the new text does
+not contradict them, or if the memory is removed or ended.
 
-A conversation turn is embedded with the turns before it as context. So when a turn is edited or removed, the turns
-after it are embedded again, and nothing of the old text remains in their vectors.
+A conversation turn is embedded with the turns before it as context. So when a turn is edited or
+removed, the turns after it are embedded again, and nothing of the old text remains in their
+vectors.
 """
 
 from __future__ import annotations
@@ -42,14 +44,15 @@ from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.ports.rejections import RejectionStore
 from memtypes.search.vectors import Embedding, Vectors
 
-RESTORED, SUPERSEDED = "restored by a caller", "replaced by a caller"
+RESTORED = "restored by a caller"
+SUPERSEDED = "replaced by a caller"
 
 
 class FeedbackOutcome(StrEnum):
     """What a caller reports about a recalled memory: that it was used, or how useful it was.
 
-    `success` and `failure` raise the number of uses of a procedure and change its success rate. For memories of other
-    types they mean the same as `helpful` and `unhelpful`.
+    `success` and `failure` raise the number of uses of a procedure and change its success rate. For
+    memories of other types they mean the same as `helpful` and `unhelpful`.
     """
 
     USED = "used"
@@ -64,7 +67,9 @@ _POSITIVE = (FeedbackOutcome.HELPFUL, FeedbackOutcome.SUCCESS)
 
 @dataclass(frozen=True, slots=True)
 class MemoryEditor:
-    """Changes stored memories while holding the lock of their namespace. redactor, rejections: see `Ingestor`."""
+    """Changes stored memories while holding the lock of their namespace. redactor, rejections: see
+    `Ingestor`.
+    """
 
     store: MemoryStore
     embedder: Embedder
@@ -80,25 +85,38 @@ class MemoryEditor:
         return StateWriter(self.store, self.preparer.tokenizer)
 
     async def revise(
-        self, scope: Scope, known_id: str, changes: dict[str, Any], check: Callable[[Memory], object] | None = None
+        self,
+        scope: Scope,
+        known_id: str,
+        changes: dict[str, Any],
+        check: Callable[[Memory], object] | None = None,
     ) -> Memory:
-        """Set the fields `changes` of the memory `known_id`, without secrets; return the memory as read back.
+        """Set the fields `changes` of the memory `known_id`, without secrets; return the memory as
+        read back.
 
-        check: called with the memory before the change; may raise to prevent it. Raises NotFound, InvalidRequest for
-        invalid changes, Conflict if another memory already says the same, and what `check` raises.
+        check: called with the memory before the change; may raise to prevent it. Raises NotFound,
+        InvalidRequest for invalid changes, Conflict if another memory already says the same, and
+        what `check` raises.
         """
-        changes = (await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))).value
+        changes = (
+            await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
+        ).value
         async with self.locks.of(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             if check is not None:
                 check(stored)
-            before, fields = stored.at(now), {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
+            before = stored.at(now)
+            fields = {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
             after = revised(before, fields, now) if fields else before
             if after.identity() != before.identity():
                 same_id = memory_id(scope, after.type, after.identity())
                 other = (await self.store.get(scope, [same_id])).get(same_id)
-                if other is not None and other.id != known_id and other.identity() == after.identity():
+                if (
+                    other is not None
+                    and other.id != known_id
+                    and other.identity() == after.identity()
+                ):
                     raise Conflict(f"this would say the same as memory {other.id}")
             if after.content != before.content:
                 edited = before.edited(after.content, now).earlier
@@ -112,10 +130,13 @@ class MemoryEditor:
                 await self._set_successor(scope, states, known_id, changes[SUCCESSOR])
             if after.content != before.content:
                 await self._forget_rejected(scope, [before])
-            return await self._write(scope, stored, states, embedding, pinned="pinned" not in changes)
+            return await self._write(
+                scope, stored, states, embedding, pinned="pinned" not in changes
+            )
 
     async def bring_back(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced, ended or expired memory current again. If another memory replaced it, both are contested.
+        """Make a replaced, ended or expired memory current again. If another memory replaced it,
+        both are contested.
 
         Raises NotFound, and Conflict if the memory is none of these.
         """
@@ -132,10 +153,11 @@ class MemoryEditor:
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
-        """Make a replaced or contested memory current, by unlinking it from the memories that replaced or contest it.
+        """Make a replaced or contested memory current, by unlinking it from the memories that
+        replaced or contest it.
 
-        Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if the memory is neither
-        replaced nor contested.
+        Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if the
+        memory is neither replaced nor contested.
         """
         async with self.locks.of(scope):
             now = self.clock()
@@ -143,17 +165,27 @@ class MemoryEditor:
             states = States(now, {known_id: stored.at(now)}, {known_id})
             await self.state_writer.settle(scope, states)
             memory = states.memories[known_id]
-            others = {other for other in contradicted(memory) if states.memories[other].superseded_by != known_id}
+            others = {
+                other
+                for other in contradicted(memory)
+                if states.memories[other].superseded_by != known_id
+            }
             others |= {memory.superseded_by} if memory.superseded_by else set()
             if not others:
-                raise Conflict(f"memory {known_id} is neither replaced nor contested: there is nothing to undo")
+                raise Conflict(
+                    f"memory {known_id} is neither replaced nor contested: there is nothing to undo"
+                )
             states.unlink(known_id, others)
             return await self._write(scope, stored, states)
 
-    async def _compare_again(self, scope: Scope, states: States, before: Memory) -> Embedding | None:
-        """Compare a fact whose text has changed with other facts; add the result and changed links to `states`.
+    async def _compare_again(
+        self, scope: Scope, states: States, before: Memory
+    ) -> Embedding | None:
+        """Compare a fact whose text has changed with other facts; add the result and changed links
+        to `states`.
 
-        before: the memory before the change. Returns the embedding of the new text; None if nothing was compared.
+        before: the memory before the change. Returns the embedding of the new text; None if nothing
+        was compared.
         """
         after = states.memories[before.id]
         if after == before:
@@ -162,31 +194,42 @@ class MemoryEditor:
         if after.links != before.links or after.content != before.content:
             ends = {link.to for memory in (before, after) for link in memory.links}
             states.add_loaded(ends, await self.store.get(scope, sorted(ends)))
-            check_links(after.links, {link.to for link in before.links} | states.memories.keys() - {after.id})
+            check_links(
+                after.links,
+                {link.to for link in before.links} | states.memories.keys() - {after.id},
+            )
         states.unlink(after.id, contradicted(before) - contradicted(after))
         if after.content == before.content or not is_public_fact(after):
             return None
         if after.superseded_by is not None:
-            states.add_loaded([after.superseded_by], await self.store.get(scope, [after.superseded_by]))
+            states.add_loaded(
+                [after.superseded_by], await self.store.get(scope, [after.superseded_by])
+            )
             newer = states.memories.get(after.superseded_by)
             if newer is None or not contradict(newer, after, states.now):
                 states.unlink(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
         linked = states.retract(after.id)
         (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
-        vectors = Vectors(embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens)
+        vectors = Vectors(
+            embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens
+        )
         arriving = {} if has_ended(after, states.now) else {0: (after, vectors)}
         similar = (await find_neighbours(self.store, scope, arriving, states.now)).get(0, ())
         await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
         added = [link for link in after.links if link not in before.links]
         judged = states.memories[after.id]
-        states.memories[after.id] = judged.model_copy(update={"links": joined_links(judged.links, added)})
+        states.memories[after.id] = judged.model_copy(
+            update={"links": joined_links(judged.links, added)}
+        )
         return embedding
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
-        """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current again.
+        """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current
+        again.
 
-        A replaced memory with an `end` in the future is current until then. Raises InvalidRequest for an invalid `end`.
+        A replaced memory with an `end` in the future is current until then. Raises InvalidRequest
+        for an invalid `end`.
         """
         memory = states.memories[known_id]
         if end is None and memory.valid_to is None:
@@ -198,15 +241,25 @@ class MemoryEditor:
             return
         ended_at = parse_time(end, END)
         if ended_at < memory.valid_from:
-            raise InvalidRequest(f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=END, got=end)
+            raise InvalidRequest(
+                f"must not be before valid_from, {rfc3339(memory.valid_from)}", path=END, got=end
+            )
         if memory.superseded_by is not None and ended_at > states.now:
             await self._set_end(scope, states, known_id, None)
         states.end(known_id, ended_at)
 
-    async def _set_successor(self, scope: Scope, states: States, known_id: str, newer_id: object) -> None:
-        """Mark a memory as replaced by `newer_id`, which is then current. Raises InvalidRequest for an unknown id."""
-        if not isinstance(newer_id, str) or not (newer := await self.store.get(scope, [*{newer_id} - {known_id}])):
-            raise InvalidRequest("must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id)
+    async def _set_successor(
+        self, scope: Scope, states: States, known_id: str, newer_id: object
+    ) -> None:
+        """Mark a memory as replaced by `newer_id`, which is then current. Raises InvalidRequest for
+        an unknown id.
+        """
+        if not isinstance(newer_id, str) or not (
+            newer := await self.store.get(scope, [*{newer_id} - {known_id}])
+        ):
+            raise InvalidRequest(
+                "must be the id of another memory of the namespace", path=SUCCESSOR, got=newer_id
+            )
         states.add_loaded(newer, newer)
         states.stale |= {known_id, newer_id}
         await self.state_writer.settle(scope, states)  # knows both chains afterwards
@@ -217,13 +270,21 @@ class MemoryEditor:
             states.end(known_id, states.now)  # else it would never have been valid
 
     async def _write(
-        self, scope: Scope, stored: Memory, states: States, embedding: Embedding | None = None, *, pinned: bool = True
+        self,
+        scope: Scope,
+        stored: Memory,
+        states: States,
+        embedding: Embedding | None = None,
+        *,
+        pinned: bool = True,
     ) -> Memory:
-        """Write a changed memory and the memories whose state changes with it; return the memory as read back.
+        """Write a changed memory and the memories whose state changes with it; return the memory as
+        read back.
 
-        stored: the memory before the change. states: it and the other memories after the change. The memories that it
-        replaces, and its successor, are written last, so a failure in between hides no memory. pinned: whether to pin
-        the memory if upkeep had forgotten it and the change makes it current.
+        stored: the memory before the change. states: it and the other memories after the change.
+        The memories that it replaces, and its successor, are written last, so a failure in between
+        hides no memory. pinned: whether to pin the memory if upkeep had forgotten it and the change
+        makes it current.
         """
         if not states.changed:
             return stored.at(states.now)
@@ -231,29 +292,41 @@ class MemoryEditor:
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
             updated = _without_upkeep(updated, pinned=pinned)
-        pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, updated.at(states.now))
+        pending = await anyio.to_thread.run_sync(
+            self.preparer.prepare_memory, updated.at(states.now)
+        )
         same_vectors = pending.memory.embedding_text() == stored.embedding_text()
         records = [] if same_vectors else [await self._record(scope, stored, pending, embedding)]
-        replaced = {memory.id for memory in states.memories.values() if memory.superseded_by == stored.id}
+        replaced = {
+            memory.id for memory in states.memories.values() if memory.superseded_by == stored.id
+        }
         written_last = {stored.superseded_by, *replaced}
         await self.state_writer.write(scope, states, but=[stored.id, *written_last])
         if same_vectors:
-            old, new = stored.to_payload(), pending.memory.to_payload()
+            old = stored.to_payload()
+            new = pending.memory.to_payload()
             changed = {name: value for name, value in new.items() if old.get(name) != value}
             await self.store.patch(scope, {stored.id: changed}, removed=sorted(set(old) - set(new)))
         else:
             await self.store.upsert(scope, records)
         await self.state_writer.write(scope, states, but=states.changed - written_last)
         written = await existing_memory(self.store, scope, stored.id)
-        if (written.content_hash, written.updated_at) != (pending.memory.content_hash, pending.memory.updated_at):
+        if (written.content_hash, written.updated_at) != (
+            pending.memory.content_hash,
+            pending.memory.updated_at,
+        ):
             raise Unavailable(f"the change was not stored: {NOT_READ_BACK}")
         return written
 
     async def rate(self, scope: Scope, memory_id: str, outcome: FeedbackOutcome) -> Memory:
-        """Apply the feedback `outcome` to a memory; return the memory as read back. Raises NotFound."""
+        """Apply the feedback `outcome` to a memory; return the memory as read back. Raises
+        NotFound.
+        """
         async with self.locks.of(scope):
             memory = await existing_memory(self.store, scope, memory_id)
-            await self.store.patch(scope, {memory_id: feedback_changes(memory, outcome, self.clock())})
+            await self.store.patch(
+                scope, {memory_id: feedback_changes(memory, outcome, self.clock())}
+            )
             return await existing_memory(self.store, scope, memory_id)
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
@@ -267,26 +340,39 @@ class MemoryEditor:
             await self.rejections.remove(scope, await self.repetitions(scope, memories))
 
     async def repetitions(self, scope: Scope, memories: Iterable[Memory]) -> list[str]:
-        """The ids of the rejected texts that contain a present or earlier text of one of `memories`, ignoring case."""
-        texts = {_folded(text.memory.content) for memory in memories for text in versions_of(memory, self.clock())}
+        """The ids of the rejected texts that contain a present or earlier text of one of
+        `memories`, ignoring case.
+        """
+        texts = {
+            _folded(text.memory.content)
+            for memory in memories
+            for text in versions_of(memory, self.clock())
+        }
         if self.rejections is None or not texts:
             return []
         return await self.rejections.matching(
-            scope, lambda rejected: any(map(_folded(rejected.fields["content"]).__contains__, texts))
+            scope,
+            lambda rejected: any(map(_folded(rejected.fields["content"]).__contains__, texts)),
         )
 
     async def remove_locked(self, scope: Scope, ids: Sequence[str]) -> int:
-        """Delete memories, but no rejected texts; return how many existed. The caller holds the namespace's lock."""
+        """Delete memories, but no rejected texts; return how many existed. The caller holds the
+        namespace's lock.
+        """
         memories = await self.store.get(scope, ids)
         await self._embed_following(scope, list(memories.values()))
         await self.state_writer.detach(scope, memories, self.clock())
         return await self.store.delete(scope, list(memories))
 
-    async def remove_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Delete the memories of `types` (empty: all) that match `where`; return how many were deleted.
+    async def remove_where(
+        self, scope: Scope, types: Sequence[MemoryType], where: Filter | None
+    ) -> int:
+        """Delete the memories of `types` (empty: all) that match `where`; return how many were
+        deleted.
 
-        `where` must match either all turns of a conversation or none of them, because turns that remain are not
-        embedded again: their vectors would still contain the removed turns before them.
+        `where` must match either all turns of a conversation or none of them, because turns that
+        remain are not embedded again: their vectors would still contain the removed turns before
+        them.
         """
         async with self.locks.of(scope):
             if types or where is not None:
@@ -294,8 +380,12 @@ class MemoryEditor:
                 await self.state_writer.detach(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
-    async def _record(self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None) -> Record:
-        """Embed the turns after a changed memory again; return its record. embedding: None to compute it here."""
+    async def _record(
+        self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None
+    ) -> Record:
+        """Embed the turns after a changed memory again; return its record. embedding: None to
+        compute it here.
+        """
         if embedding is None:
             texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
             (embedding,) = await self.embedder.embed_in_context(texts)
@@ -303,28 +393,44 @@ class MemoryEditor:
         return pending.record(embedding)
 
     async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
-        """Embed memories whose text to embed differs from `before` again, and the turns after them. Needs the lock."""
+        """Embed memories whose text to embed differs from `before` again, and the turns after them.
+        Needs the lock.
+        """
         for memory in (await self.store.get(scope, list(before))).values():
             if memory.embedding_text() != before[memory.id].embedding_text():
                 pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
-                await self.store.upsert(scope, [await self._record(scope, before[memory.id], pending, None)])
+                await self.store.upsert(
+                    scope, [await self._record(scope, before[memory.id], pending, None)]
+                )
 
-    async def _embed_following(self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()) -> None:
-        """Embed the stored conversation turns again that have the turns `removed` as context, without these.
+    async def _embed_following(
+        self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()
+    ) -> None:
+        """Embed the stored conversation turns again that have the turns `removed` as context,
+        without these.
 
-        added: turns that take the place of `removed` in this context. The caller changes or deletes `removed` later. So
-        if the encoder or the store fails here, the whole change can be repeated.
+        added: turns that take the place of `removed` in this context. The caller changes or deletes
+        `removed` later. So if the encoder or the store fails here, the whole change can be
+        repeated.
         """
         context = ConversationContext(self.store)
         following = await context.following(scope, removed)
         if not following:
             return
-        pending = await anyio.to_thread.run_sync(lambda: [self.preparer.prepare_memory(turn) for turn in following])
+        pending = await anyio.to_thread.run_sync(
+            lambda: [self.preparer.prepare_memory(turn) for turn in following]
+        )
         removed_ids = {memory.id for memory in removed}
-        befores = await context.turns_before(scope, following, dict(by_position(added)), removed_ids)
-        texts = [text_in_context(turn, before) for turn, before in zip(following, befores, strict=True)]
+        befores = await context.turns_before(
+            scope, following, dict(by_position(added)), removed_ids
+        )
+        texts = [
+            text_in_context(turn, before) for turn, before in zip(following, befores, strict=True)
+        ]
         embeddings = await self.embedder.embed_in_context(texts)
-        records = [turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)]
+        records = [
+            turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)
+        ]
         await self.store.upsert(scope, records)
 
 
@@ -333,10 +439,11 @@ def _folded(text: str) -> str:
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:
-    """`memory` without the mark of the upkeep job that ended it, and protected from being ended by a job again.
+    """`memory` without the mark of the upkeep job that ended it, and protected from being ended by
+    a job again.
 
-    If it had been merged, it gets a link of strength 0 to the other memory, which says that it is no duplicate of that.
-    If it had been forgotten, it is pinned, unless `pinned` is False.
+    If it had been merged, it gets a link of strength 0 to the other memory, which says that it is
+    no duplicate of that. If it had been forgotten, it is pinned, unless `pinned` is False.
     """
     mark = memory.upkeep
     if mark is None or not memory.ended_by_upkeep:
@@ -360,8 +467,12 @@ def feedback_changes(memory: Memory, outcome: FeedbackOutcome, now: datetime) ->
     at = rfc3339(now)
     if outcome is FeedbackOutcome.USED:
         return {"access_count": memory.access_count + 1, "accessed_at": at}
-    if isinstance(memory, Procedural) and outcome in (FeedbackOutcome.SUCCESS, FeedbackOutcome.FAILURE):
-        uses = 0 if memory.success_rate is None else memory.usage_count  # uses before the first rating do not count
+    if isinstance(memory, Procedural) and outcome in (
+        FeedbackOutcome.SUCCESS,
+        FeedbackOutcome.FAILURE,
+    ):
+        # Uses before the first rating do not count
+        uses = 0 if memory.success_rate is None else memory.usage_count
         rate = ((memory.success_rate or 0.0) * uses + float(outcome in _POSITIVE)) / (uses + 1)
         used = {"usage_count": memory.usage_count + 1, "last_used_at": at, "updated_at": at}
         return {**used, "success_rate": min(1.0, rate)}

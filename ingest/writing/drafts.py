@@ -1,7 +1,8 @@
 """Turns drafts into memories. No I/O.
 
-A draft arrives in a `Submission`, in which screening records its results, such as the type of the memory. The
-`Preparer` turns it into a `PendingWrite`: the memory with its deterministic id, complete except for its dense vector.
+A draft arrives in a `Submission`, in which screening records its results, such as the type of the
+memory. The `Preparer` turns it into a `PendingWrite`: the memory with its deterministic id,
+complete except for its dense vector.
 """
 
 from __future__ import annotations
@@ -32,41 +33,63 @@ from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.words import lexicon
 
 MAX_AHEAD = timedelta(days=1)
-"""How far created_at may be in the future: allows for time zones and clock skew, but not for typing errors."""
+"""How far created_at may be in the future: allows for time zones and clock skew, but not for typing
+errors.
+"""
 
 MAX_TRACKED_SESSIONS = 20_000
-"""Number of sessions, the most recently written ones, whose last sequence number is kept in memory."""
+"""Number of sessions, the most recently written ones, whose last sequence number is kept in
+memory.
+"""
 
-CHANGEABLE = frozenset({"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"})
-"""The fields that a caller may change in memories of every type, besides END, SUCCESSOR and the type's own fields."""
+CHANGEABLE = frozenset(
+    {"content", "importance", "tags", "metadata", "links", "pinned", "expires_at"}
+)
+"""The fields that a caller may change in memories of every type, besides END, SUCCESSOR and the
+type's own fields.
+"""
 
-END, SUCCESSOR = "valid_to", "superseded_by"
-"""Fields that a caller may change although drafts lack them: when a memory ends, and the id of what replaces it."""
+END = "valid_to"
+SUCCESSOR = "superseded_by"
+"""Fields that a caller may change although drafts lack them: when a memory ends, and the id of what
+replaces it.
+"""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_VALUE = re.compile(r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b", re.IGNORECASE)
-_CHANGE = re.compile(rf"\b({lexicon()['statements']['change'].replace(', ', '|')})\b", re.IGNORECASE)
+_VALUE = re.compile(
+    r"\d|\b(two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|dozen)\b",
+    re.IGNORECASE,
+)
+_CHANGE = re.compile(
+    rf"\b({lexicon()['statements']['change'].replace(', ', '|')})\b", re.IGNORECASE
+)
 
 
 def check_draft(draft: Draft, now: datetime) -> None:
     """Raise InvalidRequest unless the times and the visibility of `draft` are possible at `now`.
 
-    created_at may be at most MAX_AHEAD in the future, expires_at must be later than created_at, and visibility
-    "session" needs a session_id.
+    created_at may be at most MAX_AHEAD in the future, expires_at must be later than created_at, and
+    visibility "session" needs a session_id.
     """
     if draft.created_at is not None and draft.created_at > now + MAX_AHEAD:
         message = f"must not be more than a day ahead of the clock, which says {rfc3339(now)}"
         raise InvalidRequest(message, path="created_at", got=rfc3339(draft.created_at))
     check_expiry(draft.created_at or now, draft.expires_at)
     if draft.visibility is Visibility.SESSION and draft.session_id is None:
-        raise InvalidRequest("session needs a session_id: without one nobody would see it", path="visibility")
+        raise InvalidRequest(
+            "session needs a session_id: without one nobody would see it", path="visibility"
+        )
 
 
 def check_links(links: Sequence[Link], ids: Container[str], path: str = "") -> None:
-    """Raise InvalidRequest if a link is to an id that is not in `ids`. path: of the memory, "" or ending with a dot."""
+    """Raise InvalidRequest if a link is to an id that is not in `ids`. path: of the memory, "" or
+    ending with a dot.
+    """
     for index, link in enumerate(links):
         if link.to not in ids:
-            raise InvalidRequest("is no other memory of this namespace", path=f"{path}links[{index}].to", got=link.to)
+            raise InvalidRequest(
+                "is no other memory of this namespace", path=f"{path}links[{index}].to", got=link.to
+            )
 
 
 def check_expiry(created_at: datetime, expires_at: datetime | None) -> None:
@@ -77,17 +100,20 @@ def check_expiry(created_at: datetime, expires_at: datetime | None) -> None:
 
 
 class ArrivalOrder:
-    """Gives sequence numbers that rise by one within a session, so that neighbouring turns have neighbouring numbers.
+    """Gives sequence numbers that rise by one within a session, so that neighbouring turns have
+    neighbouring numbers.
 
-    A session's first number is the time in microseconds since 1970 (below 2**53 until the year 2255). So it is higher
-    than numbers that another process gave out earlier.
+    A session's first number is the time in microseconds since 1970 (below 2**53 until the year
+    2255). So it is higher than numbers that another process gave out earlier.
     """
 
     def __init__(self) -> None:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
     def take(self, at: datetime, session: Hashable) -> int:
-        """The next sequence number of `session`. at: time of arrival, which gives a session's first number."""
+        """The next sequence number of `session`. at: time of arrival, which gives a session's first
+        number.
+        """
         last = self._last.get(session)
         number = (at - _EPOCH) // timedelta(microseconds=1) if last is None else last + 1
         self._last[session] = number
@@ -96,12 +122,13 @@ class ArrivalOrder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingWrite:
-    """A memory that is not written to the store yet, with what the stages of the write have computed for it.
+    """A memory that is not written to the store yet, with what the stages of the write have
+    computed for it.
 
-    submission: the screened draft that the memory was made from; None for edited and restored memories. known: whether
-    a stored memory, or one earlier in the same call, has this id. Such a write is usually merged, so it is embedded
-    only if it turns out to be new. before: the conversation turns that are embedded with it as context. embedding: None
-    until it is computed.
+    submission: the screened draft that the memory was made from; None for edited and restored
+    memories. known: whether a stored memory, or one earlier in the same call, has this id. Such a
+    write is usually merged, so it is embedded only if it turns out to be new. before: the
+    conversation turns that are embedded with it as context. embedding: None until it is computed.
     """
 
     memory: Memory
@@ -125,18 +152,24 @@ class PendingWrite:
 
     @property
     def needs_embedding(self) -> bool:
-        """Whether the text must still be embedded: it has no embedding, and the write is not `known`."""
+        """Whether the text must still be embedded: it has no embedding, and the write is not
+        `known`.
+        """
         return not self.known and self.embedding is None
 
     def embedding_by_classifier(self) -> Embedding | None:
-        """The embedding that the classifier computed; None if it is not that of the memory's text in its context."""
+        """The embedding that the classifier computed; None if it is not that of the memory's text
+        in its context.
+        """
         if self.submission is None or self.submission.classified is None:
             return None
         classified_alone = self.in_context == InContext(self.submission.draft.content)
         return self.submission.classified.embedding if classified_alone else None
 
     def vectors(self, embedding: Embedding) -> Vectors:
-        """The vectors to store for the memory: its sparse vector, and the dense and token vectors of `embedding`."""
+        """The vectors to store for the memory: its sparse vector, and the dense and token vectors
+        of `embedding`.
+        """
         return Vectors(embedding.dense, self.sparse, embedding.tokens)
 
     def record(self, embedding: Embedding) -> Record:
@@ -146,14 +179,19 @@ class PendingWrite:
 
 @dataclass(frozen=True, slots=True)
 class Preparer:
-    """Makes memories from drafts and counts their tokens. It does CPU work only and is safe in any thread."""
+    """Makes memories from drafts and counts their tokens. It does CPU work only and is safe in any
+    thread.
+    """
 
     sparse: SparseEncoder
     tokenizer: Tokenizer
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
-        """Make a memory of `draft`, which arrived at the time `at` with the sequence number `seq` in its session."""
-        memory_class, session_id = MEMORY_CLASSES[draft.type], draft.session_id or scope.session_id
+        """Make a memory of `draft`, which arrived at the time `at` with the sequence number `seq`
+        in its session.
+        """
+        memory_class = MEMORY_CLASSES[draft.type]
+        session_id = draft.session_id or scope.session_id
         fields: dict[str, Any] = {
             "id": "",
             "tenant": scope.tenant,
@@ -172,14 +210,19 @@ class Preparer:
             **draft.model_dump(exclude_none=True),
         }
         session = [session_id] if session_id else []
-        fields["source_sessions"] = list(dict.fromkeys([*fields.get("source_sessions", ()), *session]))
+        fields["source_sessions"] = list(
+            dict.fromkeys([*fields.get("source_sessions", ()), *session])
+        )
         memory = memory_class.model_validate(fields)
         identity = memory_id(scope, memory.type, memory.identity())
         return self.prepare_memory(memory.model_copy(update={"id": identity}))
 
     def prepare_memory(self, memory: Memory) -> PendingWrite:
-        """Compute a memory's content hash, token counts and sparse vector; return it with these, ready for writing."""
-        count, line = self.tokenizer.count(memory.content), self.tokenizer.count(piece(memory))
+        """Compute a memory's content hash, token counts and sparse vector; return it with these,
+        ready for writing.
+        """
+        count = self.tokenizer.count(memory.content)
+        line = self.tokenizer.count(piece(memory))
         computed = {
             "tokens": TokenCount(count=count, tokenizer=self.tokenizer.name, line=line),
             "content_hash": content_hash(memory.content),
@@ -190,33 +233,51 @@ class Preparer:
 
 
 def gives_value(text: str) -> bool:
-    """Whether `text` may update an earlier statement: it has a number or a phrase such as "moved" or "no longer"."""
+    """Whether `text` may update an earlier statement: it has a number or a phrase such as "moved"
+    or "no longer".
+    """
     return _VALUE.search(text) is not None or _CHANGE.search(text) is not None
 
 
 def revised(memory: Memory, changes: dict[str, Any], now: datetime) -> Memory:
-    """Return `memory` with the fields in `changes`, validated like a new draft, and with fields derived from these.
+    """Return `memory` with the fields in `changes`, validated like a new draft, and with fields
+    derived from these.
 
-    None clears an optional field. The memory's heading (title, concept or name, by type) is derived from the new
-    content if it is cleared or was never set by the caller. Raises InvalidRequest with the field's name.
+    None clears an optional field. The memory's heading (title, concept or name, by type) is derived
+    from the new content if it is cleared or was never set by the caller. Raises InvalidRequest with
+    the field's name.
     """
     allowed = CHANGEABLE | memory.own_fields
     for name, value in changes.items():
         if name not in allowed:
-            reason = "can't be changed" if name in type(memory).model_fields else "is no field of this type"
+            reason = (
+                "can't be changed"
+                if name in type(memory).model_fields
+                else "is no field of this type"
+            )
             changeable = ", ".join(sorted({*allowed, END, SUCCESSOR}))
             raise InvalidRequest(f"{reason}; may be changed: {changeable}", path=name, got=value)
     old = {"type": memory.type, **memory.model_dump(include=set(allowed))}
-    derived = {name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value}
-    fields = {name: value for name, value in {**old, **changes}.items() if name in changes or name not in derived}
+    derived = {
+        name for name, value in memory.defaults(_draft(old)).items() if old.get(name) == value
+    }
+    fields = {
+        name: value
+        for name, value in {**old, **changes}.items()
+        if name in changes or name not in derived
+    }
     draft = _draft(fields)
     check_expiry(memory.created_at, draft.expires_at)
     dumped = draft.model_dump(include=set(old))
-    defaults = {name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None}
+    defaults = {
+        name: value for name, value in memory.defaults(draft).items() if dumped.get(name) is None
+    }
     after = memory.replace(**{**dumped, **defaults})
     if isinstance(memory, Prospective) and isinstance(after, Prospective):
         following = after.following(memory, now)
-        after = after.model_copy(update={name: value for name, value in following.items() if name not in changes})
+        after = after.model_copy(
+            update={name: value for name, value in following.items() if name not in changes}
+        )
     return after
 
 

@@ -20,7 +20,9 @@ from memtypes.model.types import AnyDraft
 
 
 class WriteStatus(StrEnum):
-    """How a write ended, as confirmed by reading the store back: stored, merged, rejected or failed."""
+    """How a write ended, as confirmed by reading the store back: stored, merged, rejected or
+    failed.
+    """
 
     STORED = "stored"
     MERGED = "merged"
@@ -32,15 +34,17 @@ class WriteStatus(StrEnum):
 class WriteOutcome:
     """The result of writing one draft.
 
-    id: of the memory that was stored, or that the draft was merged into; None if no memory was written. reason: why the
-    draft was merged, rejected or failed. merged_into: the same as `id` if the draft was merged, otherwise None.
-    supersedes: ids of the facts that it replaced. contests: ids of the facts that it contradicts but does not replace.
-    changed: names of the fields that a merge changed in the stored memory. memory: the memory as read from the store
-    after the write. redactions: number of secrets removed, by kind. classified: the classifier's result if the caller
-    gave no type. reviewed: the reviewers' decision with each vote. rejected: the draft without secrets, if it was
-    rejected and may be stored later.
+    id: of the memory that was stored, or that the draft was merged into; None if no memory was
+    written. reason: why the draft was merged, rejected or failed. merged_into: the same as `id` if
+    the draft was merged, otherwise None. supersedes: ids of the facts that it replaced. contests:
+    ids of the facts that it contradicts but does not replace. changed: names of the fields that a
+    merge changed in the stored memory. memory: the memory as read from the store after the write.
+    redactions: number of secrets removed, by kind. classified: the classifier's result if the
+    caller gave no type. reviewed: the reviewers' decision with each vote. rejected: the draft
+    without secrets, if it was rejected and may be stored later.
 
-    A command that imports through the HTTP API knows only status, id, reason, merged_into and classified.
+    A command that imports through the HTTP API knows only status, id, reason, merged_into and
+    classified.
     """
 
     status: WriteStatus
@@ -70,7 +74,9 @@ def unfinished(entries: Iterable[Entry]) -> list[PendingWrite]:
 
 
 def with_results(entries: Iterable[Entry], replacements: Iterable[_T]) -> list[_T | WriteOutcome]:
-    """`entries`, where each entry that has no outcome yet is replaced by the next of `replacements`."""
+    """`entries`, where each entry that has no outcome yet is replaced by the next of
+    `replacements`.
+    """
     remaining = iter(replacements)
     return [next(remaining) if isinstance(entry, PendingWrite) else entry for entry in entries]
 
@@ -87,11 +93,14 @@ async def retried(
     attempts: float = math.inf,
     patience_s: float = math.inf,
 ) -> _T:
-    """The result of `work`. If it raises one of `errors`, it is called again after the error's `retry_after_s`.
+    """The result of `work`. If it raises one of `errors`, it is called again after the error's
+    `retry_after_s`.
 
-    Raises the error after `attempts` calls, or if the next one would begin over `patience_s` seconds after the first.
+    Raises the error after `attempts` calls, or if the next one would begin over `patience_s`
+    seconds after the first.
     """
-    deadline, attempt = anyio.current_time() + patience_s, 1
+    deadline = anyio.current_time() + patience_s
+    attempt = 1
     while True:
         try:
             return await work()

@@ -1,10 +1,12 @@
 """Writes drafts as memories, and changes and removes stored memories.
 
-A draft passes these stages: screen (redact, pre-filter, classify), prepare, look up, add conversation context, embed,
-review, write (deduplicate or replace, store, read back). `ingest.writing.stages` has one method for each.
+A draft passes these stages: screen (redact, pre-filter, classify), prepare, look up, add
+conversation context, embed, review, write (deduplicate or replace, store, read back).
+`ingest.writing.stages` has one method for each.
 
-A batch is cut into pieces, and the stages run concurrently on different pieces: while one piece is written, the next is
-reviewed, the one after that is embedded and another is prepared. So the encoder, the slowest part, never waits.
+A batch is cut into pieces, and the stages run concurrently on different pieces: while one piece is
+written, the next is reviewed, the one after that is embedded and another is prepared. So the
+encoder, the slowest part, never waits.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectedText, RejectionStore
 
 PIECE = 32
-"""Number of drafts that pass the stages together: enough to fill the encoder's batches without delaying queries."""
+"""Number of drafts that pass the stages together: enough to fill the encoder's batches without
+delaying queries.
+"""
 
 _BUFFERED_PIECES = 1
 """Maximum number of finished pieces that wait between two stages."""
@@ -54,11 +58,13 @@ _Sink: TypeAlias = MemoryObjectSendStream[list[Entry]]
 
 @dataclass(eq=False)
 class Ingestor:
-    """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and removes stored ones.
+    """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and
+    removes stored ones.
 
-    gates: screening steps (such as redaction) that drafts pass first, in order. redactor: removes secrets from edited
-    and restored memories, which do not pass the gates. panel: reviews drafts. rejections: keeps rejected texts for
-    30 days; None to keep none. locks: one per namespace, shared by everything that writes to this store.
+    gates: screening steps (such as redaction) that drafts pass first, in order. redactor: removes
+    secrets from edited and restored memories, which do not pass the gates. panel: reviews drafts.
+    rejections: keeps rejected texts for 30 days; None to keep none. locks: one per namespace,
+    shared by everything that writes to this store.
     """
 
     store: MemoryStore
@@ -77,16 +83,25 @@ class Ingestor:
         writer = MemoryWriter(self.store, self.embedder, preparer, self.clock, self.locks)
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
         self.editor = MemoryEditor(
-            self.store, self.embedder, preparer, self.clock, self.locks, self.redactor, self.rejections
+            self.store,
+            self.embedder,
+            preparer,
+            self.clock,
+            self.locks,
+            self.redactor,
+            self.rejections,
         )
         self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
-        """Write a single draft; return its outcome: stored, merged into an existing memory, or rejected.
+        """Write a single draft; return its outcome: stored, merged into an existing memory, or
+        rejected.
 
-        Raises InvalidRequest if the draft is invalid, and Overloaded or Unavailable if it could not be stored.
+        Raises InvalidRequest if the draft is invalid, and Overloaded or Unavailable if it could not
+        be stored.
         """
-        submission, call = submission_of(draft), WriteCall(scope, self.clock())
+        submission = submission_of(draft)
+        call = WriteCall(scope, self.clock())
         check_draft(submission.draft, call.received_at)
         screened = await self._stages.screen(call, submission)
         entries = await self._stages.prepare(call, [screened])
@@ -103,15 +118,19 @@ class Ingestor:
     async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[WriteOutcome]:
         """Write a batch of drafts; return their outcomes in the same order.
 
-        If the store or an encoder fails for a draft, its outcome is failed, with the reason. If a draft is invalid,
-        nothing is stored: raises InvalidRequest, whose path has the draft's index, such as `items[2].created_at`.
+        If the store or an encoder fails for a draft, its outcome is failed, with the reason. If a
+        draft is invalid, nothing is stored: raises InvalidRequest, whose path has the draft's
+        index, such as `items[2].created_at`.
         """
-        submissions, call = [submission_of(draft) for draft in drafts], WriteCall(scope, self.clock())
+        submissions = [submission_of(draft) for draft in drafts]
+        call = WriteCall(scope, self.clock())
         for index, submission in enumerate(submissions):
             try:
                 check_draft(submission.draft, call.received_at)
             except InvalidRequest as error:
-                raise InvalidRequest(str(error), path=f"items[{index}].{error.path}", got=error.got) from error
+                raise InvalidRequest(
+                    str(error), path=f"items[{index}].{error.path}", got=error.got
+                ) from error
         pieces = [submissions[start : start + PIECE] for start in range(0, len(submissions), PIECE)]
         prepared_in, prepared = _stream()
         embedded_in, embedded = _stream()
@@ -119,7 +138,9 @@ class Ingestor:
         outcomes: list[WriteOutcome] = []
         async with anyio.create_task_group() as tasks, reviewed:
             tasks.start_soon(self._prepare_pieces, call, pieces, prepared_in)
-            tasks.start_soon(_pump, prepared, lambda piece: _or_failed(self._embedded(piece), piece), embedded_in)
+            tasks.start_soon(
+                _pump, prepared, lambda piece: _or_failed(self._embedded(piece), piece), embedded_in
+            )
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
@@ -127,7 +148,9 @@ class Ingestor:
         return outcomes
 
     async def check_links(self, scope: Scope, drafts: Mapping[str, Draft]) -> None:
-        """Raise InvalidRequest if a draft has a link to an id that the namespace lacks. drafts: by their path."""
+        """Raise InvalidRequest if a draft has a link to an id that the namespace lacks. drafts: by
+        their path.
+        """
         ends = {link.to for draft in drafts.values() for link in draft.links}
         memories = await self.store.get(scope, sorted(ends)) if ends else {}
         for path, draft in drafts.items():
@@ -141,7 +164,9 @@ class Ingestor:
                 # The id is the same each time that the text is rejected.
                 identity = memory_id(call.scope, "rejected", (str(fields), call.scope.session_id))
                 fields.setdefault("session_id", call.scope.session_id)
-                rejected.append(RejectedText(identity, call.received_at, outcome.reason or "", fields))
+                rejected.append(
+                    RejectedText(identity, call.received_at, outcome.reason or "", fields)
+                )
         if self.rejections is None or not rejected:
             return
         try:
@@ -149,7 +174,9 @@ class Ingestor:
         except Unavailable as error:
             _log.warning("%d rejected texts are not listed: %s", len(rejected), error)
 
-    async def _prepare_pieces(self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink) -> None:
+    async def _prepare_pieces(
+        self, call: WriteCall, pieces: Sequence[Sequence[Submission]], sink: _Sink
+    ) -> None:
         async with sink:
             for piece in pieces:
                 screened = [await self._screen(call, submission) for submission in piece]
@@ -168,14 +195,18 @@ class Ingestor:
         return await _or_failed(self._embedded(reviewed), reviewed)
 
     async def _embedded(self, entries: list[Entry]) -> list[Entry]:
-        return await retried(lambda: self._stages.embed(entries), Overloaded, attempts=_EMBED_ATTEMPTS)
+        return await retried(
+            lambda: self._stages.embed(entries), Overloaded, attempts=_EMBED_ATTEMPTS
+        )
 
 
 def _stream() -> tuple[_Sink, _Source]:
     return anyio.create_memory_object_stream[list[Entry]](_BUFFERED_PIECES)
 
 
-async def _pump(source: _Source, stage: Callable[[list[Entry]], Awaitable[list[Entry]]], sink: _Sink) -> None:
+async def _pump(
+    source: _Source, stage: Callable[[list[Entry]], Awaitable[list[Entry]]], sink: _Sink
+) -> None:
     async with source, sink:
         async for piece in source:
             await sink.send(await stage(piece))

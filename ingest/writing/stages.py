@@ -1,7 +1,8 @@
-"""The stages of a write. Each stage takes some entries of a write call and returns the entries for the next stage.
+"""The stages of a write. Each stage takes some entries of a write call and returns the entries for
+the next stage.
 
-An entry is a draft on its way into the store. When a draft is rejected or fails, its entry becomes a WriteOutcome,
-which later stages return unchanged.
+An entry is a draft on its way into the store. When a draft is rejected or fails, its entry becomes
+a WriteOutcome, which later stages return unchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ import anyio
 
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
-from ingest.screening.submission import Rejection, ReviewMode, ScreeningGate, Submission, UntypedDraft
+from ingest.screening.submission import (
+    Rejection,
+    ReviewMode,
+    ScreeningGate,
+    Submission,
+    UntypedDraft,
+)
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
@@ -30,12 +37,16 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.vectors import Embedding
 
 MAX_CONCURRENT_REVIEWS = 16
-"""Maximum number of texts under review at once: hides the latency of a model's endpoint without overloading it."""
+"""Maximum number of texts under review at once: hides the latency of a model's endpoint without
+overloading it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class WriteCall:
-    """What the drafts of one write call share. turns: the conversation turns among them, as context of later turns."""
+    """What the drafts of one write call share. turns: the conversation turns among them, as context
+    of later turns.
+    """
 
     scope: Scope
     received_at: datetime
@@ -44,7 +55,9 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each. order: numbers a session's drafts by arrival. gates: screening steps."""
+    """The stages of a write, one method each. order: numbers a session's drafts by arrival. gates:
+    screening steps.
+    """
 
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
@@ -55,16 +68,24 @@ class Stages:
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
-        """The draft after all gates (redaction, pre-filter, classification), or its outcome if a gate rejects it."""
+        """The draft after all gates (redaction, pre-filter, classification), or its outcome if a
+        gate rejects it.
+        """
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
-                return WriteOutcome(WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft)
+                return WriteOutcome(
+                    WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft
+                )
             submission = verdict
         return submission
 
-    async def prepare(self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]) -> list[Entry]:
-        """Make memories of the screened drafts, numbered in order of arrival. Outcomes are returned as they are."""
+    async def prepare(
+        self, call: WriteCall, screened: Sequence[Submission | WriteOutcome]
+    ) -> list[Entry]:
+        """Make memories of the screened drafts, numbered in order of arrival. Outcomes are returned
+        as they are.
+        """
         numbered: list[tuple[Submission, int]] = []
         for entry in screened:
             draft = entry.draft if isinstance(entry, Submission) else entry.rejected
@@ -72,30 +93,49 @@ class Stages:
             if isinstance(entry, Submission):
                 numbered.append((entry, number))
         texts = (submission.draft.content for submission, _ in numbered)
-        prepared = iter(await offload(texts, lambda: [self._prepared(call, draft, seq) for draft, seq in numbered]))
+        prepared = iter(
+            await offload(
+                texts, lambda: [self._prepared(call, draft, seq) for draft, seq in numbered]
+            )
+        )
         return [next(prepared) if isinstance(entry, Submission) else entry for entry in screened]
 
     def _number(self, call: WriteCall, draft: AnyDraft | UntypedDraft) -> int:
-        """The sequence number of a draft: among those of its type in its session; of a captured message, among all."""
+        """The sequence number of a draft: among those of its type in its session; of a captured
+        message, among all.
+        """
         if draft.seq is not None:
             return draft.seq
         kind = None if draft.source is not None and draft.source.caller == CAPTURED else draft.type
-        session = (call.scope.tenant, call.scope.namespace, kind, draft.session_id or call.scope.session_id)
+        session = (
+            call.scope.tenant,
+            call.scope.namespace,
+            kind,
+            draft.session_id or call.scope.session_id,
+        )
         return self.order.take(call.received_at, session)
 
     def _prepared(self, call: WriteCall, submission: Submission, seq: int) -> PendingWrite:
         if isinstance(submission.draft, UntypedDraft):
-            raise InvalidRequest("is required: there is no classifier to find the type of a text", path="type")
+            raise InvalidRequest(
+                "is required: there is no classifier to find the type of a text", path="type"
+            )
         pending = self.preparer.prepare(submission.draft, call.scope, call.received_at, seq)
         return replace(pending, submission=submission)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark the entries whose memory id is stored already, or is also the id of an earlier entry, as `known`.
+        """Mark the entries whose memory id is stored already, or is also the id of an earlier
+        entry, as `known`.
 
-        A known entry usually repeats what a memory says and is merged into it, so the stage `embed` skips the entry.
+        A known entry usually repeats what a memory says and is merged into it, so the stage `embed`
+        skips the entry.
         """
         pending = unfinished(entries)
-        ids = set(await self.store.get(call.scope, {entry.memory.id: entry.memory.type for entry in pending}))
+        ids = set(
+            await self.store.get(
+                call.scope, {entry.memory.id: entry.memory.type for entry in pending}
+            )
+        )
         marked: list[PendingWrite] = []
         for entry in pending:
             marked.append(replace(entry, known=entry.memory.id in ids))
@@ -103,7 +143,8 @@ class Stages:
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Add to each conversation turn the turns before it, from this call or the store, to embed it in context.
+        """Add to each conversation turn the turns before it, from this call or the store, to embed
+        it in context.
 
         Captured messages are left as they are: they were submitted with the messages before them.
         """
@@ -111,59 +152,93 @@ class Stages:
         call.turns.add(entry.memory for entry in pending)
         turns = [entry for entry in pending if entry.said is None]
         with_context = iter(await self._with_context(call, turns))
-        return with_results(entries, [next(with_context) if entry.said is None else entry for entry in pending])
+        return with_results(
+            entries, [next(with_context) if entry.said is None else entry for entry in pending]
+        )
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed the entries that need it (`needs_embedding`); reuse the classifier's embedding of the same text."""
+        """Embed the entries that need it (`needs_embedding`); reuse the classifier's embedding of
+        the same text.
+        """
         pending = [
-            replace(entry, embedding=entry.embedding_by_classifier()) if entry.needs_embedding else entry
+            replace(entry, embedding=entry.embedding_by_classifier())
+            if entry.needs_embedding
+            else entry
             for entry in unfinished(entries)
         ]
         texts = [entry.in_context for entry in pending if entry.needs_embedding]
         embeddings = iter(await self.embedder.embed_in_context(texts) if texts else [])
-        embedded = [replace(entry, embedding=next(embeddings)) if entry.needs_embedding else entry for entry in pending]
+        embedded = [
+            replace(entry, embedding=next(embeddings)) if entry.needs_embedding else entry
+            for entry in pending
+        ]
         return with_results(entries, embedded)
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Have the panel of reviewers judge the writes that ask for review; a rejected write becomes a WriteOutcome.
+        """Have the panel of reviewers judge the writes that ask for review; a rejected write
+        becomes a WriteOutcome.
 
-        A write that asks for review and has the id of a rejected one is rejected, too. A conversation turn whose
-        context has a rejected turn gets a new context and loses its embedding, so it must be embedded again.
+        A write that asks for review and has the id of a rejected one is rejected, too. A
+        conversation turn whose context has a rejected turn gets a new context and loses its
+        embedding, so it must be embedded again.
         """
         writes = unfinished(entries)
-        automatic = [write for write in writes if write.submission and write.submission.review is ReviewMode.AUTO]
+        automatic = [
+            write
+            for write in writes
+            if write.submission and write.submission.review is ReviewMode.AUTO
+        ]
         asking = [write for write in automatic if write.embedding is not None]
         decisions = await self._decide(call.scope, asking)
         decided = [_decided(write, decisions.get(write.memory.id)) for write in writes]
         pairs = zip(writes, decided, strict=True)
         call.turns.drop(write.memory for write, after in pairs if isinstance(after, WriteOutcome))
-        reviewed, pending = with_results(entries, decided), unfinished(decided)
-        stale = [entry for entry in pending if entry.before and call.turns.lost_context(entry.memory)]
+        reviewed = with_results(entries, decided)
+        pending = unfinished(decided)
+        stale = [
+            entry for entry in pending if entry.before and call.turns.lost_context(entry.memory)
+        ]
         renewed = iter(await self._with_context(call, stale))
-        return with_results(reviewed, [next(renewed) if entry in stale else entry for entry in pending])
+        return with_results(
+            reviewed, [next(renewed) if entry in stale else entry for entry in pending]
+        )
 
-    async def _with_context(self, call: WriteCall, pending: list[PendingWrite]) -> list[PendingWrite]:
+    async def _with_context(
+        self, call: WriteCall, pending: list[PendingWrite]
+    ) -> list[PendingWrite]:
         memories = [entry.memory for entry in pending]
-        befores = await ConversationContext(self.store).turns_before(call.scope, memories, call.turns.turns)
-        return [replace(entry, before=before, embedding=None) for entry, before in zip(pending, befores, strict=True)]
+        befores = await ConversationContext(self.store).turns_before(
+            call.scope, memories, call.turns.turns
+        )
+        return [
+            replace(entry, before=before, embedding=None)
+            for entry, before in zip(pending, befores, strict=True)
+        ]
 
     async def _decide(self, scope: Scope, writes: Sequence[PendingWrite]) -> dict[str, Reviewed]:
         """The reviewers' decisions on `writes`, which have embeddings, by memory id.
 
-        The reviewers get the cosine to the nearest stored memory, or None if the store does not answer in time. Then
-        the reviewer of novelty searches the store again, within a time limit of its own.
+        The reviewers get the cosine to the nearest stored memory, or None if the store does not
+        answer in time. Then the reviewer of novelty searches the store again, within a time limit
+        of its own.
         """
         embeddings = [write.embedding for write in writes if write.embedding is not None]
         nearest: list[float] | list[None] = [None] * len(embeddings)
         with suppress(RemembrancerError, TimeoutError), anyio.fail_after(self.panel.limit_s):
-            nearest = await nearest_similarities(self.store, scope, [embedding.dense for embedding in embeddings])
+            nearest = await nearest_similarities(
+                self.store, scope, [embedding.dense for embedding in embeddings]
+            )
         decisions: dict[str, Reviewed] = {}
         limiter = anyio.CapacityLimiter(MAX_CONCURRENT_REVIEWS)
 
-        async def decide(write: PendingWrite, embedding: Embedding, similarity: float | None) -> None:
+        async def decide(
+            write: PendingWrite, embedding: Embedding, similarity: float | None
+        ) -> None:
             judgement = None if write.submission is None else write.submission.judgement
             async with limiter:
-                request = ReviewRequest(scope, write.memory.content, embedding, similarity, judgement)
+                request = ReviewRequest(
+                    scope, write.memory.content, embedding, similarity, judgement
+                )
                 decisions[write.memory.id] = await self.panel.review(request)
 
         async with anyio.create_task_group() as tasks:
@@ -172,10 +247,14 @@ class Stages:
         return decisions
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories to the store; return all outcomes, with the results of redaction, typing and review."""
+        """Write the memories to the store; return all outcomes, with the results of redaction,
+        typing and review.
+        """
         pending = unfinished(entries)
         outcomes = await self.writer.write(call.scope, pending)
-        annotated = [_annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)]
+        annotated = [
+            _annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)
+        ]
         return with_results(entries, annotated)
 
 
@@ -183,20 +262,29 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
     if (screened := entry.submission) is None:
         return outcome
     reviewed = entry.memory.reviewed
-    return replace(outcome, redactions=screened.redactions, classified=screened.classified, reviewed=reviewed)
+    return replace(
+        outcome, redactions=screened.redactions, classified=screened.classified, reviewed=reviewed
+    )
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
-    """`write` with the reviewers' decision and, unless the draft sets one, their importance; or a rejected outcome."""
-    submission, memory = write.submission, write.memory
+    """`write` with the reviewers' decision and, unless the draft sets one, their importance; or a
+    rejected outcome.
+    """
+    submission = write.submission
+    memory = write.memory
     if reviewed is None or submission is None or submission.review is not ReviewMode.AUTO:
         return write
     if reviewed.decision is Decision.REJECT:
         reason = f"review: {reviewed.reason}"
-        return WriteOutcome(WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=submission.draft)
+        return WriteOutcome(
+            WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=submission.draft
+        )
     if write.embedding is None:  # a repetition, which is merged and has no decision of its own
         return write
     importance = memory.importance
     if reviewed.importance is not None and "importance" not in submission.draft.model_fields_set:
         importance = min(10, max(1, round(reviewed.importance)))
-    return replace(write, memory=memory.model_copy(update={"reviewed": reviewed, "importance": importance}))
+    return replace(
+        write, memory=memory.model_copy(update={"reviewed": reviewed, "importance": importance})
+    )

@@ -46,11 +46,12 @@ _MAX_NAMESAKES = 16
 
 
 class ScopeLocks:
-    """A lock for each namespace in use. Within this process, only one caller at a time writes to a namespace.
+    """A lock for each namespace in use. Within this process, only one caller at a time writes to a
+    namespace.
 
-    A write reads memories, decides and writes them back, which is not atomic. The locks do not cover other processes:
-    if two of them repeat a stored text at the same time, its count of repetitions may rise by one instead of two. No
-    memory is lost or stored twice.
+    A write reads memories, decides and writes them back, which is not atomic. The locks do not
+    cover other processes: if two of them repeat a stored text at the same time, its count of
+    repetitions may rise by one instead of two. No memory is lost or stored twice.
     """
 
     def __init__(self) -> None:
@@ -63,10 +64,11 @@ class ScopeLocks:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Memories that are written together at `now`, what the store has of them, and the plan for writing them.
+    """Memories that are written together at `now`, what the store has of them, and the plan for
+    writing them.
 
-    stored: the stored memories that have the id of one of `pending`, by id. neighbours: the similar stored memories, by
-    index in `pending`.
+    stored: the stored memories that have the id of one of `pending`, by id. neighbours: the similar
+    stored memories, by index in `pending`.
     """
 
     scope: Scope
@@ -88,7 +90,9 @@ class MemoryWriter:
     locks: ScopeLocks
 
     async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
-        """Store or merge each memory of `pending`; return the outcomes. Raises what store and embedder raise."""
+        """Store or merge each memory of `pending`; return the outcomes. Raises what store and
+        embedder raise.
+        """
         texts = (entry.memory.content for entry in pending)
         groups = await offload(texts, lambda: _split_at_restatements(pending, self.clock()))
         return [outcome for group in groups for outcome in await self._write(scope, group)]
@@ -113,8 +117,13 @@ class MemoryWriter:
                 await self.store.upsert(scope, records)
             if plan.patches:
                 await self.store.patch(scope, plan.patches)
-            types = {memory_id: states.memories[memory_id].type for memory_id in states.changed - states.deleted}
-            read_back = await self.store.get(scope, types | {entry.memory.id: entry.memory.type for entry in pending})
+            types = {
+                memory_id: states.memories[memory_id].type
+                for memory_id in states.changed - states.deleted
+            }
+            read_back = await self.store.get(
+                scope, types | {entry.memory.id: entry.memory.type for entry in pending}
+            )
         return [
             _outcome(planned, entry.memory, read_back, states.changed)
             for planned, entry in zip(plan.writes, pending, strict=True)
@@ -123,34 +132,52 @@ class MemoryWriter:
     async def _resolve_ids(
         self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
     ) -> tuple[list[PendingWrite], dict[str, Memory]]:
-        """Give each entry an id that no other statement has; return the entries, and the stored memories by these ids.
+        """Give each entry an id that no other statement has; return the entries, and the stored
+        memories by these ids.
 
-        The id of a memory is derived from its identity (such as its text). Another id is derived, by adding a suffix to
-        the identity, if a stored memory with this id says something else because it was edited, or is a replaced fact
-        or an ended task that is now stated again. Raises Conflict if no free id is found.
+        The id of a memory is derived from its identity (such as its text). Another id is derived,
+        by adding a suffix to the identity, if a stored memory with this id says something else
+        because it was edited, or is a replaced fact or an ended task that is now stated again.
+        Raises Conflict if no free id is found.
         """
         resolved = list(pending)
         for attempt in range(1, _MAX_NAMESAKES):
             types = {entry.memory.id: entry.memory.type for entry in resolved}
-            stored = {memory.id: memory.at(now) for memory in (await self.store.get(scope, types)).values()}
+            stored = {
+                memory.id: memory.at(now)
+                for memory in (await self.store.get(scope, types)).values()
+            }
             suffixes = [_id_suffix(entry.memory, stored, types, attempt) for entry in resolved]
             if not any(suffixes):
                 return resolved, stored
             resolved = [
                 entry
                 if suffix is None
-                else _with_id(entry, memory_id(scope, entry.memory.type, (*entry.memory.identity(), suffix)))
+                else _with_id(
+                    entry, memory_id(scope, entry.memory.type, (*entry.memory.identity(), suffix))
+                )
                 for entry, suffix in zip(resolved, suffixes, strict=True)
             ]
-        raise Conflict(f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have")
+        raise Conflict(
+            f"{_MAX_NAMESAKES} revised memories have the ids that this statement could have"
+        )
 
-    async def _embed_new(self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]) -> list[PendingWrite]:
-        """Return `pending`, where each entry at an index in `new` has an embedding with its current context.
+    async def _embed_new(
+        self, scope: Scope, pending: list[PendingWrite], new: Sequence[int]
+    ) -> list[PendingWrite]:
+        """Return `pending`, where each entry at an index in `new` has an embedding with its current
+        context.
 
-        The entry had none if it was taken for a repetition. The context, its earlier turns, is read again.
+        The entry had none if it was taken for a repetition. The context, its earlier turns, is read
+        again.
         """
         turns = {entry.memory.id: entry.memory for entry in pending}
-        earlier = {turn.id: turn.type for index in new for turn in pending[index].before if turn.id not in turns}
+        earlier = {
+            turn.id: turn.type
+            for index in new
+            for turn in pending[index].before
+            if turn.id not in turns
+        }
         turns |= await self.store.get(scope, earlier) if earlier else {}
         embedded = list(pending)
         for index in new:
@@ -167,43 +194,72 @@ class MemoryWriter:
         return embedded
 
     async def _place_facts(self, batch: _Batch) -> States:
-        """Decide which facts of `batch` replace or contest others; add this to its plan, and return the new states."""
-        plan, stored = batch.plan, batch.stored
-        # Ended memories that are written again are current. What they did to other facts is undone, and judged again.
-        renewed = {memory_id: stored[memory_id] for memory_id in plan.inserts if memory_id in stored}
+        """Decide which facts of `batch` replace or contest others; add this to its plan, and return
+        the new states.
+        """
+        plan = batch.plan
+        stored = batch.stored
+        # Ended memories that are written again are current. What they did to other facts is undone,
+        # and judged again.
+        renewed = {
+            memory_id: stored[memory_id] for memory_id in plan.inserts if memory_id in stored
+        }
         states = States(batch.now, {**plan.merged, **renewed})
         if linked := {end for memory in renewed.values() for end in contradicted(memory)}:
             states.add_loaded(linked, await self.store.get(batch.scope, sorted(linked)))
-        compared = {memory_id: [Neighbour(fact, None) for fact in states.retract(memory_id)] for memory_id in renewed}
+        compared = {
+            memory_id: [Neighbour(fact, None) for fact in states.retract(memory_id)]
+            for memory_id in renewed
+        }
         for new_id, index in plan.sources.items():
             compared.setdefault(new_id, []).extend(
                 Neighbour(states.memories.get(similar.memory.id, similar.memory), similar.cosine)
                 for similar in batch.neighbours.get(index, ())
             )
         unfinished = await self._unfinished(batch)
-        arriving = [*plan.inserts.values(), *(plan.merged.get(fact_id, stored[fact_id]) for fact_id in unfinished)]
+        arriving = [
+            *plan.inserts.values(),
+            *(plan.merged.get(fact_id, stored[fact_id]) for fact_id in unfinished),
+        ]
         compared |= unfinished
-        await offload((fact.content for fact in arriving), lambda: place_facts(arriving, compared, states))
-        # Also settle memories with links that a caller set, and those whose line in a context a merge has changed.
-        merged, inserted = plan.merged.values(), plan.inserts.values()
+        await offload(
+            (fact.content for fact in arriving), lambda: place_facts(arriving, compared, states)
+        )
+        # Also settle memories with links that a caller set, and those whose line in a context a
+        # merge has changed.
+        merged = plan.merged.values()
+        inserted = plan.inserts.values()
         sent = {new_id: batch.pending[index].memory for new_id, index in plan.sources.items()}
         states.changed |= {memory.id for memory in (*merged, *inserted) if contradicted(memory)}
-        states.changed |= {memory.id for memory in merged if memory.line() != stored[memory.id].line()}
-        states.changed |= {memory.id for memory in inserted if memory.line() != sent[memory.id].line()}
+        states.changed |= {
+            memory.id for memory in merged if memory.line() != stored[memory.id].line()
+        }
+        states.changed |= {
+            memory.id for memory in inserted if memory.line() != sent[memory.id].line()
+        }
         await StateWriter(self.store, self.preparer.tokenizer).settle(batch.scope, states)
         for changed_id in states.changed - states.deleted:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]
             else:
-                plan.patches[changed_id] = {**plan.patches.get(changed_id, {}), **states.patch(changed_id)}
+                plan.patches[changed_id] = {
+                    **plan.patches.get(changed_id, {}),
+                    **states.patch(changed_id),
+                }
         return states
 
     async def _records(self, batch: _Batch, states: States) -> list[Record]:
-        """Records of new memories, of merged ones with a new text to embed, and of the turns after such merged ones."""
-        plan, context = batch.plan, ConversationContext(self.store)
-        # Of entries with one id only the first is embedded, and any of them may be the one that is stored.
+        """Records of new memories, of merged ones with a new text to embed, and of the turns after
+        such merged ones.
+        """
+        plan = batch.plan
+        context = ConversationContext(self.store)
+        # Of entries with one id only the first is embedded, and any of them may be the one that is
+        # stored.
         computed = {
-            entry.memory.id: entry.embedding for entry in reversed(batch.pending) if entry.embedding is not None
+            entry.memory.id: entry.embedding
+            for entry in reversed(batch.pending)
+            if entry.embedding is not None
         }
         entries: list[PendingWrite] = []
         for memory in plan.inserts.values():
@@ -214,9 +270,19 @@ class MemoryWriter:
                 renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
                 entries.append(replace(renewed, submission=entry.submission, before=entry.before))
         merged = [states.memories[memory_id] for memory_id in plan.merged]
-        stale = [memory for memory in merged if memory.embedding_text() != batch.stored[memory.id].embedding_text()]
-        stale += [turn for turn in await context.following(batch.scope, stale) if turn.id not in plan.inserts]
-        for memory, before in zip(stale, await context.turns_before(batch.scope, stale), strict=True):
+        stale = [
+            memory
+            for memory in merged
+            if memory.embedding_text() != batch.stored[memory.id].embedding_text()
+        ]
+        stale += [
+            turn
+            for turn in await context.following(batch.scope, stale)
+            if turn.id not in plan.inserts
+        ]
+        for memory, before in zip(
+            stale, await context.turns_before(batch.scope, stale), strict=True
+        ):
             renewed = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
             entries.append(replace(renewed, before=before))
         texts = [entry.in_context for entry in entries if entry.embedding is None]
@@ -224,14 +290,20 @@ class MemoryWriter:
         return [entry.record(entry.embedding or next(embeddings)) for entry in entries]
 
     async def _unfinished(self, batch: _Batch) -> dict[str, list[Neighbour]]:
-        """Facts that an earlier write of a repeated fact should have ended or contested, by the id of that fact.
+        """Facts that an earlier write of a repeated fact should have ended or contested, by the id
+        of that fact.
 
-        The process of that write died after storing the fact with its links, before it updated the linked facts.
+        The process of that write died after storing the fact with its links, before it updated the
+        linked facts.
         """
         stored = batch.stored
-        repeated = {planned.id for planned in batch.plan.writes} & stored.keys() - batch.plan.inserts.keys()
+        repeated = {
+            planned.id for planned in batch.plan.writes
+        } & stored.keys() - batch.plan.inserts.keys()
         facts = [stored[fact_id] for fact_id in sorted(repeated) if is_public_fact(stored[fact_id])]
-        types = dict.fromkeys({end for fact in facts for end in contradicted(fact)}, MemoryType.SEMANTIC)
+        types = dict.fromkeys(
+            {end for fact in facts for end in contradicted(fact)}, MemoryType.SEMANTIC
+        )
         ends = (await self.store.get(batch.scope, types)).values() if types else ()
         linked_facts = [fact.at(batch.now) for fact in sorted(ends, key=lambda fact: fact.id)]
         return {
@@ -247,8 +319,12 @@ class MemoryWriter:
         }
 
 
-def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int) -> str | None:
-    """The suffix for a new id of `memory` (see `_resolve_ids`); None if it keeps its id. arriving: all arriving ids."""
+def _id_suffix(
+    memory: Memory, stored: Mapping[str, Memory], arriving: Container[str], attempt: int
+) -> str | None:
+    """The suffix for a new id of `memory` (see `_resolve_ids`); None if it keeps its id. arriving:
+    all arriving ids.
+    """
     namesake = stored.get(memory.id)
     if namesake is None:
         return None
@@ -259,11 +335,14 @@ def _id_suffix(memory: Memory, stored: Mapping[str, Memory], arriving: Container
     return f"since {rfc3339(memory.valid_from)}" if is_new else None
 
 
-def _split_at_restatements(pending: Sequence[PendingWrite], now: datetime) -> list[list[PendingWrite]]:
-    """Split `pending` into groups to write one after the other, so that the last of contradicting statements holds.
+def _split_at_restatements(
+    pending: Sequence[PendingWrite], now: datetime
+) -> list[list[PendingWrite]]:
+    """Split `pending` into groups to write one after the other, so that the last of contradicting
+    statements holds.
 
-    A group ends before a fact that the group has already and contradicts in between (A, B, A), and before an open task
-    that the group has as an ended one.
+    A group ends before a fact that the group has already and contradicts in between (A, B, A), and
+    before an open task that the group has as an ended one.
     """
     groups: list[list[PendingWrite]] = []
     positions: dict[object, int] = {}  # of each statement in the last group
@@ -283,8 +362,12 @@ def _with_id(entry: PendingWrite, new_id: str) -> PendingWrite:
     return replace(entry, memory=entry.memory.model_copy(update={"id": new_id}))
 
 
-def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime) -> list[int]:
-    """For each id in `pending` that is not stored, or whose memory has ended: the first index with this id."""
+def _first_new(
+    pending: Sequence[PendingWrite], stored: Mapping[str, Memory], now: datetime
+) -> list[int]:
+    """For each id in `pending` that is not stored, or whose memory has ended: the first index with
+    this id.
+    """
     first = {entry.memory.id: index for index, entry in reversed(list(enumerate(pending)))}
     return sorted(first[new] for new in first if new not in stored or is_over(stored[new], now))
 
@@ -292,14 +375,22 @@ def _first_new(pending: Sequence[PendingWrite], stored: Mapping[str, Memory], no
 async def _use_original_ids(
     pending: list[PendingWrite], stored: dict[str, Memory], neighbours: Neighbours
 ) -> tuple[list[PendingWrite], dict[str, Memory], Neighbours]:
-    """Give each entry that repeats another memory (the original) in slightly other words the id of the original.
+    """Give each entry that repeats another memory (the original) in slightly other words the id of
+    the original.
 
-    It is merged into the original later. Returns the three arguments with these changes: `stored` has the originals,
-    too, and `neighbours` has them instead of their repetitions. Entries with the same id also get the same embedding.
+    It is merged into the original later. Returns the three arguments with these changes: `stored`
+    has the originals, too, and `neighbours` has them instead of their repetitions. Entries with the
+    same id also get the same embedding.
     """
     memories = [entry.memory for entry in pending]
-    embeddings = {entry.memory.id: entry.embedding for entry in reversed(pending) if entry.embedding is not None}
-    by_index = await offload((memory.content for memory in memories), lambda: originals(memories, stored, neighbours))
+    embeddings = {
+        entry.memory.id: entry.embedding
+        for entry in reversed(pending)
+        if entry.embedding is not None
+    }
+    by_index = await offload(
+        (memory.content for memory in memories), lambda: originals(memories, stored, neighbours)
+    )
     renamed = [
         _with_id(entry, by_index[index].id)
         if index in by_index
@@ -312,23 +403,41 @@ async def _use_original_ids(
         index: [Neighbour(by_id.get(near.memory.id, near.memory), near.cosine) for near in similar]
         for index, similar in neighbours.items()
     }
-    stored = {memory.id: memory for memory in by_index.values() if memory.id not in arriving} | stored
+    stored = {
+        memory.id: memory for memory in by_index.values() if memory.id not in arriving
+    } | stored
     return renamed, stored, with_originals
 
 
 def _outcome(
     planned: PlannedWrite, written: Memory, read_back: Mapping[str, Memory], changed: Container[str]
 ) -> WriteOutcome:
-    """The outcome of a write; failed if `read_back` lacks the memory. changed: ids of those whose state has changed."""
+    """The outcome of a write; failed if `read_back` lacks the memory. changed: ids of those whose
+    state has changed.
+    """
     memory = read_back.get(planned.id)
     as_written = memory is not None and memory.content_hash == written.content_hash
-    if memory is None or not (as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)):
+    if memory is None or not (
+        as_written or planned.merged in (SAME_WRITE, SAME_WORDS, SAME_WORDING)
+    ):
         return WriteOutcome(WriteStatus.FAILED, id=planned.id, reason=NOT_READ_BACK)
-    rivals = [other for other in read_back.values() if other.id in changed and other.id in contradicted(memory)]
+    rivals = [
+        other
+        for other in read_back.values()
+        if other.id in changed and other.id in contradicted(memory)
+    ]
     ended = tuple(rival.id for rival in rivals if rival.superseded_by == memory.id)
     contests = tuple(rival.id for rival in rivals if rival.state is State.CONTESTED)
-    stored = WriteOutcome(WriteStatus.STORED, memory.id, memory=memory, supersedes=ended, contests=contests)
+    stored = WriteOutcome(
+        WriteStatus.STORED, memory.id, memory=memory, supersedes=ended, contests=contests
+    )
     if planned.merged is None:
         return stored
     reason = planned.merged if planned.merged == SAME_WRITE else f"{planned.merged} as {memory.id}"
-    return replace(stored, status=WriteStatus.MERGED, reason=reason, merged_into=memory.id, changed=planned.changed)
+    return replace(
+        stored,
+        status=WriteStatus.MERGED,
+        reason=reason,
+        merged_into=memory.id,
+        changed=planned.changed,
+    )

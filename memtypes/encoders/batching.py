@@ -1,4 +1,6 @@
-"""Base class of the embedders: batches in worker threads, a cache of queries, truncation of long texts."""
+"""Base class of the embedders: batches in worker threads, a cache of queries, truncation of long
+texts.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,17 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 CHARACTERS_PER_TOKEN = 64
-"""Upper bound for the characters of a token; in BERT's vocabulary a token has 4 on average and at most 18."""
+"""Upper bound for the characters of a token; in BERT's vocabulary a token has 4 on average and at
+most 18.
+"""
 
 _BLANKS = re.compile(r"[ \t\r\n]{2,}")
 
 
 def truncated(text: str, max_tokens: int) -> str:
-    """Cut a long `text` to a beginning that has at least `max_tokens` tokens. Lone surrogates become question marks."""
+    """Cut a long `text` to a beginning that has at least `max_tokens` tokens. Lone surrogates
+    become question marks.
+    """
     limit = max_tokens * CHARACTERS_PER_TOKEN
     if len(text) > limit:
         text = _BLANKS.sub(" ", text)[:limit]
@@ -56,12 +62,21 @@ class _Call(Generic[In, Out]):
 
 
 class Batcher(Generic[In, Out]):
-    """A worker thread that processes inputs of many callers in batches. A long call is split into several batches."""
+    """A worker thread that processes inputs of many callers in batches. A long call is split into
+    several batches.
+    """
 
     def __init__(
-        self, name: str, work: Callable[[Sequence[In]], Sequence[Out]], *, batch_size: int, max_waiting: int
+        self,
+        name: str,
+        work: Callable[[Sequence[In]], Sequence[Out]],
+        *,
+        batch_size: int,
+        max_waiting: int,
     ) -> None:
-        """Start the thread. work: function that processes a batch. max_waiting: maximum of inputs in the queue."""
+        """Start the thread. work: function that processes a batch. max_waiting: maximum of inputs
+        in the queue.
+        """
         self._name = name
         self._work = work
         self._batch_size = batch_size
@@ -74,10 +89,12 @@ class Batcher(Generic[In, Out]):
         self._thread.start()
 
     async def run(self, inputs: Sequence[In]) -> list[Out]:
-        """Wait until the worker thread has processed `inputs`; return one output for each input, in order.
+        """Wait until the worker thread has processed `inputs`; return one output for each input, in
+        order.
 
-        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error of the function that
-        processes a batch. A call with more inputs than the queue can hold is accepted if the queue is empty.
+        Raises Overloaded if the queue is full, Unavailable if the batcher is closed, and any error
+        of the function that processes a batch. A call with more inputs than the queue can hold is
+        accepted if the queue is empty.
         """
         if not inputs:
             return []
@@ -112,11 +129,16 @@ class Batcher(Generic[In, Out]):
                 continue
             for call, inputs in batch:
                 call.outputs += islice(outputs, len(inputs))
-                if len(call.outputs) == len(call.inputs) and call.future.set_running_or_notify_cancel():
+                if (
+                    len(call.outputs) == len(call.inputs)
+                    and call.future.set_running_or_notify_cancel()
+                ):
                     call.future.set_result(call.outputs)
 
     def _next_batch(self) -> list[tuple[_Call[In, Out], Sequence[In]]]:
-        """Wait for inputs; return the oldest calls, each with its inputs in this batch. Returns [] once closed."""
+        """Wait for inputs; return the oldest calls, each with its inputs in this batch. Returns []
+        once closed.
+        """
         batch: list[tuple[_Call[In, Out], Sequence[In]]] = []
         room = self._batch_size
         while room and not (batch and self._queue.empty()):
@@ -138,9 +160,10 @@ class Batcher(Generic[In, Out]):
 class BatchSettings:
     """Sizes of an embedder's batches, queues and cache.
 
-    batch_size: maximum documents in a batch. query_batch_size: maximum queries in a batch. waiting_queries,
-    waiting_documents: maximum texts in the queue of queries and in that of documents; further calls raise Overloaded.
-    cached_queries: number of queries whose embeddings are cached; the least recently used query is dropped first.
+    batch_size: maximum documents in a batch. query_batch_size: maximum queries in a batch.
+    waiting_queries, waiting_documents: maximum texts in the queue of queries and in that of
+    documents; further calls raise Overloaded. cached_queries: number of queries whose embeddings
+    are cached; the least recently used query is dropped first.
     """
 
     batch_size: int = 8
@@ -151,7 +174,9 @@ class BatchSettings:
 
 
 class BatchedEmbedder(Embedder):
-    """An embedder with a batcher for queries and one for documents. Concurrent calls with one query embed it once."""
+    """An embedder with a batcher for queries and one for documents. Concurrent calls with one query
+    embed it once.
+    """
 
     ping_s = 5.0
     """Seconds within which `ping` must get an embedding."""
@@ -166,17 +191,25 @@ class BatchedEmbedder(Embedder):
         self.fingerprint = fingerprint
         self.dimensions = dimensions
         self._queries = Batcher(
-            "query embedding", embed, batch_size=settings.query_batch_size, max_waiting=settings.waiting_queries
+            "query embedding",
+            embed,
+            batch_size=settings.query_batch_size,
+            max_waiting=settings.waiting_queries,
         )
         self._documents = Batcher(
-            "document embedding", embed, batch_size=settings.batch_size, max_waiting=settings.waiting_documents
+            "document embedding",
+            embed,
+            batch_size=settings.batch_size,
+            max_waiting=settings.waiting_documents,
         )
         # Keyed by digest: a query of 20,000 characters takes no more room than a short one.
         self._cache: LRUCache[bytes, Embedding] = LRUCache(settings.cached_queries)
         self._pending: dict[bytes, asyncio.Task[list[Embedding]]] = {}
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query, from the cache if it is there. Raises Overloaded if the queue is full."""
+        """Return the embedding of a query, from the cache if it is there. Raises Overloaded if the
+        queue is full.
+        """
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         cached = self._cache.get(key)
         if cached is not None:
@@ -192,11 +225,15 @@ class BatchedEmbedder(Embedder):
         return await self.embed_in_context([InContext(text) for text in texts])
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, in order. The model may take the turns before a text into account."""
+        """Return one embedding for each text, in order. The model may take the turns before a text
+        into account.
+        """
         return await self._documents.run(texts)
 
     async def ping(self) -> None:
-        """Embed a query as a test. Raises Unavailable if that takes more than `ping_s` seconds or the queue is full."""
+        """Embed a query as a test. Raises Unavailable if that takes more than `ping_s` seconds or
+        the queue is full.
+        """
         try:
             with anyio.fail_after(self.ping_s):
                 await self._queries.run([InContext("ping")])

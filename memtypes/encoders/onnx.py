@@ -1,8 +1,10 @@
-"""The default embedder: an int8 encoder model in onnxruntime, with one thread for queries and one for documents.
+"""The default embedder: an int8 encoder model in onnxruntime, with one thread for queries and one
+for documents.
 
-Every text is a separate run of the model, so that it always gets the same vector. In a batch with 7 other texts, a
-vector changed by a cosine distance of up to .03, because all int8 activations of a run share one scale. And batches
-saved little: on one thread they were at most 6 % faster with texts of 60 tokens, and 5 % slower with 200 tokens.
+Every text is a separate run of the model, so that it always gets the same vector. In a batch with 7
+other texts, a vector changed by a cosine distance of up to .03, because all int8 activations of a
+run share one scale. And batches saved little: on one thread they were at most 6 % faster with texts
+of 60 tokens, and 5 % slower with 200 tokens.
 
 The encoder is a directory of files with a manifest, which `memtypes.encoders.setup.prepare` builds.
 """
@@ -29,30 +31,45 @@ MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 MANIFEST_FILE = "manifest.json"
 
-SENTENCE, TOKENS = "sentence", "tokens"
-"""Names of the model's outputs: the vector of the text, and the states of its tokens after the last layer."""
+SENTENCE = "sentence"
+TOKENS = "tokens"
+"""Names of the model's outputs: the vector of the text, and the states of its tokens after the last
+layer.
+"""
 
 MIDDLE_STATES = "layer3_states"
-"""Name of the node in the model's graph that computes the token states after the fourth of six layers."""
+"""Name of the node in the model's graph that computes the token states after the fourth of six
+layers.
+"""
 
 MAX_STATES = 64
-"""Number of tokens at the beginning of a text for which the states of the middle layer are returned."""
+"""Number of tokens at the beginning of a text for which the states of the middle layer are
+returned.
+"""
 
 CONTEXT_TOKENS = 128
-"""A text with fewer tokens is embedded after the end of its context, so that both have at most this many tokens."""
+"""A text with fewer tokens is embedded after the end of its context, so that both have at most this
+many tokens.
+"""
 
 _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
-"""Number of characters at the end of a context that are tokenized: at least CONTEXT_TOKENS tokens."""
+"""Number of characters at the end of a context that are tokenized: at least CONTEXT_TOKENS
+tokens.
+"""
 
 _ORT_ERRORS = tuple(
-    error for error in vars(ort_errors).values() if isinstance(error, type) and issubclass(error, Exception)
+    error
+    for error in vars(ort_errors).values()
+    if isinstance(error, type) and issubclass(error, Exception)
 )
 """The error classes of onnxruntime, which have no common base class."""
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings(BatchSettings):
-    """Settings of `OnnxEmbedder`. directory: contains the encoder that `memtypes.encoders.setup.prepare` built."""
+    """Settings of `OnnxEmbedder`. directory: contains the encoder that
+    `memtypes.encoders.setup.prepare` built.
+    """
 
     directory: Path
 
@@ -60,7 +77,8 @@ class OnnxSettings(BatchSettings):
 class Manifest(BaseModel):
     """Contents of the manifest file of a prepared encoder. fingerprint: see `Embedder.fingerprint`.
 
-    files: SHA-256 of each other file, by name. The manifest is written last, so a directory without it is incomplete.
+    files: SHA-256 of each other file, by name. The manifest is written last, so a directory without
+    it is incomplete.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,12 +96,16 @@ def sha256_of(path: Path) -> str:
 
 
 def prepare_command(directory: Path) -> str:
-    """The end of an error message, which names the command that prepares the encoder in `directory`."""
+    """The end of an error message, which names the command that prepares the encoder in
+    `directory`.
+    """
     return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Check the encoder's files and return their manifest. Raises SetupRequired if a file is missing or damaged."""
+    """Check the encoder's files and return their manifest. Raises SetupRequired if a file is
+    missing or damaged.
+    """
     path = directory / MANIFEST_FILE
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
@@ -91,19 +113,26 @@ def read_manifest(directory: Path) -> Manifest:
     except FileNotFoundError as error:
         missing = Path(error.filename).name
         raise SetupRequired(
-            f"no prepared encoder in {directory} ({missing} is missing); {prepare_command(directory)}"
+            f"no prepared encoder in {directory} ({missing} is missing); "
+            f"{prepare_command(directory)}"
         ) from error
     except (OSError, ValidationError) as error:
-        raise SetupRequired(f"the encoder in {directory} can't be read; {prepare_command(directory)}") from error
+        raise SetupRequired(
+            f"the encoder in {directory} can't be read; {prepare_command(directory)}"
+        ) from error
     damaged = sorted(name for name, digest in manifest.files.items() if hashes[name] != digest)
     if damaged:
-        raise SetupRequired(f"damaged in {directory}: {', '.join(damaged)}; {prepare_command(directory)}")
+        raise SetupRequired(
+            f"damaged in {directory}: {', '.join(damaged)}; {prepare_command(directory)}"
+        )
     return manifest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModel:
-    """A loaded encoder, which several threads may use at once. start, end: ids of the special tokens around a text."""
+    """A loaded encoder, which several threads may use at once. start, end: ids of the special
+    tokens around a text.
+    """
 
     session: onnxruntime.InferenceSession
     tokenizer: Tokenizer
@@ -114,7 +143,9 @@ class _OnnxModel:
 
     @classmethod
     def load(cls, settings: OnnxSettings) -> _OnnxModel:
-        """Load the encoder from its directory. Raises SetupRequired if a file is missing or damaged."""
+        """Load the encoder from its directory. Raises SetupRequired if a file is missing or
+        damaged.
+        """
         manifest = read_manifest(settings.directory)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -122,9 +153,13 @@ class _OnnxModel:
         options.log_severity_level = 3  # errors only, which are raised too
         graph = with_output((settings.directory / MODEL_FILE).read_bytes(), MIDDLE_STATES)
         try:
-            session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"]
+            )
         except _ORT_ERRORS as error:
-            raise SetupRequired(f"the encoder failed: {error}; {prepare_command(settings.directory)}") from error
+            raise SetupRequired(
+                f"the encoder failed: {error}; {prepare_command(settings.directory)}"
+            ) from error
         tokenizer = Tokenizer.from_file(str(settings.directory / TOKENIZER_FILE))
         tokenizer.no_padding()
         tokenizer.no_truncation()  # contexts are cut at the start, texts at the end
@@ -138,21 +173,27 @@ class _OnnxModel:
         context_room = CONTEXT_TOKENS - len(tokens)
         context = []
         if context_room > 0:
-            context = self._tokenize(truncated(text.before[-_CONTEXT_CHARACTERS:], CONTEXT_TOKENS))[-context_room:]
+            context = self._tokenize(truncated(text.before[-_CONTEXT_CHARACTERS:], CONTEXT_TOKENS))[
+                -context_room:
+            ]
         ids = np.array([[self.start, *context, *tokens, self.end]], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
-            (sentence,), (states,), (middle,) = self.session.run([SENTENCE, TOKENS, MIDDLE_STATES], inputs)
+            (sentence,), (states,), (middle,) = self.session.run(
+                [SENTENCE, TOKENS, MIDDLE_STATES], inputs
+            )
         except _ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
         first = 1 + len(context)  # the start token, then the context
-        states, beginning = states[first:-1], middle[first:-1][:MAX_STATES].astype(np.float16)
+        states = states[first:-1]
+        beginning = middle[first:-1][:MAX_STATES].astype(np.float16)
         if context:
             sentence = states.sum(axis=0)
             sentence /= np.linalg.norm(sentence)
         projected = states @ self.projection
         length = np.linalg.norm(projected, axis=1, keepdims=True)
-        quantised = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)  # 1.0 is 127
+        # 1.0 is 127
+        quantised = np.rint(projected / np.maximum(length, 1e-9) * 127).astype(np.int8)
         for array in (sentence, quantised, beginning):
             array.setflags(write=False)
         return Embedding(sentence, quantised, beginning)
@@ -164,8 +205,9 @@ class _OnnxModel:
 def with_output(model: bytes, name: str) -> bytes:
     """Add the float32 tensor `name` to the outputs of a serialised ONNX model.
 
-    Protobuf merges concatenated messages, so the output is appended to the bytes. Field numbers: ModelProto.graph is
-    7, GraphProto.output 12, ValueInfoProto.name 1 and type 2; element type 1 is float32.
+    Protobuf merges concatenated messages, so the output is appended to the bytes. Field numbers:
+    ModelProto.graph is 7, GraphProto.output 12, ValueInfoProto.name 1 and type 2; element type 1 is
+    float32.
     """
     value = _field(1, name.encode()) + _field(2, _field(1, b"\x08\x01"))
     return model + _field(7, _field(12, value))
@@ -181,33 +223,43 @@ class OnnxEmbedder(BatchedEmbedder):
 
     @classmethod
     async def open(cls, settings: OnnxSettings) -> OnnxEmbedder:
-        """Load the prepared encoder. Raises SetupRequired, with the command to run, if it is missing or damaged."""
+        """Load the prepared encoder. Raises SetupRequired, with the command to run, if it is
+        missing or damaged.
+        """
         model = await to_thread.run_sync(_OnnxModel.load, settings)
         projection = hashlib.sha256(np.ascontiguousarray(model.projection).tobytes()).hexdigest()
         fingerprint = f"{model.manifest.fingerprint}:tokens-{projection[:16]}"
         dimensions = model.manifest.dimensions
-        return cls(fingerprint, dimensions, lambda texts: [model.embed(text) for text in texts], settings)
+        return cls(
+            fingerprint, dimensions, lambda texts: [model.embed(text) for text in texts], settings
+        )
 
 
 def token_projection(dimensions: int) -> NDArray[np.float32]:
-    """Return a projection of token states to 128 dimensions, shape (dimensions, 128), with orthonormal columns.
+    """Return a projection of token states to 128 dimensions, shape (dimensions, 128), with
+    orthonormal columns.
 
-    It is a subsampled randomised Hadamard transform (Ailon and Chazelle, "The fast Johnson-Lindenstrauss transform",
-    2009): each block of 128 dimensions gets random signs and is mixed by a Hadamard matrix, and the blocks are added.
-    The projection preserves cosines in expectation and is the same on every machine. A projection fitted to texts would
-    raise the recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
+    It is a subsampled randomised Hadamard transform (Ailon and Chazelle, "The fast
+    Johnson-Lindenstrauss transform", 2009): each block of 128 dimensions gets random signs and is
+    mixed by a Hadamard matrix, and the blocks are added. The projection preserves cosines in
+    expectation and is the same on every machine. A projection fitted to texts would raise the
+    recall at 10 of late interaction alone by .01, but would depend on the machine's rounding.
 
     Raises ValueError unless `dimensions` is a multiple of 128.
     """
     blocks, remainder = divmod(dimensions, TOKEN_DIMENSIONS)
     if remainder or not blocks:
         raise ValueError(f"dimensions must be a multiple of {TOKEN_DIMENSIONS}, not {dimensions}")
-    digests = b"".join(hashlib.sha256(bytes([index])).digest() for index in range(-(-dimensions // 256)))
+    digests = b"".join(
+        hashlib.sha256(bytes([index])).digest() for index in range(-(-dimensions // 256))
+    )
     bits = np.unpackbits(np.frombuffer(digests, dtype=np.uint8))[:dimensions]
     signs = 1.0 - 2.0 * bits.astype(np.float64)
     hadamard = np.ones((1, 1))
     while len(hadamard) < TOKEN_DIMENSIONS:  # Sylvester's construction
         hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
-    mixed = (signs.reshape(blocks, TOKEN_DIMENSIONS, 1) * hadamard).reshape(dimensions, TOKEN_DIMENSIONS)
+    mixed = (signs.reshape(blocks, TOKEN_DIMENSIONS, 1) * hadamard).reshape(
+        dimensions, TOKEN_DIMENSIONS
+    )
     projection: NDArray[np.float32] = (mixed / np.sqrt(dimensions)).astype(np.float32)
     return projection

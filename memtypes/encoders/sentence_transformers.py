@@ -1,4 +1,6 @@
-"""The alternative embedder, for any model of sentence-transformers. Opening it imports the library and torch."""
+"""The alternative embedder, for any model of sentence-transformers. Opening it imports the library
+and torch.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ DEFAULT_MAX_TOKENS = 512
 
 @dataclass(frozen=True, slots=True)
 class SentenceTransformersSettings(BatchSettings):
-    """Settings of the embedder. model: a directory or a Hugging Face name. device: None for a GPU if there is one."""
+    """Settings of the embedder. model: a directory or a Hugging Face name. device: None for a GPU
+    if there is one.
+    """
 
     model: str
     device: str | None = None
@@ -35,7 +39,9 @@ class SentenceTransformersSettings(BatchSettings):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TorchModel:
-    """A loaded model. Its tokenizer is not thread-safe, so a lock is held for each batch, and queries wait for it."""
+    """A loaded model. Its tokenizer is not thread-safe, so a lock is held for each batch, and
+    queries wait for it.
+    """
 
     model: Any
     batch_size: int
@@ -46,12 +52,15 @@ class _TorchModel:
 
     @classmethod
     def load(cls, settings: SentenceTransformersSettings) -> _TorchModel:
-        """Load the model. Raises SetupRequired if the package is not installed or the model can't be loaded."""
+        """Load the model. Raises SetupRequired if the package is not installed or the model can't
+        be loaded.
+        """
         try:
             vendor = import_module("sentence_transformers")
         except ImportError as error:
             raise SetupRequired(
-                f"{error.name} is not installed; install torch, then run in the checkout: pip install -e '.[torch]'"
+                f"{error.name} is not installed; install torch, then run in the checkout: "
+                "pip install -e '.[torch]'"
             ) from error
         try:
             model = vendor.SentenceTransformer(settings.model, device=settings.device)
@@ -62,14 +71,19 @@ class _TorchModel:
         for name, tensor in sorted(model.state_dict().items()):
             weights.update(name.encode())
             weights.update(tensor.detach().float().cpu().numpy().tobytes())
-        # The hash identifies the weights; the name is for people, and differs for a directory and a hub name.
+        # The hash identifies the weights; the name is for people, and differs for a directory and a
+        # hub name.
         precision = str(model.dtype).removeprefix("torch.")
-        fingerprint = f"{Path(settings.model).name}:{weights.hexdigest()[:16]}:{precision}:{max_tokens}"
+        fingerprint = (
+            f"{Path(settings.model).name}:{weights.hexdigest()[:16]}:{precision}:{max_tokens}"
+        )
         dimensions = len(_encode(model, [""], settings.batch_size)[0])
         return cls(model, settings.batch_size, dimensions, max_tokens, fingerprint)
 
     def embed_all(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one read-only embedding for each text. These models ignore the turns before a text."""
+        """Return one read-only embedding for each text. These models ignore the turns before a
+        text.
+        """
         beginnings = [truncated(text.text, self.max_tokens) for text in texts]
         try:
             with self.lock:
@@ -83,7 +97,11 @@ class _TorchModel:
 def _encode(model: Any, texts: list[str], batch_size: int) -> NDArray[np.float32]:
     """Return the dense vectors of `texts`, of unit length, shape (texts, dimensions)."""
     matrix = model.encode(
-        texts, batch_size=batch_size, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        texts,
+        batch_size=batch_size,
+        normalize_embeddings=True,
+        convert_to_numpy=True,
+        show_progress_bar=False,
     )
     return np.asarray(matrix, dtype=np.float32)
 
@@ -95,7 +113,9 @@ class SentenceTransformersEmbedder(BatchedEmbedder):
 
     @classmethod
     async def open(cls, settings: SentenceTransformersSettings) -> SentenceTransformersEmbedder:
-        """Load the model. Raises SetupRequired if the package is not installed or the model can't be loaded."""
+        """Load the model. Raises SetupRequired if the package is not installed or the model can't
+        be loaded.
+        """
         model = await to_thread.run_sync(_TorchModel.load, settings)
         return cls(model.fingerprint, model.dimensions, model.embed_all, settings)
 

@@ -1,4 +1,6 @@
-"""Keyed items: JSON values that a program stores under a path and a key. Searches for memories do not find them."""
+"""Keyed items: JSON values that a program stores under a path and a key. Searches for memories do
+not find them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ MAX_TTL_S = 10 * 365 * 86_400
 
 def _label(text: str) -> str:
     if "." in text:
-        raise ValueError("a label must not contain a dot, which separates labels in `path=a.b`; encode it, as %2E")
+        raise ValueError(
+            "a label must not contain a dot, which separates labels in `path=a.b`; encode "
+            "it, as %2E"
+        )
     return _key(text)
 
 
@@ -39,7 +44,9 @@ def _key(text: str) -> str:
     return text
 
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(_label)]
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(_label)
+]
 """One label of an item's path: any characters except a dot and U+0000."""
 
 Path: TypeAlias = Annotated[tuple[Label, ...], Field(max_length=MAX_LABELS)]
@@ -50,23 +57,28 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterV
 
 
 class ItemAddress(Model):
-    """The path and key of an item, unique among the items of one agent (or of no agent) in a namespace."""
+    """The path and key of an item, unique among the items of one agent (or of no agent) in a
+    namespace.
+    """
 
     path: Path = ()
     key: Key
 
     def id_in(self, scope: Scope, agent_id: str | None) -> str:
-        """The id (a UUID) of the item at this address. agent_id: the agent that owns the item; None for no agent."""
+        """The id (a UUID) of the item at this address. agent_id: the agent that owns the item; None
+        for no agent.
+        """
         return memory_id(scope, "item", (agent_id, *self.path, self.key))
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A keyed item: a JSON value stored under an address (path and key). agent_id: its owner; None for no agent.
+    """A keyed item: a JSON value stored under an address (path and key). agent_id: its owner; None
+    for no agent.
 
-    index: paths of the texts that are embedded for vector search; None for the whole value, () for no texts. ttl: time
-    to live after the last put or refreshing read; None if the item does not expire. score: cosine of the item with the
-    query if a vector search found it, else None.
+    index: paths of the texts that are embedded for vector search; None for the whole value, () for
+    no texts. ttl: time to live after the last put or refreshing read; None if the item does not
+    expire. score: cosine of the item with the query if a vector search found it, else None.
     """
 
     address: ItemAddress
@@ -82,9 +94,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemSearch:
-    """A search for keyed items. prefix: the labels with which the paths of the items must begin; empty for all paths.
+    """A search for keyed items. prefix: the labels with which the paths of the items must begin;
+    empty for all paths.
 
-    vector: of the query; without it, the items updated last come first. refresh: whether to restart the hits' TTL.
+    vector: of the query; without it, the items updated last come first. refresh: whether to restart
+    the hits' TTL.
     """
 
     prefix: tuple[str, ...] = ()
@@ -96,14 +110,18 @@ class ItemSearch:
 
 
 class MatchType(StrEnum):
-    """Whether a condition on a path checks its first labels (prefix) or its last labels (suffix)."""
+    """Whether a condition on a path checks its first labels (prefix) or its last labels
+    (suffix).
+    """
 
     PREFIX = "prefix"
     SUFFIX = "suffix"
 
 
 class PathMatch(Model):
-    """A condition on the first or last labels (parts) of an item's path. The label `*` matches any single label."""
+    """A condition on the first or last labels (parts) of an item's path. The label `*` matches any
+    single label.
+    """
 
     type: MatchType
     path: Path
@@ -112,13 +130,21 @@ class PathMatch(Model):
         """Whether an item's `path`, a sequence of labels, meets this condition."""
         if len(path) < len(self.path):
             return False
-        labels = path[: len(self.path)] if self.type is MatchType.PREFIX else path[len(path) - len(self.path) :]
-        return all(pattern in ("*", label) for pattern, label in zip(self.path, labels, strict=True))
+        labels = (
+            path[: len(self.path)]
+            if self.type is MatchType.PREFIX
+            else path[len(path) - len(self.path) :]
+        )
+        return all(
+            pattern in ("*", label) for pattern, label in zip(self.path, labels, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PathListing:
-    """Request for a page of paths that meet all conditions of `match`. max_depth: labels to which paths are cut."""
+    """Request for a page of paths that meet all conditions of `match`. max_depth: labels to which
+    paths are cut.
+    """
 
     match: tuple[PathMatch, ...] = ()
     max_depth: int | None = None
@@ -126,15 +152,25 @@ class PathListing:
     offset: int = 0
 
     def select(self, paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-        """Return the requested page of the distinct matching `paths`, cut to `max_depth` labels and sorted."""
-        matching = (path for path in paths if all(condition.holds(path) for condition in self.match))
-        return sorted({path[: self.max_depth] for path in matching})[self.offset : self.offset + self.limit]
+        """Return the requested page of the distinct matching `paths`, cut to `max_depth` labels and
+        sorted.
+        """
+        matching = (
+            path for path in paths if all(condition.holds(path) for condition in self.match)
+        )
+        return sorted({path[: self.max_depth] for path in matching})[
+            self.offset : self.offset + self.limit
+        ]
 
 
 def value_text(value: Any) -> str:
-    """An item's value as compact JSON. Raises InvalidRequest if that has more than MAX_VALUE_BYTES bytes."""
+    """An item's value as compact JSON. Raises InvalidRequest if that has more than MAX_VALUE_BYTES
+    bytes.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     size = len(text.encode())
     if size > MAX_VALUE_BYTES:
-        raise InvalidRequest(f"has {size} bytes as JSON; at most {MAX_VALUE_BYTES} can be stored", path="value")
+        raise InvalidRequest(
+            f"has {size} bytes as JSON; at most {MAX_VALUE_BYTES} can be stored", path="value"
+        )
     return text

@@ -1,4 +1,6 @@
-"""Chooses the turns to evict from a full thread, and those to remove in a flush, by its policy. Does no I/O."""
+"""Chooses the turns to evict from a full thread, and those to remove in a flush, by its policy.
+Does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,21 @@ from memtypes.live.thread_policy import Eviction, EvictionPolicy, Flush, FlushSt
 from memtypes.live.turns import Turn
 
 USE_ORDER = ""
-"""Eviction rank of every turn in a thread with the policy `lru`: the store itself knows the order of use."""
+"""Eviction rank of every turn in a thread with the policy `lru`: the store itself knows the order
+of use.
+"""
 
-_SPAN = 2**40  # more than the number of turns in any thread, so that a turn's rank by role outweighs its index
+# More than the number of turns in any thread, so that a turn's rank by role outweighs its index
+_SPAN = 2**40
 
 _ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadLimits:
-    """Limits of a thread, None for no limit. messages, turns: `max_messages` and `max_turns` of its policy."""
+    """Limits of a thread, None for no limit. messages, turns: `max_messages` and `max_turns` of its
+    policy.
+    """
 
     tokens: int | None
     messages: int | None
@@ -27,13 +34,17 @@ class ThreadLimits:
 
     @property
     def count(self) -> int:
-        """Maximum number of turns of the thread: the smaller of the two limits `messages` and `turns`."""
+        """Maximum number of turns of the thread: the smaller of the two limits `messages` and
+        `turns`.
+        """
         return self.turns if self.messages is None else min(self.messages, self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadSize:
-    """A number of tokens and of messages: the size of a thread, or the size that a flush must reach."""
+    """A number of tokens and of messages: the size of a thread, or the size that a flush must
+    reach.
+    """
 
     tokens: int
     messages: int
@@ -44,10 +55,12 @@ class ThreadSize:
 
 
 def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
-    """The rank that decides when `turn` is evicted relative to other turns; None for a turn that is never evicted.
+    """The rank that decides when `turn` is evicted relative to other turns; None for a turn that is
+    never evicted.
 
-    The rank is an integer as text, which the thread stores with the turn. The turn with the lowest sum of rank and
-    index is evicted first. In a thread that evicts its least recently used turn first, every rank is USE_ORDER instead.
+    The rank is an integer as text, which the thread stores with the turn. The turn with the lowest
+    sum of rank and index is evicted first. In a thread that evicts its least recently used turn
+    first, every rank is USE_ORDER instead.
     """
     if turn.pinned:
         return None
@@ -63,13 +76,17 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
-    """Whether a thread must be flushed: its tokens or messages reach the share `threshold` of their limit."""
+    """Whether a thread must be flushed: its tokens or messages reach the share `threshold` of their
+    limit.
+    """
     too_long = limits.tokens is not None and tokens >= threshold * limits.tokens
     return too_long or messages >= threshold * limits.count
 
 
 def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: bool) -> ThreadSize:
-    """Maximum size of a thread after a flush: `target` times each limit and, if `force`, times its present size."""
+    """Maximum size of a thread after a flush: `target` times each limit and, if `force`, times its
+    present size.
+    """
     tokens = size.tokens if limits.tokens is None else math.floor(target * limits.tokens)
     messages = math.floor(target * limits.count)
     if force:
@@ -78,12 +95,15 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
     return ThreadSize(tokens, messages)
 
 
-def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize) -> list[Turn]:
-    """The turns that a flush removes from a thread so that its size is at most `goal`, sorted by index.
+def turns_to_flush(
+    flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize
+) -> list[Turn]:
+    """The turns that a flush removes from a thread so that its size is at most `goal`, sorted by
+    index.
 
-    The strategy of `flush` decides which turns go first. Pinned turns, system turns and those that `flush.protected`
-    counts always stay. turns: all turns of the thread, oldest first. used: a number by turn index, which is higher the
-    later the turn was last used.
+    The strategy of `flush` decides which turns go first. Pinned turns, system turns and those that
+    `flush.protected` counts always stay. turns: all turns of the thread, oldest first. used: a
+    number by turn index, which is higher the later the turn was last used.
     """
     size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     first, last = flush.protected
@@ -92,8 +112,12 @@ def turns_to_flush(flush: Flush, turns: Sequence[Turn], used: Mapping[int, int],
     if flush.strategy in (FlushStrategy.LRU, FlushStrategy.TOKEN_AWARE_LRU):
         candidates.sort(key=lambda turn: (used.get(turn.index, -1), turn.index))
     if flush.strategy is FlushStrategy.TOKEN_AWARE_LRU:
-        # Large turns that were not used for long first: tokens times the number of turns used since.
-        weights = {turn.index: turn.tokens * (len(candidates) - position) for position, turn in enumerate(candidates)}
+        # Large turns that were not used for long first: tokens times the number of turns used
+        # since.
+        weights = {
+            turn.index: turn.tokens * (len(candidates) - position)
+            for position, turn in enumerate(candidates)
+        }
         candidates.sort(key=lambda turn: (-weights[turn.index], turn.index))
     hybrid = flush.strategy is FlushStrategy.HYBRID_SUMMARY
     minimum = math.floor(flush.oldest * len(candidates)) if hybrid else 0

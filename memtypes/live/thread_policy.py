@@ -1,4 +1,6 @@
-"""Schema of the policy file (YAML): limits, flushing, eviction and privacy of threads, and agents' access to them."""
+"""Schema of the policy file (YAML): limits, flushing, eviction and privacy of threads, and agents'
+access to them.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, None: 1}
 
 
 def seconds(value: object) -> object:
-    """Convert a text such as "30s", "5m" or "2d" to seconds; return other types unchanged. Raises ValueError."""
+    """Convert a text such as "30s", "5m" or "2d" to seconds; return other types unchanged. Raises
+    ValueError.
+    """
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if isinstance(value, str) and match is None:
         raise ValueError("must be a duration such as 30s, 5m, 3h or 2d")
@@ -43,7 +47,9 @@ Template = Annotated[str, AfterValidator(checked_template)]
 
 
 def checked_pattern(pattern: str) -> str:
-    """Return `pattern` unchanged. Raises ValueError unless it is a valid RE2 pattern that does not match ""."""
+    """Return `pattern` unchanged. Raises ValueError unless it is a valid RE2 pattern that does not
+    match "".
+    """
     if not 1 <= len(pattern) <= MAX_PATTERN:
         raise ValueError(f"a pattern must have 1 to {MAX_PATTERN} characters, has {len(pattern)}")
     if re2.match(re2_pattern(pattern), ""):
@@ -52,7 +58,8 @@ def checked_pattern(pattern: str) -> str:
 
 
 class PolicyType(StrEnum):
-    """Which limit a thread policy must set: tokens (token_based), messages (message_count_based) or none (buffer).
+    """Which limit a thread policy must set: tokens (token_based), messages (message_count_based) or
+    none (buffer).
 
     Other limits apply too if they are set. A thread of type buffer is flushed only on request.
     """
@@ -63,10 +70,12 @@ class PolicyType(StrEnum):
 
 
 class FlushStrategy(StrEnum):
-    """Which turns a flush (the removal of many turns from a thread, to store them as memories) removes first.
+    """Which turns a flush (the removal of many turns from a thread, to store them as memories)
+    removes first.
 
-    simple_fifo: the oldest turns. lru: the least recently used turns. token_aware_lru: turns with many tokens that were
-    not used for long. hybrid_summary: the oldest turns, but never the first and last few of the thread (see `Flush`).
+    simple_fifo: the oldest turns. lru: the least recently used turns. token_aware_lru: turns with
+    many tokens that were not used for long. hybrid_summary: the oldest turns, but never the first
+    and last few of the thread (see `Flush`).
     """
 
     SIMPLE_FIFO = "simple_fifo"
@@ -76,9 +85,11 @@ class FlushStrategy(StrEnum):
 
 
 class EvictionPolicy(StrEnum):
-    """Order in which turns are evicted from a full thread. fifo: the oldest first. lru: the least recently used first.
+    """Order in which turns are evicted from a full thread. fifo: the oldest first. lru: the least
+    recently used first.
 
-    priority: turns of tools first, then of the assistant, then of the user, and turns that contain a keyword last.
+    priority: turns of tools first, then of the assistant, then of the user, and turns that contain
+    a keyword last.
     """
 
     FIFO = "fifo"
@@ -87,9 +98,11 @@ class EvictionPolicy(StrEnum):
 
 
 class ContextAllocation(Model):
-    """Shares (0-1, in total 1) of the token budget of a thread's context. custom: for the thread's initial context.
+    """Shares (0-1, in total 1) of the token budget of a thread's context. custom: for the thread's
+    initial context.
 
-    system: for system turns. long_term: for summaries and the ancestors' turns. short_term: for the thread's own turns.
+    system: for system turns. long_term: for summaries and the ancestors' turns. short_term: for the
+    thread's own turns.
     """
 
     system: Share = 0.0
@@ -101,17 +114,22 @@ class ContextAllocation(Model):
     def _adds_up_to_one(self) -> Self:
         total = self.system + self.long_term + self.short_term + self.custom
         if abs(total - 1.0) > 1e-6:
-            raise ValueError(f"the shares system, long_term, short_term and custom must add up to 1, not {total:g}")
+            raise ValueError(
+                "the shares system, long_term, short_term and custom must add up to 1, "
+                f"not {total:g}"
+            )
         return self
 
 
 class Flush(Model):
-    """When and how a thread is flushed, that is, some of its turns are removed and stored as memories.
+    """When and how a thread is flushed, that is, some of its turns are removed and stored as
+    memories.
 
-    threshold: share of a limit at which a flush starts. target: share of the limit that is left after it. keep_first,
-    keep_last: number of turns at the start and end of the thread that the strategy hybrid_summary never removes.
-    oldest: minimum share of the removable turns that hybrid_summary removes. summary_tokens: maximum size of the
-    thread's summary. llm: whether the summariser endpoint, if configured, summarises the removed turns.
+    threshold: share of a limit at which a flush starts. target: share of the limit that is left
+    after it. keep_first, keep_last: number of turns at the start and end of the thread that the
+    strategy hybrid_summary never removes. oldest: minimum share of the removable turns that
+    hybrid_summary removes. summary_tokens: maximum size of the thread's summary. llm: whether the
+    summariser endpoint, if configured, summarises the removed turns.
     """
 
     strategy: FlushStrategy = FlushStrategy.SIMPLE_FIFO
@@ -125,7 +143,9 @@ class Flush(Model):
 
     @property
     def protected(self) -> tuple[int, int]:
-        """How many turns at the start of a thread, and how many at its end, a flush never removes."""
+        """How many turns at the start of a thread, and how many at its end, a flush never
+        removes.
+        """
         hybrid = self.strategy is FlushStrategy.HYBRID_SUMMARY
         return (self.keep_first, max(self.keep_last, 1)) if hybrid else (0, 1)
 
@@ -137,18 +157,22 @@ class Flush(Model):
 
 
 class Eviction(Model):
-    """How turns are evicted from a full thread. keywords: with `priority`, turns that contain one are evicted last."""
+    """How turns are evicted from a full thread. keywords: with `priority`, turns that contain one
+    are evicted last.
+    """
 
     policy: EvictionPolicy = EvictionPolicy.FIFO
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
 class OperationTimes(Model):
-    """Time limits of operations on a thread, in seconds. A flush stores many turns as memories and removes them.
+    """Time limits of operations on a thread, in seconds. A flush stores many turns as memories and
+    removes them.
 
-    append: limit for appending a turn, with the flush that it may start, or for replacing all turns. If only the flush
-    takes too long, the turn stays stored and the flush is done after a later turn. clear: limit for removing all turns.
-    flush: limit for a flush, and the TTL of the lock that a flush holds. Appends and clears take no lock.
+    append: limit for appending a turn, with the flush that it may start, or for replacing all
+    turns. If only the flush takes too long, the turn stays stored and the flush is done after a
+    later turn. clear: limit for removing all turns. flush: limit for a flush, and the TTL of the
+    lock that a flush holds. Appends and clears take no lock.
     """
 
     append: LockTime = 30.0
@@ -157,17 +181,23 @@ class OperationTimes(Model):
 
 
 class Privacy(Model):
-    """What a thread does not store: text that matches a pattern in `redact` (RE2), and turns of some roles."""
+    """What a thread does not store: text that matches a pattern in `redact` (RE2), and turns of
+    some roles.
+    """
 
-    redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(default_factory=list, max_length=256)
+    redact: list[Annotated[str, AfterValidator(checked_pattern)]] = Field(
+        default_factory=list, max_length=256
+    )
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
 
 
 class ThreadPolicy(Model):
-    """Policy for the threads that name it as their `resource`: limits, flushing, eviction, key and privacy.
+    """Policy for the threads that name it as their `resource`: limits, flushing, eviction, key and
+    privacy.
 
-    ttl: time to live in seconds; None for the service's default. max_context_ratio: share of the context window of
-    `model` that limits the thread's tokens. key: template for the keys of threads.
+    ttl: time to live in seconds; None for the service's default. max_context_ratio: share of the
+    context window of `model` that limits the thread's tokens. key: template for the keys of
+    threads.
     """
 
     type: PolicyType = PolicyType.BUFFER
@@ -188,7 +218,11 @@ class ThreadPolicy(Model):
     def _has_required_limits(self) -> Self:
         if self.max_context_ratio is not None and self.model is None:
             raise ValueError("max_context_ratio needs model, whose window it is a share of")
-        if self.type is PolicyType.TOKEN_BASED and self.max_tokens is None and self.max_context_ratio is None:
+        if (
+            self.type is PolicyType.TOKEN_BASED
+            and self.max_tokens is None
+            and self.max_context_ratio is None
+        ):
             raise ValueError("type token_based needs max_tokens or max_context_ratio")
         if self.type is PolicyType.MESSAGE_COUNT_BASED and self.max_messages is None:
             raise ValueError("type message_count_based needs max_messages")
@@ -197,41 +231,54 @@ class ThreadPolicy(Model):
     @model_validator(mode="after")
     def _can_flush(self) -> Self:
         if self.allocation is not None and not self.allocation.short_term:
-            raise ValueError("allocation.short_term must be above 0, because the newest turn is always shown")
+            raise ValueError(
+                "allocation.short_term must be above 0, because the newest turn is always shown"
+            )
         if self.type is PolicyType.BUFFER:
             return self
-        turns, messages, protected = self.most_turns, self.max_messages, sum(self.flush.protected)
+        turns = self.most_turns
+        messages = self.max_messages
+        protected = sum(self.flush.protected)
         first = self.flush.threshold * messages if messages is not None else 0
         if self.type is PolicyType.MESSAGE_COUNT_BASED and first > turns:
             raise ValueError(
-                f"the flush would start at {first:g} messages (threshold {self.flush.threshold:g} of max_messages "
-                f"{messages}), but max_turns {turns} allows fewer; raise max_turns or lower max_messages"
+                f"the flush would start at {first:g} messages (threshold "
+                f"{self.flush.threshold:g} of max_messages "
+                f"{messages}), but max_turns {turns} allows fewer; raise max_turns or "
+                "lower max_messages"
             )
         most = turns if messages is None else min(turns, messages)
         if protected >= most:
             raise ValueError(
-                f"the flush could never remove a turn: {protected} turns always stay (keep_first and keep_last, or the "
+                f"the flush could never remove a turn: {protected} turns always stay "
+                "(keep_first and keep_last, or the "
                 f"newest), and the thread has at most {most}; raise max_messages and max_turns"
             )
         return self
 
     @property
     def most_turns(self) -> int:
-        """Maximum number of turns of a thread: max_turns if set, else the larger of DEFAULT_TURNS and max_messages."""
+        """Maximum number of turns of a thread: max_turns if set, else the larger of DEFAULT_TURNS
+        and max_messages.
+        """
         return self.max_turns or max(DEFAULT_TURNS, self.max_messages or 0)
 
 
 class AccessMode(StrEnum):
-    """Whether an agent may write to the threads of a resource (a thread policy's name), or only read them."""
+    """Whether an agent may write to the threads of a resource (a thread policy's name), or only
+    read them.
+    """
 
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
 
 
 class ResourceReference(Model):
-    """A thread policy whose threads an agent may use. id: the name of the policy, which the API calls a resource.
+    """A thread policy whose threads an agent may use. id: the name of the policy, which the API
+    calls a resource.
 
-    key: template for the keys of the agent's threads. If it is None, the template of the policy is used.
+    key: template for the keys of the agent's threads. If it is None, the template of the policy is
+    used.
     """
 
     id: Name
@@ -247,8 +294,8 @@ class ResourceReference(Model):
 class Agent(Model):
     """The resources (names of thread policies) whose threads an agent may use.
 
-    memory: a single resource. memories: several resources, each of which may have its own template of thread keys and
-    its own access mode. key: template of thread keys for resources without one.
+    memory: a single resource. memories: several resources, each of which may have its own template
+    of thread keys and its own access mode. key: template of thread keys for resources without one.
     """
 
     memory: Name | None = None
@@ -265,15 +312,22 @@ class Agent(Model):
         return self
 
     def references(self) -> tuple[ResourceReference, ...]:
-        """The agent's resources (thread policies). A resource without a key template gets the agent's, `key`."""
+        """The agent's resources (thread policies). A resource without a key template gets the
+        agent's, `key`.
+        """
         if self.memory is not None:
             return (ResourceReference(id=self.memory, key=self.key),)
         references = self.memories or []
-        return tuple(entry if entry.key else entry.model_copy(update={"key": self.key}) for entry in references)
+        return tuple(
+            entry if entry.key else entry.model_copy(update={"key": self.key})
+            for entry in references
+        )
 
 
 class Policies(Model):
-    """The contents of a policy file: thread policies by name, and the policies that each agent may use, by agent id."""
+    """The contents of a policy file: thread policies by name, and the policies that each agent may
+    use, by agent id.
+    """
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)
@@ -284,7 +338,10 @@ class Policies(Model):
         if isinstance(value, dict) and (
             {"resource", "memories"} & value.keys() or isinstance(value.get("agents"), list)
         ):
-            raise ValueError("has resources of a workflow project; `remembrancer policies convert FILE` rewrites them")
+            raise ValueError(
+                "has resources of a workflow project; `remembrancer policies convert FILE` "
+                "rewrites them"
+            )
         return value
 
     @model_validator(mode="after")
@@ -293,15 +350,22 @@ class Policies(Model):
             for reference in agent.references():
                 if reference.id not in self.threads:
                     policies = ", ".join(sorted(self.threads)) or "none"
-                    raise ValueError(f"agents.{name} refers to {reference.id!r}; the threads here are: {policies}")
+                    raise ValueError(
+                        f"agents.{name} refers to {reference.id!r}; the threads here are: "
+                        f"{policies}"
+                    )
         return self
 
 
 def read_policies(path: Path | None) -> Policies:
-    """Read the policy file at `path`; return empty policies if `path` is None. Raises InvalidConfigFile."""
+    """Read the policy file at `path`; return empty policies if `path` is None. Raises
+    InvalidConfigFile.
+    """
     return Policies() if path is None else parse_policies(read_text(path, "policy file"), str(path))
 
 
 def parse_policies(text: str, file: str) -> Policies:
-    """Parse `text`, the contents of a policy file. file: its name for error messages. Raises InvalidConfigFile."""
+    """Parse `text`, the contents of a policy file. file: its name for error messages. Raises
+    InvalidConfigFile.
+    """
     return parse_yaml(text, Policies, f"policy file {file}")

@@ -17,7 +17,9 @@ MAX_TURN = 200_000
 
 MAX_REFERENCES = 100
 
-TurnText = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(readable)]
+TurnText = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(readable)
+]
 Path = Annotated[str, StringConstraints(min_length=1, max_length=4_096), AfterValidator(readable)]
 Role = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,63}$")]
 Version = Annotated[Whole, Field(ge=0, lt=2**53)]
@@ -48,7 +50,9 @@ class NewTurn(Model):
 
 def paths(references: list[str | FileReference]) -> list[str]:
     """The distinct paths of `references`, in order. A reference is a path or a `FileReference`."""
-    return list(dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references))
+    return list(
+        dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ class Turn:
 
     @classmethod
     def from_json(cls, text: str, index: int) -> Turn:
-        """Decode a turn from the JSON that `to_json` wrote. index: the turn's number in the thread."""
+        """Decode a turn from the JSON that `to_json` wrote. index: the turn's number in the
+        thread.
+        """
         return _TURN.validate_python({**json.loads(text), "index": index})
 
 

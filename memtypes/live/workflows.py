@@ -1,4 +1,6 @@
-"""Workflows of agents: logs of events, and the states computed from them. It does no I/O and reads no clock."""
+"""Workflows of agents: logs of events, and the states computed from them. It does no I/O and reads
+no clock.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,18 @@ MAX_EVENT_BYTES = 256 * 1024
 MAX_RESOURCES = 1_000
 
 SNAPSHOT_EVENTS = 50
-"""Default number of events after which the state is stored as a snapshot. A read applies at most as many events."""
+"""Default number of events after which the state is stored as a snapshot. A read applies at most as
+many events.
+"""
 
 MAX_REASON = 400
 """Maximum characters of the reason for a status change; a longer reason is cut."""
 
 
 class WorkflowEventType(StrEnum):
-    """What a workflow event reports: a change of the workflow, of one of its steps, or of its data."""
+    """What a workflow event reports: a change of the workflow, of one of its steps, or of its
+    data.
+    """
 
     STARTED = "started"
     STEP_STARTED = "step_started"
@@ -39,7 +45,11 @@ class WorkflowEventType(StrEnum):
     CANCELLED = "cancelled"
 
 
-_STEP_TYPES = (WorkflowEventType.STEP_STARTED, WorkflowEventType.STEP_COMPLETED, WorkflowEventType.STEP_FAILED)
+_STEP_TYPES = (
+    WorkflowEventType.STEP_STARTED,
+    WorkflowEventType.STEP_COMPLETED,
+    WorkflowEventType.STEP_FAILED,
+)
 _REQUIRED = {WorkflowEventType.RESOURCE_CHANGED: "resources", WorkflowEventType.DATA_SET: "data"}
 
 
@@ -50,7 +60,9 @@ def small_json(value: object) -> object:
 
 
 def path_safe(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it has slashes or is "." or "..", as it is part of URL paths."""
+    """Return `value` unchanged. Raises ValueError if it has slashes or is "." or "..", as it is
+    part of URL paths.
+    """
     if "/" in value or "\\" in value or value in (".", ".."):
         raise ValueError("must not contain slashes, because it is part of a path")
     return value
@@ -65,9 +77,9 @@ Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterVal
 class NewEvent(Model):
     """A workflow event as a caller sends it.
 
-    input, output, error: of the step or the workflow, any JSON. resources, data: values to set in the workflow's state,
-    by name. reason: why the agent reports the event. expected_version: the version of the workflow at which the event
-    is accepted; None for any.
+    input, output, error: of the step or the workflow, any JSON. resources, data: values to set in
+    the workflow's state, by name. reason: why the agent reports the event. expected_version: the
+    version of the workflow at which the event is accepted; None for any.
     """
 
     type: WorkflowEventType
@@ -92,19 +104,33 @@ class NewEvent(Model):
         return self
 
     def payload(self) -> dict[str, Any]:
-        """The fields with free text or JSON, such as `output`, that are set. They may contain secrets."""
-        values = {name: getattr(self, name) for name in ("input", "output", "error", "resources", "data", "reason")}
+        """The fields with free text or JSON, such as `output`, that are set. They may contain
+        secrets.
+        """
+        values = {
+            name: getattr(self, name)
+            for name in ("input", "output", "error", "resources", "data", "reason")
+        }
         return {name: value for name, value in values.items() if value is not None}
 
     def at(self, moment: datetime) -> Event:
-        """The event as the log stores it, at the time `moment`. Its version is 0 until it is appended."""
-        fields = {name: getattr(self, name) for name in ("step_id", "agent", "input", "output", "error", "reason")}
-        return Event(self.type, moment, **fields, resources=self.resources or {}, data=self.data or {})
+        """The event as the log stores it, at the time `moment`. Its version is 0 until it is
+        appended.
+        """
+        fields = {
+            name: getattr(self, name)
+            for name in ("step_id", "agent", "input", "output", "error", "reason")
+        }
+        return Event(
+            self.type, moment, **fields, resources=self.resources or {}, data=self.data or {}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event in a workflow's log. version: its position in the log, counted from 1; 0 before it is appended."""
+    """An event in a workflow's log. version: its position in the log, counted from 1; 0 before it
+    is appended.
+    """
 
     type: WorkflowEventType
     at: datetime
@@ -124,7 +150,9 @@ class Event:
 
     @classmethod
     def from_json(cls, stored: bytes | str, version: int) -> Event:
-        """Decode an event from the JSON that `to_json` wrote. version: the event's position in the log."""
+        """Decode an event from the JSON that `to_json` wrote. version: the event's position in the
+        log.
+        """
         return replace(_EVENT.validate_json(stored), version=version)
 
     def members(self) -> dict[str, Any]:
@@ -154,8 +182,9 @@ class WorkflowStatus(StrEnum):
 class OnEnd(StrEnum):
     """What happens to a workflow's threads and working items when the workflow ends.
 
-    keep: they stay until their time to live is over. flush: the threads' turns become memories, and the working items
-    are cleared. delete: threads and items are deleted; memories made from the threads' turns earlier stay.
+    keep: they stay until their time to live is over. flush: the threads' turns become memories, and
+    the working items are cleared. delete: threads and items are deleted; memories made from the
+    threads' turns earlier stay.
     """
 
     KEEP = "keep"
@@ -177,14 +206,21 @@ STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
 }
-"""The workflow's status after an event of each type; events of other types do not change the status."""
+"""The workflow's status after an event of each type; events of other types do not change the
+status.
+"""
 
-_STEP_ENDS = {WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED, WorkflowEventType.STEP_FAILED: StepStatus.FAILED}
+_STEP_ENDS = {
+    WorkflowEventType.STEP_COMPLETED: StepStatus.COMPLETED,
+    WorkflowEventType.STEP_FAILED: StepStatus.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """State of the latest attempt at a workflow step. started_at: None if an event reported only the step's end."""
+    """State of the latest attempt at a workflow step. started_at: None if an event reported only
+    the step's end.
+    """
 
     status: StepStatus
     agent: str | None = None
@@ -195,7 +231,9 @@ class Step:
     ended_at: datetime | None = None
 
     def ended(self, event: Event) -> Step:
-        """A copy of the step, ended as `event` reports. The event's agent and input, if set, replace the step's."""
+        """A copy of the step, ended as `event` reports. The event's agent and input, if set,
+        replace the step's.
+        """
         return replace(
             self,
             status=_STEP_ENDS[event.type],
@@ -211,7 +249,8 @@ class Step:
 class ResourceValue:
     """The newest value of a resource. Resources are named values that the events of a workflow set.
 
-    version, at: version and time of the event that set the value. values: how often events have set the resource.
+    version, at: version and time of the event that set the value. values: how often events have set
+    the resource.
     """
 
     value: Any
@@ -222,10 +261,11 @@ class ResourceValue:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """A change of a workflow's status to `status`. version, actor: version and agent of the event that changed it.
+    """A change of a workflow's status to `status`. version, actor: version and agent of the event
+    that changed it.
 
-    reason: the event's `reason`, else the `reason` in its data, else, if it ended the workflow, its error, output or
-    input; cut after MAX_REASON characters. None if the event has none of these.
+    reason: the event's `reason`, else the `reason` in its data, else, if it ended the workflow, its
+    error, output or input; cut after MAX_REASON characters. None if the event has none of these.
     """
 
     status: WorkflowStatus
@@ -253,9 +293,11 @@ def value_text(value: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowState:
-    """State of a workflow after its first `version` events. changes: every change of its status, oldest first.
+    """State of a workflow after its first `version` events. changes: every change of its status,
+    oldest first.
 
-    steps: by step id, in the order in which events first named them. output, error: of the event that ended it.
+    steps: by step id, in the order in which events first named them. output, error: of the event
+    that ended it.
     """
 
     version: int = 0
@@ -279,17 +321,28 @@ class WorkflowState:
         return _STATE.validate_json(stored)
 
     def members(self) -> dict[str, Any]:
-        """The state as a JSON object for API answers, without its version. Resources have only their values."""
-        members: dict[str, Any] = _STATE.dump_python(self, mode="json", exclude={"version", "resources"})
-        return {**members, "resources": {name: resource.value for name, resource in self.resources.items()}}
+        """The state as a JSON object for API answers, without its version. Resources have only
+        their values.
+        """
+        members: dict[str, Any] = _STATE.dump_python(
+            self, mode="json", exclude={"version", "resources"}
+        )
+        return {
+            **members,
+            "resources": {name: resource.value for name, resource in self.resources.items()},
+        }
 
 
 _STATE = TypeAdapter(WorkflowState)
 
 
 def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
-    """The state after `events`, which follow `state` in the log. Folding them in several calls gives the same state."""
-    steps, resources, data = dict(state.steps), dict(state.resources), dict(state.data)
+    """The state after `events`, which follow `state` in the log. Folding them in several calls
+    gives the same state.
+    """
+    steps = dict(state.steps)
+    resources = dict(state.resources)
+    data = dict(state.data)
     version = state.version
     for event in events:
         version = event.version
@@ -298,12 +351,16 @@ def fold(state: WorkflowState, events: Iterable[Event]) -> WorkflowState:
             resources[name] = ResourceValue(value, version, event.at, before + 1)
         data |= event.data
         if event.step_id is not None and event.type is WorkflowEventType.STEP_STARTED:
-            steps[event.step_id] = Step(StepStatus.RUNNING, event.agent, event.input, started_at=event.at)
+            steps[event.step_id] = Step(
+                StepStatus.RUNNING, event.agent, event.input, started_at=event.at
+            )
         elif event.step_id is not None and event.type in _STEP_ENDS:
             steps[event.step_id] = steps.get(event.step_id, Step(StepStatus.RUNNING)).ended(event)
         status = STATUS_AFTER.get(event.type, state.status)
         if status is not state.status:
-            state = replace(state, status=status, changes=(*state.changes, StatusChange.by(event, status)))
+            state = replace(
+                state, status=status, changes=(*state.changes, StatusChange.by(event, status))
+            )
             if status is WorkflowStatus.RUNNING:
                 state = replace(state, started_at=event.at)
             else:

@@ -1,7 +1,8 @@
 """Token counts from the API of a language model's provider.
 
-The text is sent to the provider, so this is done only if a registry file names the provider's endpoint. One deadline
-covers a request and its answer. An endpoint that keeps failing is not asked again for some seconds.
+The text is sent to the provider, so this is done only if a registry file names the provider's
+endpoint. One deadline covers a request and its answer. An endpoint that keeps failing is not asked
+again for some seconds.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ COUNT_S = 1.0
 """Maximum seconds that the counts for one answer of the service may take together."""
 
 MIN_CALLS = 3
-"""Calls of an endpoint before its circuit breaker may open. Few, because each failed call delays an answer."""
+"""Calls of an endpoint before its circuit breaker may open. Few, because each failed call delays an
+answer.
+"""
 
 MAX_ANSWER = 8 * 1024 * 1024
-"""Maximum number of bytes of an endpoint's answer. It is large because some answers list every token."""
+"""Maximum number of bytes of an endpoint's answer. It is large because some answers list every
+token.
+"""
 
 _CACHED = 2_000  # number of token counts that are cached, by endpoint, model and text
 
@@ -38,21 +43,27 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProviderCounter:
-    """Counts tokens at the provider of a model. read_variable: reads the environment. clock: in monotonic seconds."""
+    """Counts tokens at the provider of a model. read_variable: reads the environment. clock: in
+    monotonic seconds.
+    """
 
     client: httpx.AsyncClient
     models: Models
     read_variable: Callable[[str], str | None]
     clock: Callable[[], float] = time.monotonic
     _breakers: dict[str, CircuitBreaker] = field(default_factory=dict)
-    _counts: LRUCache[tuple[str, str, bytes], int] = field(default_factory=lambda: LRUCache(_CACHED))
+    _counts: LRUCache[tuple[str, str, bytes], int] = field(
+        default_factory=lambda: LRUCache(_CACHED)
+    )
 
     def counts(self, model: str) -> bool:
         """Whether the registry names an endpoint that counts tokens for the model `model`."""
         return self.models().find(model).endpoint is not None
 
     async def count(self, text: str, model: str, within_s: float = COUNT_S) -> int | None:
-        """Number of tokens of `text` by the provider of `model`; None if it fails or takes over `within_s` seconds."""
+        """Number of tokens of `text` by the provider of `model`; None if it fails or takes over
+        `within_s` seconds.
+        """
         endpoint = self.models().find(model).endpoint
         if endpoint is None:
             return None
@@ -73,14 +84,19 @@ class ProviderCounter:
         return tokens
 
     def states(self) -> dict[str, BreakerState]:
-        """State of the circuit breaker of each endpoint that was called, by the host, port and path of its URL."""
+        """State of the circuit breaker of each endpoint that was called, by the host, port and path
+        of its URL.
+        """
         breakers = [(urlsplit(url), breaker) for url, breaker in self._breakers.items()]
-        return {f"{url.netloc.rpartition('@')[2]}{url.path}": breaker.state for url, breaker in breakers}
+        return {
+            f"{url.netloc.rpartition('@')[2]}{url.path}": breaker.state for url, breaker in breakers
+        }
 
     async def _ask(self, endpoint: CountEndpoint, text: str, model: str) -> int:
         key = self.read_variable(endpoint.key_env) if endpoint.key_env else None
         headers, body = _request(endpoint, text, model, key)
-        url, received = endpoint.url.replace("{model}", model), bytearray()
+        url = endpoint.url.replace("{model}", model)
+        received = bytearray()
         async with self.client.stream("POST", url, headers=headers, json=body) as response:
             response.raise_for_status()
             async for chunk in response.aiter_bytes():
@@ -94,9 +110,12 @@ _COUNT_FIELDS = ("input_tokens", "totalTokens", "total_tokens", "count")
 
 
 def _tokens(answer: Any) -> int:
-    """The token count in an endpoint's answer, which has a count or a list of tokens. Raises ValueError otherwise."""
+    """The token count in an endpoint's answer, which has a count or a list of tokens. Raises
+    ValueError otherwise.
+    """
     if not isinstance(answer, dict):
-        raise ValueError("the answer is not a JSON object")  # noqa: TRY004 - what a server sends is a value
+        # What a server sends is a value
+        raise ValueError("the answer is not a JSON object")  # noqa: TRY004
     count = next((answer[name] for name in _COUNT_FIELDS if name in answer), None)
     if count is None and isinstance(answer.get("tokens"), list):
         return len(answer["tokens"])
@@ -105,16 +124,26 @@ def _tokens(answer: Any) -> int:
     return count
 
 
-def _request(endpoint: CountEndpoint, text: str, model: str, key: str | None) -> tuple[dict[str, str], dict[str, Any]]:
-    """Headers and body of the request that asks `endpoint` for the tokens of `text`. key: the API key, if any."""
+def _request(
+    endpoint: CountEndpoint, text: str, model: str, key: str | None
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Headers and body of the request that asks `endpoint` for the tokens of `text`. key: the API
+    key, if any.
+    """
     bearer = {"authorization": f"Bearer {key}"} if key else {}
     match endpoint.kind:
         case CountKind.ANTHROPIC:
             headers = {"anthropic-version": "2023-06-01", **({"x-api-key": key} if key else {})}
             return headers, {"model": model, "messages": [{"role": "user", "content": text}]}
         case CountKind.GOOGLE:
-            return {"x-goog-api-key": key} if key else {}, {"contents": [{"parts": [{"text": text}]}]}
+            return {"x-goog-api-key": key} if key else {}, {
+                "contents": [{"parts": [{"text": text}]}]
+            }
         case CountKind.COHERE:
             return bearer, {"model": model, "text": text}
-        case CountKind.OPENAI:  # OpenAI's own route takes `input`; those of vLLM, SGLang and LiteLLM take `prompt`
-            return bearer, {"model": model, "input" if endpoint.url.endswith("/input_tokens") else "prompt": text}
+        # OpenAI's own route takes `input`; those of vLLM, SGLang and LiteLLM take `prompt`
+        case CountKind.OPENAI:
+            return bearer, {
+                "model": model,
+                "input" if endpoint.url.endswith("/input_tokens") else "prompt": text,
+            }

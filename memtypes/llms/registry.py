@@ -1,8 +1,10 @@
-"""The registry of language models, which has the provider, names, context window and tokenizer of each.
+"""The registry of language models, which has the provider, names, context window and tokenizer of
+each.
 
-An entry describes one model, or a family of models whose names match a pattern. A name that no entry matches is
-assigned to a provider by its beginning, such as "gpt-". The token counts of an unknown model get the widest safety
-margin. An operator's YAML file overrides the default registry and is read again when it changes.
+An entry describes one model, or a family of models whose names match a pattern. A name that no
+entry matches is assigned to a provider by its beginning, such as "gpt-". The token counts of an
+unknown model get the widest safety margin. An operator's YAML file overrides the default registry
+and is read again when it changes.
 """
 
 from __future__ import annotations
@@ -25,13 +27,19 @@ from memtypes.config import InvalidConfigFile, parse_yaml, re2_pattern, read_tex
 from memtypes.model.memory import Model, Number, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
-"""The tokenizers that the service has. The first counts stored content, and is the default for other models."""
+"""The tokenizers that the service has. The first counts stored content, and is the default for
+other models.
+"""
 
 WIDEST_MARGIN = 0.5
-"""Margin for unknown models: a model's own tokenizer may count up to 1.5 times as many tokens as ours."""
+"""Margin for unknown models: a model's own tokenizer may count up to 1.5 times as many tokens as
+ours.
+"""
 
 LARGE_WINDOW = 300_000
-"""From this many tokens on, a context window leaves a smaller share to the response (see `KnownModel.allocation`)."""
+"""From this many tokens on, a context window leaves a smaller share to the response (see
+`KnownModel.allocation`).
+"""
 
 _CACHED_NAMES = 1_000  # number of model names whose registry entry is cached
 
@@ -56,7 +64,9 @@ class ModelCategory(StrEnum):
 
 
 class CountKind(StrEnum):
-    """API of an endpoint that counts tokens. openai: OpenAI's API, or the tokenizer route of a server such as vLLM."""
+    """API of an endpoint that counts tokens. openai: OpenAI's API, or the tokenizer route of a
+    server such as vLLM.
+    """
 
     ANTHROPIC = "anthropic"
     GOOGLE = "google"
@@ -65,7 +75,9 @@ class CountKind(StrEnum):
 
 
 class CountEndpoint(Model):
-    """An endpoint that counts tokens. url: may contain `{model}`. key_env: variable with the API key, if any."""
+    """An endpoint that counts tokens. url: may contain `{model}`. key_env: variable with the API
+    key, if any.
+    """
 
     url: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
     kind: CountKind
@@ -73,11 +85,13 @@ class CountEndpoint(Model):
 
 
 class ProviderEntry(Model):
-    """Defaults for the models of a provider. detect: beginnings of its models' names, such as "gpt-".
+    """Defaults for the models of a provider. detect: beginnings of its models' names, such as
+    "gpt-".
 
-    window: context window, in tokens, of models that no entry lists. tokenizer: the tokenizer for models whose own is
-    not available. margin: by what share a model's own token count may exceed the count of that tokenizer. count: the
-    provider's endpoint for counting tokens; None to request no counts from the provider.
+    window: context window, in tokens, of models that no entry lists. tokenizer: the tokenizer for
+    models whose own is not available. margin: by what share a model's own token count may exceed
+    the count of that tokenizer. count: the provider's endpoint for counting tokens; None to request
+    no counts from the provider.
     """
 
     detect: list[Word] = Field(default_factory=list)
@@ -90,22 +104,28 @@ class ProviderEntry(Model):
     @classmethod
     def _is_available(cls, tokenizer: str) -> str:
         if tokenizer not in EXACT_TOKENIZERS:
-            raise ValueError(f"must be one of the available tokenizers: {', '.join(EXACT_TOKENIZERS)}")
+            raise ValueError(
+                f"must be one of the available tokenizers: {', '.join(EXACT_TOKENIZERS)}"
+            )
         return tokenizer
 
 
 class ModelEntry(Model):
     """An entry of a registry file: one model, or a family of models.
 
-    names: the model's name, then its aliases. pattern: an RE2 pattern that matches the beginning of the family's names,
-    in lower case and without the provider's prefix. window: maximum tokens of input and output together. max_input,
-    max_output: maximum tokens of input and of output; None if only the window limits them. tokenizer, margin: None for
-    the defaults of the model's `ProviderEntry`. source: where the figures come from, and their date.
+    names: the model's name, then its aliases. pattern: an RE2 pattern that matches the beginning of
+    the family's names, in lower case and without the provider's prefix. window: maximum tokens of
+    input and output together. max_input, max_output: maximum tokens of input and of output; None if
+    only the window limits them. tokenizer, margin: None for the defaults of the model's
+    `ProviderEntry`. source: where the figures come from, and their date.
     """
 
     provider: Word
     names: list[Word] = Field(min_length=1)
-    pattern: Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(re2_pattern)] | None = None
+    pattern: (
+        Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(re2_pattern)]
+        | None
+    ) = None
     window: Window
     max_input: Window | None = None
     max_output: Window | None = None
@@ -116,7 +136,9 @@ class ModelEntry(Model):
 
 
 class RegistryFile(Model):
-    """Contents of a registry file. sources: texts by a short name, which the `source` of a `ModelEntry` may be."""
+    """Contents of a registry file. sources: texts by a short name, which the `source` of a
+    `ModelEntry` may be.
+    """
 
     sources: dict[Word, str] = Field(default_factory=dict)
     providers: dict[Word, ProviderEntry] = Field(default_factory=dict)
@@ -134,7 +156,9 @@ class RegistryFile(Model):
 
 
 class Allocation(Model):
-    """Tokens of a model's context window for each part of a call, such as history; their sum is at most the window."""
+    """Tokens of a model's context window for each part of a call, such as history; their sum is at
+    most the window.
+    """
 
     system: int = 0
     history: int = 0
@@ -147,10 +171,11 @@ class Allocation(Model):
 class KnownModel:
     """Properties of a language model, from the registry.
 
-    window: context window in tokens; None if unknown. tokenizer: name of the tokenizer that counts tokens for the
-    model: its own, or the provider's default if that is not available. margin: 0 if these counts are exact, else the
-    share by which the model's own count may be higher. endpoint: the provider's endpoint that counts tokens; None if
-    there is none. For the other fields, see `ModelEntry`.
+    window: context window in tokens; None if unknown. tokenizer: name of the tokenizer that counts
+    tokens for the model: its own, or the provider's default if that is not available. margin: 0 if
+    these counts are exact, else the share by which the model's own count may be higher. endpoint:
+    the provider's endpoint that counts tokens; None if there is none. For the other fields, see
+    `ModelEntry`.
     """
 
     name: str
@@ -166,53 +191,76 @@ class KnownModel:
 
     @property
     def allocation(self) -> Allocation | None:
-        """How many tokens of the context window each part of a model call gets; None if the window is unknown.
+        """How many tokens of the context window each part of a model call gets; None if the window
+        is unknown.
 
-        Input gets 60 % of a window below LARGE_WINDOW, 80 % of a larger one, but at most max_input. The response gets
-        the rest, but at most max_output. Of the input, files get 30 % and history 50 % (in a larger window, 40 % each).
-        The system prompt and memories share the remainder equally: 7,680 tokens each with a window of 128,000.
+        Input gets 60 % of a window below LARGE_WINDOW, 80 % of a larger one, but at most max_input.
+        The response gets the rest, but at most max_output. Of the input, files get 30 % and history
+        50 % (in a larger window, 40 % each). The system prompt and memories share the remainder
+        equally: 7,680 tokens each with a window of 128,000.
         """
         if self.window is None:
             return None
-        content_share, files_share, history_share = (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
+        content_share, files_share, history_share = (
+            (60, 30, 50) if self.window < LARGE_WINDOW else (80, 40, 40)
+        )
         content = min(self.window * content_share // 100, self.max_input or self.window)
-        files, history = content * files_share // 100, content * history_share // 100
+        files = content * files_share // 100
+        history = content * history_share // 100
         memory = (content - files - history) // 2
         response = min(self.window - content, self.max_output or self.window)
         system = content - files - history - memory
-        return Allocation(system=system, history=history, files=files, memory=memory, response=response)
+        return Allocation(
+            system=system, history=history, files=files, memory=memory, response=response
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Finds language models by name. models: the entries of all registry files, those of the operator's file first."""
+    """Finds language models by name. models: the entries of all registry files, those of the
+    operator's file first.
+    """
 
     models: tuple[ModelEntry, ...] = ()
     providers: Mapping[str, ProviderEntry] = field(default_factory=dict)
     _patterns: tuple[tuple[Any, ModelEntry], ...] = ()
-    _entries: LRUCache[str, tuple[str, ModelEntry] | None] = field(default_factory=lambda: LRUCache(_CACHED_NAMES))
+    _entries: LRUCache[str, tuple[str, ModelEntry] | None] = field(
+        default_factory=lambda: LRUCache(_CACHED_NAMES)
+    )
 
     @classmethod
     def of(cls, *files: RegistryFile) -> Registry:
-        """Merge registry files; models and providers of a later file replace those with the same names."""
+        """Merge registry files; models and providers of a later file replace those with the same
+        names.
+        """
         models: list[ModelEntry] = []
         providers: dict[str, ProviderEntry] = {}
         for file in files:
             replaced = {name.lower() for entry in file.models for name in entry.names}
             added = [
-                entry.model_copy(update={"source": file.sources.get(entry.source or "", entry.source)})
+                entry.model_copy(
+                    update={"source": file.sources.get(entry.source or "", entry.source)}
+                )
                 for entry in file.models
             ]
-            others = [(entry, [name for name in entry.names if name.lower() not in replaced]) for entry in models]
-            models = [*added, *(entry.model_copy(update={"names": names}) for entry, names in others if names)]
+            others = [
+                (entry, [name for name in entry.names if name.lower() not in replaced])
+                for entry in models
+            ]
+            models = [
+                *added,
+                *(entry.model_copy(update={"names": names}) for entry, names in others if names),
+            ]
             providers |= file.providers
         return cls(tuple(models), providers, tuple((_compiled(entry), entry) for entry in models))
 
     def find(self, name: str) -> KnownModel:
-        """Return the properties of the model `name`; for a name that no entry matches, its provider's defaults.
+        """Return the properties of the model `name`; for a name that no entry matches, its
+        provider's defaults.
 
-        A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20") are ignored. If
-        several names or patterns match, the longest match wins. If these are equally long, the operator's entry wins.
+        A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20")
+        are ignored. If several names or patterns match, the longest match wins. If these are
+        equally long, the operator's entry wins.
         """
         if name not in self._entries:
             self._entries[name] = self._listed(name.lower())
@@ -227,16 +275,26 @@ class Registry:
             for beginning in entry.detect
             if bare.startswith(beginning.lower())
         ]
-        provider = prefix if suffix and prefix in self.providers else max(detected, default=(0, "unknown"))[1]
+        provider = (
+            prefix
+            if suffix and prefix in self.providers
+            else max(detected, default=(0, "unknown"))[1]
+        )
         defaults = self.providers.get(provider, ProviderEntry())
-        return KnownModel(name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count)
+        return KnownModel(
+            name, provider, defaults.window, defaults.tokenizer, defaults.margin, defaults.count
+        )
 
     def known(self, name: str, entry: ModelEntry) -> KnownModel:
-        """The properties of the listed model `name`: those of its `entry`, else its provider's defaults."""
+        """The properties of the listed model `name`: those of its `entry`, else its provider's
+        defaults.
+        """
         defaults = self.providers.get(entry.provider, ProviderEntry())
-        tokenizer, margin = defaults.tokenizer, defaults.margin
+        tokenizer = defaults.tokenizer
+        margin = defaults.margin
         if entry.tokenizer in EXACT_TOKENIZERS:
-            tokenizer, margin = entry.tokenizer, 0.0
+            tokenizer = entry.tokenizer
+            margin = 0.0
         return KnownModel(
             name=name,
             provider=entry.provider,
@@ -251,15 +309,21 @@ class Registry:
         )
 
     def listed(self, category: ModelCategory | None = None) -> list[KnownModel]:
-        """The listed models of `category`, or of all categories if it is None; those of the operator's file first."""
-        entries = (entry for entry in self.models if category is None or category in entry.categories)
+        """The listed models of `category`, or of all categories if it is None; those of the
+        operator's file first.
+        """
+        entries = (
+            entry for entry in self.models if category is None or category in entry.categories
+        )
         return [self.known(name, entry) for entry in entries for name in entry.names]
 
     def _listed(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The listed name and the entry of the model `name`; None if no entry matches. Slow, so `find` caches it.
+        """The listed name and the entry of the model `name`; None if no entry matches. Slow, so
+        `find` caches it.
 
-        The entry with the longest match wins. The listed name is the one that matched, or the entry's first name if its
-        pattern matched. Entries whose names have no slash are compared with the part of `name` after its last slash.
+        The entry with the longest match wins. The listed name is the one that matched, or the
+        entry's first name if its pattern matched. Entries whose names have no slash are compared
+        with the part of `name` after its last slash.
         """
         bare = name.rsplit("/", 1)[-1]
         matches = [
@@ -279,7 +343,9 @@ def _letters(name: str) -> str:
 
 
 def _compiled(entry: ModelEntry) -> Any:
-    """A compiled RE2 pattern whose group 1 matches a name or the `pattern` of an entry, between separators."""
+    """A compiled RE2 pattern whose group 1 matches a name or the `pattern` of an entry, between
+    separators.
+    """
     names = [re.escape(name.lower()) for name in sorted(entry.names, key=len, reverse=True)]
     alternatives = "|".join([*([f"(?:{entry.pattern})"] if entry.pattern else []), *names])
     options = re2.Options()
@@ -292,21 +358,29 @@ Models: TypeAlias = Callable[[], Registry]
 
 
 def parse_registry(text: str, file: str) -> RegistryFile:
-    """Parse the text of a registry file. file: its name for error messages. Raises InvalidConfigFile."""
+    """Parse the text of a registry file. file: its name for error messages. Raises
+    InvalidConfigFile.
+    """
     return parse_yaml(text, RegistryFile, f"models file {file}")
 
 
 class RegistrySource:
-    """Callable that returns the `Registry`: default entries, and an operator's file, which is read when it changes."""
+    """Callable that returns the `Registry`: default entries, and an operator's file, which is read
+    when it changes.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is only logged."""
+        """Read the operator's file. Raises InvalidConfigFile if it is invalid; a later mistake is
+        only logged.
+        """
         self._path = path
         self._version = self._file_version()
         self._registry = self._read()
 
     def __call__(self) -> Registry:
-        """Return the registry of the current file. If it is missing or invalid, return the last valid registry."""
+        """Return the registry of the current file. If it is missing or invalid, return the last
+        valid registry.
+        """
         version = self._file_version()
         if version != self._version:
             self._version = version
@@ -319,7 +393,9 @@ class RegistrySource:
         return self._registry
 
     def _file_version(self) -> tuple[int, int, int] | None:
-        """Modification time, size and inode of the operator's file, which change if it does; None without a file."""
+        """Modification time, size and inode of the operator's file, which change if it does; None
+        without a file.
+        """
         if self._path is None:
             return None
         try:
@@ -331,7 +407,9 @@ class RegistrySource:
     def _read(self) -> Registry:
         if self._path is None:
             return Registry.of(default_file())
-        return Registry.of(default_file(), parse_registry(read_text(self._path, "models file"), str(self._path)))
+        return Registry.of(
+            default_file(), parse_registry(read_text(self._path, "models file"), str(self._path))
+        )
 
 
 @cache

@@ -28,14 +28,18 @@ _Natural = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
 class SpokenTurn(TypedDict, total=False):
-    """A turn of a thread that became part of an event, without its text, which is part of the event's content.
+    """A turn of a thread that became part of an event, without its text, which is part of the
+    event's content.
 
-    characters: length of the text. The other fields are those of `Turn`; fields without a value are left out.
+    characters: length of the text. The other fields are those of `Turn`; fields without a value are
+    left out.
     """
 
     index: Required[_Natural]
     role: Required[str]
-    at: Required[Annotated[str, AfterValidator(lambda text: INSTANT.validate_python(text) and text)]]
+    at: Required[
+        Annotated[str, AfterValidator(lambda text: INSTANT.validate_python(text) and text)]
+    ]
     tokens: Required[_Natural]
     characters: Required[_Natural]
     agent_id: str
@@ -48,7 +52,9 @@ class SpokenTurn(TypedDict, total=False):
 
 
 class EpisodicFields(BaseModel):
-    """The fields that only an event (an episodic memory) has. context: the circumstances of the event."""
+    """The fields that only an event (an episodic memory) has. context: the circumstances of the
+    event.
+    """
 
     event_type: EventType = EventType.OBSERVATION
     title: Label | None = None
@@ -56,7 +62,9 @@ class EpisodicFields(BaseModel):
     emotional_valence: Whole = Field(default=0, ge=-2, le=2)
     speaker: Label | None = None
     turns: list[SpokenTurn] = Field(
-        default_factory=list, max_length=1_000, description="The turns of a thread that became this event."
+        default_factory=list,
+        max_length=1_000,
+        description="The turns of a thread that became this event.",
     )
 
 
@@ -75,20 +83,32 @@ class Episodic(EpisodicFields, Memory):
     type: Literal[MemoryType.EPISODIC] = MemoryType.EPISODIC
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values that determine an event's id: content, session if private, speaker, day, and first thread turn."""
-        turn = (self.source.thread_id, str(self.turns[0]["index"])) if self.turns and self.source else ()
+        """The values that determine an event's id: content, session if private, speaker, day, and
+        first thread turn.
+        """
+        turn = (
+            (self.source.thread_id, str(self.turns[0]["index"]))
+            if self.turns and self.source
+            else ()
+        )
         return (*super().identity(), self.speaker, f"{self.created_at:%Y-%m-%d}", *turn)
 
     def embedding_text(self) -> str:
-        """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates and speakers."""
-        return said_on(self.created_at, self.speaker, f"{self.content_with_title('. ')}{self._context()}")
+        """Text to embed, such as "20 January 2023 Friday Gina: I lost my job": questions name dates
+        and speakers.
+        """
+        return said_on(
+            self.created_at, self.speaker, f"{self.content_with_title('. ')}{self._context()}"
+        )
 
     def group(self) -> str | None:
         """The heading under which a prompt context lists the event: its day, such as 2026-03-01."""
         return f"{self.created_at:%Y-%m-%d}"
 
     def line(self) -> str:
-        """The event's entry in a prompt context: speaker (if known), content and, in brackets, the field `context`."""
+        """The event's entry in a prompt context: speaker (if known), content and, in brackets, the
+        field `context`.
+        """
         speaker = f"{self.speaker}: " if self.speaker else ""
         return f"{speaker}{self.content}{self._context()}"
 

@@ -1,6 +1,7 @@
 """The errors of Remembrancer: one class for each way in which a caller can react.
 
-Adapters translate the errors of other libraries into these classes, so that no other code sees a library's errors.
+Adapters translate the errors of other libraries into these classes, so that no other code sees a
+library's errors.
 
     RemembrancerError
     ├── InvalidRequest          the request is invalid; `path` names the field
@@ -11,7 +12,8 @@ Adapters translate the errors of other libraries into these classes, so that no 
     │   ├── VersionConflict     another version is current; `current_version` says which
     │   └── LockLost            the lock that protects the write was lost
     ├── Overloaded              the service is busy; try again after `retry_after_s`
-    ├── Unavailable             a store or an engine does not answer; try again after `retry_after_s`
+    ├── Unavailable             a store or an engine does not answer; try again after
+    `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
     ├── StoreInUse              another process holds the embedded store
     └── SetupRequired           a file that set-up prepares is missing or damaged
@@ -25,7 +27,9 @@ class RemembrancerError(Exception):
 
 
 class InvalidRequest(RemembrancerError):
-    """The request is invalid. path: the field that is wrong; empty for the whole request. got: the refused value."""
+    """The request is invalid. path: the field that is wrong; empty for the whole request. got: the
+    refused value.
+    """
 
     def __init__(self, message: str, *, path: str = "", got: object = None) -> None:
         super().__init__(message)
@@ -34,11 +38,15 @@ class InvalidRequest(RemembrancerError):
 
 
 class NotFound(RemembrancerError):
-    """The memory, thread or other object that was asked for does not exist in this tenant and namespace."""
+    """The memory, thread or other object that was asked for does not exist in this tenant and
+    namespace.
+    """
 
 
 class AccessDenied(RemembrancerError):
-    """The agent that the caller acts as may not use what was asked for, such as another agent's thread."""
+    """The agent that the caller acts as may not use what was asked for, such as another agent's
+    thread.
+    """
 
 
 class ReadOnly(AccessDenied):
@@ -50,7 +58,9 @@ class Conflict(RemembrancerError):
 
 
 class VersionConflict(Conflict):
-    """The stored object has `current_version`, not the version that the caller expected; nothing was changed."""
+    """The stored object has `current_version`, not the version that the caller expected; nothing
+    was changed.
+    """
 
     def __init__(self, message: str, *, current_version: int) -> None:
         super().__init__(message)
@@ -58,7 +68,9 @@ class VersionConflict(Conflict):
 
 
 class LockLost(Conflict):
-    """The lock that protects a write was lost: it expired or has another holder. See `memtypes.ports.locks`."""
+    """The lock that protects a write was lost: it expired or has another holder. See
+    `memtypes.ports.locks`.
+    """
 
 
 class _Retryable(RemembrancerError):
@@ -68,20 +80,30 @@ class _Retryable(RemembrancerError):
 
 
 class Overloaded(_Retryable):
-    """The service is busy: a queue is full, or a lock stayed taken. Try again after `retry_after_s` seconds."""
+    """The service is busy: a queue is full, or a lock stayed taken. Try again after `retry_after_s`
+    seconds.
+    """
 
 
 class Unavailable(_Retryable):
-    """A store or an engine could not be reached or did not answer in time. Try again after `retry_after_s` seconds."""
+    """A store or an engine could not be reached or did not answer in time. Try again after
+    `retry_after_s` seconds.
+    """
 
 
 class EmbedderMismatch(RemembrancerError):
-    """The memory store's vectors were made by another embedder than the configured one; nothing was changed."""
+    """The memory store's vectors were made by another embedder than the configured one; nothing was
+    changed.
+    """
 
 
 class StoreInUse(RemembrancerError):
-    """Another process has the embedded store open. The message names the process and says what to do."""
+    """Another process has the embedded store open. The message names the process and says what to
+    do.
+    """
 
 
 class SetupRequired(RemembrancerError):
-    """A file that set-up prepares, such as a model, is missing or damaged. The message names the command to run."""
+    """A file that set-up prepares, such as a model, is missing or damaged. The message names the
+    command to run.
+    """

@@ -1,7 +1,9 @@
-"""Filters over the fields of memories. They are parsed and validated here; each store translates them for its engine.
+"""Filters over the fields of memories. They are parsed and validated here; each store translates
+them for its engine.
 
-The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not": ..}`. If an object has
-several fields, or a field several operators, all of these conditions must hold.
+The JSON form is `{field: {operator: value, ...}}`, `{"and": [..]}`, `{"or": [..]}` or `{"not":
+..}`. If an object has several fields, or a field several operators, all of these conditions must
+hold.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ MAX_VALUES = 10_000
 
 
 class Op(StrEnum):
-    """Comparison operators of a filter. any: the field has at least one value of a list. all: it has every value."""
+    """Comparison operators of a filter. any: the field has at least one value of a list. all: it
+    has every value.
+    """
 
     EQ = "eq"
     NE = "ne"
@@ -43,7 +47,9 @@ class Op(StrEnum):
 
 
 class Kind(StrEnum):
-    """Type of a field's values in filters. ID: text in lower case. METADATA: text, number, true or false."""
+    """Type of a field's values in filters. ID: text in lower case. METADATA: text, number, true or
+    false.
+    """
 
     TEXT = "text"
     ID = "id"
@@ -58,7 +64,8 @@ class Kind(StrEnum):
 class Compare:
     """Condition that compares `field` with `value` by the operator `op`.
 
-    value: a tuple for the operators any and all, (lowest, highest) for between, a single value for the others.
+    value: a tuple for the operators any and all, (lowest, highest) for between, a single value for
+    the others.
     """
 
     field: str
@@ -98,18 +105,27 @@ Filter: TypeAlias = Compare | Absent | All | AnyOf | Not
 
 
 def ends_after(field: str, instant: datetime) -> AnyOf:
-    """A filter that holds if the time field `field`, such as expires_at, has no value or a time after `instant`."""
+    """A filter that holds if the time field `field`, such as expires_at, has no value or a time
+    after `instant`.
+    """
     return AnyOf((Absent(field), Compare(field, Op.GT, instant)))
 
 
 def in_view(instant: datetime) -> Filter:
-    """A filter that holds for memories that, at `instant`, have not expired and are not replaced (see `state_at`)."""
+    """A filter that holds for memories that, at `instant`, have not expired and are not replaced
+    (see `state_at`).
+    """
     current_again = Compare("state_until", Op.LTE, instant)
-    return all_of(AnyOf((*ends_after("valid_to", instant).parts, current_again)), ends_after("expires_at", instant))
+    return all_of(
+        AnyOf((*ends_after("valid_to", instant).parts, current_again)),
+        ends_after("expires_at", instant),
+    )
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree` with each condition on `state` replaced by one on the times that determine it at `instant`."""
+    """The filter `tree` with each condition on `state` replaced by one on the times that determine
+    it at `instant`.
+    """
     match tree:
         case All(parts):
             return All(tuple(with_states(part, instant) for part in parts))
@@ -130,7 +146,9 @@ def _in_state(state: object, instant: datetime) -> Filter:
     """A filter for memories whose state at `instant` is `state` (see `state_at`)."""
     current_again = Compare("state_until", Op.LTE, instant)
     replaced = All((Compare("valid_to", Op.LTE, instant), Not(current_again)))
-    contested = All((Compare("state", Op.EQ, str(State.CONTESTED)), Not(current_again), Not(replaced)))
+    contested = All(
+        (Compare("state", Op.EQ, str(State.CONTESTED)), Not(current_again), Not(replaced))
+    )
     match state:
         case State.REPLACED:
             return replaced
@@ -143,15 +161,21 @@ def _in_state(state: object, instant: datetime) -> Filter:
 _HIDDEN = frozenset({"tenant", "fence", "live", "gives_value"})
 """Fields that filters can't use: the tenant, which the scope sets, and fields for internal use."""
 _KINDS: Mapping[Any, Kind] = {
-    int: Kind.INTEGER, float: Kind.NUMBER, bool: Kind.FLAG, str: Kind.TEXT, datetime: Kind.TIME,
+    int: Kind.INTEGER,
+    float: Kind.NUMBER,
+    bool: Kind.FLAG,
+    str: Kind.TEXT,
+    datetime: Kind.TIME,
     AwareDatetime: Kind.TIME,
-}  # fmt: skip
+}
 _ORDERED = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.TIME, Kind.METADATA})
 _RANGES = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE, Op.BETWEEN})
 
 
 def _scalar(annotation: Any) -> Any:
-    """The type of a field's values, from its annotation: `datetime` for `datetime | None`, `str` for `list[str]`."""
+    """The type of a field's values, from its annotation: `datetime` for `datetime | None`, `str`
+    for `list[str]`.
+    """
     origin = typing.get_origin(annotation)
     arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
     wrapped = origin is typing.Annotated or origin in (typing.Union, pytypes.UnionType, list)
@@ -159,7 +183,9 @@ def _scalar(annotation: Any) -> Any:
 
 
 def _field_types() -> Iterator[tuple[str, Any]]:
-    """Yield the path, such as "links.to", and the type of the values of each field of memories, links and sources."""
+    """Yield the path, such as "links.to", and the type of the values of each field of memories,
+    links and sources.
+    """
     models: list[type[BaseModel]] = [Memory, *MEMORY_CLASSES.values(), Link, Source]
     paths = {Link: "links.", Source: "source."}
     for model in models:
@@ -179,7 +205,9 @@ def _all_choices() -> dict[str, frozenset[str]]:
 
 
 FIELD_CHOICES: Mapping[str, frozenset[str]] = pytypes.MappingProxyType(_all_choices())
-"""The allowed texts of each field that has an enumeration, such as `status`; of several types, the texts of all."""
+"""The allowed texts of each field that has an enumeration, such as `status`; of several types, the
+texts of all.
+"""
 
 FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(
     dict.fromkeys(FIELD_CHOICES, Kind.TEXT)
@@ -190,24 +218,40 @@ FIELD_KINDS: Mapping[str, Kind] = pytypes.MappingProxyType(
 
 
 def kind_of_field(field: str) -> Kind:
-    """The type of the values of the field at a path such as "links.to". Raises InvalidRequest for an unknown field."""
+    """The type of the values of the field at a path such as "links.to". Raises InvalidRequest for
+    an unknown field.
+    """
     if field.startswith("metadata.") and len(field) > len("metadata."):
         return Kind.METADATA
     if field not in FIELD_KINDS:
         fields = ", ".join(sorted(FIELD_KINDS))
-        raise InvalidRequest(f"unknown field {field!r}; known are {fields} and metadata.KEY", path="filters", got=field)
+        raise InvalidRequest(
+            f"unknown field {field!r}; known are {fields} and metadata.KEY",
+            path="filters",
+            got=field,
+        )
     return FIELD_KINDS[field]
 
 
 def parse_filter(tree: object) -> Filter:
-    """Parse a filter from its decoded JSON. Raises InvalidRequest, with the path of the error, if it is invalid."""
+    """Parse a filter from its decoded JSON. Raises InvalidRequest, with the path of the error, if
+    it is invalid.
+    """
     parsed = _parse(tree, "filters", 0)
     conditions = list(leaves(parsed))
     if len(conditions) > MAX_CONDITIONS:
-        raise InvalidRequest(f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters")
-    lists = [leaf.value for leaf in conditions if isinstance(leaf, Compare) and leaf.op in (Op.ANY, Op.ALL)]
+        raise InvalidRequest(
+            f"a filter may have at most {MAX_CONDITIONS} conditions", path="filters"
+        )
+    lists = [
+        leaf.value
+        for leaf in conditions
+        if isinstance(leaf, Compare) and leaf.op in (Op.ANY, Op.ALL)
+    ]
     if sum(map(len, lists)) > MAX_VALUES:
-        raise InvalidRequest(f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters")
+        raise InvalidRequest(
+            f"the lists of a filter may have at most {MAX_VALUES} values together", path="filters"
+        )
     return parsed
 
 
@@ -235,24 +279,42 @@ def _parse(tree: object, path: str, depth: int) -> Filter:
             parts.append(Not(_parse(value, key_path, depth + 1)))
         elif key in ("and", "or"):
             if not isinstance(value, list) or not value:
-                raise InvalidRequest("needs a list of at least one filter", path=key_path, got=value)
-            inner = tuple(_parse(part, f"{key_path}[{index}]", depth + 1) for index, part in enumerate(value))
+                raise InvalidRequest(
+                    "needs a list of at least one filter", path=key_path, got=value
+                )
+            inner = tuple(
+                _parse(part, f"{key_path}[{index}]", depth + 1) for index, part in enumerate(value)
+            )
             parts.append(All(inner) if key == "and" else AnyOf(inner))
         else:
             if not isinstance(value, dict) or not value:
-                raise InvalidRequest(f"needs an object of operators ({', '.join(Op)})", path=key_path, got=value)
-            parts.append(all_of(*[_compare(key, op, operand, f"{key_path}.{op}") for op, operand in value.items()]))
+                raise InvalidRequest(
+                    f"needs an object of operators ({', '.join(Op)})", path=key_path, got=value
+                )
+            parts.append(
+                all_of(
+                    *[
+                        _compare(key, op, operand, f"{key_path}.{op}")
+                        for op, operand in value.items()
+                    ]
+                )
+            )
     return all_of(*parts)
 
 
 def _compare(field: str, op_name: str, operand: object, path: str) -> Filter:
     if op_name not in Op.__members__.values():
-        raise InvalidRequest(f"unknown operator {op_name!r}; known are {', '.join(Op)}", path=path, got=op_name)
-    op, kind = Op(op_name), kind_of_field(field)
+        raise InvalidRequest(
+            f"unknown operator {op_name!r}; known are {', '.join(Op)}", path=path, got=op_name
+        )
+    op = Op(op_name)
+    kind = kind_of_field(field)
     if operand is None and op in (Op.EQ, Op.NE):
         return Absent(field) if op is Op.EQ else Not(Absent(field))
     if op in _RANGES and kind not in _ORDERED:
-        raise InvalidRequest(f"{op} needs a number or a time; {field} is {kind}", path=path, got=operand)
+        raise InvalidRequest(
+            f"{op} needs a number or a time; {field} is {kind}", path=path, got=operand
+        )
     if op in (Op.ANY, Op.ALL, Op.BETWEEN):
         return Compare(field, op, _values(field, op, operand, path))
     checked = _value(field, operand, path)
@@ -262,30 +324,42 @@ def _compare(field: str, op_name: str, operand: object, path: str) -> Filter:
 
 
 def _values(field: str, op: Op, operand: object, path: str) -> tuple[Any, ...]:
-    limits, needed = (1, MAX_LIST), f"a list of 1 to {MAX_LIST} values"
+    limits = (1, MAX_LIST)
+    needed = f"a list of 1 to {MAX_LIST} values"
     if op is Op.BETWEEN:
-        limits, needed = (2, 2), "a list of two values, the lower and the upper end"
+        limits = (2, 2)
+        needed = "a list of two values, the lower and the upper end"
     if not isinstance(operand, list) or not limits[0] <= len(operand) <= limits[1]:
         raise InvalidRequest(f"needs {needed}", path=path, got=operand)
     values = tuple(_value(field, value, f"{path}[{index}]") for index, value in enumerate(operand))
     if op is Op.BETWEEN and any(isinstance(end, bool | str) for end in values):
         raise InvalidRequest("needs two numbers or two times", path=path, got=operand)
     if op is Op.BETWEEN and values[0] > values[1]:
-        raise InvalidRequest("the lower end must not be above the upper end", path=path, got=operand)
+        raise InvalidRequest(
+            "the lower end must not be above the upper end", path=path, got=operand
+        )
     return values
 
 
 def _value(field: str, value: object, path: str) -> Any:
-    """`value` as an operand for `field`: times are parsed, ids put in lower case. Raises InvalidRequest."""
+    """`value` as an operand for `field`: times are parsed, ids put in lower case. Raises
+    InvalidRequest.
+    """
     kind = kind_of_field(field)
     if kind is Kind.TIME:
         return parse_time(value, path)
     types, needed = _ALLOWED[kind]
     wrong_flag = isinstance(value, bool) and bool not in types
-    if wrong_flag or not isinstance(value, types) or (isinstance(value, float) and math.isnan(value)):
+    if (
+        wrong_flag
+        or not isinstance(value, types)
+        or (isinstance(value, float) and math.isnan(value))
+    ):
         raise InvalidRequest(f"needs {needed}", path=path, got=value)
     if value not in FIELD_CHOICES.get(field, (value,)):
-        raise InvalidRequest(f"needs one of {', '.join(sorted(FIELD_CHOICES[field]))}", path=path, got=value)
+        raise InvalidRequest(
+            f"needs one of {', '.join(sorted(FIELD_CHOICES[field]))}", path=path, got=value
+        )
     return str(value).lower() if kind is Kind.ID else value
 
 
@@ -298,16 +372,22 @@ _ALLOWED: Mapping[Kind, tuple[tuple[type, ...], str]] = {
 
 
 def parse_time(value: object, path: str) -> datetime:
-    """The time that the RFC 3339 text `value` states. Raises InvalidRequest, with `path`, for other values."""
+    """The time that the RFC 3339 text `value` states. Raises InvalidRequest, with `path`, for other
+    values.
+    """
     try:
         return INSTANT.validate_python(value)
     except ValidationError as error:
         raise InvalidRequest(
-            "needs a time as RFC 3339 text with an offset, such as 2026-03-01T09:30:00Z", path=path, got=value
+            "needs a time as RFC 3339 text with an offset, such as 2026-03-01T09:30:00Z",
+            path=path,
+            got=value,
         ) from error
 
 
 def all_of(*parts: Filter | None) -> Filter:
-    """A filter that holds if all `parts` hold. Parts that are None are left out; without parts it always holds."""
+    """A filter that holds if all `parts` hold. Parts that are None are left out; without parts it
+    always holds.
+    """
     conditions = tuple(part for part in parts if part is not None)
     return conditions[0] if len(conditions) == 1 else All(conditions)

@@ -1,4 +1,6 @@
-"""Deterministic memory ids: the same statement in the same scope gets the same id, so a retry stores no duplicate."""
+"""Deterministic memory ids: the same statement in the same scope gets the same id, so a retry
+stores no duplicate.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ _NAMESPACE = uuid.UUID("5a1f0c3e-6f0e-5d0b-9a58-6d3f2f8f7c11")
 
 
 def normalise(content: str) -> str:
-    """`content` in Unicode NFC, with single spaces. Case is kept: `tar -C` and `tar -c` are different commands."""
+    """`content` in Unicode NFC, with single spaces. Case is kept: `tar -C` and `tar -c` are
+    different commands.
+    """
     return " ".join(unicodedata.normalize("NFC", content).split())
 
 
@@ -23,6 +27,8 @@ def content_hash(content: str) -> str:
 
 
 def memory_id(scope: Scope, memory_type: str, identity: tuple[str | None, ...]) -> str:
-    """The id of a memory: a UUIDv5 of tenant, namespace, type and `identity` (see `Memory.identity`) as a JSON list."""
+    """The id of a memory: a UUIDv5 of tenant, namespace, type and `identity` (see
+    `Memory.identity`) as a JSON list.
+    """
     name = json.dumps([scope.tenant, scope.namespace, memory_type, *identity], ensure_ascii=False)
     return str(uuid.uuid5(_NAMESPACE, name))

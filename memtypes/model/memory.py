@@ -1,4 +1,5 @@
-"""Fields that all types of memory share: those of a draft, which a caller sends, and those of a stored memory.
+"""Fields that all types of memory share: those of a draft, which a caller sends, and those of a
+stored memory.
 
 Each type adds its own fields in a module of its own; `memtypes.model.types` lists the five types.
 """
@@ -13,7 +14,15 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+    field_validator,
+)
 
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
@@ -28,16 +37,25 @@ MAX_EARLIER = 100
 MAX_SOURCES = 100
 MAX_METADATA_BYTES = 16 * 1024
 MAX_LABEL = 500
-"""Maximum characters of a title, concept or name. A default from the content's first line is cut to this length."""
+"""Maximum characters of a title, concept or name. A default from the content's first line is cut to
+this length.
+"""
 
 _REFUSED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
-"""A lone surrogate (Unicode's category Cs), or a control character (Cc) except tab, newline and return."""
+"""A lone surrogate (Unicode's category Cs), or a control character (Cc) except tab, newline and
+return.
+"""
 
 
 def printable(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it has a lone surrogate, or a control character such as NUL."""
+    """Return `value` unchanged. Raises ValueError if it has a lone surrogate, or a control
+    character such as NUL.
+    """
     if match := _REFUSED.search(value):
-        raise ValueError(f"must not contain control characters (U+{ord(match[0]):04X} at character {match.start()})")
+        raise ValueError(
+            f"must not contain control characters (U+{ord(match[0]):04X} at character "
+            f"{match.start()})"
+        )
     return value
 
 
@@ -59,18 +77,26 @@ def check_json(value: object, max_bytes: int) -> None:
 
 
 def readable(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it is blank, or has a lone surrogate or control character."""
+    """Return `value` unchanged. Raises ValueError if it is blank, or has a lone surrogate or
+    control character.
+    """
     return printable(not_blank(value))
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_CONTENT), AfterValidator(readable)]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_CONTENT), AfterValidator(readable)
+]
 """The content of a memory: text of at most MAX_CONTENT characters that is not blank."""
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(readable)]
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_LABEL), AfterValidator(readable)
+]
 """A name or title of at most MAX_LABEL characters."""
 
 Line = Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(printable)]
-"""Text of at most 10,000 characters in a field that only one type of memory has, such as a procedure's step."""
+"""Text of at most 10,000 characters in a field that only one type of memory has, such as a
+procedure's step.
+"""
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TAG), AfterValidator(readable)]
 
@@ -85,7 +111,9 @@ Importance = Annotated[Whole, Field(ge=1, le=10)]
 
 
 def first_line(content: str) -> str:
-    """The first non-blank line of `content`, cut to MAX_LABEL characters: the default for a memory's title."""
+    """The first non-blank line of `content`, cut to MAX_LABEL characters: the default for a
+    memory's title.
+    """
     return next(line.strip() for line in content.splitlines() if line.strip())[:MAX_LABEL].strip()
 
 
@@ -96,7 +124,9 @@ class Model(BaseModel):
 
 
 class Source(Model):
-    """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that it chooses)."""
+    """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that
+    it chooses).
+    """
 
     thread_id: str | None = Field(default=None, max_length=256)
     turns: list[Whole] = Field(default_factory=list, max_length=1000)
@@ -116,7 +146,9 @@ class LinkType(StrEnum):
 
 
 class Link(Model):
-    """A link from a memory to `to`, another memory of its namespace. strength: how certain or close the relation is."""
+    """A link from a memory to `to`, another memory of its namespace. strength: how certain or close
+    the relation is.
+    """
 
     to: Annotated[Name, AfterValidator(str.lower)]
     type: LinkType
@@ -124,9 +156,11 @@ class Link(Model):
 
 
 class State(StrEnum):
-    """Whether a memory still holds. current: it does. replaced: its validity has ended, so searches omit it by default.
+    """Whether a memory still holds. current: it does. replaced: its validity has ended, so searches
+    omit it by default.
 
-    contested: a `contradicts` link connects it with a current memory, so one of the two is probably false.
+    contested: a `contradicts` link connects it with a current memory, so one of the two is probably
+    false.
     """
 
     CURRENT = "current"
@@ -135,9 +169,11 @@ class State(StrEnum):
 
 
 class UpkeepMark(Model):
-    """A decision about a memory by upkeep, the service's background jobs that promote, forget and merge memories.
+    """A decision about a memory by upkeep, the service's background jobs that promote, forget and
+    merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is not made again.
+    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
+    not made again.
     """
 
     job: Literal["promote", "forget", "compact"]
@@ -148,7 +184,9 @@ class UpkeepMark(Model):
 
 
 class TokenCount(Model):
-    """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its entry in a context."""
+    """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its
+    entry in a context.
+    """
 
     count: Whole = Field(ge=0)
     tokenizer: str
@@ -163,9 +201,11 @@ class Decision(StrEnum):
 
 
 class Tier(StrEnum):
-    """How reliable a review is, by the number of valid votes. consensus: at least two, or that of the only reviewer.
+    """How reliable a review is, by the number of valid votes. consensus: at least two, or that of
+    the only reviewer.
 
-    partial: one of several. fallback: none. If some reviewers are language models, only their votes are counted.
+    partial: one of several. fallback: none. If some reviewers are language models, only their votes
+    are counted.
     """
 
     CONSENSUS = "consensus"
@@ -174,10 +214,12 @@ class Tier(StrEnum):
 
 
 class Vote(Model):
-    """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in time.
+    """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in
+    time.
 
-    stand_in: whether a local reviewer voted in place of a language model that failed, whose vote is listed before.
-    scores: a score from 1 to 10 for each aspect that the reviewer rates, such as novelty.
+    stand_in: whether a local reviewer voted in place of a language model that failed, whose vote is
+    listed before. scores: a score from 1 to 10 for each aspect that the reviewer rates, such as
+    novelty.
     """
 
     reviewer: str
@@ -190,7 +232,9 @@ class Vote(Model):
 
 
 class Reviewed(Model):
-    """Result of a review of a text. importance, relevance, novelty: means of the votes' scores; None without scores."""
+    """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
+    None without scores.
+    """
 
     decision: Decision
     importance: float | None = None
@@ -204,11 +248,15 @@ class Reviewed(Model):
 _COMMON_WORDS = frozenset(
     {"state", "state_until", "state_reason", "dated", "earlier", "rewordings", "sources", "upkeep"}
 )
-"""Names of memory fields that are allowed as metadata keys, because callers use these common words for other things."""
+"""Names of memory fields that are allowed as metadata keys, because callers use these common words
+for other things.
+"""
 
 
 def check_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return `metadata` unchanged. Raises ValueError if it has over 16 KiB as JSON, or a memory field as a key."""
+    """Return `metadata` unchanged. Raises ValueError if it has over 16 KiB as JSON, or a memory
+    field as a key.
+    """
     check_json(metadata, MAX_METADATA_BYTES)
     reserved = sorted(set(metadata) & (set(Memory.model_fields) - _COMMON_WORDS))
     if reserved:
@@ -237,7 +285,9 @@ class Draft(Model):
     created_at: Instant | None = None
     expires_at: Instant | None = None
     visibility: Visibility | None = None
-    seq: Whole | None = Field(default=None, ge=0, lt=2**53, description="Order in its session; by arrival if absent.")
+    seq: Whole | None = Field(
+        default=None, ge=0, lt=2**53, description="Order in its session; by arrival if absent."
+    )
 
     @field_validator("source", mode="before")
     @classmethod
@@ -254,7 +304,9 @@ class EarlierText(Model):
 
 
 class Rewording(Model):
-    """A repetition of a memory in other words that was merged into it. id: identifies it in a request to undo this."""
+    """A repetition of a memory in other words that was merged into it. id: identifies it in a
+    request to undo this.
+    """
 
     id: str
     content: str
@@ -263,8 +315,12 @@ class Rewording(Model):
     session_id: str | None = None
 
 
-def state_at(now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None) -> State:
-    """The state of a memory at `now`, from its stored fields. state_until: from this time on, it is current again."""
+def state_at(
+    now: datetime, state: State, valid_to: datetime | None, state_until: datetime | None
+) -> State:
+    """The state of a memory at `now`, from its stored fields. state_until: from this time on, it is
+    current again.
+    """
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:
@@ -273,7 +329,13 @@ def state_at(now: datetime, state: State, valid_to: datetime | None, state_until
 
 
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
-    {"valid_to": None, "superseded_by": None, "state": State.CURRENT, "state_until": None, "state_reason": None}
+    {
+        "valid_to": None,
+        "superseded_by": None,
+        "state": State.CURRENT,
+        "state_until": None,
+        "state_reason": None,
+    }
 )
 """Values to set on a memory that nothing replaces or contests any more."""
 
@@ -281,14 +343,17 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
 class Memory(Model):
     """A stored memory: the fields that all types of memory share.
 
-    seq: its place in its session. valid_from, valid_to: when it holds; valid_to is None while no memory replaces it.
-    superseded_by: id of the memory that replaced it. gives_value: whether its text has a number or tells of a change,
-    None if not computed. evidence_count: how often it was stated. own_fields: names of the fields of its type alone.
+    seq: its place in its session. valid_from, valid_to: when it holds; valid_to is None while no
+    memory replaces it. superseded_by: id of the memory that replaced it. gives_value: whether its
+    text has a number or tells of a change, None if not computed. evidence_count: how often it was
+    stated. own_fields: names of the fields of its type alone.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
     title_field: ClassVar[str | None] = None
-    """Name of the type's title field, which is the content's first line if the caller leaves it out; None if none."""
+    """Name of the type's title field, which is the content's first line if the caller leaves it
+    out; None if none.
+    """
 
     id: str
     type: MemoryType
@@ -301,7 +366,9 @@ class Memory(Model):
     tags: list[str] = Field(default_factory=list)
     source: Source | None = None
     sources: list[Source] = Field(
-        default_factory=list, max_length=MAX_SOURCES, description="Sources of repetitions that were merged into it."
+        default_factory=list,
+        max_length=MAX_SOURCES,
+        description="Sources of repetitions that were merged into it.",
     )
     metadata: dict[str, Any] = Field(default_factory=dict)
     links: list[Link] = Field(default_factory=list, max_length=MAX_LINKS)
@@ -318,44 +385,66 @@ class Memory(Model):
     superseded_by: str | None = None
     state: State = State.CURRENT
     state_until: Instant | None = Field(
-        default=None, description="When the memory is current again: what replaced or contests it expires then."
+        default=None,
+        description="When the memory is current again: what replaced or contests it expires then.",
     )
     state_reason: str | None = Field(
-        default=None, max_length=MAX_LABEL, description="Why the memory was replaced or is contested."
+        default=None,
+        max_length=MAX_LABEL,
+        description="Why the memory was replaced or is contested.",
     )
     dated: Flag = Field(
-        default=False, description="Whether contexts say since when it holds: it replaced or contests another."
+        default=False,
+        description="Whether contexts say since when it holds: it replaced or contests another.",
     )
     earlier: list[EarlierText] = Field(default_factory=list, max_length=MAX_EARLIER)
     rewordings: list[Rewording] = Field(
-        default_factory=list, max_length=MAX_EARLIER, description="Repetitions in other words that were merged into it."
+        default_factory=list,
+        max_length=MAX_EARLIER,
+        description="Repetitions in other words that were merged into it.",
     )
     content_hash: str
     tokens: TokenCount
     gives_value: Flag | None = None
     evidence_count: Whole = Field(default=1, ge=1)
-    restated_at: Instant | None = Field(default=None, description="When a fact was last said again.")
+    restated_at: Instant | None = Field(
+        default=None, description="When a fact was last said again."
+    )
     source_sessions: list[str] = Field(default_factory=list)
     reviewed: Reviewed | None = None
     upkeep: UpkeepMark | None = None
 
     @property
     def ended_by_upkeep(self) -> bool:
-        """Whether a background job of upkeep ended the memory: it was forgotten, or merged into another memory."""
-        return self.upkeep is not None and (self.upkeep.job == "forget" or self.upkeep.into is not None)
+        """Whether a background job of upkeep ended the memory: it was forgotten, or merged into
+        another memory.
+        """
+        return self.upkeep is not None and (
+            self.upkeep.job == "forget" or self.upkeep.into is not None
+        )
 
     @classmethod
     def defaults(cls, draft: Draft) -> dict[str, Any]:
-        """Defaults that depend on `draft`: the content's first line for the title field, if the type has one."""
+        """Defaults that depend on `draft`: the content's first line for the title field, if the
+        type has one.
+        """
         return {cls.title_field: first_line(draft.content)} if cls.title_field else {}
 
     def content_with_title(self, separator: str) -> str:
-        """Title, `separator` and content; only the content if there is no title or it is the content's first line."""
+        """Title, `separator` and content; only the content if there is no title or it is the
+        content's first line.
+        """
         title = getattr(self, self.title_field) if self.title_field else None
-        return f"{title}{separator}{self.content}" if title and title != first_line(self.content) else self.content
+        return (
+            f"{title}{separator}{self.content}"
+            if title and title != first_line(self.content)
+            else self.content
+        )
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values from which the memory's id is computed: its content and, if it is private, its session."""
+        """The values from which the memory's id is computed: its content and, if it is private, its
+        session.
+        """
         private_to = self.session_id if self.visibility is Visibility.SESSION else None
         return (normalise(self.content), private_to)
 
@@ -372,22 +461,31 @@ class Memory(Model):
         return self.content
 
     def at(self, now: datetime) -> Self:
-        """The memory with its state at `now`, computed from stored times: the state can change without a write."""
+        """The memory with its state at `now`, computed from stored times: the state can change
+        without a write.
+        """
         state = state_at(now, self.state, self.valid_to, self.state_until)
         if self.state_until is not None and self.state_until <= now:
             return self.model_copy(update=CURRENT_AGAIN)
         return self if state is self.state else self.model_copy(update={"state": state})
 
     def edited(self, content: str, now: datetime) -> Self:
-        """A copy with the new `content`. The old one is added to `earlier`, whose oldest texts may be dropped."""
+        """A copy with the new `content`. The old one is added to `earlier`, whose oldest texts may
+        be dropped.
+        """
         since = self.earlier[-1].until if self.earlier else self.valid_from
-        earlier = [*self.earlier, EarlierText(content=self.content, since=min(since, now), until=now)][-MAX_EARLIER:]
+        earlier = [
+            *self.earlier,
+            EarlierText(content=self.content, since=min(since, now), until=now),
+        ][-MAX_EARLIER:]
         while sum(len(text.content) for text in earlier) > MAX_CONTENT:
             del earlier[0]
         return self.model_copy(update={"content": content, "earlier": earlier})
 
     def to_payload(self) -> dict[str, Any]:
-        """The memory as a JSON object, as stores keep it: without fields that are None, times as RFC 3339 text."""
+        """The memory as a JSON object, as stores keep it: without fields that are None, times as
+        RFC 3339 text.
+        """
         return self.model_dump(mode="json", exclude_none=True)
 
     def replace(self, **changes: Any) -> Self:

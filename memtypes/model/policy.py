@@ -1,4 +1,6 @@
-"""The five types of memory, and a table (POLICIES) with the visibility, budget share and ageing of each."""
+"""The five types of memory, and a table (POLICIES) with the visibility, budget share and ageing of
+each.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from types import MappingProxyType
 
 
 class MemoryType(StrEnum):
-    """The five types of memory: events, facts, intentions, procedures, and notes on the current task."""
+    """The five types of memory: events, facts, intentions, procedures, and notes on the current
+    task.
+    """
 
     EPISODIC = "episodic"
     SEMANTIC = "semantic"
@@ -28,12 +32,14 @@ class Visibility(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TypePolicy:
-    """Policy of a type of memory. visibility: the default for memories of the type that are written in a session.
+    """Policy of a type of memory. visibility: the default for memories of the type that are written
+    in a session.
 
-    share: share (0-1) of a context's token budget for long-term memories that may be reserved for the type. half_life:
-    age at which the recency score of a memory is halved; None if it does not fall with age. repetition_cosine: lowest
-    cosine of two memories at which their texts are compared word by word, because one may repeat the other. It is lower
-    for tasks, because a task is embedded with its due time.
+    share: share (0-1) of a context's token budget for long-term memories that may be reserved for
+    the type. half_life: age at which the recency score of a memory is halved; None if it does not
+    fall with age. repetition_cosine: lowest cosine of two memories at which their texts are
+    compared word by word, because one may repeat the other. It is lower for tasks, because a task
+    is embedded with its due time.
     """
 
     visibility: Visibility
@@ -46,11 +52,15 @@ POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
     {
         MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
         MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
-        MemoryType.PROSPECTIVE: TypePolicy(Visibility.NAMESPACE, 0.125, timedelta(days=3), repetition_cosine=0.65),
+        MemoryType.PROSPECTIVE: TypePolicy(
+            Visibility.NAMESPACE, 0.125, timedelta(days=3), repetition_cosine=0.65
+        ),
         MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
         MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
     }
 )
 
 LONG_TERM: tuple[MemoryType, ...] = tuple(kind for kind in MemoryType if POLICIES[kind].share > 0)
-"""The types that share a context's long-term token budget. Working memory has a budget of its own."""
+"""The types that share a context's long-term token budget. Working memory has a budget of its
+own.
+"""

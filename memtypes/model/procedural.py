@@ -50,11 +50,15 @@ class Procedural(ProceduralFields, Memory):
     type: Literal[MemoryType.PROCEDURAL] = MemoryType.PROCEDURAL
 
     def embedding_text(self) -> str:
-        """The text to embed: name (unless it is the content's first line), content, steps and conditions."""
+        """The text to embed: name (unless it is the content's first line), content, steps and
+        conditions.
+        """
         return "\n".join([self.content_with_title(": "), *self.steps, *self._conditions()])
 
     def line(self) -> str:
-        """The procedure's entry in a prompt context: name, content, numbered steps and conditions, on several lines."""
+        """The procedure's entry in a prompt context: name, content, numbered steps and conditions,
+        on several lines.
+        """
         steps = (f"{number}. {step}" for number, step in enumerate(self.steps, 1))
         return "\n".join([self.content_with_title(": "), *steps, *self._conditions()])
 

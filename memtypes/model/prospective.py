@@ -23,7 +23,9 @@ class IntentionType(StrEnum):
 
 
 class TriggerType(StrEnum):
-    """What makes an intention (such as a to-do or a reminder) due: a time, an event or a situation."""
+    """What makes an intention (such as a to-do or a reminder) due: a time, an event or a
+    situation.
+    """
 
     TIME = "time"
     EVENT = "event"
@@ -31,7 +33,9 @@ class TriggerType(StrEnum):
 
 
 class Status(StrEnum):
-    """The progress of an intention, such as a to-do. pending and active intentions are unfinished."""
+    """The progress of an intention, such as a to-do. pending and active intentions are
+    unfinished.
+    """
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -46,7 +50,8 @@ OPEN: frozenset[Status] = frozenset({Status.PENDING, Status.ACTIVE})
 class ProspectiveFields(BaseModel):
     """The fields that only an intention (a prospective memory) has.
 
-    due_text: the words that state `due_at`, such as "next Friday". fired_at: when it was last reported as due.
+    due_text: the words that state `due_at`, such as "next Friday". fired_at: when it was last
+    reported as due.
     """
 
     intention_type: IntentionType = IntentionType.TODO
@@ -76,15 +81,18 @@ class Prospective(ProspectiveFields, Memory):
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values of an intention that determine its id: content, due time, trigger and, if private, the session."""
+        """The values of an intention that determine its id: content, due time, trigger and, if
+        private, the session.
+        """
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
 
     def following(self, before: Prospective, now: datetime) -> dict[str, Any]:
-        """Fields to set, besides those that the caller changed at `now`, when the intention `before` became this one.
+        """Fields to set, besides those that the caller changed at `now`, when the intention
+        `before` became this one.
 
-        A new due time, trigger or open status clears `fired_at`, so that the intention is reported as due again. A new
-        due time clears `due_text`. `completed_at` follows the status.
+        A new due time, trigger or open status clears `fired_at`, so that the intention is reported
+        as due again. A new due time clears `due_text`. `completed_at` follows the status.
         """
         rescheduled = _schedule(self) != _schedule(before)
         fields: dict[str, Any] = {}
@@ -99,14 +107,22 @@ class Prospective(ProspectiveFields, Memory):
         return fields
 
     def embedding_text(self) -> str:
-        """The text to embed: title (unless it is the content's first line), content, trigger and due day."""
+        """The text to embed: title (unless it is the content's first line), content, trigger and
+        due day.
+        """
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
         return f"{self.content_with_title('. ')}{when}{due}"
 
     def line(self) -> str:
-        """The intention's entry in a prompt context: "[STATUS] CONTENT (due TIME) (when: TRIGGER)"."""
-        done = f" {self.completed_at:%Y-%m-%d}" if self.completed_at and self.status is Status.COMPLETED else ""
+        """The intention's entry in a prompt context: "[STATUS] CONTENT (due TIME) (when:
+        TRIGGER)".
+        """
+        done = (
+            f" {self.completed_at:%Y-%m-%d}"
+            if self.completed_at and self.status is Status.COMPLETED
+            else ""
+        )
         due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         return f"[{self.status}{done}] {self.content}{due}{when}"

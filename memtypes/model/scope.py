@@ -17,7 +17,9 @@ DEFAULT_TENANT = "default"
 
 
 def clean_name(value: str) -> str:
-    """Return `value` unchanged. Raises ValueError if it is empty, too long, padded or has control characters."""
+    """Return `value` unchanged. Raises ValueError if it is empty, too long, padded or has control
+    characters.
+    """
     if not 1 <= len(value) <= MAX_NAME:
         raise ValueError(f"must have 1 to {MAX_NAME} characters, has {len(value)}")
     if value != value.strip():
@@ -27,17 +29,21 @@ def clean_name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)]
+Name = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_NAME), AfterValidator(clean_name)
+]
 """A namespace, or the id of a session, agent or to-do, in any script."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a call reads and writes: a tenant's namespace, with the session and agent of the caller.
+    """Where a call reads and writes: a tenant's namespace, with the session and agent of the
+    caller.
 
-    tenant and namespace limit every read and write. session_id: the caller's session, whose private memories are also
-    found. agent_id: the agent that the caller acts as, which written memories record. agents: ids of the agents whose
-    working items (notes on a task) the caller may reach, with None for items of no agent; empty for no limit.
+    tenant and namespace limit every read and write. session_id: the caller's session, whose private
+    memories are also found. agent_id: the agent that the caller acts as, which written memories
+    record. agents: ids of the agents whose working items (notes on a task) the caller may reach,
+    with None for items of no agent; empty for no limit.
     """
 
     tenant: str
@@ -57,10 +63,14 @@ class Scope:
                 raise InvalidRequest(f"{field} {error}", path=field, got=value) from error
 
     def reaches(self, agent_id: str | None) -> bool:
-        """Whether the caller may reach the working items of the agent `agent_id` (None: items of no agent)."""
+        """Whether the caller may reach the working items of the agent `agent_id` (None: items of no
+        agent).
+        """
         return not self.agents or agent_id in self.agents
 
     @property
     def unbound(self) -> Scope:
-        """A copy of the scope with `agents` empty, so that it reaches the working items of all agents."""
+        """A copy of the scope with `agents` empty, so that it reaches the working items of all
+        agents.
+        """
         return replace(self, agents=())

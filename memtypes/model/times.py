@@ -13,7 +13,9 @@ _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
 
 Clock: TypeAlias = Callable[[], datetime]
-"""A function that returns the current time. It is passed as an argument, so that tests and replays can set the time."""
+"""A function that returns the current time. It is passed as an argument, so that tests and replays
+can set the time.
+"""
 
 
 def system_clock() -> datetime:
@@ -22,7 +24,9 @@ def system_clock() -> datetime:
 
 
 def to_utc(value: datetime) -> datetime:
-    """`value` converted to UTC. Raises ValueError if the result would not lie in the years 1 to 9999."""
+    """`value` converted to UTC. Raises ValueError if the result would not lie in the years 1 to
+    9999.
+    """
     try:
         return value.astimezone(UTC)
     except OverflowError as error:
@@ -32,7 +36,9 @@ def to_utc(value: datetime) -> datetime:
 def _with_date_time_and_offset(value: object) -> object:
     if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.fullmatch(value)):
         return value
-    raise ValueError("must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z")
+    raise ValueError(
+        "must be RFC 3339 text with date, time and offset, such as 2026-03-01T09:30:00Z"
+    )
 
 
 def milliseconds(value: datetime) -> int:
@@ -41,7 +47,9 @@ def milliseconds(value: datetime) -> int:
 
 
 def rfc3339(value: datetime) -> str:
-    """`value` as RFC 3339 text in UTC, such as 2026-03-01T09:30:00Z; microseconds are written unless they are 0."""
+    """`value` as RFC 3339 text in UTC, such as 2026-03-01T09:30:00Z; microseconds are written
+    unless they are 0.
+    """
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -51,7 +59,9 @@ Instant = Annotated[
     AfterValidator(to_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
-"""A time that a caller sends as RFC 3339 text, converted to UTC. A time without a UTC offset is refused."""
+"""A time that a caller sends as RFC 3339 text, converted to UTC. A time without a UTC offset is
+refused.
+"""
 
 INSTANT: TypeAdapter[datetime] = TypeAdapter(Instant)
 """Parses the RFC 3339 text of an `Instant`."""

@@ -1,4 +1,6 @@
-"""The classes of the five types of memory, for stored memories and for drafts. A new type needs a row in both."""
+"""The classes of the five types of memory, for stored memories and for drafts. A new type needs a
+row in both.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ MEMORY_CLASSES: Mapping[MemoryType, type[Memory]] = MappingProxyType(
 )
 
 AnyDraft: TypeAlias = Annotated[
-    EpisodicDraft | SemanticDraft | ProspectiveDraft | ProceduralDraft | WorkingDraft, Field(discriminator="type")
+    EpisodicDraft | SemanticDraft | ProspectiveDraft | ProceduralDraft | WorkingDraft,
+    Field(discriminator="type"),
 ]
 """A memory of any type as a caller sends it; the field `type` says which class it is."""
 
@@ -35,5 +38,7 @@ DRAFT: TypeAdapter[AnyDraft] = TypeAdapter(AnyDraft)
 
 
 def from_payload(payload: Mapping[str, Any]) -> Memory:
-    """Decode a memory from `payload`, a JSON object that `Memory.to_payload` returned. Its type selects its class."""
+    """Decode a memory from `payload`, a JSON object that `Memory.to_payload` returned. Its type
+    selects its class.
+    """
     return MEMORY_CLASSES[MemoryType(payload["type"])].model_validate(payload)

@@ -14,7 +14,9 @@ from memtypes.model.times import Instant
 
 
 class ContextType(StrEnum):
-    """Kinds of content that a caller can declare for a working item (a note on the current task)."""
+    """Kinds of content that a caller can declare for a working item (a note on the current
+    task).
+    """
 
     TASK_CONTEXT = "task_context"
     VARIABLES = "variables"
@@ -23,7 +25,9 @@ class ContextType(StrEnum):
 
 
 class WorkingScope(StrEnum):
-    """For how long the caller needs a working item (a note on the current task). The service only stores this."""
+    """For how long the caller needs a working item (a note on the current task). The service only
+    stores this.
+    """
 
     TASK = "task"
     SUBTASK = "subtask"
@@ -31,7 +35,8 @@ class WorkingScope(StrEnum):
 
 
 class WorkingFields(BaseModel):
-    """The fields that only a working item (a working memory) has. todo_id: the to-do to which it belongs.
+    """The fields that only a working item (a working memory) has. todo_id: the to-do to which it
+    belongs.
 
     cleared_at: when it was cleared, that is, removed from prompts because its task is done.
     """
@@ -50,7 +55,9 @@ class WorkingDraft(WorkingFields, Draft):
 
 
 class LiveDraft(WorkingDraft):
-    """Draft of the copy, in the memory store, of a working item whose original is in the live store (Redis)."""
+    """Draft of the copy, in the memory store, of a working item whose original is in the live store
+    (Redis).
+    """
 
     live: Flag = True
     workflow_id: Name | None = None
@@ -59,9 +66,10 @@ class LiveDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item (a note on the current task) as it is stored.
 
-    live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not the copy. fence:
-    number of the lock (see `Lease`) under which the copy was last written. workflow_id: the workflow to which the item
-    belongs. When the workflow ends, the item is cleared, deleted or kept (see `OnEnd`).
+    live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not
+    the copy. fence: number of the lock (see `Lease`) under which the copy was last written.
+    workflow_id: the workflow to which the item belongs. When the workflow ends, the item is
+    cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
@@ -72,6 +80,8 @@ class Working(WorkingFields, Memory):
     workflow_id: Name | None = None
 
     def identity(self) -> tuple[str | None, ...]:
-        """The values of a working item that determine its id: content, to-do, agent and, if private, the session."""
+        """The values of a working item that determine its id: content, to-do, agent and, if
+        private, the session.
+        """
         agent = () if self.agent_id is None else (self.agent_id,)
         return (*super().identity(), self.todo_id, *agent)

@@ -1,4 +1,6 @@
-"""Ports of encoders, which turn text into dense, token and sparse vectors, and of tokenizers, which count tokens."""
+"""Ports of encoders, which turn text into dense, token and sparse vectors, and of tokenizers, which
+count tokens.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,30 @@ from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
 class Embedder(Protocol):
-    """Turns a text into a dense vector and, if the model supports it, into one vector for each token."""
+    """Turns a text into a dense vector and, if the model supports it, into one vector for each
+    token.
+    """
 
     fingerprint: str
-    """Text that identifies the model and its settings; only vectors with equal fingerprints can be compared."""
+    """Text that identifies the model and its settings; only vectors with equal fingerprints can be
+    compared.
+    """
 
     dimensions: int
     """Length of a dense vector."""
 
     async def embed_query(self, text: str) -> Embedding:
-        """Return the embedding of a query. Queries precede queued documents. Raises Overloaded if the queue is full."""
+        """Return the embedding of a query. Queries precede queued documents. Raises Overloaded if
+        the queue is full.
+        """
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """Return one embedding for each text, in order. Raises Overloaded if the queue is full."""
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """Return one embedding for each text, in order; the turns before it influence it if the model supports that."""
+        """Return one embedding for each text, in order; the turns before it influence it if the
+        model supports that.
+        """
         return await self.embed_documents([text.text for text in texts])
 
     async def ping(self) -> None:
@@ -36,7 +46,9 @@ class Embedder(Protocol):
 
 
 class SparseEncoder(Protocol):
-    """Turns a text into a sparse vector: a weight for each term. The store multiplies the weights by the terms' IDF."""
+    """Turns a text into a sparse vector: a weight for each term. The store multiplies the weights
+    by the terms' IDF.
+    """
 
     def encode_query(self, text: str) -> SparseVector:
         """Return a weight for each distinct term of the query."""
@@ -46,7 +58,9 @@ class SparseEncoder(Protocol):
 
 
 class Tokenizer(Protocol):
-    """Counts the tokens of a text, and cuts a text to a number of tokens, in one encoding such as cl100k_base."""
+    """Counts the tokens of a text, and cuts a text to a number of tokens, in one encoding such as
+    cl100k_base.
+    """
 
     name: str
     """Name of the encoding, such as cl100k_base."""
@@ -55,13 +69,19 @@ class Tokenizer(Protocol):
     """SHA-256, in hexadecimal, of the encoding's rank file, which lists its tokens."""
 
     def count(self, text: str) -> int:
-        """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it counts as plain text."""
+        """Return the number of tokens of `text`. A special token such as `<|endoftext|>` in it
+        counts as plain text.
+        """
 
     def truncate(self, text: str, limit: int) -> str:
-        """Return the longest beginning of `text` that has at most `limit` tokens; no character is split."""
+        """Return the longest beginning of `text` that has at most `limit` tokens; no character is
+        split.
+        """
 
     def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """`text` as a list entry cut to `room` tokens, with CUT_MARK, and its token count; ("", 0) if none fits."""
+        """`text` as a list entry cut to `room` tokens, with CUT_MARK, and its token count; ("", 0)
+        if none fits.
+        """
         limit = room
         while limit > 0:
             entry = bullet(self.truncate(text, limit) + CUT_MARK)

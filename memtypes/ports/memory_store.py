@@ -1,4 +1,6 @@
-"""Port of the memory store. The contract is these docstrings and the test suite in tests/contracts."""
+"""Port of the memory store. The contract is these docstrings and the test suite in
+tests/contracts.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vec
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A memory with its vectors, as stores keep it. payload: its JSON object, with its heaviest terms added (TERMS)."""
+    """A memory with its vectors, as stores keep it. payload: its JSON object, with its heaviest
+    terms added (TERMS).
+    """
 
     id: str
     type: MemoryType
@@ -30,12 +34,16 @@ class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
     @classmethod
     def of(cls, memory: Memory, vectors: Vectors) -> Record:
         """Make the record to store for `memory` with its `vectors`."""
-        return cls(memory.id, memory.type, memory.to_payload() | {TERMS: heaviest(vectors.sparse)}, vectors)
+        return cls(
+            memory.id, memory.type, memory.to_payload() | {TERMS: heaviest(vectors.sparse)}, vectors
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Request for a page of memories of `types` (empty: all), newest first. cursor: that of the page before."""
+    """Request for a page of memories of `types` (empty: all), newest first. cursor: that of the
+    page before.
+    """
 
     types: tuple[MemoryType, ...] = ()
     filter: Filter | None = None
@@ -45,7 +53,9 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of memories. total: number of matching memories on all pages. next_cursor: None on the last page."""
+    """A page of memories. total: number of matching memories on all pages. next_cursor: None on the
+    last page.
+    """
 
     memories: tuple[Memory, ...]
     next_cursor: str | None
@@ -54,12 +64,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
-    """A search for candidates (memories that ranking then orders) in one or several types of memory.
+    """A search for candidates (memories that ranking then orders) in one or several types of
+    memory.
 
-    filters: the types to search, each with a filter; None for no filter. dense, sparse: the query's vectors, each of
-    which is a search of its own; None omits the search. depth: maximum number of candidates for each vector and type.
-    tokens: the query's token vectors for late interaction with the candidates; None omits late interaction. columns:
-    whether to return the payload fields that ranking reads, besides ids and scores.
+    filters: the types to search, each with a filter; None for no filter. dense, sparse: the query's
+    vectors, each of which is a search of its own; None omits the search. depth: maximum number of
+    candidates for each vector and type. tokens: the query's token vectors for late interaction with
+    the candidates; None omits late interaction. columns: whether to return the payload fields that
+    ranking reads, besides ids and scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -72,7 +84,9 @@ class CandidateSearch:
 
 @dataclass(frozen=True, slots=True)
 class TypeStats:
-    """Statistics of one type of memory. count: number of memories. tokens: number of tokens in their contents."""
+    """Statistics of one type of memory. count: number of memories. tokens: number of tokens in
+    their contents.
+    """
 
     count: int
     tokens: int
@@ -80,7 +94,9 @@ class TypeStats:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Uses of a memory to add to its `access_count`. times: number of uses. at: time of the last of these uses."""
+    """Uses of a memory to add to its `access_count`. times: number of uses. at: time of the last of
+    these uses.
+    """
 
     id: str
     type: MemoryType
@@ -91,19 +107,30 @@ class Use:
 class MemoryStore(Protocol):
     """Stores memories, in one collection for each type of memory.
 
-    Every call is limited to its scope: it reads, changes and removes nothing outside the scope's tenant and namespace,
-    and treats ids of other scopes like ids that do not exist. Every method raises Unavailable when the engine can't be
-    reached or is too slow. An acknowledged write survives the death of every process.
+    Every call is limited to its scope: it reads, changes and removes nothing outside the scope's
+    tenant and namespace, and treats ids of other scopes like ids that do not exist. Every method
+    raises Unavailable when the engine can't be reached or is too slow. An acknowledged write
+    survives the death of every process.
     """
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store `records`, replacing memories with the same ids. Of each type, all records are stored or none."""
+        """Store `records`, replacing memories with the same ids. Of each type, all records are
+        stored or none.
+        """
 
-    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """Return the memories with these ids that exist, by id. A mapping gives the memory types, which is faster."""
+    async def get(
+        self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
+    ) -> dict[str, Memory]:
+        """Return the memories with these ids that exist, by id. A mapping gives the memory types,
+        which is faster.
+        """
 
-    async def list_all(self, scope: Scope, listing: Listing, most: int | None = None) -> AsyncIterator[Memory]:
-        """Yield the memories of the page that `listing` requests and of all later pages, at most `most` if set."""
+    async def list_all(
+        self, scope: Scope, listing: Listing, most: int | None = None
+    ) -> AsyncIterator[Memory]:
+        """Yield the memories of the page that `listing` requests and of all later pages, at most
+        `most` if set.
+        """
         count = 0
         while most is None or count < most:
             page = await self.page(scope, listing)
@@ -115,7 +142,9 @@ class MemoryStore(Protocol):
             listing = replace(listing, cursor=page.next_cursor)
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """Return the passages (the fields that a context shows) of those memories in `ids` that exist, by id."""
+        """Return the passages (the fields that a context shows) of those memories in `ids` that
+        exist, by id.
+        """
 
     async def patch(
         self,
@@ -127,41 +156,62 @@ class MemoryStore(Protocol):
     ) -> None:
         """Set payload fields of memories; vectors are not changed. Unknown ids are ignored.
 
-        changes: for each memory id, the new values of top-level fields, as JSON (see `Memory.to_payload`); None clears
-        a field. removed: fields to drop from all these memories. fence: number of the caller's lock (see `Lease`).
-        Raises LockLost if a memory was patched under a higher fence before; such memories stay unchanged.
+        changes: for each memory id, the new values of top-level fields, as JSON (see
+        `Memory.to_payload`); None clears a field. removed: fields to drop from all these memories.
+        fence: number of the caller's lock (see `Lease`). Raises LockLost if a memory was patched
+        under a higher fence before; such memories stay unchanged.
         """
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add `uses`, at most one for each memory, to the memories' access counts. Unknown ids are ignored."""
+        """Add `uses`, at most one for each memory, to the memories' access counts. Unknown ids are
+        ignored.
+        """
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these ids; return the number removed."""
 
-    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove the memories of `types` (empty: all) that match `where` (None: all); return the number removed."""
+    async def delete_where(
+        self, scope: Scope, types: Sequence[MemoryType], where: Filter | None
+    ) -> int:
+        """Remove the memories of `types` (empty: all) that match `where` (None: all); return the
+        number removed.
+        """
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
-        """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from another store."""
+        """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from
+        another store.
+        """
 
     async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """Return the ids of the `limit` newest memories of the type `kind` that match `where`, newest first."""
+        """Return the ids of the `limit` newest memories of the type `kind` that match `where`,
+        newest first.
+        """
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """Return the candidates of each search, unordered: for each type and query vector, the `depth` best memories.
+    async def candidates(
+        self, scope: Scope, searches: Sequence[CandidateSearch]
+    ) -> list[Candidates]:
+        """Return the candidates of each search, unordered: for each type and query vector, the
+        `depth` best memories.
 
-        All searches are one call of the engine. A memory with session visibility is found only from its own session,
-        `scope.session_id`. IDF is computed over the scope's namespace, so texts of other tenants have no influence.
+        All searches are one call of the engine. A memory with session visibility is found only from
+        its own session, `scope.session_id`. IDF is computed over the scope's namespace, so texts of
+        other tenants have no influence.
         """
 
     async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
-        """Return, for every type, the number of memories that match `where` (None: all) and of their tokens."""
+        """Return, for every type, the number of memories that match `where` (None: all) and of
+        their tokens.
+        """
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
-        """Return, for each filter, the number of matching memories by memory type; types without a match have 0."""
+        """Return, for each filter, the number of matching memories by memory type; types without a
+        match have 0.
+        """
 
     async def namespaces(self, tenant: str) -> list[str]:
-        """Return the names of the tenant's namespaces with memories, sorted. The only call without a namespace."""
+        """Return the names of the tenant's namespaces with memories, sorted. The only call without
+        a namespace.
+        """
 
     async def ping(self) -> None:
         """Check that the store answers. Raises Unavailable if it does not."""

@@ -1,7 +1,9 @@
-"""Live working items: notes on the current task that every prompt of a session shows. The port of their store.
+"""Live working items: notes on the current task that every prompt of a session shows. The port of
+their store.
 
-A live item is a working memory in the live store (Redis), with its current `accessed_at`, `expires_at` and
-`cleared_at`. Its copy in the memory store, which searches can find, is updated later (`ingest.working.working_memory`).
+A live item is a working memory in the live store (Redis), with its current `accessed_at`,
+`expires_at` and `cleared_at`. Its copy in the memory store, which searches can find, is updated
+later (`ingest.working.working_memory`).
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from memtypes.model.working import Working
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """A working memory (a note on the current task) in the live store (Redis), which is copied to the memory store.
+    """A working memory (a note on the current task) in the live store (Redis), which is copied to
+    the memory store.
 
-    ttl: time to live after the last use. unsynced: whether the copy in the memory store differs from the item. is_todo:
-    whether it is a to-do itself and not a note on a to-do. paused: whether prompts leave it out because its session has
-    stopped. revision: opaque text that differs after every change of the item.
+    ttl: time to live after the last use. unsynced: whether the copy in the memory store differs
+    from the item. is_todo: whether it is a to-do itself and not a note on a to-do. paused: whether
+    prompts leave it out because its session has stopped. revision: opaque text that differs after
+    every change of the item.
     """
 
     memory: Working
@@ -32,18 +36,26 @@ class LiveItem:
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
-        """Whether the item is cleared, or expired at `at`. One created after `at` is not over: clocks may differ."""
+        """Whether the item is cleared, or expired at `at`. One created after `at` is not over:
+        clocks may differ.
+        """
         memory = self.memory
-        return memory.cleared_at is not None or (memory.expires_at is not None and memory.expires_at <= at)
+        return memory.cleared_at is not None or (
+            memory.expires_at is not None and memory.expires_at <= at
+        )
 
     def is_shown(self, at: datetime) -> bool:
-        """Whether prompts of the session show the item at `at`: it is not cleared, not expired and not paused."""
+        """Whether prompts of the session show the item at `at`: it is not cleared, not expired and
+        not paused.
+        """
         return not self.paused and not self.is_over(at)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:
-    """Selects working items of a session: those of the to-do `todo_id`, the one with `id`, or all if both are None."""
+    """Selects working items of a session: those of the to-do `todo_id`, the one with `id`, or all
+    if both are None.
+    """
 
     todo_id: str | None = None
     id: str | None = None
@@ -51,42 +63,63 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with working items to copy or delete. due_at: opaque text that `reschedule` needs."""
+    """A namespace with working items to copy or delete. due_at: opaque text that `reschedule`
+    needs.
+    """
 
     scope: Scope
     due_at: str
 
 
 class LiveItemStore(Protocol):
-    """Stores live working items (notes on the current task) by session. Scopes must name a session, unless noted.
+    """Stores live working items (notes on the current task) by session. Scopes must name a session,
+    unless noted.
 
-    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises Unavailable
-    when the store can't be reached.
+    If `scope.agents` is not empty, a call reaches only these agents' items. Every method raises
+    Unavailable when the store can't be reached.
     """
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the same `todo_id`."""
+        """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the
+        same `todo_id`.
+        """
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """Return every item of the session, oldest first, with cleared and expired ones. optional: fail fast."""
+        """Return every item of the session, oldest first, with cleared and expired ones. optional:
+        fail fast.
+        """
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
-        """Restart the time to live of the working items with these ids, except those cleared or expired at `at`."""
+        """Restart the time to live of the working items with these ids, except those cleared or
+        expired at `at`.
+        """
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
-        """Mark the selected items as cleared, unless they are cleared or expired; return the ids of those marked."""
+        """Mark the selected items as cleared, unless they are cleared or expired; return the ids of
+        those marked.
+        """
 
     async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and the notes on them, or resume all its items; return how many items changed."""
+        """Pause the session's to-dos and the notes on them, or resume all its items; return how
+        many items changed.
+        """
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return namespaces with items that are due to be copied, or deleted as ended; the longest overdue first."""
+        """Return namespaces with items that are due to be copied, or deleted as ended; the longest
+        overdue first.
+        """
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return sessions of the namespace with items that are due to be copied or deleted, longest overdue first."""
+        """Return sessions of the namespace with items that are due to be copied or deleted, longest
+        overdue first.
+        """
 
     async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Record that `items`, unless changed since, were copied to the memory store; delete those over at `at`."""
+        """Record that `items`, unless changed since, were copied to the memory store; delete those
+        over at `at`.
+        """
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when the namespace is due next (when its first session is), unless that was changed since `due`."""
+        """Set when the namespace is due next (when its first session is), unless that was changed
+        since `due`.
+        """

@@ -1,4 +1,6 @@
-"""Candidates of a search before ranking: as arrays for ranking, or one by one for callers that need only scores."""
+"""Candidates of a search before ranking: as arrays for ranking, or one by one for callers that need
+only scores.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 class Candidate:
     """A memory that a search found, with its raw scores.
 
-    dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if the query had no
-    sparse vector. If the query had both vectors, every candidate has both scores.
+    dense: cosine, -1..1; None if the query had no dense vector. sparse: BM25, at least 0; None if
+    the query had no sparse vector. If the query had both vectors, every candidate has both scores.
     """
 
     id: str
@@ -34,10 +36,11 @@ class Candidate:
 class Candidates:
     """The candidates of a search as arrays, with one row for each candidate.
 
-    ids: memory ids as ASCII bytes, which sort like the ids. kinds: memory types, as indices into TYPES. dense, sparse:
-    scores as in `Candidate`, NaN for a candidate without that score; None if no candidate has it. columns: the payload
-    fields that ranking reads. late: late-interaction scores, shape (candidates, query tokens): for each query token,
-    its best cosine with any token of the memory.
+    ids: memory ids as ASCII bytes, which sort like the ids. kinds: memory types, as indices into
+    TYPES. dense, sparse: scores as in `Candidate`, NaN for a candidate without that score; None if
+    no candidate has it. columns: the payload fields that ranking reads. late: late-interaction
+    scores, shape (candidates, query tokens): for each query token, its best cosine with any token
+    of the memory.
     """
 
     ids: NDArray[np.bytes_]
@@ -77,24 +80,38 @@ class Candidates:
     def take(self, rows: NDArray[Any]) -> Candidates:
         """The candidates in the rows whose numbers are `rows`, in that order."""
         scores: tuple[Any, ...] = (self.dense, self.sparse, self.late)
-        dense, sparse, late = (None if score is None else score.take(rows, axis=0) for score in scores)
-        return Candidates(self.ids.take(rows), self.kinds.take(rows), dense, sparse, self.columns.take(rows), late)
+        dense, sparse, late = (
+            None if score is None else score.take(rows, axis=0) for score in scores
+        )
+        return Candidates(
+            self.ids.take(rows), self.kinds.take(rows), dense, sparse, self.columns.take(rows), late
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __iter__(self) -> Iterator[Candidate]:
         dense, sparse = (_optional(column, len(self)) for column in (self.dense, self.sparse))
-        for memory_id, kind, *scores in zip(self.ids.tolist(), self.kinds.tolist(), dense, sparse, strict=True):
+        for memory_id, kind, *scores in zip(
+            self.ids.tolist(), self.kinds.tolist(), dense, sparse, strict=True
+        ):
             yield Candidate(memory_id.decode(), TYPES[kind], *scores)
 
 
 def _optional(scores: NDArray[np.float64] | None, count: int) -> list[float | None]:
-    return [None] * count if scores is None else [None if np.isnan(score) else score for score in scores.tolist()]
+    return (
+        [None] * count
+        if scores is None
+        else [None if np.isnan(score) else score for score in scores.tolist()]
+    )
 
 
-def _concatenated(arrays: Sequence[NDArray[Any] | None], counts: Sequence[int]) -> NDArray[Any] | None:
-    """Concatenate arrays that have `counts` rows; NaN in the rows of an array that is None. None if all are None."""
+def _concatenated(
+    arrays: Sequence[NDArray[Any] | None], counts: Sequence[int]
+) -> NDArray[Any] | None:
+    """Concatenate arrays that have `counts` rows; NaN in the rows of an array that is None. None if
+    all are None.
+    """
     present = next((array for array in arrays if array is not None), None)
     if present is None:
         return None

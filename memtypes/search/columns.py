@@ -1,4 +1,6 @@
-"""The payload fields that ranking reads, as one array for each field: thousands of dictionaries would be slow."""
+"""The payload fields that ranking reads, as one array for each field: thousands of dictionaries
+would be slow.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from memtypes.search import vectors
 
 
 class ColumnKind(Enum):
-    """Type of the values in a column: the array's dtype, and the value (`none`) that marks a missing value."""
+    """Type of the values in a column: the array's dtype, and the value (`none`) that marks a
+    missing value.
+    """
 
     TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
     WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
@@ -23,7 +27,8 @@ class ColumnKind(Enum):
     FLAG = np.dtype(np.int8), -1  # 0 or 1; for a list, whether it has members
     DIGEST = np.dtype("S64"), b""
     TEXT = np.dtype(np.int32), -1  # an index into the table of texts
-    TERMS = np.dtype((np.uint16, (vectors.MAX_TERMS,))), 0  # a row of term numbers, see `vectors.numbered`
+    # A row of term numbers, see `vectors.numbered`
+    TERMS = np.dtype((np.uint16, (vectors.MAX_TERMS,))), 0
 
     def __init__(self, dtype: np.dtype[Any], none: Any) -> None:
         self.dtype = dtype
@@ -33,34 +38,48 @@ class ColumnKind(Enum):
 Column: TypeAlias = NDArray[Any]
 
 TERMS = "terms"
-"""Payload field with the heaviest terms of a memory's sparse vector. It is added when the memory is stored."""
+"""Payload field with the heaviest terms of a memory's sparse vector. It is added when the memory is
+stored.
+"""
 
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
-        **dict.fromkeys(("created_at", "restated_at", "due_at", "completed_at", "last_used_at"), ColumnKind.TIME),
+        **dict.fromkeys(
+            ("created_at", "restated_at", "due_at", "completed_at", "last_used_at"), ColumnKind.TIME
+        ),
         **dict.fromkeys(("valid_to", "state_until", "expires_at"), ColumnKind.TIME),
-        **dict.fromkeys(("access_count", "usage_count", "seq", "tokens.count", "tokens.line"), ColumnKind.WHOLE),
+        **dict.fromkeys(
+            ("access_count", "usage_count", "seq", "tokens.count", "tokens.line"), ColumnKind.WHOLE
+        ),
         **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
         **dict.fromkeys(("live", "gives_value", "links"), ColumnKind.FLAG),
-        **dict.fromkeys(("tokens.tokenizer", "speaker", "status", "todo_id", "session_id"), ColumnKind.TEXT),
+        **dict.fromkeys(
+            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id"), ColumnKind.TEXT
+        ),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,
     }
 )
-"""The kind of each column, by the field's dotted path in a payload. Add a field here if ranking shall read it."""
+"""The kind of each column, by the field's dotted path in a payload. Add a field here if ranking
+shall read it.
+"""
 
 COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
-"""The top-level payload fields to read for the columns. Ranking does not read the texts of memories."""
+"""The top-level payload fields to read for the columns. Ranking does not read the texts of
+memories.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Columns:
-    """A table with `count` rows, one for each memory, and a column (array) for each payload field, by the field's path.
+    """A table with `count` rows, one for each memory, and a column (array) for each payload field,
+    by the field's path.
 
-    A column may be missing if no memory has a value. A text column has indices into the list of its distinct texts,
-    `tables[path]`. rows: numbers of the rows of the arrays in `columns` that the table has, in this order; None for
-    all. So rows are selected without copying the columns, of which ranking reads only some.
+    A column may be missing if no memory has a value. A text column has indices into the list of its
+    distinct texts, `tables[path]`. rows: numbers of the rows of the arrays in `columns` that the
+    table has, in this order; None for all. So rows are selected without copying the columns, of
+    which ranking reads only some.
     """
 
     count: int
@@ -70,7 +89,9 @@ class Columns:
 
     @classmethod
     def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
-        """Make a table with a row for each of `payloads`, the JSON objects in which memories are stored."""
+        """Make a table with a row for each of `payloads`, the JSON objects in which memories are
+        stored.
+        """
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
         for path, kind in KINDS.items():
@@ -78,9 +99,14 @@ class Columns:
             if all(value is None for value in values):
                 continue
             if kind is ColumnKind.TEXT:
-                codes = {text: code for code, text in enumerate(dict.fromkeys(v for v in values if v is not None))}
+                codes = {
+                    text: code
+                    for code, text in enumerate(dict.fromkeys(v for v in values if v is not None))
+                }
                 tables[path] = tuple(codes)
-                columns[path] = np.array([kind.none if v is None else codes[v] for v in values], dtype=kind.dtype)
+                columns[path] = np.array(
+                    [kind.none if v is None else codes[v] for v in values], dtype=kind.dtype
+                )
             else:
                 columns[path] = column_of(kind, values)
         return cls(len(payloads), columns, tables)
@@ -94,16 +120,21 @@ class Columns:
             if any(path in part.columns for part in parts):
                 arrays = [part.column(path) for part in parts]
                 if KINDS[path] is ColumnKind.TEXT:
-                    arrays, tables[path] = _merged_tables(arrays, [part.tables.get(path, ()) for part in parts])
+                    arrays, tables[path] = _merged_tables(
+                        arrays, [part.tables.get(path, ()) for part in parts]
+                    )
                 columns[path] = np.concatenate(arrays)
         return cls(sum(part.count for part in parts), columns, tables)
 
     def column(self, path: str) -> Column:
-        """The column of the field at `path`. A missing value is marked by the `none` of the column's `ColumnKind`."""
+        """The column of the field at `path`. A missing value is marked by the `none` of the
+        column's `ColumnKind`.
+        """
         column = self.columns.get(path)
         if column is None:
             return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
-        return column if self.rows is None else column.take(self.rows, axis=0)  # faster than an index
+        # Faster than an index
+        return column if self.rows is None else column.take(self.rows, axis=0)
 
     def integers(self, path: str, default: int) -> NDArray[np.int64]:
         """The integers of the field at `path`; `default` for a memory without a value."""
@@ -111,58 +142,95 @@ class Columns:
         return np.where(integers == ColumnKind.WHOLE.none, default, integers)
 
     def numbers(self, path: str, default: float) -> NDArray[np.float64]:
-        """The numbers of the field at `path`, as float64; `default` for a memory without a value."""
+        """The numbers of the field at `path`, as float64; `default` for a memory without a
+        value.
+        """
         return np.nan_to_num(self.column(path).astype(np.float64), nan=default)
 
     def has_value(self, path: str) -> NDArray[np.bool_]:
         """A mask of the rows: True where the field at `path` has a value."""
-        kind, values = KINDS[path], self.column(path)
+        kind = KINDS[path]
+        values = self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
-        mask: NDArray[np.bool_] = ~np.isnan(values) if kind is ColumnKind.NUMBER else values != kind.none
+        mask: NDArray[np.bool_] = (
+            ~np.isnan(values) if kind is ColumnKind.NUMBER else values != kind.none
+        )
         return mask
 
     def where(self, path: str, holds: Callable[[str], bool]) -> NDArray[np.bool_]:
-        """A mask of the rows: True where the field at `path` has a text that meets the predicate `holds`."""
+        """A mask of the rows: True where the field at `path` has a text that meets the predicate
+        `holds`.
+        """
         meets = np.array([*map(holds, self.tables.get(path, ())), False], dtype=np.bool_)
-        return meets[self.column(path)]  # index -1, for no text, selects the last entry, which is False
+        # Index -1, for no text, selects the last entry, which is False
+        return meets[self.column(path)]
 
     def take(self, rows: NDArray[Any]) -> Columns:
         """A table of the rows whose numbers are `rows`, in that order."""
-        return Columns(len(rows), self.columns, self.tables, rows if self.rows is None else self.rows.take(rows))
+        return Columns(
+            len(rows),
+            self.columns,
+            self.tables,
+            rows if self.rows is None else self.rows.take(rows),
+        )
 
     def changed(self, path: str, column: Column) -> Columns:
-        """A copy of the table with another column for the field at `path`, which must not be a text field."""
-        return Columns(self.count, {**{name: self.column(name) for name in self.columns}, path: column}, self.tables)
+        """A copy of the table with another column for the field at `path`, which must not be a text
+        field.
+        """
+        return Columns(
+            self.count,
+            {**{name: self.column(name) for name in self.columns}, path: column},
+            self.tables,
+        )
 
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """The value of the field at the dotted `path` in each payload; None for a payload without that field."""
+    """The value of the field at the dotted `path` in each payload; None for a payload without that
+    field.
+    """
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
     return [None if value is None else value.get(inner) for value in values] if inner else values
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """Convert JSON values to a column of `kind`, which must not be TEXT: a text column needs a table of texts."""
+    """Convert JSON values to a column of `kind`, which must not be TEXT: a text column needs a
+    table of texts.
+    """
     if kind is ColumnKind.TIME:
         # numpy parses times ten times as fast as datetime.
-        return np.array(["NaT" if value is None else value.removesuffix("Z") for value in values], dtype=kind.dtype)
+        return np.array(
+            ["NaT" if value is None else value.removesuffix("Z") for value in values],
+            dtype=kind.dtype,
+        )
     if kind is ColumnKind.DIGEST:
-        return np.array([b"" if value is None else value.encode() for value in values], dtype=kind.dtype)
+        return np.array(
+            [b"" if value is None else value.encode() for value in values], dtype=kind.dtype
+        )
     if kind is ColumnKind.TERMS:
         return vectors.term_column(values)
     if kind is ColumnKind.FLAG:
-        return np.array([kind.none if value is None else bool(value) for value in values], dtype=kind.dtype)
+        return np.array(
+            [kind.none if value is None else bool(value) for value in values], dtype=kind.dtype
+        )
     return np.array([kind.none if value is None else value for value in values], dtype=kind.dtype)
 
 
-def _merged_tables(columns: Sequence[Column], tables: Sequence[Sequence[str]]) -> tuple[list[Column], tuple[str, ...]]:
-    """Merge the text tables of several columns. Returns the columns with new indices, and the merged table."""
+def _merged_tables(
+    columns: Sequence[Column], tables: Sequence[Sequence[str]]
+) -> tuple[list[Column], tuple[str, ...]]:
+    """Merge the text tables of several columns. Returns the columns with new indices, and the
+    merged table.
+    """
     codes: dict[str, int] = {}
     recoded: list[Column] = []
     for column, table in zip(columns, tables, strict=True):
         # Index -1, for no text, selects the last entry, which is -1.
-        new = np.array([*(codes.setdefault(text, len(codes)) for text in table), -1], dtype=ColumnKind.TEXT.dtype)
+        new = np.array(
+            [*(codes.setdefault(text, len(codes)) for text in table), -1],
+            dtype=ColumnKind.TEXT.dtype,
+        )
         recoded.append(new[column])
     return recoded, tuple(codes)

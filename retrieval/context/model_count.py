@@ -1,6 +1,8 @@
-"""Token budgets for a language model, and contexts that fit them by the token count of the model's provider.
+"""Token budgets for a language model, and contexts that fit them by the token count of the model's
+provider.
 
-A context is built with a local tokenizer and a margin; again with a larger margin if the provider counts too many.
+A context is built with a local tokenizer and a margin; again with a larger margin if the provider
+counts too many.
 """
 
 from __future__ import annotations
@@ -16,16 +18,22 @@ from memtypes.llms.registry import MAX_BUDGET, Allocation, KnownModel
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 DEFAULT_WINDOW = 128_000
-"""Context window, in tokens, that is assumed for dividing a budget if the model's window is unknown."""
+"""Context window, in tokens, that is assumed for dividing a budget if the model's window is
+unknown.
+"""
 
 COUNT_DEGRADED = "token_count"
 """The entry in `degraded` which says that the provider did not count the tokens."""
 
 ATTEMPTS = 4
-"""Maximum number of contexts that are counted. If the last is still too large, the answer is an empty context."""
+"""Maximum number of contexts that are counted. If the last is still too large, the answer is an
+empty context.
+"""
 
 _SLACK = 1.02
-"""Factor on the ratio of the provider's count to ours, because a shorter text may have more tokens per word."""
+"""Factor on the ratio of the provider's count to ours, because a shorter text may have more tokens
+per word.
+"""
 
 _NOTHING = 1e9
 """A margin so large that no tokens are left of any budget."""
@@ -35,10 +43,12 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True)
 class WindowBudget:
-    """The token budget of a context, divided among the parts of a language model's window, such as history and memory.
+    """The token budget of a context, divided among the parts of a language model's window, such as
+    history and memory.
 
-    total: tokens by the model's own count. margin: share by which this count may exceed the count of `tokenizer`.
-    parts: tokens of each part by the count of `tokenizer`, so few that all parts fit `total` by the model's count, too.
+    total: tokens by the model's own count. margin: share by which this count may exceed the count
+    of `tokenizer`. parts: tokens of each part by the count of `tokenizer`, so few that all parts
+    fit `total` by the model's count, too.
     """
 
     total: int
@@ -48,19 +58,28 @@ class WindowBudget:
 
     @classmethod
     def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
-        """Divide `budget` tokens among the parts of a context, in proportion to their shares of the model's window.
+        """Divide `budget` tokens among the parts of a context, in proportion to their shares of the
+        model's window.
 
-        budget: None means the window without the model's response, at most MAX_BUDGET, or DEFAULT_BUDGET if the window
-        is unknown. margin: share by which the model may count more tokens than the tokenizer.
+        budget: None means the window without the model's response, at most MAX_BUDGET, or
+        DEFAULT_BUDGET if the window is unknown. margin: share by which the model may count more
+        tokens than the tokenizer.
         """
         window = None if model is None else model.allocation
         shares = window or KnownModel("", "", DEFAULT_WINDOW, "", 0.0).allocation or Allocation()
         content = shares.system + shares.history + shares.files + shares.memory
-        total = budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
+        total = (
+            budget if budget is not None else min(content, MAX_BUDGET) if window else DEFAULT_BUDGET
+        )
         allowed = reduced(total, margin)
-        system, history, files = (allowed * part // content for part in (shares.system, shares.history, shares.files))
-        memory, response = allowed - system - history - files, window.response if window else 0
-        parts = Allocation(system=system, history=history, files=files, memory=memory, response=response)
+        system, history, files = (
+            allowed * part // content for part in (shares.system, shares.history, shares.files)
+        )
+        memory = allowed - system - history - files
+        response = window.response if window else 0
+        parts = Allocation(
+            system=system, history=history, files=files, memory=memory, response=response
+        )
         return cls(total, margin, model.tokenizer if model else DEFAULT_TOKENIZER, parts)
 
     @property
@@ -71,7 +90,9 @@ class WindowBudget:
 
 @dataclass(frozen=True, slots=True)
 class BuiltContext(Generic[_Value]):
-    """A context for a provider to count. tokens: its size by our tokenizer. limit: maximum by the provider's count."""
+    """A context for a provider to count. tokens: its size by our tokenizer. limit: maximum by the
+    provider's count.
+    """
 
     value: _Value
     text: str
@@ -81,7 +102,9 @@ class BuiltContext(Generic[_Value]):
 
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
-    """A context, the margin by which its budget was reduced, and its tokens as the provider counts them."""
+    """A context, the margin by which its budget was reduced, and its tokens as the provider counts
+    them.
+    """
 
     value: _Value
     margin: float
@@ -97,16 +120,19 @@ async def within_model_budget(
 ) -> CountedContext[_Value]:
     """Build a context that fits its limit by the token count of the model's provider.
 
-    build: makes a context in a budget reduced by a margin. It is called with `margin`, then with larger margins until
-    the context fits. All counts together may take COUNT_S seconds. If counting fails, the last context is returned,
-    marked as degraded. If the provider cannot count for the model, the first is returned, unmarked.
+    build: makes a context in a budget reduced by a margin. It is called with `margin`, then with
+    larger margins until the context fits. All counts together may take COUNT_S seconds. If counting
+    fails, the last context is returned, marked as degraded. If the provider cannot count for the
+    model, the first is returned, unmarked.
     """
     built = await build(margin)
     if counter is None or model is None or not counter.counts(model):
         return CountedContext(built.value, margin)
     end = anyio.current_time() + COUNT_S
     for attempt in range(ATTEMPTS):
-        tokens = await counter.count(built.text, model, end - anyio.current_time()) if built.text else 0
+        tokens = (
+            await counter.count(built.text, model, end - anyio.current_time()) if built.text else 0
+        )
         if tokens is None:
             return CountedContext(built.value, margin, None, (COUNT_DEGRADED,))
         if tokens <= built.limit:

@@ -1,7 +1,8 @@
 """Renders chosen memories as the text of a context, in Markdown or JSON, with exact token counts.
 
-Every piece of text ends with a newline, and the next piece begins with a character that no tokenizer joins to a
-newline, so that the token counts of pieces add up (see `memtypes.search.passage`).
+Every piece of text ends with a newline, and the next piece begins with a character that no
+tokenizer joins to a newline, so that the token counts of pieces add up (see
+`memtypes.search.passage`).
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ GAP = " … "
 """Stands in an excerpt for sentences that were left out."""
 
 NEIGHBOUR = 0.5
-"""Part of a neighbouring sentence's weight that a sentence gains: answers often follow the words of their question."""
+"""Part of a neighbouring sentence's weight that a sentence gains: answers often follow the words of
+their question.
+"""
 
 STEM = 5
 """Number of first letters by which two words are compared, so that their endings do not matter."""
 
 MAX_MISSES = 8
-"""Maximum sentences that may fail to fit before an excerpt is finished: each attempt costs a token count."""
+"""Maximum sentences that may fail to fit before an excerpt is finished: each attempt costs a token
+count.
+"""
 
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
@@ -54,12 +59,13 @@ TITLES: Mapping[MemoryType, str] = MappingProxyType(
 class ContextLayout:
     """Templates for one format of a context, a text with blocks ("working_memory" and "memories").
 
-    A block has a part for each memory type, and a part has an entry for each memory. frame: texts around the context.
-    opening, closing: texts around a block; {name} is its name. heading, footing: texts around a part; {type} and
-    {title} are the type's name and title. separator: text before each block, part and entry except the first. entry:
-    renders a memory from its passage (the fields to show) and the text to show. has_days: whether events stand under
-    headings of days. has_stored_counts: whether the token count stored with a memory is that of its entry in this
-    format, so that it need not be counted again.
+    A block has a part for each memory type, and a part has an entry for each memory. frame: texts
+    around the context. opening, closing: texts around a block; {name} is its name. heading,
+    footing: texts around a part; {type} and {title} are the type's name and title. separator: text
+    before each block, part and entry except the first. entry: renders a memory from its passage
+    (the fields to show) and the text to show. has_days: whether events stand under headings of
+    days. has_stored_counts: whether the token count stored with a memory is that of its entry in
+    this format, so that it need not be counted again.
     """
 
     opening: str
@@ -77,7 +83,9 @@ class ContextLayout:
         return piece.removeprefix(self.separator)
 
     def group(self, passage: Passage) -> str | None:
-        """Day heading for the passage of an event; None if the format has no day headings or the passage has no day."""
+        """Day heading for the passage of an event; None if the format has no day headings or the
+        passage has no day.
+        """
         return day_heading(passage.group) if self.has_days and passage.group is not None else None
 
     def around_block(self, name: str) -> tuple[str, str]:
@@ -110,7 +118,9 @@ MARKDOWN = ContextLayout(
     has_days=True,
     has_stored_counts=True,
 )
-"""Lists under short headings, between tags such as <memories>, which recalled text cannot imitate."""
+"""Lists under short headings, between tags such as <memories>, which recalled text cannot
+imitate.
+"""
 
 JSON = ContextLayout(
     opening=',"{name}":{{\n',
@@ -123,7 +133,9 @@ JSON = ContextLayout(
     has_days=False,
     has_stored_counts=False,
 )
-"""An object with a member for each block, which has a list for each memory type; one line per memory."""
+"""An object with a member for each block, which has a list for each memory type; one line per
+memory.
+"""
 
 LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "messages": MARKDOWN}
 """Layouts by the `format` of a request; messages contain Markdown."""
@@ -132,8 +144,9 @@ LAYOUTS: Mapping[str, ContextLayout] = {"markdown": MARKDOWN, "json": JSON, "mes
 class ShownMemory(NamedTuple):
     """A memory as a context shows it.
 
-    entry, tokens: its rendered text and the size of that. rank: among the hits. content: the shown part of its text.
-    allowed: maximum tokens of a cut entry, else None. excerpt: whether the best sentences are shown, not the beginning.
+    entry, tokens: its rendered text and the size of that. rank: among the hits. content: the shown
+    part of its text. allowed: maximum tokens of a cut entry, else None. excerpt: whether the best
+    sentences are shown, not the beginning.
     """
 
     passage: Passage
@@ -148,7 +161,9 @@ class ShownMemory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RenderedBlock:
-    """A block of a context; its text is empty if it has no memories. per_type: tokens of each memory type's part."""
+    """A block of a context; its text is empty if it has no memories. per_type: tokens of each
+    memory type's part.
+    """
 
     text: str
     tokens: int
@@ -163,7 +178,9 @@ class Renderer:
         self.tokenizer = tokenizer
 
     def cost(self, piece: str) -> int:
-        """Tokens of `piece` with or without the separator at its beginning, whichever count is larger."""
+        """Tokens of `piece` with or without the separator at its beginning, whichever count is
+        larger.
+        """
         if not piece:
             return 0
         first = self.layout.first(piece)
@@ -171,21 +188,32 @@ class Renderer:
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
 
     def wrapper_tokens(self, block: str) -> int:
-        """Tokens of the texts around the block with this name, and of those around the whole context."""
-        return self.cost("".join(self.layout.frame)) + sum(map(self.cost, self.layout.around_block(block)))
+        """Tokens of the texts around the block with this name, and of those around the whole
+        context.
+        """
+        return self.cost("".join(self.layout.frame)) + sum(
+            map(self.cost, self.layout.around_block(block))
+        )
 
     def heading_tokens(self, kind: MemoryType) -> int:
         """Tokens of the heading and footing of the part with memories of type `kind`."""
         return sum(map(self.cost, self.layout.around_type(kind)))
 
     def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """`passage` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the tokens here."""
+        """`passage` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the
+        tokens here.
+        """
         entry = self.layout.entry(passage, passage.line)
-        return ShownMemory(passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content)
+        return ShownMemory(
+            passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content
+        )
 
     def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """Show the beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not even the mark fits."""
-        line = f" {passage.line.lstrip()}"  # most words have fewer tokens after a blank, as in an entry
+        """Show the beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not
+        even the mark fits.
+        """
+        # Most words have fewer tokens after a blank, as in an entry
+        line = f" {passage.line.lstrip()}"
         room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
         while room > 0:
             text = self.tokenizer.truncate(line, room)[1:] + CUT_MARK
@@ -197,8 +225,11 @@ class Renderer:
         return None
 
     def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """Show the sentences of `passage` that best match `query`, else its beginning; None if neither fits."""
-        if not _BOUNDARY.search(passage.line):  # its only sentence is the whole text, which does not fit
+        """Show the sentences of `passage` that best match `query`, else its beginning; None if
+        neither fits.
+        """
+        # Its only sentence is the whole text, which does not fit
+        if not _BOUNDARY.search(passage.line):
             return self.cut(passage, rank, allowed)
         mark = f" [excerpt of {passage.id[:8]}]"
 
@@ -210,13 +241,21 @@ class Renderer:
             return self.cut(passage, rank, allowed)
         text = sentences + mark
         entry = self.layout.entry(passage, text)
-        return ShownMemory(passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True)
+        return ShownMemory(
+            passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True
+        )
 
-    def block(self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False) -> RenderedBlock:
-        """Render the block `name`: events by time, others in given order. tasks_first: whether tasks come first."""
+    def block(
+        self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False
+    ) -> RenderedBlock:
+        """Render the block `name`: events by time, others in given order. tasks_first: whether
+        tasks come first.
+        """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
-        for kind in sorted(TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE):
+        for kind in sorted(
+            TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE
+        ):
             if of_type := [memory for memory in shown if memory.passage.type is kind]:
                 text, per_type[kind] = self._part(kind, of_type)
                 parts.append(text)
@@ -228,9 +267,12 @@ class Renderer:
 
     def _part(self, kind: MemoryType, shown: Sequence[ShownMemory]) -> tuple[str, int]:
         pieces: list[str] = []
-        tokens, group = self.heading_tokens(kind), None
+        tokens = self.heading_tokens(kind)
+        group = None
         if kind is MemoryType.EPISODIC:
-            shown = sorted(shown, key=lambda each: (each.passage.created_at, each.passage.seq, each.passage.id))
+            shown = sorted(
+                shown, key=lambda each: (each.passage.created_at, each.passage.seq, each.passage.id)
+            )
         for memory in shown:
             day = self.layout.group(memory.passage)
             if day is not None and day != group:
@@ -243,8 +285,12 @@ class Renderer:
         return heading + self.layout.first("".join(pieces)) + footing, tokens
 
 
-def context_of(layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str) -> str | list[ContextMessage]:
-    """The whole context, without empty blocks: one text, or one message per block if `form` is "messages"."""
+def context_of(
+    layout: ContextLayout, blocks: Sequence[RenderedBlock], form: str
+) -> str | list[ContextMessage]:
+    """The whole context, without empty blocks: one text, or one message per block if `form` is
+    "messages".
+    """
     texts = [block.text for block in blocks if block.text]
     if form == "messages":
         return [ContextMessage(content=text) for text in texts]
@@ -257,7 +303,9 @@ def split_sentences(text: str) -> list[str]:
 
 
 def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | None:
-    """The sentences that share most words with `query`, in text order, as long as the text `fits`; None if none."""
+    """The sentences that share most words with `query`, in text order, as long as the text `fits`;
+    None if none.
+    """
     sentences = split_sentences(text)
     weights = _weights(sentences, query)
     chosen: list[int] = []
@@ -271,13 +319,21 @@ def best_sentences(text: str, query: str, fits: Callable[[str], bool]) -> str | 
 
 
 def _weights(sentences: Sequence[str], query: str) -> list[float]:
-    """For each sentence, the summed IDF of the query's words in it, plus a part of its better neighbour's sum."""
-    stems, wanted = [_stems(sentence) for sentence in sentences], _stems(query)
+    """For each sentence, the summed IDF of the query's words in it, plus a part of its better
+    neighbour's sum.
+    """
+    stems = [_stems(sentence) for sentence in sentences]
+    wanted = _stems(query)
     frequencies = {stem: sum(stem in sentence for sentence in stems) for stem in wanted}
-    idf = {stem: math.log(1 + len(sentences) / count) for stem, count in frequencies.items() if count}
+    idf = {
+        stem: math.log(1 + len(sentences) / count) for stem, count in frequencies.items() if count
+    }
     weights = [sum(idf[stem] for stem in sorted(sentence & idf.keys())) for sentence in stems]
     padded = [0.0, *weights, 0.0]
-    return [weight + NEIGHBOUR * max(padded[index], padded[index + 2]) for index, weight in enumerate(weights)]
+    return [
+        weight + NEIGHBOUR * max(padded[index], padded[index + 2])
+        for index, weight in enumerate(weights)
+    ]
 
 
 def _stems(text: str) -> set[str]:

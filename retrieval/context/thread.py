@@ -1,10 +1,11 @@
 """The context of a thread within an exact token budget: selected newest first, shown oldest first.
 
-The parts are system turns, custom (the initial context), long_term (summaries and turns of ancestors), short_term (the
-thread's own turns), files and images. Each has a share of the budget, heading included; tokens that it does not need go
-to other parts. The shares of a policy's allocation are limits. Of the newest turn of a part that does not fit, the
-beginning is shown; of a summary or an initial context, the most important sentences. Every piece begins with a
-character that no tokenizer merges with a newline, so tokens add up.
+The parts are system turns, custom (the initial context), long_term (summaries and turns of
+ancestors), short_term (the thread's own turns), files and images. Each has a share of the budget,
+heading included; tokens that it does not need go to other parts. The shares of a policy's
+allocation are limits. Of the newest turn of a part that does not fit, the beginning is shown; of a
+summary or an initial context, the most important sentences. Every piece begins with a character
+that no tokenizer merges with a newline, so tokens add up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadTail
 from memtypes.search.passage import bullet
-from retrieval.context.thread_parts import EarlierPart, FileMention, NotesPart, Piece, ReferencesPart, TurnsPart, allot
+from retrieval.context.thread_parts import (
+    EarlierPart,
+    FileMention,
+    NotesPart,
+    Piece,
+    ReferencesPart,
+    TurnsPart,
+    allot,
+)
 
 _HEADINGS = {
     "system": "## Instructions\n",
@@ -29,26 +38,39 @@ _HEADINGS = {
 }
 """Headings of the parts, in the order in which the parts are shown."""
 
-_SHARES = {"system": 0.2, "short_term": 0.4, "long_term": 0.1, "custom": 0.1, "files": 0.1, "images": 0.05}
-"""Minimum shares of the parts if the policy has no allocation, in the order in which they get what others leave."""
+_SHARES = {
+    "system": 0.2,
+    "short_term": 0.4,
+    "long_term": 0.1,
+    "custom": 0.1,
+    "files": 0.1,
+    "images": 0.05,
+}
+"""Minimum shares of the parts if the policy has no allocation, in the order in which they get what
+others leave.
+"""
 
 _LEAST = 24
 """Minimum tokens of a part if the policy has no allocation, as far as the budget allows."""
 
 _UNNAMED = 0.1
-"""Share of each part that a policy's allocation does not name; all shares are then scaled to add up to 1."""
+"""Share of each part that a policy's allocation does not name; all shares are then scaled to add up
+to 1.
+"""
 
-_OPENING, _CLOSING = "<memory_thread>\n", "</memory_thread>\n"
+_OPENING = "<memory_thread>\n"
+_CLOSING = "</memory_thread>\n"
 _SHORT_MARK = "- [more is left out]\n"
 """The line that says that something was left out, if the budget has no room for saying how much."""
 
 
 @dataclass(frozen=True, slots=True)
 class OmittedParts:
-    """What a thread's context leaves out: numbers of turns, files and images, and whether texts are incomplete.
+    """What a thread's context leaves out: numbers of turns, files and images, and whether texts are
+    incomplete.
 
-    turns: turns that the threads still have but the context does not show. summary, initial_context: whether a summary,
-    or the context given at a thread's start, is cut or missing.
+    turns: turns that the threads still have but the context does not show. summary,
+    initial_context: whether a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int = 0
@@ -70,9 +92,10 @@ class OmittedParts:
 class ThreadContext:
     """The context of a thread.
 
-    parts: tokens of each part, by name. turns: (thread id, index) of each shown turn, in order. cut: the shown turns of
-    which only the beginning is shown. needs_more: whether more turns must be read to fill the budget, because all turns
-    that were read of some thread are shown, and it has more. gap: whether an ancestor of the thread no longer exists.
+    parts: tokens of each part, by name. turns: (thread id, index) of each shown turn, in order.
+    cut: the shown turns of which only the beginning is shown. needs_more: whether more turns must
+    be read to fill the budget, because all turns that were read of some thread are shown, and it
+    has more. gap: whether an ancestor of the thread no longer exists.
     """
 
     text: str
@@ -97,38 +120,53 @@ def thread_context(
 ) -> ThreadContext:
     """Build the context of a thread in at most `budget` tokens.
 
-    chain: the thread's ancestors, oldest first, then the thread itself. allocation: maximum share of each part, if the
-    thread's policy sets it. files: whether to list the files and images that turns mention.
+    chain: the thread's ancestors, oldest first, then the thread itself. allocation: maximum share
+    of each part, if the thread's policy sets it. files: whether to list the files and images that
+    turns mention.
     """
     parts = _Parts.of(chain, tokenizer, files=files)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
-    shown, mark = parts.fitting(room, allocation), ""
+    shown = parts.fitting(room, allocation)
+    mark = ""
     if shown and parts.omitted(shown).mark():
         shown, mark = parts.marked(shown, room, allocation)
-    lines = [line for name, pieces in shown.items() for line in (_HEADINGS[name], *(piece.text for piece in pieces))]
+    lines = [
+        line
+        for name, pieces in shown.items()
+        for line in (_HEADINGS[name], *(piece.text for piece in pieces))
+    ]
     text = "".join([_OPENING, mark, *lines, _CLOSING]) if lines else ""
-    turns = {piece.place: piece.cut for part in shown.values() for piece in part if piece.place is not None}
+    turns = {
+        piece.place: piece.cut
+        for part in shown.values()
+        for piece in part
+        if piece.place is not None
+    }
     return ThreadContext(
         text=text,
         tokens=tokenizer.count(text),
         parts={name: parts.tokens(name, shown.get(name, [])) for name in _HEADINGS},
         turns=tuple(turns),
         files=tuple(piece.mention for piece in shown.get("files", []) if piece.mention is not None),
-        images=tuple(piece.mention for piece in shown.get("images", []) if piece.mention is not None),
+        images=tuple(
+            piece.mention for piece in shown.get("images", []) if piece.mention is not None
+        ),
         omitted=parts.omitted(shown),
         cut=frozenset(place for place, cut in turns.items() if cut),
         needs_more=any(
-            not tail.whole and all((tail.thread.id, turn.index) in turns for turn in tail.turns) for tail in chain
+            not tail.whole and all((tail.thread.id, turn.index) in turns for turn in tail.turns)
+            for tail in chain
         ),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """The parts of a thread's context by name, such as "system": what each may show, and the tokens of its heading.
+    """The parts of a thread's context by name, such as "system": what each may show, and the tokens
+    of its heading.
 
-    notes: number of summaries and given contexts, by part. all: how many turns, files and images the threads have,
-    shown or not. newest: the part with the newest turn.
+    notes: number of summaries and given contexts, by part. all: how many turns, files and images
+    the threads have, shown or not. newest: the part with the newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
@@ -140,7 +178,8 @@ class _Parts:
 
     @classmethod
     def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
-        """Collect the parts of the context of a thread. chain: its ancestors, oldest first, then the thread itself.
+        """Collect the parts of the context of a thread. chain: its ancestors, oldest first, then
+        the thread itself.
 
         files: whether to list the files and images that turns mention.
         """
@@ -151,15 +190,26 @@ class _Parts:
             for turn in reversed(tail.turns)
         ]
         spoken = [entry for entry in newest if entry[2].role != "system"]
-        summaries = [(position, tail.thread.summary) for position, tail in enumerate(chain) if tail.thread.summary]
-        given = [(place, note) for place, tail in enumerate(chain) if (note := tail.thread.initial_context)]
+        summaries = [
+            (position, tail.thread.summary)
+            for position, tail in enumerate(chain)
+            if tail.thread.summary
+        ]
+        given = [
+            (place, note)
+            for place, tail in enumerate(chain)
+            if (note := tail.thread.initial_context)
+        ]
         shown = chain if files else []
         listed = {kind: _references(shown, kind, tokenizer) for kind in ("files", "images")}
         sources: dict[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart] = {
-            "system": TurnsPart([entry for entry in newest if entry[2].role == "system"], tokenizer),
+            "system": TurnsPart(
+                [entry for entry in newest if entry[2].role == "system"], tokenizer
+            ),
             "custom": NotesPart(given, tokenizer),
             "long_term": EarlierPart(
-                NotesPart(summaries, tokenizer), TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer)
+                NotesPart(summaries, tokenizer),
+                TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer),
             ),
             "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
             **{kind: ReferencesPart(pieces) for kind, pieces in listed.items()},
@@ -167,66 +217,96 @@ class _Parts:
         everything = OmittedParts(
             turns=sum(tail.thread.turns for tail in chain),
             files=len(listed["files"]) + sum(tail.file_count - len(tail.files) for tail in shown),
-            images=len(listed["images"]) + sum(tail.image_count - len(tail.images) for tail in shown),
+            images=len(listed["images"])
+            + sum(tail.image_count - len(tail.images) for tail in shown),
         )
         headings = {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}
         notes = {"long_term": len(summaries), "custom": len(given)}
         is_system = bool(chain[-1].turns) and chain[-1].turns[-1].role == "system"
-        return cls(sources, headings, notes, everything, "system" if is_system else "short_term", tokenizer)
+        return cls(
+            sources, headings, notes, everything, "system" if is_system else "short_term", tokenizer
+        )
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
-        """The pieces (such as turns) of each part that fit into `room` tokens together; empty parts are left out."""
+        """The pieces (such as turns) of each part that fit into `room` tokens together; empty parts
+        are left out.
+        """
         if room <= 0:
             return {}
         wanted = {name: source.demand(room) for name, source in self.sources.items()}
-        wanted = {name: tokens + self.headings[name] if tokens else 0 for name, tokens in wanted.items()}
+        wanted = {
+            name: tokens + self.headings[name] if tokens else 0 for name, tokens in wanted.items()
+        }
         shares: Mapping[str, float] = _SHARES
         if allocation is not None:
             wanted, shares = self._limited(room, wanted, allocation.model_dump(exclude_unset=True))
         allotted = allot(room, wanted, shares, _LEAST if allocation is None else 0)
         shown: dict[str, list[Piece]] = {}
         spare = room - sum(allotted.values())
-        for name in _SHARES:  # turns first: what they leave, because the next one does not fit, the others have
+        # Turns first: what they leave, because the next one does not fit, the others have
+        for name in _SHARES:
             more = min(wanted[name] - allotted[name], spare)
             shown[name] = self.sources[name].fitting(allotted[name] + more - self.headings[name])
             spare += allotted[name] - self.tokens(name, shown[name])
-        return {name: sorted(shown[name], key=lambda piece: piece.order) for name in _HEADINGS if shown[name]}
+        return {
+            name: sorted(shown[name], key=lambda piece: piece.order)
+            for name in _HEADINGS
+            if shown[name]
+        }
 
     def _limited(
         self, room: int, wanted: Mapping[str, int], limits: Mapping[str, float]
     ) -> tuple[dict[str, int], dict[str, float]]:
-        """By part, the maximum tokens and minimum share of `room` in a policy's `limits`. The newest turn gets some."""
-        most = {name: min(tokens, math.floor(limits.get(name, 1.0) * room)) for name, tokens in wanted.items()}
+        """By part, the maximum tokens and minimum share of `room` in a policy's `limits`. The
+        newest turn gets some.
+        """
+        most = {
+            name: min(tokens, math.floor(limits.get(name, 1.0) * room))
+            for name, tokens in wanted.items()
+        }
         most[self.newest] = max(most[self.newest], min(wanted[self.newest], _LEAST))
-        shares = {name: limits.get(name, _UNNAMED) if most[name] else 0.0 for name in (self.newest, *_SHARES)}
+        shares = {
+            name: limits.get(name, _UNNAMED) if most[name] else 0.0
+            for name in (self.newest, *_SHARES)
+        }
         shares = {name: share / max(sum(shares.values()), 1.0) for name, share in shares.items()}
         return most, shares | {self.newest: max(shares[self.newest], _LEAST / room)}
 
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """Choose fewer pieces, to make room for a line that says what is left out; return pieces by part, and the line.
+        """Choose fewer pieces, to make room for a line that says what is left out; return pieces by
+        part, and the line.
 
-        If there is no room for both this line and the newest turn, a shorter line is used or, if need be, none.
+        If there is no room for both this line and the newest turn, a shorter line is used or, if
+        need be, none.
         """
         for reserved in (self.omitted({}).mark(), _SHORT_MARK):
             fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
             if fitting.get(self.newest) or not shown.get(self.newest):
-                return fitting, reserved if reserved == _SHORT_MARK else self.omitted(fitting).mark()
+                return fitting, reserved if reserved == _SHORT_MARK else self.omitted(
+                    fitting
+                ).mark()
         return shown, ""
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
-        """Tokens that the part `name` takes if it shows `pieces`, heading included; 0 without pieces."""
+        """Tokens that the part `name` takes if it shows `pieces`, heading included; 0 without
+        pieces.
+        """
         return self.headings[name] + sum(piece.tokens for piece in pieces) if pieces else 0
 
     def omitted(self, shown: Mapping[str, Sequence[Piece]]) -> OmittedParts:
         """What a context with the pieces `shown`, by part, leaves out."""
 
         def has_all_notes(name: str) -> bool:
-            return sum(each.place is None and not each.cut for each in shown.get(name, ())) == self.notes[name]
+            return (
+                sum(each.place is None and not each.cut for each in shown.get(name, ()))
+                == self.notes[name]
+            )
 
         return OmittedParts(
-            turns=self.all.turns - sum(piece.place is not None for part in shown.values() for piece in part),
+            turns=self.all.turns
+            - sum(piece.place is not None for part in shown.values() for piece in part),
             files=self.all.files - len(shown.get("files", ())),
             images=self.all.images - len(shown.get("images", ())),
             summary=not has_all_notes("long_term"),
@@ -235,7 +315,9 @@ class _Parts:
 
 
 def _references(chain: Sequence[ThreadTail], kind: str, tokenizer: Tokenizer) -> list[Piece]:
-    """The newest mention of each file, or each image if `kind` is "images", in the threads of `chain`, newest first."""
+    """The newest mention of each file, or each image if `kind` is "images", in the threads of
+    `chain`, newest first.
+    """
     mentions = [
         (mention, position, tail.thread.id)
         for position, tail in enumerate(chain)

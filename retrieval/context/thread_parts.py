@@ -1,4 +1,6 @@
-"""The parts of a thread's context: what each part may show, how many tokens it needs, and what fits into its share."""
+"""The parts of a thread's context: what each part may show, how many tokens it needs, and what fits
+into its share.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _Name = TypeVar("_Name")
 
 @dataclass(frozen=True, slots=True)
 class FileMention:
-    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that mentions it."""
+    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that
+    mentions it.
+    """
 
     path: str
     thread_id: str
@@ -29,7 +33,9 @@ class FileMention:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One entry of a part. place: (thread id, index) of a turn. mention: of a file. cut: whether a part is left out."""
+    """One entry of a part. place: (thread id, index) of a turn. mention: of a file. cut: whether a
+    part is left out.
+    """
 
     text: str
     tokens: int
@@ -41,14 +47,18 @@ class Piece:
 
 @dataclass(slots=True)
 class TurnsPart:
-    """The part of a context with turns, newest first, each as (position of its thread, the thread's id, the turn)."""
+    """The part of a context with turns, newest first, each as (position of its thread, the thread's
+    id, the turn).
+    """
 
     turns: Sequence[tuple[int, str, Turn]]
     tokenizer: Tokenizer
     pieces: list[Piece] = field(default_factory=list)
 
     def demand(self, room: int) -> int:
-        """Tokens that all turns need. Counting stops once the sum exceeds `room`, and this sum is returned."""
+        """Tokens that all turns need. Counting stops once the sum exceeds `room`, and this sum is
+        returned.
+        """
         total = 0
         for place in range(len(self.turns)):
             total += self._piece(place).tokens
@@ -57,7 +67,9 @@ class TurnsPart:
         return total
 
     def fitting(self, room: int) -> list[Piece]:
-        """The newest turns, up to the first that does not fit into `room` tokens. If none fits, the newest is cut."""
+        """The newest turns, up to the first that does not fit into `room` tokens. If none fits, the
+        newest is cut.
+        """
         pieces: list[Piece] = []
         for place in range(len(self.turns)):
             piece = self._piece(place)
@@ -81,7 +93,9 @@ class TurnsPart:
 
 @dataclass(frozen=True, slots=True)
 class NotesPart:
-    """The part with the summaries, or the contexts given at the start, each as (position of its thread, text)."""
+    """The part with the summaries, or the contexts given at the start, each as (position of its
+    thread, text).
+    """
 
     notes: Sequence[tuple[int, str]]
     tokenizer: Tokenizer
@@ -91,17 +105,22 @@ class NotesPart:
         return sum(self._tokens().values())
 
     def fitting(self, room: int) -> list[Piece]:
-        """Fit each note into an equal share of `room` tokens: whole, or cut to its most important sentences."""
+        """Fit each note into an equal share of `room` tokens: whole, or cut to its most important
+        sentences.
+        """
         tokens = self._tokens()
         allotted = allot(room, tokens, {place: 1 / len(tokens) for place in tokens})
         pieces = [self._piece(*note, allotted[place]) for place, note in enumerate(self.notes)]
         return [piece for piece in pieces if piece.tokens]
 
     def _tokens(self) -> dict[int, int]:
-        return {place: self.tokenizer.count(bullet(text)) for place, (_, text) in enumerate(self.notes)}
+        return {
+            place: self.tokenizer.count(bullet(text)) for place, (_, text) in enumerate(self.notes)
+        }
 
     def _piece(self, position: int, text: str, room: int) -> Piece:
-        order, count = (position, -1), self.tokenizer.count
+        order = (position, -1)
+        count = self.tokenizer.count
         tokens = count(bullet(text))
         if tokens <= room:
             return Piece(bullet(text), tokens, order)
@@ -109,7 +128,9 @@ class NotesPart:
             return Piece("", 0, order, cut=True)
         limit = room - count(CUT_MARK) - 2
         while True:
-            selected, best = most_important(sentences(text), lambda line: count(f"\n  {line}"), limit)
+            selected, best = most_important(
+                sentences(text), lambda line: count(f"\n  {line}"), limit
+            )
             shown = bullet("\n".join(selected) + CUT_MARK)
             tokens = count(shown)
             if not selected:
@@ -121,24 +142,34 @@ class NotesPart:
 
 @dataclass(frozen=True, slots=True)
 class EarlierPart:
-    """The part of a thread's context that shows summaries and the turns of the thread's ancestors."""
+    """The part of a thread's context that shows summaries and the turns of the thread's
+    ancestors.
+    """
 
     notes: NotesPart
     turns: TurnsPart
 
     def demand(self, room: int) -> int:
-        """Tokens that all summaries and turns need; the counting of turns stops once they exceed `room` tokens."""
+        """Tokens that all summaries and turns need; the counting of turns stops once they exceed
+        `room` tokens.
+        """
         return self.notes.demand(room) + self.turns.demand(room)
 
     def fitting(self, room: int) -> list[Piece]:
-        """Summaries and turns that fit into `room` tokens: each kind gets half, and what the other kind leaves."""
-        halves = allot(room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5})
+        """Summaries and turns that fit into `room` tokens: each kind gets half, and what the other
+        kind leaves.
+        """
+        halves = allot(
+            room, {0: self.notes.demand(room), 1: self.turns.demand(room)}, {0: 0.5, 1: 0.5}
+        )
         return self.notes.fitting(halves[0]) + self.turns.fitting(halves[1])
 
 
 @dataclass(frozen=True, slots=True)
 class ReferencesPart:
-    """The part that lists the files, or the images, that the threads mention, the last mentioned first."""
+    """The part that lists the files, or the images, that the threads mention, the last mentioned
+    first.
+    """
 
     pieces: Sequence[Piece]
 
@@ -147,7 +178,9 @@ class ReferencesPart:
         return sum(piece.tokens for piece in self.pieces)
 
     def fitting(self, room: int) -> list[Piece]:
-        """The files or images that fit into `room` tokens together, last mentioned first; too long ones are skipped."""
+        """The files or images that fit into `room` tokens together, last mentioned first; too long
+        ones are skipped.
+        """
         fitting = []
         for piece in self.pieces:
             if piece.tokens <= room:
@@ -156,8 +189,12 @@ class ReferencesPart:
         return fitting
 
 
-def allot(room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0) -> dict[_Name, int]:
-    """Divide `room`: a part gets what it wants up to its share or `least`; the rest goes to others, in order."""
+def allot(
+    room: int, wanted: Mapping[_Name, int], shares: Mapping[_Name, float], least: int = 0
+) -> dict[_Name, int]:
+    """Divide `room`: a part gets what it wants up to its share or `least`; the rest goes to others,
+    in order.
+    """
     allotted: dict[_Name, int] = {}
     for name, share in shares.items():
         assured = max(math.floor(share * room), least)

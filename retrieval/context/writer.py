@@ -1,4 +1,6 @@
-"""Writes the context of ranked candidates, in the steps `texts_to_count`, `fill`, `chosen_texts` and `answer`."""
+"""Writes the context of ranked candidates, in the steps `texts_to_count`, `fill`, `chosen_texts`
+and `answer`.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,23 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES
 from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, ChosenEntry, Overheads, due_room, fill
-from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of, day_heading
+from retrieval.context.budget import (
+    BudgetEntries,
+    BudgetFill,
+    BudgetPlan,
+    ChosenEntry,
+    Overheads,
+    due_room,
+    fill,
+)
+from retrieval.context.render import (
+    BLOCK,
+    WORKING_BLOCK,
+    Renderer,
+    ShownMemory,
+    context_of,
+    day_heading,
+)
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SettledRequest
@@ -33,7 +50,9 @@ DEFAULT_PRIORITY = 3
 """Priority of a working item that has no priority of its own."""
 
 TASKS_SHARE = 0.3
-"""Share of the budget in which tasks come first if a query asks for tasks; events may tell which are done."""
+"""Share of the budget in which tasks come first if a query asks for tasks; events may tell which
+are done.
+"""
 
 LONG_TEXT = 100_000
 """Characters that take some 10 ms to tokenize; a longer text is tokenized in a thread."""
@@ -55,7 +74,8 @@ class Fills(NamedTuple):
 
 @dataclass(eq=False)
 class ContextWriter:
-    """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts, counts tokens.
+    """Writes the context of one request: chooses hits of `ranked`, reads and renders their texts,
+    counts tokens.
 
     settled: the request. as_of: the time that it asks about. wish: what its query asks for.
     """
@@ -75,25 +95,39 @@ class ContextWriter:
         self._in_time: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time")] == 1.0
 
     async def texts_to_count(self) -> dict[str, Passage]:
-        """Read the hits whose tokens must be counted: none if the stored counts are right, else the best ones."""
+        """Read the hits whose tokens must be counted: none if the stored counts are right, else the
+        best ones.
+        """
         if self._has_stored_counts():
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
         counts = self.ranked.candidates.columns.integers("tokens.count", 0)[: self.ranked.hits]
         needed = np.cumsum(counts) - counts < budget
         needed[[*self._due(), *self._first()]] = True
-        return await self._fetch({self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()})
+        return await self._fetch(
+            {self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()}
+        )
 
     async def fill(self, texts: Mapping[str, Passage]) -> Fills:
-        """Choose the context's hits: fill the working and the long-term budget. texts: from `texts_to_count`."""
-        request, budget, limit = self._request, self._request.allowance, self._request.working_budget
+        """Choose the context's hits: fill the working and the long-term budget. texts: from
+        `texts_to_count`.
+        """
+        request = self._request
+        budget = self._request.allowance
+        limit = self._request.working_budget
         oversize = request.oversize_of(MemoryType.WORKING)
-        working_plan = BudgetPlan(limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize)
+        working_plan = BudgetPlan(
+            limit, (MemoryType.WORKING,), {MemoryType.WORKING: limit}, oversize=oversize
+        )
         kinds = tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types)
-        intent = (self.wish in {Wish.TASKS, Wish.FINISHED}, self.wish in {Wish.HOW_TO, Wish.PROCEDURES})
+        intent = (
+            self.wish in {Wish.TASKS, Wish.FINISHED},
+            self.wish in {Wish.HOW_TO, Wish.PROCEDURES},
+        )
         oversize = request.oversize_of(MemoryType.SEMANTIC)
         plan = BudgetPlan(budget.total, kinds, budget.per_type or {}, *intent, oversize)
-        working, long_term = self._working(), np.flatnonzero(self._kinds != _WORKING)
+        working = self._working()
+        long_term = np.flatnonzero(self._kinds != _WORKING)
         return await offload(
             (passage.content for passage in texts.values()),
             lambda: Fills(
@@ -104,14 +138,21 @@ class ContextWriter:
         )
 
     async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
-        """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile are left out."""
+        """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile
+        are left out.
+        """
         chosen = {self._ids[entry.rank - 1]: entry.type for part in fills for entry in part.chosen}
-        return {**texts, **await self._fetch({each: kind for each, kind in chosen.items() if each not in texts})}
+        return {
+            **texts,
+            **await self._fetch({each: kind for each, kind in chosen.items() if each not in texts}),
+        }
 
     async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
-        """Map each chosen hit whose text is part of another one of the same time to the id of that hit.
+        """Map each chosen hit whose text is part of another one of the same time to the id of that
+        hit.
 
-        Neither is replaced. A contested hit is only left out if the other one is contested too, and so tells it.
+        Neither is replaced. A contested hit is only left out if the other one is contested too, and
+        so tells it.
         """
         by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
         for entry in sorted(fills.long_term.chosen):
@@ -121,11 +162,15 @@ class ContextWriter:
         groups = [group for group in by_time.values() if len(group) > 1]
         contents = (passage.content for group in groups for _, passage in group)
         return await offload(
-            contents, lambda: dict(pair for group in groups for pair in self._repeats(group)), LONG_TEXT
+            contents,
+            lambda: dict(pair for group in groups for pair in self._repeats(group)),
+            LONG_TEXT,
         )
 
     def _repeats(self, group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
-        """Yield (id, id of a memory that contains its text). Only texts that have its rarest word are compared."""
+        """Yield (id, id of a memory that contains its text). Only texts that have its rarest word
+        are compared.
+        """
         lines = [" ".join(passage.line.split()) for _, passage in group]
         states = [passage.state_at(self.as_of) for _, passage in group]
         by_word: defaultdict[str, list[int]] = defaultdict(list)
@@ -143,7 +188,9 @@ class ContextWriter:
                         by_word[word].append(position)
 
     def without(self, repeats: Mapping[str, str]) -> ContextWriter:
-        """A writer of the same context in which hits whose ids are keys of `repeats` are duplicates, not hits."""
+        """A writer of the same context in which hits whose ids are keys of `repeats` are
+        duplicates, not hits.
+        """
         return replace(self, ranked=self.ranked.without_repeats(repeats)) if repeats else self
 
     def chosen_ids(self, fills: Fills) -> set[str]:
@@ -153,18 +200,29 @@ class ContextWriter:
     async def answer(
         self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
-        """Render the chosen memories; return the answer, and what it shows. degraded: parts that did not respond."""
+        """Render the chosen memories; return the answer, and what it shows. degraded: parts that
+        did not respond.
+        """
         working, long_term = await offload(
             (passage.content for passage in texts.values()),
-            lambda: [list(filter(None, (self._part(entry, texts) for entry in part.chosen))) for part in fills],
+            lambda: [
+                list(filter(None, (self._part(entry, texts) for entry in part.chosen)))
+                for part in fills
+            ],
             LONG_TEXT,
         )
         task_like = fills.long_term.plan.task_like
         long_term = self._by_due(long_term) if task_like else long_term
         shown = (*working, *long_term)
         shown_ids = {memory.passage.id for memory in shown}
-        repeated = zip(self.ranked.candidates.ids[self.ranked.hits :].tolist(), self.ranked.duplicate_of, strict=False)
-        of_working = (self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist())
+        repeated = zip(
+            self.ranked.candidates.ids[self.ranked.hits :].tolist(),
+            self.ranked.duplicate_of,
+            strict=False,
+        )
+        of_working = (
+            self._ids[position] for position in np.flatnonzero(self._kinds == _WORKING).tolist()
+        )
         working_block = self.renderer.block(WORKING_BLOCK, working)
         block = self.renderer.block(BLOCK, long_term, tasks_first=task_like)
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
@@ -191,7 +249,9 @@ class ContextWriter:
             degraded=list(degraded),
         )
         context = context_of(self.renderer.layout, (working_block, block), self._request.format)
-        return RetrieveAnswer(context=context, items=[self._item(memory) for memory in shown], metadata=metadata), shown
+        return RetrieveAnswer(
+            context=context, items=[self._item(memory) for memory in shown], metadata=metadata
+        ), shown
 
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
         return await self.store.passages(self.scope, ids) if ids else {}
@@ -200,33 +260,49 @@ class ContextWriter:
         if not self.renderer.layout.has_stored_counts:
             return False
         columns = self.ranked.candidates.columns
-        return bool(columns.where("tokens.tokenizer", self.renderer.tokenizer.name.__eq__)[: self.ranked.hits].all())
+        return bool(
+            columns.where("tokens.tokenizer", self.renderer.tokenizer.name.__eq__)[
+                : self.ranked.hits
+            ].all()
+        )
 
     def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
-        """The hits at `positions` as budget entries, with stored token counts or else those counted in `texts`."""
+        """The hits at `positions` as budget entries, with stored token counts or else those counted
+        in `texts`.
+        """
         if not self._has_stored_counts():
-            layout, rows = self.renderer.layout, []
+            layout = self.renderer.layout
+            rows = []
             for position in positions.tolist():
                 if (passage := texts.get(self._ids[position])) is not None:
                     tokens = self.renderer.whole(passage, position + 1).tokens
                     rows.append((position + 1, passage.type, tokens, layout.group(passage)))
             return BudgetEntries.of(rows)
-        kinds, columns = self._kinds[positions], self.ranked.candidates.columns.take(positions)
-        events, groups = kinds == _EPISODIC, np.full(len(positions), -1, dtype=np.int32)
+        kinds = self._kinds[positions]
+        columns = self.ranked.candidates.columns.take(positions)
+        events = kinds == _EPISODIC
+        groups = np.full(len(positions), -1, dtype=np.int32)
         days, groups[events] = np.unique(
             columns.column("created_at")[events].astype("datetime64[D]"), return_inverse=True
         )
         headings = [day_heading(day) for day in days.astype(np.str_).tolist()]
-        return BudgetEntries(kinds, columns.integers("tokens.line", 0), groups, headings, positions + 1)
+        return BudgetEntries(
+            kinds, columns.integers("tokens.line", 0), groups, headings, positions + 1
+        )
 
     def _working(self) -> NDArray[np.intp]:
-        """Positions of working items: those of the request's to-do first, then by priority, score, and oldest first."""
+        """Positions of working items: those of the request's to-do first, then by priority, score,
+        and oldest first.
+        """
         positions = np.flatnonzero(self._kinds == _WORKING)
         columns = self.ranked.candidates.columns.take(positions)
         of_todo = columns.where("todo_id", lambda todo: todo == self._request.todo_id)
-        priorities, created = columns.integers("priority", DEFAULT_PRIORITY), columns.column("created_at")
+        priorities = columns.integers("priority", DEFAULT_PRIORITY)
+        created = columns.column("created_at")
         scores = self.ranked.scores[positions]
-        return positions[np.lexsort((columns.integers("seq", 0), created, -scores, -priorities, ~of_todo))]
+        return positions[
+            np.lexsort((columns.integers("seq", 0), created, -scores, -priorities, ~of_todo))
+        ]
 
     def _filled(self, plan: BudgetPlan, entries: BudgetEntries, block: str) -> BudgetFill:
         overheads = Overheads(
@@ -239,7 +315,8 @@ class ContextWriter:
     def _filled_with_due(self, plan: BudgetPlan, entries: BudgetEntries) -> BudgetFill:
         """Fill the long-term budget with `entries`, which are in order of rank.
 
-        Tokens that due tasks need are reserved for them. They are offered first, then those of `_first`.
+        Tokens that due tasks need are reserved for them. They are offered first, then those of
+        `_first`.
         """
         is_due = np.isin(entries.ranks, self._due() + 1)
         heading = self.renderer.heading_tokens(MemoryType.PROSPECTIVE)
@@ -250,9 +327,12 @@ class ContextWriter:
         return self._filled(replace(plan, due_tokens=due_tokens), entries.take(offered), BLOCK)
 
     def _due(self) -> NDArray[np.intp]:
-        """Positions of tasks to show first: of the time that a query for tasks names, else due ones, in `due_room`."""
+        """Positions of tasks to show first: of the time that a query for tasks names, else due
+        ones, in `due_room`.
+        """
         positions = np.flatnonzero(self._kinds == _PROSPECTIVE)
-        tasks, for_tasks = self.ranked.candidates.take(positions), self.wish is Wish.TASKS
+        tasks = self.ranked.candidates.take(positions)
+        for_tasks = self.wish is Wish.TASKS
         named = self._in_time[positions]
         due = comes_first(tasks, self.as_of, asked=self._request.include_due or for_tasks)
         if for_tasks:
@@ -260,28 +340,45 @@ class ContextWriter:
         return positions[first_due(tasks, due, due_room(self._request.allowance.total))]
 
     def _first(self) -> NDArray[np.intp]:
-        """Positions of hits to offer before better ones: tasks due soonest, or the newest that the query asks for."""
+        """Positions of hits to offer before better ones: tasks due soonest, or the newest that the
+        query asks for.
+        """
         if self.wish not in OVERVIEW_TYPES:
             return np.empty(0, dtype=np.intp)
-        hits, in_time = self.ranked.candidates.take(np.arange(self.ranked.hits)), self._in_time[: self.ranked.hits]
-        listed, total = overview(hits, self.wish, in_time | (not in_time.any())), self._request.allowance.total
+        hits = self.ranked.candidates.take(np.arange(self.ranked.hits))
+        in_time = self._in_time[: self.ranked.hits]
+        listed = overview(hits, self.wish, in_time | (not in_time.any()))
+        total = self._request.allowance.total
         if self.wish is Wish.TASKS:
             return first_due(hits, listed, int(TASKS_SHARE * total))
         return newest(hits, listed & (self.wish in NEWEST), total)
 
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
-        """`shown` by due time, finished tasks by when they were completed; those without either last."""
-        columns = self.ranked.candidates.columns.take(np.array([memory.rank - 1 for memory in shown], dtype=np.intp))
-        due = np.where(columns.has_value("completed_at"), columns.column("completed_at"), columns.column("due_at"))
+        """`shown` by due time, finished tasks by when they were completed; those without either
+        last.
+        """
+        columns = self.ranked.candidates.columns.take(
+            np.array([memory.rank - 1 for memory in shown], dtype=np.intp)
+        )
+        due = np.where(
+            columns.has_value("completed_at"),
+            columns.column("completed_at"),
+            columns.column("due_at"),
+        )
         return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
     def _part(self, entry: ChosenEntry, texts: Mapping[str, Passage]) -> ShownMemory | None:
-        """Render the chosen memory; None if it was removed or does not fit into entry.allowed tokens."""
+        """Render the chosen memory; None if it was removed or does not fit into entry.allowed
+        tokens.
+        """
         if (passage := texts.get(self._ids[entry.rank - 1])) is None:
             return None
         if not entry.cut:
-            stored_by = self.renderer.tokenizer.name if self.renderer.layout.has_stored_counts else None
-            rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed  # since it was ranked
+            stored_by = (
+                self.renderer.tokenizer.name if self.renderer.layout.has_stored_counts else None
+            )
+            # Since it was ranked
+            rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed
             whole = self.renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
             return whole if whole.tokens <= entry.allowed else None
         if self._request.oversize_of(entry.type) == "excerpt":
@@ -305,11 +402,15 @@ class ContextWriter:
 
 
 def _has_part(whole: str, text: str) -> bool:
-    """Whether `whole` contains `text` between punctuation marks, or between one and its beginning or end."""
+    """Whether `whole` contains `text` between punctuation marks, or between one and its beginning
+    or end.
+    """
     words = text.rstrip(string.punctuation)
     place = whole.find(words) if words else -1
     while place >= 0:
-        if (not place or _MARK.fullmatch(whole, place - 2, place)) and _ENDING.match(whole, place + len(words)):
+        if (not place or _MARK.fullmatch(whole, place - 2, place)) and _ENDING.match(
+            whole, place + len(words)
+        ):
             return True
         place = whole.find(words, place + 1)
     return False

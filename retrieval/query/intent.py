@@ -1,4 +1,6 @@
-"""The intent of a query: what it asks for, by a trained model; and whether it asks about now or the past, by rules."""
+"""The intent of a query: what it asks for, by a trained model; and whether it asks about now or the
+past, by rules.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from memtypes.search.vectors import DenseVector
 class Wish(StrEnum):
     """A kind of thing that a query asks for.
 
-    TASKS, FINISHED, PROCEDURES, FACTS, EVENTS: an overview of open tasks, of finished ones, or of all memories of a
-    type. DONE: whether something was done. HOW_TO: how something is done. OTHER: anything else.
+    TASKS, FINISHED, PROCEDURES, FACTS, EVENTS: an overview of open tasks, of finished ones, or of
+    all memories of a type. DONE: whether something was done. HOW_TO: how something is done. OTHER:
+    anything else.
     """
 
     TASKS = "tasks"
@@ -41,14 +44,20 @@ OVERVIEW_TYPES = {
 """The memory types of which queries for an overview ask for all memories."""
 
 NEWEST = (Wish.EVENTS, Wish.FINISHED)
-"""Wishes that ask for the newest memories of their type, or for those of the time that the query names."""
+"""Wishes that ask for the newest memories of their type, or for those of the time that the query
+names.
+"""
 _MIN_PROBABILITY = 0.4
 _BUCKETS = 8_192
 _MAX_CHARACTERS = 1_000
-_WORD = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|\w")  # Japanese has no blanks: each of its characters is a word
+# Japanese has no blanks: each of its characters is a word
+_WORD = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|\w")
 
 _LATEST = re.compile(
-    r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of (now|today)|up[- ]to[- ]date)\b",
+    (
+        r"\b(latest|newest|most recent(ly)?|currently|right now|these days|nowadays|as of "
+        r"(now|today)|up[- ]to[- ]date)\b"
+    ),
     re.IGNORECASE,
 )
 _VALUE = re.compile(
@@ -64,14 +73,17 @@ _VALUE = re.compile(
 )
 _WHY = re.compile(r"\bwhy\b", re.IGNORECASE)
 _PAST = re.compile(
-    r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|sequence|summar\w*|over time"
-    r"|order (in|of)|(what|which|chronological) order|throughout|progress\w*|evolv\w*|across|different)\b",
+    r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|"
+    r"sequence|summar\w*|over time|order (in|of)|(what|which|chronological) order|throughout|"
+    r"progress\w*|evolv\w*|across|different)\b",
     re.IGNORECASE,
 )
 
 _FORMER = re.compile(
-    r"\bbefore\W*$|\b(previous(ly)?|former(ly)?|prior|earlier|original(ly)?|initially|at first|back then|used to)\b"
-    r"|(?<!\bhow )\bold\b|\b(what|which|where|who|whose|how (many|much|often|far))\b.*\b(was|were)\b",
+    r"\bbefore\W*$|\b(previous(ly)?|former(ly)?|prior|earlier|original(ly)?|initially|at "
+    r"first|back then|used to)\b"
+    r"|(?<!\bhow )\bold\b|\b(what|which|where|who|whose|how "
+    r"(many|much|often|far))\b.*\b(was|were)\b",
     re.IGNORECASE,
 )
 
@@ -79,8 +91,8 @@ _FORMER = re.compile(
 def wish_of(query: str, vector: DenseVector | None) -> Wish:
     """The wish that a trained model finds most likely for `query`.
 
-    An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no vector, or if it is from
-    another encoder than the model was trained for.
+    An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no
+    vector, or if it is from another encoder than the model was trained for.
     """
     model = _model()
     if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
@@ -88,18 +100,28 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
     of_type = [OVERVIEW_TYPES.get(Wish(name)) is OVERVIEW_TYPES.get(best) for name in model.classes]
-    return Wish.OTHER if best in OVERVIEW_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY else best
+    return (
+        Wish.OTHER
+        if best in OVERVIEW_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY
+        else best
+    )
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:
-    """Features for the model of wishes: the query's vector, and hashed words, word pairs and character n-grams.
+    """Features for the model of wishes: the query's vector, and hashed words, word pairs and
+    character n-grams.
 
-    Only the first 1,000 characters are hashed. The n-grams have 3 to 5 characters; forms of a word share most of them.
+    Only the first 1,000 characters are hashed. The n-grams have 3 to 5 characters; forms of a word
+    share most of them.
     """
     words = ["^", *_WORD.findall(query[:_MAX_CHARACTERS].lower()), "$"]
     text = f" {' '.join(words[1:-1])} "
     word_pairs = (f"{first} {second}" for first, second in pairwise(words))
-    ngrams = (f"/{text[start : start + size]}" for size in (3, 4, 5) for start in range(len(text) - size + 1))
+    ngrams = (
+        f"/{text[start : start + size]}"
+        for size in (3, 4, 5)
+        for start in range(len(text) - size + 1)
+    )
     terms = [*words[1:-1], *word_pairs, *ngrams]
     return np.concatenate([vector, 2 * hashed(terms, _BUCKETS)]).astype(np.float32)
 
@@ -110,17 +132,23 @@ def _model() -> LinearModel:
 
 
 def asks_for_latest(query: str) -> bool:
-    """Whether `query` has words that ask for the present state of things, such as "latest" or "currently"."""
+    """Whether `query` has words that ask for the present state of things, such as "latest" or
+    "currently".
+    """
     return _LATEST.search(query) is not None
 
 
 def asks_for_value(query: str) -> bool:
-    """Whether `query` asks for a present name, number, time or place, as "Where does Ann work?" does."""
+    """Whether `query` asks for a present name, number, time or place, as "Where does Ann work?"
+    does.
+    """
     return _VALUE.search(query) is not None and not (asks_about_past(query) or _WHY.search(query))
 
 
 def asks_about_past(query: str) -> bool:
-    """Whether `query` asks about the past or a change over time, so that updates are not preferred."""
+    """Whether `query` asks about the past or a change over time, so that updates are not
+    preferred.
+    """
     return _PAST.search(query) is not None or asks_for_former(query)
 
 

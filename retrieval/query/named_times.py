@@ -1,8 +1,9 @@
-"""The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3 May".
+"""The times that a query names, as windows: "in March 2023", "two weeks ago", "the week before 3
+May".
 
-Times are read in UTC, relative to the instant at which the query is asked. Relations ("two weeks before", "since") are
-read in English only. A time relative to an event ("two weeks before the move") needs the date of the event, which is
-searched among the memories: see `event_reference`.
+Times are read in UTC, relative to the instant at which the query is asked. Relations ("two weeks
+before", "since") are read in English only. A time relative to an event ("two weeks before the
+move") needs the date of the event, which is searched among the memories: see `event_reference`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
-from memtypes.calendar import COUNT_WORD, DAY, DAYS_PER_UNIT, WEEKDAY, Window, midnight, number_of, weekday_of
+from memtypes.calendar import (
+    COUNT_WORD,
+    DAY,
+    DAYS_PER_UNIT,
+    WEEKDAY,
+    Window,
+    midnight,
+    number_of,
+    weekday_of,
+)
 from retrieval.query.intent import asks_about_past
 from retrieval.query.windows import TimeReader
 
@@ -20,7 +30,9 @@ _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 _END = datetime(9999, 1, 1, tzinfo=UTC)
 _ANY_INSTANT = datetime(2024, 2, 29, tzinfo=UTC)
 _LEAD_LENGTH = 80
-"""Maximum number of characters before a named time that are searched for words such as "two weeks after"."""
+"""Maximum number of characters before a named time that are searched for words such as "two weeks
+after".
+"""
 
 _OPEN_END = re.compile(r"\b(since|after|before|until|till|by|as of)\s+(?:the\s+)?$")
 _LENGTH = rf"(?P<count>\d{{1,3}}|{COUNT_WORD})\s+(?P<unit>day|week|month|year)s?"
@@ -39,13 +51,17 @@ _EVENT_RELATION = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EventReference:
-    """A time that a query names relative to an event, such as "the week after the move"; `event` is then "move"."""
+    """A time that a query names relative to an event, such as "the week after the move"; `event` is
+    then "move".
+    """
 
     event: str
     _relation: re.Match[str]
 
     def windows(self, happened: datetime) -> tuple[Window, ...]:
-        """The named time as one window, given the UTC time at which the event `happened`; empty beyond the calendar."""
+        """The named time as one window, given the UTC time at which the event `happened`; empty
+        beyond the calendar.
+        """
         try:
             return (_related(self._relation, Window.day_of(happened)),)
         except (ValueError, OverflowError):
@@ -56,8 +72,9 @@ class EventReference:
 class QueryTimes:
     """The times that a query names, and the instant `as_of` (in UTC) for which it is answered.
 
-    windows: the named times, except one relative to an event (`event`). past: the windows that are over at `as_of`;
-    empty if others are not and the query does not ask about the past, as "on Thursday" may be the last or the next one.
+    windows: the named times, except one relative to an event (`event`). past: the windows that are
+    over at `as_of`; empty if others are not and the query does not ask about the past, as "on
+    Thursday" may be the last or the next one.
     """
 
     as_of: datetime
@@ -75,40 +92,54 @@ class QueryTimes:
 
 
 def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
-    """The times that `query` names, as windows, in the order of its words; empty for most queries. as_of: in UTC."""
-    reader, named_times = TimeReader.of(query, as_of), list[tuple[int, tuple[Window, ...]]]()
+    """The times that `query` names, as windows, in the order of its words; empty for most queries.
+    as_of: in UTC.
+    """
+    reader = TimeReader.of(query, as_of)
+    named_times = list[tuple[int, tuple[Window, ...]]]()
     for start, windows in reader.times():
         before = reader.words.text[max(0, start - _LEAD_LENGTH) : start].casefold()
         try:
-            relation, word = _RELATION.search(before), _OPEN_END.search(before)
+            relation = _RELATION.search(before)
+            word = _OPEN_END.search(before)
             opened = (_opened(word[1], windows, reader),) if word else windows
-            related = tuple(_related(relation, window) for window in windows) if relation else opened
+            related = (
+                tuple(_related(relation, window) for window in windows) if relation else opened
+            )
         except (ValueError, OverflowError):  # not in the calendar
             continue
         length = len(before) - relation.start() if relation else 0
-        while named_times and named_times[-1][0] >= start - length:  # "last week before 5 March" is one time
+        # "last week before 5 March" is one time
+        while named_times and named_times[-1][0] >= start - length:
             named_times.pop()
         named_times.append((start, related))
     return tuple(window for _, related in named_times for window in related)
 
 
 def event_reference(query: str) -> EventReference | None:
-    """The time that `query` names relative to an event; None if there is none, or if it also names an absolute time."""
+    """The time that `query` names relative to an event; None if there is none, or if it also names
+    an absolute time.
+    """
     relation = _EVENT_RELATION.search(query.casefold())
     if relation is None or time_windows(query, _ANY_INSTANT):
         return None
     # Case folding may change the length, and with it the positions of words.
     same_length = len(query) == len(relation.string)
-    return EventReference(query[slice(*relation.span("event"))] if same_length else relation["event"], relation)
+    return EventReference(
+        query[slice(*relation.span("event"))] if same_length else relation["event"], relation
+    )
 
 
 def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Window:
     """The time after `word`, such as "since" or "before", if `windows` are read after it.
 
-    For "since" and "after" it runs from the first window until now, without an end if it begins later. For other words
-    it runs up to the last window, from today if the question looks ahead, else from the year 1.
+    For "since" and "after" it runs from the first window until now, without an end if it begins
+    later. For other words it runs up to the last window, from today if the question looks ahead,
+    else from the year 1.
     """
-    first, last, now = windows[0], windows[-1], reader.now
+    first = windows[0]
+    last = windows[-1]
+    now = reader.now
     if word in ("since", "after"):
         start = first.start if word == "since" else first.end
         return Window(start, max(first.end, now) if start <= now else _END)
@@ -119,12 +150,20 @@ def _opened(word: str, windows: tuple[Window, ...], reader: TimeReader) -> Windo
 def _related(relation: re.Match[str], anchor: Window) -> Window:
     """The time that `relation` ("two weeks before", "the last week of") names relative to `anchor`.
 
-    A time before or after `anchor` includes `anchor`, because earlier events are often told only then; it is half a
-    unit longer for weeks, months and years. Raises ValueError or OverflowError for times beyond the calendar.
+    A time before or after `anchor` includes `anchor`, because earlier events are often told only
+    then; it is half a unit longer for weeks, months and years. Raises ValueError or OverflowError
+    for times beyond the calendar.
     """
-    joint, unit = relation["side"] or relation["joint"], relation["unit"] or relation["period"]
+    joint = relation["side"] or relation["joint"]
+    unit = relation["unit"] or relation["period"]
     count = int(number_of(relation["count"])) if relation["count"] else 1
-    weekday = 5 if unit == "weekend" else weekday_of(unit) if unit.endswith("day") and unit != "day" else None
+    weekday = (
+        5
+        if unit == "weekend"
+        else weekday_of(unit)
+        if unit.endswith("day") and unit != "day"
+        else None
+    )
     length = count * (7 if unit == "weekend" else DAYS_PER_UNIT.get(unit, 1)) * DAY
     if joint == "of" or (joint == "on" and weekday is None):
         length = min(length, anchor.end - anchor.start)
@@ -135,6 +174,10 @@ def _related(relation: re.Match[str], anchor: Window) -> Window:
     if joint in ("after", "following"):
         last = anchor.end - timedelta(microseconds=1)
         days = 0 if weekday is None else (weekday + (unit == "weekend") - last.weekday()) % 7 or 7
-        return Window(anchor.start, midnight(last) + (days + 1) * DAY if days else anchor.end + length)
+        return Window(
+            anchor.start, midnight(last) + (days + 1) * DAY if days else anchor.end + length
+        )
     days = 0 if weekday is None else (anchor.start.weekday() - weekday) % 7 or 7
-    return Window(midnight(anchor.start) - days * DAY if days else anchor.start - length, anchor.end)
+    return Window(
+        midnight(anchor.start) - days * DAY if days else anchor.start - length, anchor.end
+    )

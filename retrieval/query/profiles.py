@@ -1,4 +1,6 @@
-"""Ranking profiles, which are named sets of weights for signals, and how the default one adapts to a query."""
+"""Ranking profiles, which are named sets of weights for signals, and how the default one adapts to
+a query.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +13,25 @@ from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, Signal
 
 SECOND_PASS = ("expansion", "current", "link")
-"""Signals that are computed in a second pass, because they depend on the scores by all other signals."""
+"""Signals that are computed in a second pass, because they depend on the scores by all other
+signals.
+"""
 
 SIGNALS: tuple[str, ...] = get_args(Signal)
 DEFAULT_PROFILE = "default"
 
 LATEST_RECENCY = 0.1
-"""Weight that moves from similarity to recency if a query asks for the latest state; more would cost recall."""
+"""Weight that moves from similarity to recency if a query asks for the latest state; more would
+cost recall.
+"""
 
 TIME_SHARE = 0.2
 """Weight of the time signal if the query names a time; the other weights shrink in proportion."""
 
 CURRENT_SHARE = 0.3
-"""Weight of the current signal if the query asks for a present value: enough to rank an update first."""
+"""Weight of the current signal if the query asks for a present value: enough to rank an update
+first.
+"""
 
 
 def _weights(**weights: float) -> Mapping[str, float]:
@@ -31,8 +39,9 @@ def _weights(**weights: float) -> Mapping[str, float]:
 
 
 PROFILES: Mapping[str, Mapping[str, float]] = {
-    # Context, mention and expansion help to find a memory. Recency, importance and access only separate nearly equal
-    # scores: more weight costs recall. `due` and `link` raise due tasks and linked memories above other hits.
+    # Context, mention and expansion help to find a memory. Recency, importance and access only
+    # separate nearly equal scores: more weight costs recall. `due` and `link` raise due tasks and
+    # linked memories above other hits.
     DEFAULT_PROFILE: _weights(
         similarity=0.452,
         context=0.175,
@@ -53,16 +62,21 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
 def weights_for(request: RankedRequest, times: QueryTimes) -> tuple[str, dict[str, float]]:
     """The name of the ranking profile that the request uses, and the weight of every signal.
 
-    Weights in the request replace the profile's; signals that they omit get 0. The default profile gives more weight to
-    `recency` if the query asks for the latest state, to `time` if it names a time, and to `current` if it asks for a
-    present value and names no time that is over. Raises InvalidRequest for an unknown profile.
+    Weights in the request replace the profile's; signals that they omit get 0. The default profile
+    gives more weight to `recency` if the query asks for the latest state, to `time` if it names a
+    time, and to `current` if it asks for a present value and names no time that is over. Raises
+    InvalidRequest for an unknown profile.
     """
     name = request.profile or DEFAULT_PROFILE
     if name not in PROFILES:
         names = ", ".join(sorted(PROFILES))
-        raise InvalidRequest(f"unknown profile {name!r}; use one of {names}", path="profile", got=name)
+        raise InvalidRequest(
+            f"unknown profile {name!r}; use one of {names}", path="profile", got=name
+        )
     if request.weights is not None:
-        return name, dict.fromkeys(SIGNALS, 0.0) | {str(signal): weight for signal, weight in request.weights.items()}
+        return name, dict.fromkeys(SIGNALS, 0.0) | {
+            str(signal): weight for signal, weight in request.weights.items()
+        }
     weights = dict(PROFILES[name])
     if name != DEFAULT_PROFILE:
         return name, weights

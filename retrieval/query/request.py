@@ -1,11 +1,22 @@
-"""Requests for search and retrieval, with the fields of the HTTP contract, and their token budgets for a model."""
+"""Requests for search and retrieval, with the fields of the HTTP contract, and their token budgets
+for a model.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, AllowInfNan, Discriminator, Field, Strict, StringConstraints, Tag, field_validator
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    Discriminator,
+    Field,
+    Strict,
+    StringConstraints,
+    Tag,
+    field_validator,
+)
 
 from memtypes.llms.registry import MAX_BUDGET, Registry, Tokens
 from memtypes.model.memory import Flag, Model, Whole, readable
@@ -17,45 +28,72 @@ DEFAULT_BUDGET = 8_000
 WORKING_BUDGET = 2_000
 
 DEFAULT_FLOOR = 0.1
-"""Default relevance floor of a context; benchmarks/decisions/relevance-floor.md has the measurements."""
+"""Default relevance floor of a context; benchmarks/decisions/relevance-floor.md has the
+measurements.
+"""
 
 MAX_QUERY = 20_000
 """Maximum characters of a query."""
 
-Query: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)]
+Query: TypeAlias = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_QUERY), AfterValidator(readable)
+]
 Share: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1.0)]
 Weight: TypeAlias = Annotated[float, Strict(), AllowInfNan(False), Field(ge=0.0, le=1_000.0)]
 Signal: TypeAlias = Literal[
-    "similarity", "context", "mention", "time", "recency", "importance", "access", "due", "expansion", "current", "link"
+    "similarity",
+    "context",
+    "mention",
+    "time",
+    "recency",
+    "importance",
+    "access",
+    "due",
+    "expansion",
+    "current",
+    "link",
 ]
 Floor: TypeAlias = Annotated[
     Share,
-    Field(description="How sure it must be that a hit helps to answer the query for it to be shown; 0 shows all."),
+    Field(
+        description=(
+            "How sure it must be that a hit helps to answer the query for it to be shown; "
+            "0 shows all."
+        )
+    ),
 ]
 Encoding: TypeAlias = Literal["cl100k_base", "o200k_base"]
 DEFAULT_TOKENIZER: Encoding = "cl100k_base"
 OversizeChoice: TypeAlias = Annotated[
     Literal["skip", "cut", "excerpt"] | None,
-    Field(description="For what is too large; by default long-term memories are skipped and working items excerpted."),
+    Field(
+        description=(
+            "For what is too large; by default long-term memories are skipped and working "
+            "items excerpted."
+        )
+    ),
 ]
 
 
 def shortened(text: str, most: int) -> str:
-    """`text`, cut to whole words of its beginning and end if longer than `most`: redaction misses parts of secrets."""
+    """`text`, cut to whole words of its beginning and end if longer than `most`: redaction misses
+    parts of secrets.
+    """
     text = text if len(text) <= most else text.strip()
     if len(text) <= most:
         return text
     half = (most - 1) // 2
-    beginning, end = text[:half], text[-half:]
+    beginning = text[:half]
+    end = text[-half:]
     return f"{beginning.rpartition(' ')[0] or beginning}\n{end.partition(' ')[2] or end}"
 
 
 class RankedRequest(Model):
     """The fields that search and retrieve requests have in common.
 
-    session_id: the current session, whose private memories are found, too. weights: weights of signals, used instead of
-    the profile's; signals without one get 0. as_of: the instant to ask about, now by default. floor: minimum
-    probability that a hit helps to answer the query.
+    session_id: the current session, whose private memories are found, too. weights: weights of
+    signals, used instead of the profile's; signals without one get 0. as_of: the instant to ask
+    about, now by default. floor: minimum probability that a hit helps to answer the query.
     """
 
     query: Query
@@ -86,13 +124,17 @@ class RankedRequest(Model):
 
 
 class SearchRequest(RankedRequest):
-    """A search for the memories that match a query best. top_k: maximum number of memories to return."""
+    """A search for the memories that match a query best. top_k: maximum number of memories to
+    return.
+    """
 
     top_k: Annotated[Whole, Field(ge=0, le=1_000)] = 10
 
 
 class Budget(Model):
-    """A token budget of a context. total: for all long-term memories. per_type: maximum per type; 0 leaves it out."""
+    """A token budget of a context. total: for all long-term memories. per_type: maximum per type; 0
+    leaves it out.
+    """
 
     total: Tokens = DEFAULT_BUDGET
     per_type: dict[MemoryType, Tokens] | None = None
@@ -115,7 +157,8 @@ AnyBudget: TypeAlias = Annotated[
 class RetrieveRequest(RankedRequest):
     """A request for a context of memories within a token budget.
 
-    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks even below the `floor`.
+    working_budget: tokens for working memory, on top of `budget`. include_due: show due tasks even
+    below the `floor`.
     """
 
     floor: Floor = DEFAULT_FLOOR
@@ -132,11 +175,15 @@ class RetrieveRequest(RankedRequest):
 
     @property
     def allowance(self) -> Budget:
-        """The budget for long-term memories as a `Budget`, even if the request gives it as a number of tokens."""
+        """The budget for long-term memories as a `Budget`, even if the request gives it as a number
+        of tokens.
+        """
         return self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
 
     def oversize_of(self, kind: MemoryType) -> Literal["skip", "cut", "excerpt"]:
-        """Whether a memory of type `kind` that is too large for its share is skipped, cut, or shown as an excerpt."""
+        """Whether a memory of type `kind` that is too large for its share is skipped, cut, or shown
+        as an excerpt.
+        """
         return self.oversize or ("excerpt" if kind is MemoryType.WORKING else "skip")
 
 
@@ -144,8 +191,8 @@ class RetrieveRequest(RankedRequest):
 class SettledRequest:
     """A request whose tokenizer and budgets `settle` has filled in.
 
-    total: tokens for long-term memories, before the margin reduced them. margin: share by which the model may count
-    more tokens than the tokenizer.
+    total: tokens for long-term memories, before the margin reduced them. margin: share by which the
+    model may count more tokens than the tokenizer.
     """
 
     request: RetrieveRequest
@@ -153,25 +200,31 @@ class SettledRequest:
     margin: float
 
 
-def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0.0) -> SettledRequest:
+def settle(
+    request: RetrieveRequest, registry: Registry, least_margin: float = 0.0
+) -> SettledRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    The default total is the share for memories of the model's context window, if this is known. If the request names a
-    tokenizer, it is used, and budgets are not reduced. If the model's own tokenizer is not available, a similar one is
-    used, and budgets are reduced by a margin. least_margin: minimum margin, for a model that was seen to count more.
+    The default total is the share for memories of the model's context window, if this is known. If
+    the request names a tokenizer, it is used, and budgets are not reduced. If the model's own
+    tokenizer is not available, a similar one is used, and budgets are reduced by a margin.
+    least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return SettledRequest(request, request.allowance.total, 0.0)
     model = registry.find(request.model)
     names_tokenizer = "tokenizer" in request.model_fields_set
     margin = 0.0 if names_tokenizer else max(model.margin, least_margin)
-    budget, total = request.allowance, request.allowance.total
+    budget = request.allowance
+    total = request.allowance.total
     names_total = "budget" in request.model_fields_set and (
         not isinstance(request.budget, Budget) or "total" in request.budget.model_fields_set
     )
     if not names_total and model.allocation is not None:
         total = min(model.allocation.memory, MAX_BUDGET)
-    caps = budget.per_type and {kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()}
+    caps = budget.per_type and {
+        kind: reduced(tokens, margin) for kind, tokens in budget.per_type.items()
+    }
     changes = {
         "tokenizer": request.tokenizer if names_tokenizer else model.tokenizer,
         "budget": Budget(total=reduced(total, margin), per_type=caps),
@@ -181,5 +234,7 @@ def settle(request: RetrieveRequest, registry: Registry, least_margin: float = 0
 
 
 def reduced(tokens: int, margin: float) -> int:
-    """`tokens` / (1 + `margin`), rounded down: a model that counts `margin` more still counts at most `tokens`."""
+    """`tokens` / (1 + `margin`), rounded down: a model that counts `margin` more still counts at
+    most `tokens`.
+    """
     return int(tokens / (1.0 + margin))

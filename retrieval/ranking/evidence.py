@@ -1,8 +1,10 @@
-"""The probability that a search hit helps to answer the question, which the relevance floor is compared with.
+"""The probability that a search hit helps to answer the question, which the relevance floor is
+compared with.
 
-Scores order the hits, but do not say whether any is good. The probability comes from two logistic models, trained by
-`benchmarks.training.evidence`. The first judges whether any hit answers the question: from the question's words that no
-hit contains, and from the similarity of the best hits. The second compares each hit with the others.
+Scores order the hits, but do not say whether any is good. The probability comes from two logistic
+models, trained by `benchmarks.training.evidence`. The first judges whether any hit answers the
+question: from the question's words that no hit contains, and from the similarity of the best hits.
+The second compares each hit with the others.
 """
 
 from __future__ import annotations
@@ -34,10 +36,11 @@ _EPSILON = 1e-9
 class Matches:
     """Measures of how well each hit matches the question. Rows are hits, best first.
 
-    late: best cosine of each token of the question with a token of the hit, shape (hits, tokens). dense: cosines of the
-    dense vectors. shares: weight of each term of the question, by inverse document frequency; they sum to 1. has:
-    whether the hit has each of these terms, shape (hits, terms). similarity, context: the ranking signals of these
-    names. sessions: number of the hit's session, negative if it has none.
+    late: best cosine of each token of the question with a token of the hit, shape (hits, tokens).
+    dense: cosines of the dense vectors. shares: weight of each term of the question, by inverse
+    document frequency; they sum to 1. has: whether the hit has each of these terms, shape (hits,
+    terms). similarity, context: the ranking signals of these names. sessions: number of the hit's
+    session, negative if it has none.
     """
 
     late: Matrix
@@ -49,10 +52,14 @@ class Matches:
     sessions: NDArray[np.int32]
 
     @classmethod
-    def of(cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix) -> Matches | None:
-        """The matches of `hits`, best first, with a question; None without hits, or dense or token similarities.
+    def of(
+        cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix
+    ) -> Matches | None:
+        """The matches of `hits`, best first, with a question; None without hits, or dense or token
+        similarities.
 
-        terms: the question's terms in the sparse index. similarity, context: these signals of the hits, shape (hits,).
+        terms: the question's terms in the sparse index. similarity, context: these signals of the
+        hits, shape (hits,).
         """
         if hits.late is None or hits.dense is None or not len(hits):
             return None
@@ -62,17 +69,23 @@ class Matches:
         weights = idf(has[:POOL].sum(axis=0), min(len(hits), POOL))
         shares = weights / weights.sum() if weights.size else weights
         sessions = hits.columns.column("session_id")
-        return cls(late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions)
+        return cls(
+            late, np.nan_to_num(hits.dense, nan=0.0), shares, has, similarity, context, sessions
+        )
 
 
 def certainty_of(
-    terms: Numbers, tokens: TokenVectors | None, hits: Candidates, similarity: Matrix, context: Matrix
+    terms: Numbers,
+    tokens: TokenVectors | None,
+    hits: Candidates,
+    similarity: Matrix,
+    context: Matrix,
 ) -> Matrix | None:
     """The probability that each of `hits` (best first) helps to answer a question, shape (hits,).
 
-    terms: the question's terms in the sparse index. tokens: its token vectors. similarity, context: ranking signals of
-    the hits. Returns None if there are no hits, or no dense or token vectors to compare, and zeros for a question
-    without tokens, such as an invisible character.
+    terms: the question's terms in the sparse index. tokens: its token vectors. similarity, context:
+    ranking signals of the hits. Returns None if there are no hits, or no dense or token vectors to
+    compare, and zeros for a question without tokens, such as an invisible character.
     """
     if tokens is None:
         return None
@@ -86,14 +99,19 @@ def certainty_of(
 
 
 def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
-    """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that it helps if any does."""
+    """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that it
+    helps if any does.
+    """
     unanswerable = np.maximum(1.0 - answerable, _EPSILON)
     return answerable * helps / (answerable * helps + unanswerable)
 
 
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
-    """Features of a question, for the model that judges whether any hit answers it. tokens: its token vectors."""
-    late, has = matches.late[:POOL], matches.has
+    """Features of a question, for the model that judges whether any hit answers it. tokens: its
+    token vectors.
+    """
+    late = matches.late[:POOL]
+    has = matches.has
     best = late.max(axis=0)
     weights = token_weights(late)
     similarity = matches.similarity[:POOL]
@@ -119,17 +137,28 @@ def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.floa
 
 
 def hit_features(matches: Matches) -> NDArray[np.float32]:
-    """Features of each hit, such as rank and similarity, for the model that compares hits; shape (hits, features)."""
+    """Features of each hit, such as rank and similarity, for the model that compares hits; shape
+    (hits, features).
+    """
     similarity = matches.similarity
     gap = similarity - similarity.max()
     rank = np.log1p(np.arange(len(similarity)))
     late_scores = matches.late @ token_weights(matches.late[:POOL])
     in_session = matches.sessions >= 0
-    sessions, best_in_session = matches.sessions[in_session], gap.copy()
+    sessions = matches.sessions[in_session]
+    best_in_session = gap.copy()
     session_best = np.full(int(sessions.max(initial=-1)) + 1, -np.inf)
     np.maximum.at(session_best, sessions, gap[in_session])
     best_in_session[in_session] = session_best[sessions]
-    columns = [gap, similarity, late_scores, matches.has @ matches.shares, matches.dense, matches.context, rank]
+    columns = [
+        gap,
+        similarity,
+        late_scores,
+        matches.has @ matches.shares,
+        matches.dense,
+        matches.context,
+        rank,
+    ]
     return np.column_stack([*columns, best_in_session]).astype(np.float32)
 
 

@@ -1,4 +1,6 @@
-"""The result of ranking: candidates as columns, best first; and the possible outcomes of a candidate."""
+"""The result of ranking: candidates as columns, best first; and the possible outcomes of a
+candidate.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,11 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """The outcome of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
-    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a required minimum.
-    SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit has the same text, or a hit in the
-    context contains it. REMOVED: deleted after it was chosen and before its text was read. NOT_DUE: reserved; no
-    retrieval sets it, as tasks that are not due yet are ranked like other memories.
+    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a
+    required minimum. SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit
+    has the same text, or a hit in the context contains it. REMOVED: deleted after it was chosen and
+    before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that are not due yet
+    are ranked like other memories.
     """
 
     INCLUDED = "included"
@@ -36,7 +39,9 @@ class CandidateOutcome(StrEnum):
 
 
 class Floor(NamedTuple):
-    """Relevance floor: the minimum probability (`value`) that a hit helps to answer. dropped: how many are below."""
+    """Relevance floor: the minimum probability (`value`) that a hit helps to answer. dropped: how
+    many are below.
+    """
 
     value: float = 0.0
     dropped: int = 0
@@ -44,12 +49,14 @@ class Floor(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedCandidates:
-    """Scored candidates as columns: the hits, best first, then duplicates of hits, then candidates below a threshold.
+    """Scored candidates as columns: the hits, best first, then duplicates of hits, then candidates
+    below a threshold.
 
-    scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS. hits: number of
-    hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate, the id of the hit that it repeats.
-    floor: the relevance floor, and how many candidates are below it. certainty: probability that a candidate helps to
-    answer the query, shape (candidates,), NaN where it was not judged; None without a floor.
+    scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS.
+    hits: number of hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate,
+    the id of the hit that it repeats. floor: the relevance floor, and how many candidates are below
+    it. certainty: probability that a candidate helps to answer the query, shape (candidates,), NaN
+    where it was not judged; None without a floor.
     """
 
     candidates: Candidates
@@ -73,28 +80,42 @@ class RankedCandidates:
         return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
     def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
-        """Only the candidates for which `mask` is True; the hits among them are ranked again without gaps."""
+        """Only the candidates for which `mask` is True; the hits among them are ranked again
+        without gaps.
+        """
         if mask.all():
             return self
         duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
-        duplicate_of = tuple(hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked)
+        duplicate_of = tuple(
+            hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked
+        )
         return self.at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
 
     def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
-        """Turn hits whose ids are keys of `repeats` into duplicates of the hits whose ids are the values."""
+        """Turn hits whose ids are keys of `repeats` into duplicates of the hits whose ids are the
+        values.
+        """
         if not repeats:
             return self
         ids = self.hit_ids
-        repeated = np.array([position for position, hit in enumerate(ids) if hit in repeats], dtype=np.intp)
-        order = np.concatenate([np.delete(np.arange(self.hits), repeated), repeated, np.arange(self.hits, len(self))])
+        repeated = np.array(
+            [position for position, hit in enumerate(ids) if hit in repeats], dtype=np.intp
+        )
+        order = np.concatenate(
+            [np.delete(np.arange(self.hits), repeated), repeated, np.arange(self.hits, len(self))]
+        )
         duplicate_of = (
             *(repeats[ids[position]] for position in repeated.tolist()),
             *(repeats.get(hit, hit) for hit in self.duplicate_of),
         )
         return self.at(order, self.hits - len(repeated), duplicate_of)
 
-    def at(self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]) -> RankedCandidates:
-        """The candidates at `positions`, in this order. hits: number of hits among them, which come first."""
+    def at(
+        self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]
+    ) -> RankedCandidates:
+        """The candidates at `positions`, in this order. hits: number of hits among them, which come
+        first.
+        """
         return RankedCandidates(
             self.candidates.take(positions),
             self.scores[positions],
@@ -106,13 +127,21 @@ class RankedCandidates:
         )
 
     def with_unscored_hits(self, added: Candidates) -> RankedCandidates:
-        """Add `added` as hits whose score and signals are 0; all hits stay ordered by score, then by id."""
+        """Add `added` as hits whose score and signals are 0; all hits stay ordered by score, then
+        by id.
+        """
         candidates = Candidates.joined([self.candidates, added])
         scores = np.concatenate([self.scores, np.zeros(len(added))])
         signals = np.hstack([self.signals, np.zeros((len(SIGNALS), len(added)))])
         hits = np.concatenate([np.arange(self.hits), np.arange(len(self), len(scores))])
         by_id = hits[text_order(candidates.ids[hits])]
         order = np.concatenate([by_id[ascending(-scores[by_id])], np.arange(self.hits, len(self))])
-        certainty = None if self.certainty is None else np.append(self.certainty, np.full(len(added), np.nan))
-        joined = replace(self, candidates=candidates, scores=scores, signals=signals, certainty=certainty)
+        certainty = (
+            None
+            if self.certainty is None
+            else np.append(self.certainty, np.full(len(added), np.nan))
+        )
+        joined = replace(
+            self, candidates=candidates, scores=scores, signals=signals, certainty=certainty
+        )
         return joined.at(order, len(hits), self.duplicate_of)

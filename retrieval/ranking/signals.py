@@ -1,7 +1,9 @@
-"""Signals for ranking, other than similarity: functions that return a number in [0, 1] for each candidate.
+"""Signals for ranking, other than similarity: functions that return a number in [0, 1] for each
+candidate.
 
-They read columns (arrays with one field of all candidates, such as its creation time), and never the memories' texts.
-`expansion` and `update_boosts` also depend on the scores of the other candidates.
+They read columns (arrays with one field of all candidates, such as its creation time), and never
+the memories' texts. `expansion` and `update_boosts` also depend on the scores of the other
+candidates.
 """
 
 from __future__ import annotations
@@ -31,37 +33,52 @@ SESSION_SHARE = 0.48
 """Weight of the session in the context signal; the neighbouring turns weigh 1 - SESSION_SHARE."""
 
 SESSION_BEST = 3
-"""Number of a session's best candidates that are averaged in the context signal; 2 to 4 do about equally well."""
+"""Number of a session's best candidates that are averaged in the context signal; 2 to 4 do about
+equally well.
+"""
 
 FULL_ACCESS = 100
 """Access count at which the access signal reaches 1."""
 
 LONG_OVERDUE = timedelta(days=7)
-"""Time after which an overdue task is no longer shown first in contexts that do not ask for tasks."""
+"""Time after which an overdue task is no longer shown first in contexts that do not ask for
+tasks.
+"""
 
 OVERVIEW_SHARE = 0.75
-"""Share of a budget for the newest events or finished tasks if a query asks for them; better matches get the rest."""
+"""Share of a budget for the newest events or finished tasks if a query asks for them; better
+matches get the rest.
+"""
 
 TIME_HALF_DISTANCE = timedelta(days=7)
-"""Distance from a named time at which the time signal is 1/2: events are often told a few days later."""
+"""Distance from a named time at which the time signal is 1/2: events are often told a few days
+later.
+"""
 
 SAME_EVENT = 0.6
-"""Minimum similarity, the mean cosine of tokens, of an event's words and a memory that tells of the event.
+"""Minimum similarity, the mean cosine of tokens, of an event's words and a memory that tells of the
+event.
 
 Of 10 events from the same conversation 9 reach it, of 10 events from another conversation 2.
 """
 
 SEEDS = 3
-"""Number of best hits whose terms expand the query. With one, less is found; with five, the query drifts."""
+"""Number of best hits whose terms expand the query. With one, less is found; with five, the query
+drifts.
+"""
 
 EXPANSION_TERMS = 15
 """Number of terms that expand the query; 10 to 20 do equally well."""
 
 HALF_LENGTH = 200
-"""Tokens of a memory at which its shared terms count half: a long memory shares some terms with any other."""
+"""Tokens of a memory at which its shared terms count half: a long memory shares some terms with any
+other.
+"""
 
 LINKING_HITS = 5
-"""Number of best hits whose links are followed. Links of lower hits mostly lead to other subjects."""
+"""Number of best hits whose links are followed. Links of lower hits mostly lead to other
+subjects.
+"""
 
 LINK_SHARE = 0.8
 """Score of a linked memory, as a share of the score of the hit that links to it with strength 1."""
@@ -69,30 +86,41 @@ LINK_SHARE = 0.8
 UPDATE_WINDOW = 6
 """Number of best candidates searched for updates. More cost precision where no fact was updated."""
 
-UPDATE_MIN_RATIO, UPDATE_MIN_RATIO_ALONE = 0.4, 0.6
-"""Minimum score of an update, as a share of the earlier statement's score. Below it the two are about different things.
-The first applies if both are turns of conversations, because a turn must also give a value, which most do not."""
+UPDATE_MIN_RATIO = 0.4
+UPDATE_MIN_RATIO_ALONE = 0.6
+"""Minimum score of an update, as a share of the earlier statement's score. Below it the two are
+about different things. The first applies if both are turns of conversations, because a turn must
+also give a value, which most do not.
+"""
 
 CONTESTED_MIN_RATIO = 0.5
-"""Minimum score of the newer of two contradicting memories, as a share of the older one's, if both come from sessions.
-Conversations say much about the same people, so more pairs are judged to contradict than do."""
+"""Minimum score of the newer of two contradicting memories, as a share of the older one's, if both
+come from sessions. Conversations say much about the same people, so more pairs are judged to
+contradict than do.
+"""
 
 UPDATE_LENGTH = 200
-"""Maximum tokens of an update. A longer text is also about other things, and pushes other hits out of a context."""
+"""Maximum tokens of an update. A longer text is also about other things, and pushes other hits out
+of a context.
+"""
 
 _MARGIN = 1e-6
 _HALF_LIVES = np.array(
-    [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES], dtype=np.float64
+    [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES],
+    dtype=np.float64,
 )
-"""Recency half-life of each memory type in TYPES, in seconds; infinite for types that do not age."""
+"""Recency half-life of each memory type in TYPES, in seconds; infinite for types that do not
+age.
+"""
 
 
 def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[np.float64]:
     """Similarity, in [0, 1], of each candidate's neighbours and session to the query.
 
-    A weighted mean: (1 - SESSION_SHARE) for the neighbours, which is 3/4 the better of the two adjacent turns and 1/4
-    the better of the two turns two places away; and SESSION_SHARE for the mean of the session's SESSION_BEST most
-    similar candidates, this one included, where missing ones count as 0.
+    A weighted mean: (1 - SESSION_SHARE) for the neighbours, which is 3/4 the better of the two
+    adjacent turns and 1/4 the better of the two turns two places away; and SESSION_SHARE for the
+    mean of the session's SESSION_BEST most similar candidates, this one included, where missing
+    ones count as 0.
     """
     nearby = (3.0 * neighbours.next_to(similarity) + neighbours.two_away(similarity)) / 4.0
     in_session = neighbours.session_sums(similarity, SESSION_BEST) / SESSION_BEST
@@ -102,7 +130,9 @@ def context(similarity: NDArray[np.float64], neighbours: Neighbours) -> NDArray[
 
 def mention(query: str, candidates: Candidates) -> NDArray[np.float64]:
     """1 for each candidate whose speaker the query names, otherwise 0."""
-    return candidates.columns.where("speaker", lambda name: bool(name) and mentions(query, name)).astype(np.float64)
+    return candidates.columns.where(
+        "speaker", lambda name: bool(name) and mentions(query, name)
+    ).astype(np.float64)
 
 
 def mentions(query: str, name: str) -> bool:
@@ -111,17 +141,26 @@ def mentions(query: str, name: str) -> bool:
 
 
 def nearness(instants: NDArray[np.datetime64], windows: Sequence[Window]) -> NDArray[np.float64]:
-    """Nearness of each instant (UTC) to its nearest window, in [0, 1]: 1 inside, 1/2 at TIME_HALF_DISTANCE from it."""
+    """Nearness of each instant (UTC) to its nearest window, in [0, 1]: 1 inside, 1/2 at
+    TIME_HALF_DISTANCE from it.
+    """
     nearest = np.zeros(instants.shape)
     for window in windows:
-        start, end = to_datetime64(window.start), to_datetime64(window.end)
-        outside = np.maximum(start - instants, instants - end).astype("timedelta64[s]").astype(np.float64)
-        nearest = np.maximum(nearest, np.exp2(-np.maximum(outside, 0.0) / TIME_HALF_DISTANCE.total_seconds()))
+        start = to_datetime64(window.start)
+        end = to_datetime64(window.end)
+        outside = (
+            np.maximum(start - instants, instants - end).astype("timedelta64[s]").astype(np.float64)
+        )
+        nearest = np.maximum(
+            nearest, np.exp2(-np.maximum(outside, 0.0) / TIME_HALF_DISTANCE.total_seconds())
+        )
     return nearest
 
 
 def event_time(candidates: Candidates) -> datetime | None:
-    """UTC time of the candidate most similar to an event such as "the move"; None if none reaches SAME_EVENT."""
+    """UTC time of the candidate most similar to an event such as "the move"; None if none reaches
+    SAME_EVENT.
+    """
     if candidates.late is None or not candidates.late.size:
         return None
     order = text_order(candidates.ids)
@@ -141,11 +180,14 @@ def to_datetime64(instant: datetime) -> np.datetime64:
 
 
 def recency(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
-    """Recency of each candidate at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that do not age.
+    """Recency of each candidate at `as_of`: 0.5 ** (age / half-life of its type); 1 for types that
+    do not age.
 
-    For an open intention with a due time, the time until it is due counts as its age, so that it is 1 once due.
+    For an open intention with a due time, the time until it is due counts as its age, so that it is
+    1 once due.
     """
-    ages, columns = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6, candidates.columns
+    ages = (to_datetime64(as_of) - reference_times(candidates)).astype(np.float64) / 1e6
+    columns = candidates.columns
     until_due = columns.has_value("due_at") & ~columns.has_value("completed_at")
     return decay(np.where(until_due, -ages, ages), _HALF_LIVES[candidates.kinds])
 
@@ -157,14 +199,23 @@ def decay(seconds: NDArray[np.float64], half_lives: NDArray[np.float64]) -> NDAr
 
 
 def importance(columns: Columns) -> NDArray[np.float64]:
-    """Importance in [0, 1]: the rating (1..10, plus |emotional valence|) times the confidence or success rate."""
+    """Importance in [0, 1]: the rating (1..10, plus |emotional valence|) times the confidence or
+    success rate.
+    """
     valence = np.abs(columns.integers("emotional_valence", 0))
     values = np.minimum(columns.integers("importance", 5) + valence, 10).astype(np.float64)
-    return (values - 1.0) / 9.0 * columns.numbers("confidence", 1.0) * columns.numbers("success_rate", 1.0)
+    return (
+        (values - 1.0)
+        / 9.0
+        * columns.numbers("confidence", 1.0)
+        * columns.numbers("success_rate", 1.0)
+    )
 
 
 def access(columns: Columns) -> NDArray[np.float64]:
-    """Uses of each memory, on a logarithmic scale: 0 if it was never used, 1 from FULL_ACCESS times on."""
+    """Uses of each memory, on a logarithmic scale: 0 if it was never used, 1 from FULL_ACCESS times
+    on.
+    """
     counts = columns.integers("access_count", 0) + columns.integers("usage_count", 0)
     scaled: NDArray[np.float64] = np.log1p(counts) / np.log1p(FULL_ACCESS)
     return np.minimum(scaled, 1.0)
@@ -172,35 +223,57 @@ def access(columns: Columns) -> NDArray[np.float64]:
 
 def due(candidates: Candidates, as_of: datetime) -> NDArray[np.float64]:
     """1 for each open intention that is due at `as_of`; 0 for all other candidates."""
-    is_due = candidates.columns.column("due_at") <= to_datetime64(as_of)  # False where there is no due time
+    # False where there is no due time
+    is_due = candidates.columns.column("due_at") <= to_datetime64(as_of)
     return (is_due & candidates.columns.where("status", OPEN.__contains__)).astype(np.float64)
 
 
 def due_today(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
-    """Mask of the candidates that are open intentions, overdue or due on the day of `as_of` in UTC."""
+    """Mask of the candidates that are open intentions, overdue or due on the day of `as_of` in
+    UTC.
+    """
     tomorrow = to_datetime64(as_of).astype("datetime64[D]") + 1
     mask: NDArray[np.bool_] = candidates.columns.column("due_at") < tomorrow
     return mask & candidates.columns.where("status", OPEN.__contains__)
 
 
 def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDArray[np.bool_]:
-    """Mask of open tasks due by the day of `as_of` (UTC); if tasks are not `asked` for, without the LONG_OVERDUE."""
+    """Mask of open tasks due by the day of `as_of` (UTC); if tasks are not `asked` for, without the
+    LONG_OVERDUE.
+    """
     mask = due_today(candidates, as_of)
-    return mask if asked else mask & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
+    return (
+        mask
+        if asked
+        else mask & (candidates.columns.column("due_at") >= to_datetime64(as_of - LONG_OVERDUE))
+    )
 
 
 def first_due(candidates: Candidates, mask: NDArray[np.bool_], room: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, by due time, undated ones last, until `room` tokens are used up."""
+    """Positions of the candidates in `mask`, by due time, undated ones last, until `room` tokens
+    are used up.
+    """
     return _first(candidates, mask, candidates.columns.column("due_at"), room)
 
 
 def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, newest first, until OVERVIEW_SHARE of `budget` tokens are used up."""
-    return _first(candidates, mask, -reference_times(candidates).astype(np.int64), int(OVERVIEW_SHARE * budget))
+    """Positions of the candidates in `mask`, newest first, until OVERVIEW_SHARE of `budget` tokens
+    are used up.
+    """
+    return _first(
+        candidates,
+        mask,
+        -reference_times(candidates).astype(np.int64),
+        int(OVERVIEW_SHARE * budget),
+    )
 
 
-def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, in the order of `by` and priority, until `room` tokens are used up."""
+def _first(
+    candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int
+) -> NDArray[np.intp]:
+    """Positions of the candidates in `mask`, in the order of `by` and priority, until `room` tokens
+    are used up.
+    """
     columns = candidates.columns
     if not mask.any():
         return np.empty(0, dtype=np.intp)
@@ -210,7 +283,9 @@ def _first(candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], ro
 
 
 def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Mask of the candidates that `wish` asks to list: all of a type; of events and finished tasks those `in_time`."""
+    """Mask of the candidates that `wish` asks to list: all of a type; of events and finished tasks
+    those `in_time`.
+    """
     kind = OVERVIEW_TYPES.get(wish)
     mask: NDArray[np.bool_] = candidates.kinds == (TYPES.index(kind) if kind else -1)
     if wish in NEWEST:
@@ -219,26 +294,34 @@ def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> 
 
 
 def reference_times(candidates: Candidates) -> NDArray[np.datetime64]:
-    """UTC times from which ages count: a task's completion or due time, a procedure's last use, else the creation."""
+    """UTC times from which ages count: a task's completion or due time, a procedure's last use,
+    else the creation.
+    """
     times: NDArray[np.datetime64] = candidates.columns.column("created_at")
     for path in ("due_at", "completed_at", "last_used_at"):
         times = np.where(candidates.columns.has_value(path), candidates.columns.column(path), times)
     return times
 
 
-def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers) -> NDArray[np.float64]:
-    """Weight of the terms that each candidate shares with the best hits, scaled so that the highest value is 1.
+def expansion(
+    candidates: Candidates, scores: NDArray[np.float64], query_terms: Numbers
+) -> NDArray[np.float64]:
+    """Weight of the terms that each candidate shares with the best hits, scaled so that the highest
+    value is 1.
 
-    Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document frequencies taken
-    from the candidates. The weight of a term is the sum of the squared scores of the hits that contain it, times its
-    IDF. Terms of the query are left out, because similarity has counted them.
+    Pseudo-relevance feedback after RM3 (Abdul-Jaleel et al., "UMass at TREC 2004"), with document
+    frequencies taken from the candidates. The weight of a term is the sum of the squared scores of
+    the hits that contain it, times its IDF. Terms of the query are left out, because similarity has
+    counted them.
     """
     terms: Numbers = candidates.columns.column(TERMS)
     length_norm = 1.0 / (1.0 + candidates.columns.integers("tokens.count", 0) / HALF_LENGTH)
     seeds = top_positions(scores, SEEDS)
     relevance = np.maximum(scores[seeds], 0.0) ** 2 * length_norm[seeds]
     seed_terms, inverse = np.unique(terms[seeds], return_inverse=True)
-    summed = np.bincount(inverse.ravel(), np.repeat(relevance, terms.shape[1]), minlength=len(seed_terms))
+    summed = np.bincount(
+        inverse.ravel(), np.repeat(relevance, terms.shape[1]), minlength=len(seed_terms)
+    )
     summed[(seed_terms == 0) | (seed_terms[:, None] == query_terms).any(axis=1)] = 0.0
     rows, shared_terms = occurrences(terms, seed_terms)
     rarity = idf(np.bincount(shared_terms, minlength=len(seed_terms)), len(candidates))
@@ -253,16 +336,20 @@ def expansion(candidates: Candidates, scores: NDArray[np.float64], query_terms: 
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Amounts to add to the scores `raised`, so that an update ranks above the statements that it replaces.
+    """Amounts to add to the scores `raised`, so that an update ranks above the statements that it
+    replaces.
 
-    An update is a later, short statement by the same or an unknown speaker, with at least a share (UPDATE_MIN_RATIO, or
-    UPDATE_MIN_RATIO_ALONE unless both are turns) of the earlier statement's score. A turn that updates another turn
-    must also contain a value, such as a number. Only the UPDATE_WINDOW best candidates are compared. candidates: sorted
-    by id. scores, raised: scores before and after linked memories were raised. Returns shape (candidates,).
+    An update is a later, short statement by the same or an unknown speaker, with at least a share
+    (UPDATE_MIN_RATIO, or UPDATE_MIN_RATIO_ALONE unless both are turns) of the earlier statement's
+    score. A turn that updates another turn must also contain a value, such as a number. Only the
+    UPDATE_WINDOW best candidates are compared. candidates: sorted by id. scores, raised: scores
+    before and after linked memories were raised. Returns shape (candidates,).
     """
     positions = top_positions(raised, UPDATE_WINDOW)
     columns = candidates.columns.take(positions)
-    in_session, times, speakers = columns.has_value("session_id"), _last_stated(columns), columns.column("speaker")
+    in_session = columns.has_value("session_id")
+    times = _last_stated(columns)
+    speakers = columns.column("speaker")
     short = columns.integers("tokens.count", 0) <= UPDATE_LENGTH
     gives_value = columns.column("gives_value") == 1
     by_time = np.lexsort((columns.column("seq"), times)).tolist()
@@ -271,38 +358,56 @@ def update_boosts(
         for earlier in by_time[:later_index] if short[later] else ():
             both_turns = in_session[later] and in_session[earlier]
             known_speakers = {int(speakers[earlier]), int(speakers[later])} - {ColumnKind.TEXT.none}
-            follows = len(known_speakers) < 2 and (gives_value[later] if both_turns else times[later] > times[earlier])
+            follows = len(known_speakers) < 2 and (
+                gives_value[later] if both_turns else times[later] > times[earlier]
+            )
             ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
             if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
-                boosted[positions[later]] = max(boosted[positions[later]], boosted[positions[earlier]] + _MARGIN)
+                boosted[positions[later]] = max(
+                    boosted[positions[later]], boosted[positions[earlier]] + _MARGIN
+                )
     return boosted - raised
 
 
 def _last_stated(columns: Columns) -> NDArray[np.datetime64]:
-    """Times at which the memories were last stated: of a fact's last repetition, else of its creation."""
-    return np.where(columns.has_value("restated_at"), columns.column("restated_at"), columns.column("created_at"))
+    """Times at which the memories were last stated: of a fact's last repetition, else of its
+    creation.
+    """
+    return np.where(
+        columns.has_value("restated_at"),
+        columns.column("restated_at"),
+        columns.column("created_at"),
+    )
 
 
 def newest_first(
     candidates: Candidates, scores: NDArray[np.float64], contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64]:
-    """`scores`, raised so that the newer of two contradicting candidates ranks first, shape (candidates,).
+    """`scores`, raised so that the newer of two contradicting candidates ranks first, shape
+    (candidates,).
 
-    contested: pairs of ids of contradicting memories. Several memories that contradict the same older one are ranked
-    newest first. A pair has no effect if one of the two is not a candidate, or if both come from sessions and the newer
-    one has less than CONTESTED_MIN_RATIO of the older one's score.
+    contested: pairs of ids of contradicting memories. Several memories that contradict the same
+    older one are ranked newest first. A pair has no effect if one of the two is not a candidate, or
+    if both come from sessions and the newer one has less than CONTESTED_MIN_RATIO of the older
+    one's score.
     """
     if not contested:
         return scores
-    positions = {memory_id: position for position, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())}
-    columns, in_session = candidates.columns, candidates.columns.has_value("session_id")
+    positions = {
+        memory_id: position
+        for position, memory_id in enumerate(candidates.ids.astype(np.str_).tolist())
+    }
+    columns = candidates.columns
+    in_session = candidates.columns.has_value("session_id")
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
     sort_keys = (columns.column("seq"), columns.has_value("restated_at"), _last_stated(columns))
     order = np.argsort(np.lexsort(sort_keys)).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:
         if all(memory_id in positions for memory_id in pair):
-            older, newer = sorted((positions[memory_id] for memory_id in pair), key=order.__getitem__)
+            older, newer = sorted(
+                (positions[memory_id] for memory_id in pair), key=order.__getitem__
+            )
             both_in_sessions = in_session[older] and in_session[newer]
             if not both_in_sessions or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]:
                 newer_than[older].append(newer)
@@ -317,19 +422,23 @@ def newest_first(
 def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
     """Minimum scores of the memories to which `memories` link, by the linked memory's id.
 
-    Each is LINK_SHARE times the strength of the link times the linking memory's score. scores: by memory id. Links to
-    contradicted memories are left out, because `newest_first` ranks such pairs.
+    Each is LINK_SHARE times the strength of the link times the linking memory's score. scores: by
+    memory id. Links to contradicted memories are left out, because `newest_first` ranks such pairs.
     """
     least: dict[str, float] = {}
     for memory_id, memory in memories.items():
         for link in memory.links:
             if link.type is not LinkType.CONTRADICTS:
-                least[link.to] = max(least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id])
+                least[link.to] = max(
+                    least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id]
+                )
     return least
 
 
 def contested_pairs(memories: Mapping[str, Memory]) -> tuple[tuple[str, str], ...]:
-    """A pair of ids for each contradiction that `memories` record: the memory, and the memory that it contradicts."""
+    """A pair of ids for each contradiction that `memories` record: the memory, and the memory that
+    it contradicts.
+    """
     return tuple(
         (memory.id, link.to)
         for memory in memories.values()

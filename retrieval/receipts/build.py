@@ -1,4 +1,6 @@
-"""Builds the body of a retrieval's receipt: plain JSON that lists the best candidates and counts the others."""
+"""Builds the body of a retrieval's receipt: plain JSON that lists the best candidates and counts
+the others.
+"""
 
 from __future__ import annotations
 
@@ -34,21 +36,26 @@ VERSION = 1
 """Version of the receipt format."""
 
 LISTED = 128
-"""Number of best hits that a receipt lists. It also lists all working items and hits in the context."""
+"""Number of best hits that a receipt lists. It also lists all working items and hits in the
+context.
+"""
 
 SIGNAL_DIGITS = 9
 """Decimal places to which a receipt rounds signals."""
 
 OTHERS_LISTED = 32
-"""Number of candidates that a receipt lists of those that are no hits: duplicates first, then the best."""
+"""Number of candidates that a receipt lists of those that are no hits: duplicates first, then the
+best.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
     """A finished retrieval with everything that its receipt records.
 
-    as_of: the time that the request asks about. weights: of the signals. embedder: fingerprint of the encoder. ended:
-    memories that had expired or were superseded at `as_of`. shown: memories in the context, working items first.
+    as_of: the time that the request asks about. weights: of the signals. embedder: fingerprint of
+    the encoder. ended: memories that had expired or were superseded at `as_of`. shown: memories in
+    the context, working items first.
     """
 
     scope: Scope
@@ -67,14 +74,22 @@ class Retrieval:
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
     """The JSON object of a receipt, without the members that link it to the previous receipt.
 
-    It lists the LISTED best hits, the hits in the context, the working items, the nearest memories that are no longer
-    valid, and OTHERS_LISTED of the other candidates (duplicates of hits, or below a required minimum).
+    It lists the LISTED best hits, the hits in the context, the working items, the nearest memories
+    that are no longer valid, and OTHERS_LISTED of the other candidates (duplicates of hits, or
+    below a required minimum).
     """
     hits = _HitColumns.of(retrieval)
-    scope, metadata, long_term = retrieval.scope, retrieval.answer.metadata, retrieval.fills.long_term
-    scope_members = {"namespace": scope.namespace, "session_id": scope.session_id, "agent_id": scope.agent_id}
+    scope = retrieval.scope
+    metadata = retrieval.answer.metadata
+    long_term = retrieval.fills.long_term
+    scope_members = {
+        "namespace": scope.namespace,
+        "session_id": scope.session_id,
+        "agent_id": scope.agent_id,
+    }
     ranks = long_term.entries.ranks
-    descents = np.flatnonzero(ranks[:-1] > ranks[1:])  # hits that were offered to the budget before a better one
+    # Hits that were offered to the budget before a better one
+    descents = np.flatnonzero(ranks[:-1] > ranks[1:])
     return {
         "id": receipt_id,
         "version": VERSION,
@@ -86,8 +101,15 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "embedder": retrieval.embedder,
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
-        "budgets": {"initial": long_term.initial, "shifted": long_term.shifted, "final": long_term.used},
-        "long_term": {**_terms(long_term, hits.listed), "first": ranks[: descents.max(initial=-1) + 1].tolist()},
+        "budgets": {
+            "initial": long_term.initial,
+            "shifted": long_term.shifted,
+            "final": long_term.used,
+        },
+        "long_term": {
+            **_terms(long_term, hits.listed),
+            "first": ranks[: descents.max(initial=-1) + 1].tolist(),
+        },
         "working": _terms(retrieval.fills.working, hits.listed),
         "candidates": [
             *_hit_rows(retrieval, hits),
@@ -101,8 +123,12 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
 
 
 def context_digest(context: str | Sequence[ContextMessage]) -> str:
-    """SHA-256 of a context: of its text or, if it is a list of messages, of their canonical JSON."""
-    return digest(context.encode() if isinstance(context, str) else canonical(plain_context(context)))
+    """SHA-256 of a context: of its text or, if it is a list of messages, of their canonical
+    JSON.
+    """
+    return digest(
+        context.encode() if isinstance(context, str) else canonical(plain_context(context))
+    )
 
 
 def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[str, Any]]:
@@ -111,8 +137,12 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
 
 
 def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a budget, by which a check fills it again. listed: whether each hit is in the receipt."""
-    plan, overheads, entries = filled.plan, filled.overheads, filled.entries
+    """The `FillTerms` of a budget, by which a check fills it again. listed: whether each hit is in
+    the receipt.
+    """
+    plan = filled.plan
+    overheads = filled.overheads
+    entries = filled.entries
     is_listed = listed[entries.ranks - 1]
     in_window = entries.take(np.flatnonzero(is_listed[: filled.window]))
     listed_demand = demand_of(plan.types, in_window, overheads)
@@ -138,11 +168,13 @@ def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HitColumns:
-    """Columns with a value for each hit, best first, from which the hit's row in the receipt is written.
+    """Columns with a value for each hit, best first, from which the hit's row in the receipt is
+    written.
 
-    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a budget. groups: index
-    in `headings` of the day heading above its entry; -1 for none. places: its index among the working items; -1 for
-    other types. fits: whether its entry is not larger than the unused tokens of its budget.
+    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a
+    budget. groups: index in `headings` of the day heading above its entry; -1 for none. places: its
+    index among the working items; -1 for other types. fits: whether its entry is not larger than
+    the unused tokens of its budget.
     """
 
     listed: NDArray[np.bool_]
@@ -155,8 +187,11 @@ class _HitColumns:
     @classmethod
     def of(cls, retrieval: Retrieval) -> _HitColumns:
         hits = retrieval.ranked.hits
-        tokens, places, groups = np.full(hits, -1), np.full(hits, -1), np.full(hits, -1, dtype=np.int32)
-        listed, fits = np.arange(hits) < LISTED, np.zeros(hits, dtype=np.bool_)
+        tokens = np.full(hits, -1)
+        places = np.full(hits, -1)
+        groups = np.full(hits, -1, dtype=np.int32)
+        listed = np.arange(hits) < LISTED
+        fits = np.zeros(hits, dtype=np.bool_)
         working, long_term = retrieval.fills
         for filled in retrieval.fills:
             positions = filled.entries.ranks - 1
@@ -165,12 +200,15 @@ class _HitColumns:
             listed[[entry.rank - 1 for entry in filled.chosen]] = True
         groups[long_term.entries.ranks - 1] = long_term.entries.groups  # working items have none
         places[working.entries.ranks - 1] = np.arange(len(working.entries))
-        listed[working.entries.ranks - 1] = True  # each item's share of the budget depends on their number
+        # Each item's share of the budget depends on their number
+        listed[working.entries.ranks - 1] = True
         return cls(listed, tokens, groups, places, fits, long_term.entries.headings)
 
 
 class _CandidateRow(msgspec.Struct, gc=False):
-    """A `ReceiptCandidate` as a msgspec struct, which is encoded in two thirds of the time of a dictionary."""
+    """A `ReceiptCandidate` as a msgspec struct, which is encoded in two thirds of the time of a
+    dictionary.
+    """
 
     id: str
     type: MemoryType
@@ -203,12 +241,18 @@ def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
     positions = np.flatnonzero(hits.listed)
     rows = _rows(retrieval.ranked, positions)
     for_tasks = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like
-    is_due = comes_first(retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=for_tasks).tolist()
+    is_due = comes_first(
+        retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=for_tasks
+    ).tolist()
     columns = (hits.tokens, hits.groups, hits.places, hits.fits)
     chosen = {entry.rank: entry for filled in retrieval.fills for entry in filled.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}
     for row, due, rank, tokens, group, place, fits in zip(
-        rows, is_due, (positions + 1).tolist(), *(column[positions].tolist() for column in columns), strict=True
+        rows,
+        is_due,
+        (positions + 1).tolist(),
+        *(column[positions].tolist() for column in columns),
+        strict=True,
     ):
         row.rank = rank
         if due:
@@ -234,16 +278,19 @@ def _add_chosen(row: _CandidateRow, chosen: ChosenEntry, shown: ShownMemory | No
     row.outcome = CandidateOutcome.INCLUDED
     row.entry_sha256 = sha256(shown.entry.encode()).hexdigest()
     if shown.tokens != row.tokens or shown.cut:
-        row.whole, row.allowed = row.tokens, shown.allowed or chosen.allowed
+        row.whole = row.tokens
+        row.allowed = shown.allowed or chosen.allowed
         row.tokens = shown.tokens
 
 
 def _other_rows(ranked: RankedCandidates) -> list[_CandidateRow]:
     rows = _rows(ranked, np.arange(ranked.hits, min(ranked.hits + OTHERS_LISTED, len(ranked))))
     for index, row in enumerate(rows):
-        row.counted, row.outcome = False, CandidateOutcome.BELOW_THRESHOLD
+        row.counted = False
+        row.outcome = CandidateOutcome.BELOW_THRESHOLD
         if index < len(ranked.duplicate_of):
-            row.outcome, row.of = CandidateOutcome.DUPLICATE_OF, ranked.duplicate_of[index]
+            row.outcome = CandidateOutcome.DUPLICATE_OF
+            row.of = ranked.duplicate_of[index]
     return rows
 
 
@@ -266,10 +313,18 @@ def _ended_rows(ended: Candidates, as_of: datetime) -> list[_CandidateRow]:
 
 
 def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_CandidateRow]:
-    """Receipt rows of the candidates at `positions`, without rank and outcome. The token counts are the stored ones."""
-    signals = ranked.signals[_SIGNAL_ROWS][:, positions] if len(ranked.signals) else ranked.signals[:, positions]
+    """Receipt rows of the candidates at `positions`, without rank and outcome. The token counts are
+    the stored ones.
+    """
+    signals = (
+        ranked.signals[_SIGNAL_ROWS][:, positions]
+        if len(ranked.signals)
+        else ranked.signals[:, positions]
+    )
     columns = ranked.candidates.columns.take(positions)
-    certainty = np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
+    certainty = (
+        np.full(len(positions), np.nan) if ranked.certainty is None else ranked.certainty[positions]
+    )
     members = zip(
         [memory_id.decode() for memory_id in ranked.candidates.ids[positions].tolist()],
         ranked.candidates.kinds[positions].tolist(),
@@ -281,13 +336,23 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
         strict=True,
     )
     return [
-        _CandidateRow(memory_id, TYPES[kind], score, _SignalRow(*values), tokens, access_count, certainty=probability)
+        _CandidateRow(
+            memory_id,
+            TYPES[kind],
+            score,
+            _SignalRow(*values),
+            tokens,
+            access_count,
+            certainty=probability,
+        )
         for memory_id, kind, score, values, tokens, access_count, probability in members
     ]
 
 
 def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
-    """The members of `UnlistedCandidates`: number, outcomes and use counts of the candidates that are not listed."""
+    """The members of `UnlistedCandidates`: number, outcomes and use counts of the candidates that
+    are not listed.
+    """
     unlisted_hits = ~hits.listed
     hit_count = int(unlisted_hits.sum())
     fitting_hits = int((unlisted_hits & hits.fits).sum())
@@ -301,7 +366,9 @@ def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
     }
     others_mask = np.arange(len(ranked) - ranked.hits) >= OTHERS_LISTED
     access_counts = ranked.candidates.columns.integers("access_count", 0)
-    used_positions = np.flatnonzero(np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0))
+    used_positions = np.flatnonzero(
+        np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0)
+    )
     return {
         "count": hit_count + unlisted_others,
         "outcomes": {outcome: count for outcome, count in outcomes.items() if count},

@@ -1,4 +1,6 @@
-"""Verifies a receipt without a store, by computing its values again. Each check yields a message for each fault."""
+"""Verifies a receipt without a store, by computing its values again. Each check yields a message
+for each fault.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,25 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import ContextMessage
-from retrieval.context.budget import BudgetEntries, BudgetFill, BudgetPlan, Overheads, Oversize, fill
+from retrieval.context.budget import (
+    BudgetEntries,
+    BudgetFill,
+    BudgetPlan,
+    Overheads,
+    Oversize,
+    fill,
+)
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import SIGNAL_DIGITS, context_digest
-from retrieval.receipts.model import FillTerms, Receipt, ReceiptCandidate, ReceiptCheck, ReceiptVerdict
+from retrieval.receipts.model import (
+    FillTerms,
+    Receipt,
+    ReceiptCandidate,
+    ReceiptCheck,
+    ReceiptVerdict,
+)
 
 TOLERANCE = 1e-6
 """Maximum difference between a score and the weighted sum of its signals, by the HTTP contract."""
@@ -47,9 +62,9 @@ TokenCounter = Callable[[str], int]
 class ReceiptContents:
     """The texts of the memories and the context of a receipt, as far as they are available.
 
-    entries: the candidates' texts as a context shows them, by memory id. context: as it was sent. changed: ids of
-    memories that were changed or removed since the receipt was made; their entries are not checked. previous: the
-    receipt before this one in the tenant's hash chain, as JSON.
+    entries: the candidates' texts as a context shows them, by memory id. context: as it was sent.
+    changed: ids of memories that were changed or removed since the receipt was made; their entries
+    are not checked. previous: the receipt before this one in the tenant's hash chain, as JSON.
     """
 
     entries: Mapping[str, str] = field(default_factory=dict)
@@ -58,15 +73,21 @@ class ReceiptContents:
     previous: Mapping[str, Any] | None = None
 
 
-def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None) -> ReceiptVerdict:
-    """The result of all checks of the receipt `raw` and its texts. count: counts an entry's tokens; None skips this."""
+def verify(
+    raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounter | None
+) -> ReceiptVerdict:
+    """The result of all checks of the receipt `raw` and its texts. count: counts an entry's tokens;
+    None skips this.
+    """
     seal = _check("sha256", _hash_faults(raw))
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         fault = f"{'.'.join(map(str, details['loc']))}: {details['msg']}"
-        return ReceiptVerdict(valid=False, checks=[ReceiptCheck(name="form", ok=False, detail=fault), seal])
+        return ReceiptVerdict(
+            valid=False, checks=[ReceiptCheck(name="form", ok=False, detail=fault), seal]
+        )
     unlinked = receipt.previous_id is not None and contents.previous is None
     chain_note = "the previous receipt is not available" if unlinked else None
     checks = [
@@ -78,8 +99,16 @@ def verify(raw: Mapping[str, Any], contents: ReceiptContents, count: TokenCounte
         _check("order", _order_faults(receipt)),
         _check("left out", _left_out_faults(receipt)),
         *_fill_checks(receipt),
-        _check("tokens", _token_faults(receipt, contents, count), _tokens_note(receipt, contents, count)),
-        _check("context", _context_faults(receipt, contents), "not available" if contents.context is None else None),
+        _check(
+            "tokens",
+            _token_faults(receipt, contents, count),
+            _tokens_note(receipt, contents, count),
+        ),
+        _check(
+            "context",
+            _context_faults(receipt, contents),
+            "not available" if contents.context is None else None,
+        ),
     ]
     return ReceiptVerdict(valid=all(check.ok for check in checks), checks=checks)
 
@@ -102,7 +131,10 @@ def _chain_faults(receipt: Receipt, contents: ReceiptContents) -> Iterator[str]:
         yield "only the first receipt of a chain has no previous one"
     if contents.previous is None:
         return
-    if contents.previous.get("id") != receipt.previous_id or receipt_hash(contents.previous) != receipt.previous_sha256:
+    if (
+        contents.previous.get("id") != receipt.previous_id
+        or receipt_hash(contents.previous) != receipt.previous_sha256
+    ):
         yield "the previous receipt is not the one that this receipt was joined to"
 
 
@@ -112,7 +144,8 @@ def _request_faults(receipt: Receipt) -> Iterator[str]:
     except ValidationError as error:
         yield f"the request is invalid: {error.errors(include_url=False)[0]['msg']}"
         return
-    budget, terms = request.allowance, receipt.long_term
+    budget = request.allowance
+    terms = receipt.long_term
     if (terms.total, terms.caps) != (budget.total, budget.per_type or {}):
         yield "the budget differs from the request"
     if receipt.working.total != request.working_budget:
@@ -124,9 +157,15 @@ def _request_faults(receipt: Receipt) -> Iterator[str]:
 def _score_faults(receipt: Receipt) -> Iterator[str]:
     tolerance = TOLERANCE + 0.5 * 10.0**-SIGNAL_DIGITS * sum(receipt.weights.values())
     for candidate in receipt.candidates:
-        total = sum(receipt.weights.get(name, math.nan) * value for name, value in candidate.signals.items())
-        if not abs(total - candidate.score) <= tolerance:  # NaN, from a signal without a weight, is a fault too
-            yield f"{candidate.id} has score {candidate.score}, but its weighted signals sum to {total}"
+        total = sum(
+            receipt.weights.get(name, math.nan) * value for name, value in candidate.signals.items()
+        )
+        # NaN, from a signal without a weight, is a fault too
+        if not abs(total - candidate.score) <= tolerance:
+            yield (
+                f"{candidate.id} has score {candidate.score}, but its weighted signals sum "
+                f"to {total}"
+            )
         if any(not 0.0 <= value <= 1.0 for value in candidate.signals.values()):
             yield f"{candidate.id} has a signal outside of 0 to 1"
 
@@ -143,7 +182,9 @@ def _order_faults(receipt: Receipt) -> Iterator[str]:
 
 
 def _left_out_faults(receipt: Receipt) -> Iterator[str]:
-    hits = {candidate.id: candidate for candidate in receipt.candidates if candidate.rank is not None}
+    hits = {
+        candidate.id: candidate for candidate in receipt.candidates if candidate.rank is not None
+    }
     for candidate in receipt.candidates:
         if candidate.rank is None:
             yield from _exclusion(receipt, candidate, hits)
@@ -157,10 +198,16 @@ def _floor(receipt: Receipt) -> float:
     return float(receipt.request.get("floor", 0.0))
 
 
-def _exclusion(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]) -> Iterator[str]:
-    """Yield a fault if the outcome of a candidate that is no hit does not follow from the receipt. hits: by id."""
+def _exclusion(
+    receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str, ReceiptCandidate]
+) -> Iterator[str]:
+    """Yield a fault if the outcome of a candidate that is no hit does not follow from the receipt.
+    hits: by id.
+    """
     outcome = candidate.outcome
-    has_threshold = any(receipt.request.get(name) is not None for name in ("min_similarity", "min_score"))
+    has_threshold = any(
+        receipt.request.get(name) is not None for name in ("min_similarity", "min_score")
+    )
     if outcome not in _NO_HIT:
         yield f"{candidate.id} has no rank and outcome {outcome}"
     elif outcome is CandidateOutcome.BELOW_THRESHOLD and candidate.certainty is not None:
@@ -170,7 +217,11 @@ def _exclusion(receipt: Receipt, candidate: ReceiptCandidate, hits: Mapping[str,
         yield f"{candidate.id} is below a threshold, but the request sets none"
     elif outcome is CandidateOutcome.DUPLICATE_OF:
         hit = hits.get(candidate.of or "")
-        is_worse = hit is not None and hit.score < candidate.score - TOLERANCE and hit.outcome not in _CHOSEN
+        is_worse = (
+            hit is not None
+            and hit.score < candidate.score - TOLERANCE
+            and hit.outcome not in _CHOSEN
+        )
         if candidate.of is None or is_worse:
             yield f"{candidate.id} duplicates no better hit, and none in the context"
     elif outcome in (CandidateOutcome.SUPERSEDED, CandidateOutcome.EXPIRED) and (
@@ -187,24 +238,41 @@ def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
         refilled = _refilled(receipt.long_term, long_term)
         refilled_working = _refilled(receipt.working, working)
     except (KeyError, ZeroDivisionError, ValueError) as error:
-        yield ReceiptCheck(name="fill", ok=False, detail=f"cannot be filled again: {type(error).__name__} {error}")
+        yield ReceiptCheck(
+            name="fill", ok=False, detail=f"cannot be filled again: {type(error).__name__} {error}"
+        )
         return
     recorded = receipt.budgets
     comparisons = {
-        "shares": {"initial": (refilled.initial, recorded.initial), "shifted": (refilled.shifted, recorded.shifted)},
-        "hand-on": {"final": (refilled.used, recorded.final), "used": (refilled.used, receipt.long_term.used)},
+        "shares": {
+            "initial": (refilled.initial, recorded.initial),
+            "shifted": (refilled.shifted, recorded.shifted),
+        },
+        "hand-on": {
+            "final": (refilled.used, recorded.final),
+            "used": (refilled.used, receipt.long_term.used),
+        },
     }
     for check, values in comparisons.items():
         differing = [name for name, (derived, stated) in values.items() if derived != stated]
-        yield _check(check, (f"{name} does not follow from the recorded terms" for name in differing))
-    yield _check("outcomes", [*_outcome_faults(refilled, long_term), *_outcome_faults(refilled_working, working)])
+        yield _check(
+            check, (f"{name} does not follow from the recorded terms" for name in differing)
+        )
+    yield _check(
+        "outcomes",
+        [*_outcome_faults(refilled, long_term), *_outcome_faults(refilled_working, working)],
+    )
 
 
 def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> BudgetFill:
-    """Fill a budget again by the recorded `terms`. candidates: in the order in which they were offered to it."""
+    """Fill a budget again by the recorded `terms`. candidates: in the order in which they were
+    offered to it.
+    """
     oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
     wishes = (terms.task_like, terms.how_to)
-    plan = BudgetPlan(terms.total, tuple(terms.types), terms.caps, *wishes, oversize, terms.due_tokens)
+    plan = BudgetPlan(
+        terms.total, tuple(terms.types), terms.caps, *wishes, oversize, terms.due_tokens
+    )
     rows = ((row.rank or 0, row.type, _uncut_tokens(row), row.group) for row in candidates)
     overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
     return fill(plan, BudgetEntries.of(rows), overheads, terms.sight, terms.unlisted)
@@ -215,22 +283,30 @@ def _uncut_tokens(candidate: ReceiptCandidate) -> int:
 
 
 def _outcome_faults(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]) -> Iterator[str]:
-    """Yield outcomes that differ from those of the `refilled` budget, and types that show more tokens than allowed."""
+    """Yield outcomes that differ from those of the `refilled` budget, and types that show more
+    tokens than allowed.
+    """
     included = CandidateOutcome.INCLUDED
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
-        derived = included if candidate.rank in chosen else refilled.refusal(_uncut_tokens(candidate))
+        derived = (
+            included if candidate.rank in chosen else refilled.refusal(_uncut_tokens(candidate))
+        )
         recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
         if derived is not recorded:
             yield f"{candidate.id} has outcome {recorded}, but {derived} follows"
     for kind, allowed in refilled.used.items():
         overhead = allowed - sum(entry.allowed for entry in refilled.chosen if entry.type is kind)
-        tokens = sum(row.tokens for row in candidates if row.type is kind and row.outcome is included)
+        tokens = sum(
+            row.tokens for row in candidates if row.type is kind and row.outcome is included
+        )
         if tokens and overhead + tokens > allowed:
             yield f"{kind} shows {overhead + tokens} tokens; {allowed} are allowed"
 
 
-def _token_faults(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> Iterator[str]:
+def _token_faults(
+    receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None
+) -> Iterator[str]:
     for candidate in receipt.candidates:
         entry = contents.entries.get(candidate.id)
         if entry is None or candidate.id in contents.changed:
@@ -239,15 +315,23 @@ def _token_faults(receipt: Receipt, contents: ReceiptContents, count: TokenCount
             yield f"the entry of {candidate.id} is not the text that was shown"
         elif count is not None and candidate.counted and count(entry) != candidate.tokens:
             yield f"the entry of {candidate.id} has {count(entry)} tokens, not {candidate.tokens}"
-    if count is not None and isinstance(contents.context, str) and count(contents.context) > receipt.total_tokens:
+    if (
+        count is not None
+        and isinstance(contents.context, str)
+        and count(contents.context) > receipt.total_tokens
+    ):
         yield "the context has more tokens than recorded"
 
 
-def _tokens_note(receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None) -> str | None:
+def _tokens_note(
+    receipt: Receipt, contents: ReceiptContents, count: TokenCounter | None
+) -> str | None:
     if count is None:
         return "the tokenizer is not available: nothing recounted"
     counted = [candidate.id for candidate in receipt.candidates if candidate.counted]
-    recounted = sum(memory_id in contents.entries and memory_id not in contents.changed for memory_id in counted)
+    recounted = sum(
+        memory_id in contents.entries and memory_id not in contents.changed for memory_id in counted
+    )
     changed = sum(memory_id in contents.changed for memory_id in counted)
     note = f", {changed} changed or removed since" if changed else ""
     return f"{recounted} of {len(counted)} entries recounted{note}"
@@ -258,23 +342,35 @@ def _context_faults(receipt: Receipt, contents: ReceiptContents) -> Iterator[str
         yield "the context is not the text that was sent"
 
 
-def verify_file(raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]) -> ReceiptVerdict:
-    """Verify the receipt in a file, as `read_receipt` reads it. counter: its token counter, None if not available."""
+def verify_file(
+    raw: bytes, counter: Callable[[Mapping[str, Any]], TokenCounter | None]
+) -> ReceiptVerdict:
+    """Verify the receipt in a file, as `read_receipt` reads it. counter: its token counter, None if
+    not available.
+    """
     receipt, contents = read_receipt(raw)
     return verify(receipt, contents, counter(receipt))
 
 
 def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
-    """A function that counts the tokens of an entry in a context. form: the context's format, such as "json"."""
+    """A function that counts the tokens of an entry in a context. form: the context's format, such
+    as "json".
+    """
     return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
-    """Read a receipt and its texts from JSON. Raises InvalidRequest for forms that the service never writes."""
+    """Read a receipt and its texts from JSON. Raises InvalidRequest for forms that the service
+    never writes.
+    """
     if _CAPITAL_ESCAPE.search(raw):
-        raise InvalidRequest("the file was changed: receipts have no escapes with capital hex digits")
+        raise InvalidRequest(
+            "the file was changed: receipts have no escapes with capital hex digits"
+        )
     try:
-        value = json.loads(raw.decode(), parse_float=_number, parse_constant=_number, object_pairs_hook=unique_keys)
+        value = json.loads(
+            raw.decode(), parse_float=_number, parse_constant=_number, object_pairs_hook=unique_keys
+        )
         canonical(value)  # raises for half a surrogate pair, which cannot be hashed
     except (MalformedJson, ValueError, RecursionError) as error:
         raise InvalidRequest(f"the file is not the JSON of a receipt: {error}") from error
@@ -284,24 +380,32 @@ def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:
 
 
 def sealed_contents(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The texts saved with a receipt, with their hash added, because the receipt has hashes of only some of them."""
+    """The texts saved with a receipt, with their hash added, because the receipt has hashes of only
+    some of them.
+    """
     return {**members, "sha256": digest(canonical(members))}
 
 
 def _number(text: str) -> float:
     value = float(text)
-    if text not in (repr(value), canonical(value).decode()):  # Python and msgspec spell small numbers differently
+    # Python and msgspec spell small numbers differently
+    if text not in (repr(value), canonical(value).decode()):
         raise ValueError(f"the number {text[:40]} is not spelt as in a receipt")
     return value
 
 
 def _contents(members: Any) -> ReceiptContents:
     if not isinstance(members, dict) or not members.keys() <= {"entries", "context", "sha256"}:
-        raise InvalidRequest("`contents` must be an object with `entries`, `context` and `sha256` only")
+        raise InvalidRequest(
+            "`contents` must be an object with `entries`, `context` and `sha256` only"
+        )
     unsealed = {name: value for name, value in members.items() if name != "sha256"}
     if "sha256" in members and sealed_contents(unsealed) != members:
-        raise InvalidRequest("`contents` does not match its hash: it was changed after it was saved")
-    entries, context = unsealed.get("entries") or {}, unsealed.get("context")
+        raise InvalidRequest(
+            "`contents` does not match its hash: it was changed after it was saved"
+        )
+    entries = unsealed.get("entries") or {}
+    context = unsealed.get("context")
     if not isinstance(entries, dict) or not all(isinstance(text, str) for text in entries.values()):
         raise InvalidRequest("`contents.entries` must be an object with a text for each memory id")
     if isinstance(context, list):

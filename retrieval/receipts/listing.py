@@ -47,7 +47,11 @@ class ListedReceipt(msgspec.Struct, frozen=True):
     @property
     def included(self) -> list[ListedCandidate]:
         """The candidates whose memories are in the context."""
-        return [candidate for candidate in self.candidates if candidate.outcome is CandidateOutcome.INCLUDED]
+        return [
+            candidate
+            for candidate in self.candidates
+            if candidate.outcome is CandidateOutcome.INCLUDED
+        ]
 
     @property
     def budget(self) -> int:
@@ -64,8 +68,9 @@ class ListedReceipt(msgspec.Struct, frozen=True):
 class ReceiptPage:
     """A page of receipts, newest first.
 
-    scanned: number of receipts that were read. since: time of the oldest of these; None if there are none. next_before:
-    id to pass as `before` for the next page; None if all receipts of the namespace were read.
+    scanned: number of receipts that were read. since: time of the oldest of these; None if there
+    are none. next_before: id to pass as `before` for the next page; None if all receipts of the
+    namespace were read.
     """
 
     receipts: tuple[ListedReceipt, ...]
@@ -79,23 +84,33 @@ _DECODER = msgspec.json.Decoder(ListedReceipt)
 
 
 async def list_receipts(
-    store: ReceiptStore, scope: Scope, limit: int, before: str | None = None, matches: ReceiptFilter | None = None
+    store: ReceiptStore,
+    scope: Scope,
+    limit: int,
+    before: str | None = None,
+    matches: ReceiptFilter | None = None,
 ) -> ReceiptPage:
     """The newest receipts of a namespace that `matches` accepts, at most `limit`; None accepts all.
 
-    At most MAX_SCANNED receipts are read. before: id of a receipt; only older ones are listed. If the caller may act
-    only as certain agents, only receipts of these agents' retrievals are listed. Raises Unavailable.
+    At most MAX_SCANNED receipts are read. before: id of a receipt; only older ones are listed. If
+    the caller may act only as certain agents, only receipts of these agents' retrievals are listed.
+    Raises Unavailable.
     """
     listed: list[ListedReceipt] = []
-    scanned, since = 0, None
+    scanned = 0
+    since = None
     while len(listed) < limit and scanned < MAX_SCANNED:
         texts = await store.latest(scope, min(_BATCH, limit) if matches is None else _BATCH, before)
         batch = await to_thread.run_sync(list, map(_DECODER.decode, texts))
         if not batch:
             return ReceiptPage(tuple(listed), scanned, since)
         for receipt in batch:
-            before, since, scanned = receipt.id, receipt.created_at, scanned + 1
-            if scope.reaches(receipt.request.get("agent_id")) and (matches is None or matches(receipt)):
+            before = receipt.id
+            since = receipt.created_at
+            scanned = scanned + 1
+            if scope.reaches(receipt.request.get("agent_id")) and (
+                matches is None or matches(receipt)
+            ):
                 listed.append(receipt)
                 if len(listed) == limit:
                     break

@@ -1,4 +1,6 @@
-"""Models of the HTTP contract: receipts, which record how a context was made, and answers about receipts."""
+"""Models of the HTTP contract: receipts, which record how a context was made, and answers about
+receipts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from retrieval.answer import Answer, OmittedIfNone
 from retrieval.ranking.ranked import CandidateOutcome
 
 SHORT_ID = 13
-"""Number of characters of an id by which a receipt names memories that it does not list: distinct among thousands."""
+"""Number of characters of an id by which a receipt names memories that it does not list: distinct
+among thousands.
+"""
 
 
 class ReceiptPart(Answer):
@@ -31,7 +35,8 @@ class TokenizerName(ReceiptPart):
 class ReceiptBudgets(ReceiptPart):
     """Tokens of each memory type at three steps of filling a budget.
 
-    initial: fixed shares. shifted: shares after tokens were moved to the types that the query asks for. final: used.
+    initial: fixed shares. shifted: shares after tokens were moved to the types that the query asks
+    for. final: used.
     """
 
     initial: dict[MemoryType, int]
@@ -40,12 +45,14 @@ class ReceiptBudgets(ReceiptPart):
 
 
 class FillTerms(ReceiptPart):
-    """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens used by each type.
+    """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens
+    used by each type.
 
-    A type's demand for tokens is computed from a window of the best candidates. sight: number of these that the receipt
-    lists. unlisted: demand, by type, of those that it does not list. due_tokens: tokens of due tasks. first: ranks of
-    the candidates offered to the budget out of order, such as due tasks, up to the last that precedes a better one.
-    by_due: whether the context orders tasks by time of completion, or due time, instead of rank.
+    A type's demand for tokens is computed from a window of the best candidates. sight: number of
+    these that the receipt lists. unlisted: demand, by type, of those that it does not list.
+    due_tokens: tokens of due tasks. first: ranks of the candidates offered to the budget out of
+    order, such as due tasks, up to the last that precedes a better one. by_due: whether the context
+    orders tasks by time of completion, or due time, instead of rank.
     """
 
     total: int
@@ -69,11 +76,12 @@ class FillTerms(ReceiptPart):
 class ReceiptCandidate(ReceiptPart):
     """A candidate of the retrieval and its outcome.
 
-    rank: position among the hits, from 1; None if it is not a hit. tokens: size of its entry in a context. counted:
-    False if `tokens` is the count stored with the memory, because the entry was not offered to a budget. allowed,
-    whole: if the entry was cut, its maximum tokens and its tokens before the cut. group: day heading above its entry.
-    place: its index among the working items. due: whether it is a task that is overdue or due that day. of: id of the
-    hit that it duplicates. since: when it was superseded or expired. certainty: probability that it helps to answer.
+    rank: position among the hits, from 1; None if it is not a hit. tokens: size of its entry in a
+    context. counted: False if `tokens` is the count stored with the memory, because the entry was
+    not offered to a budget. allowed, whole: if the entry was cut, its maximum tokens and its tokens
+    before the cut. group: day heading above its entry. place: its index among the working items.
+    due: whether it is a task that is overdue or due that day. of: id of the hit that it duplicates.
+    since: when it was superseded or expired. certainty: probability that it helps to answer.
     """
 
     id: str
@@ -97,14 +105,19 @@ class ReceiptCandidate(ReceiptPart):
 
 
 class AccessCounts(ReceiptPart):
-    """Use counts of memories, without unused ones. ids: first SHORT_ID characters of each memory's id, joined."""
+    """Use counts of memories, without unused ones. ids: first SHORT_ID characters of each memory's
+    id, joined.
+    """
 
     ids: str
     counts: list[int]
 
     def by_short_id(self) -> dict[str, int]:
         """Map the first SHORT_ID characters of each memory's id to its use count."""
-        return {self.ids[SHORT_ID * index :][:SHORT_ID]: count for index, count in enumerate(self.counts)}
+        return {
+            self.ids[SHORT_ID * index :][:SHORT_ID]: count
+            for index, count in enumerate(self.counts)
+        }
 
 
 class UnlistedCandidates(ReceiptPart):
@@ -116,7 +129,9 @@ class UnlistedCandidates(ReceiptPart):
 
 
 class Receipt(ReceiptPart):
-    """Record of how the context of one retrieval was made, with its hash and that of the tenant's previous receipt."""
+    """Record of how the context of one retrieval was made, with its hash and that of the tenant's
+    previous receipt.
+    """
 
     id: str
     version: Literal[1]
@@ -139,18 +154,28 @@ class Receipt(ReceiptPart):
     sha256: str
 
     def offered(self) -> list[ReceiptCandidate]:
-        """The hits that were offered to a budget, in the order in which they were offered, working items first."""
+        """The hits that were offered to a budget, in the order in which they were offered, working
+        items first.
+        """
         offer_order = {rank: index for index, rank in enumerate(self.long_term.first)}
 
         def order(hit: ReceiptCandidate) -> tuple[int, int, int]:
             rank = hit.rank or 0
-            return (1, offer_order.get(rank, len(offer_order)), rank) if hit.place is None else (0, hit.place, rank)
+            return (
+                (1, offer_order.get(rank, len(offer_order)), rank)
+                if hit.place is None
+                else (0, hit.place, rank)
+            )
 
-        return sorted((hit for hit in self.candidates if hit.rank is not None and hit.counted), key=order)
+        return sorted(
+            (hit for hit in self.candidates if hit.rank is not None and hit.counted), key=order
+        )
 
 
 class ReceiptCheck(Answer):
-    """Result of one check of a receipt. ok: whether it passed. detail: the faults, or a remark on a passed check."""
+    """Result of one check of a receipt. ok: whether it passed. detail: the faults, or a remark on a
+    passed check.
+    """
 
     name: str
     ok: bool
@@ -167,8 +192,8 @@ class ReceiptVerdict(Answer):
 class ReceiptChange(Answer):
     """A difference between a receipt and its replay.
 
-    id: id of the memory, empty for the context as a whole. what: name of the field that differs, such as "score".
-    before, after: the values of this field. why: the reason, as a sentence.
+    id: id of the memory, empty for the context as a whole. what: name of the field that differs,
+    such as "score". before, after: the values of this field. why: the reason, as a sentence.
     """
 
     id: str
@@ -181,8 +206,8 @@ class ReceiptChange(Answer):
 class ReplayAnswer(Answer):
     """The result of repeating the retrieval that a receipt records.
 
-    identical: whether the context is byte-identical. changes: the differences if it is not. behind: differences without
-    effect on an identical context, such as another score.
+    identical: whether the context is byte-identical. changes: the differences if it is not. behind:
+    differences without effect on an identical context, such as another score.
     """
 
     identical: bool

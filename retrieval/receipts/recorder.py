@@ -1,7 +1,8 @@
 """Records receipts in the background, so that answers do not wait for a disk.
 
-An answer contains the id of its receipt, which is written later, in a batch with others. If the store may be away, the
-answer waits for the write, and reports if it fails. Queued receipts are lost if the process is killed.
+An answer contains the id of its receipt, which is written later, in a batch with others. If the
+store may be away, the answer waits for the write, and reports if it fails. Queued receipts are lost
+if the process is killed.
 """
 
 from __future__ import annotations
@@ -40,11 +41,15 @@ UNSURE_TIMEOUT_S = 1.5
 """Maximum seconds that an answer waits for its receipt to be written if the store may be away."""
 
 LINGER_S = 0.01
-"""Seconds before a receipt is built, so that its answer is sent first and other receipts join the batch."""
+"""Seconds before a receipt is built, so that its answer is sent first and other receipts join the
+batch.
+"""
 
 RETRY_S = 0.5
 RETRIES = 20
-"""Maximum attempts of a write, RETRY_S seconds apart: enough for a restart of the server or a failover."""
+"""Maximum attempts of a write, RETRY_S seconds apart: enough for a restart of the server or a
+failover.
+"""
 
 RECEIPTS_DEGRADED = "receipts"
 """Entry of an answer's `degraded` if the answer has no receipt."""
@@ -56,13 +61,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WaitingReceipt:
-    """A queued receipt. promised: whether its id is sent before the write. written: whether the write succeeded."""
+    """A queued receipt. promised: whether its id is sent before the write. written: whether the
+    write succeeded.
+    """
 
     tenant: str
     id: str
     build: BuildReceipt
     promised: bool
-    written: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    written: asyncio.Future[bool] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
     async def within(self, seconds: float) -> bool:
         """Wait at most `seconds` for the receipt to be written; return whether it was."""
@@ -71,10 +80,15 @@ class _WaitingReceipt:
 
 
 class ReceiptQueue(ReceiptStore):
-    """Queues receipts and writes them later. in_touch: whether the store responds. lost: how many were not written."""
+    """Queues receipts and writes them later. in_touch: whether the store responds. lost: how many
+    were not written.
+    """
 
     def __init__(
-        self, store: ReceiptStore, in_touch: Callable[[], bool] = lambda: False, room_timeout_s: float = ROOM_TIMEOUT_S
+        self,
+        store: ReceiptStore,
+        in_touch: Callable[[], bool] = lambda: False,
+        room_timeout_s: float = ROOM_TIMEOUT_S,
     ) -> None:
         self.lost = 0
         self._room_timeout_s = room_timeout_s
@@ -88,13 +102,20 @@ class ReceiptQueue(ReceiptStore):
         self._closing = False
 
     async def record(self, retrieval: Retrieval, now: datetime) -> RetrieveAnswer:
-        """Queue the receipt of a retrieval; return its answer with the receipt's id, or degraded without a receipt."""
-        scope, answer, new_id = retrieval.scope, retrieval.answer, receipt_id(now)
-        if LIVE_DEGRADED in answer.metadata.degraded:  # receipts are in the same store, which is not asked twice
+        """Queue the receipt of a retrieval; return its answer with the receipt's id, or degraded
+        without a receipt.
+        """
+        scope = retrieval.scope
+        answer = retrieval.answer
+        new_id = receipt_id(now)
+        # Receipts are in the same store, which is not asked twice
+        if LIVE_DEGRADED in answer.metadata.degraded:
             return answer.degraded_by(RECEIPTS_DEGRADED)
 
         def build() -> UnsealedReceipt:
-            return UnsealedReceipt.of(scope.namespace, receipt_body(retrieval, new_id, rfc3339(now)))
+            return UnsealedReceipt.of(
+                scope.namespace, receipt_body(retrieval, new_id, rfc3339(now))
+            )
 
         try:
             await self.put(scope.tenant, new_id, build)
@@ -104,7 +125,9 @@ class ReceiptQueue(ReceiptStore):
         return answer.model_copy(update={"receipt_id": new_id})
 
     async def put(self, tenant: str, receipt_id: str, build: BuildReceipt) -> None:
-        """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or the write fails."""
+        """Queue a receipt, which `build` makes later. Raises Unavailable if the queue stays full or
+        the write fails.
+        """
         await self._wait_for_room()
         queued = _WaitingReceipt(tenant, receipt_id, build, self._in_touch())
         self._queue.append(queued)
@@ -115,29 +138,39 @@ class ReceiptQueue(ReceiptStore):
             raise Unavailable(f"the store of receipts did not write within {UNSURE_TIMEOUT_S} s")
 
     async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:
-        """Write `receipts` after the tenant's queued ones; return them sealed, that is, hashed and chained."""
+        """Write `receipts` after the tenant's queued ones; return them sealed, that is, hashed and
+        chained.
+        """
         await self._settled(tenant)
         return await self._store.append(tenant, receipts)
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
-        """The JSON text of a receipt, once it is written; None if unknown. Raises Unavailable if its write failed."""
+        """The JSON text of a receipt, once it is written; None if unknown. Raises Unavailable if
+        its write failed.
+        """
         waiting = self._pending.get((tenant, receipt_id))
         if waiting is not None and not await waiting.within(RETRY_S * RETRIES):
             raise Unavailable("the receipt could not be written")
         return await self._store.get(tenant, receipt_id)
 
     async def latest(self, scope: Scope, limit: int, before: str | None = None) -> list[bytes]:
-        """JSON texts of the namespace's newest receipts, queued ones too; with `before`, those older than this id."""
+        """JSON texts of the namespace's newest receipts, queued ones too; with `before`, those
+        older than this id.
+        """
         await self._settled(scope.tenant)
         return await self._store.latest(scope, limit, before)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Erase the namespace's receipts, queued ones too; return their number. With a `memory_id`, none is erased."""
+        """Erase the namespace's receipts, queued ones too; return their number. With a `memory_id`,
+        none is erased.
+        """
         await self._settled(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Number of receipts that `erase` has yet to remove from the namespace; 0 with a `memory_id`."""
+        """Number of receipts that `erase` has yet to remove from the namespace; 0 with a
+        `memory_id`.
+        """
         await self._settled(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
@@ -153,7 +186,9 @@ class ReceiptQueue(ReceiptStore):
             await self._writer
 
     async def _wait_for_room(self) -> None:
-        """Wait for room in the queue. Raises Unavailable after a timeout, or as soon as the store is away."""
+        """Wait for room in the queue. Raises Unavailable after a timeout, or as soon as the store
+        is away.
+        """
         if not self._away and not self._room.locked():
             await self._room.acquire()
             return
@@ -169,7 +204,9 @@ class ReceiptQueue(ReceiptStore):
 
     async def _settled(self, tenant: str) -> None:
         """Wait until the tenant's receipts that are in the queue now are written or given up."""
-        for waiting in [receipt for (owner, _), receipt in self._pending.items() if owner == tenant]:
+        for waiting in [
+            receipt for (owner, _), receipt in self._pending.items() if owner == tenant
+        ]:
             await asyncio.wait({waiting.written})
 
     async def _write(self) -> None:
@@ -178,15 +215,19 @@ class ReceiptQueue(ReceiptStore):
                 await asyncio.sleep(LINGER_S)
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             for tenant in dict.fromkeys(receipt.tenant for receipt in batch):
-                await self._write_batch(tenant, [receipt for receipt in batch if receipt.tenant == tenant])
+                await self._write_batch(
+                    tenant, [receipt for receipt in batch if receipt.tenant == tenant]
+                )
 
     async def _write_batch(self, tenant: str, batch: Sequence[_WaitingReceipt]) -> None:
         unwritten: list[tuple[_WaitingReceipt, UnsealedReceipt]] = []
         for receipt in batch:
-            await asyncio.sleep(0)  # other calls run between two builds, which take about a millisecond each
+            # Other calls run between two builds, which take about a millisecond each
+            await asyncio.sleep(0)
             try:
                 unwritten.append((receipt, receipt.build()))
-            except Exception:  # noqa: BLE001 - a bug: the answer is sent, and other receipts must not suffer
+            # A bug: the answer is sent, and other receipts must not suffer
+            except Exception:  # noqa: BLE001
                 _log.exception("a receipt could not be built")
                 self._settle([receipt], written=False)
         for _ in range(RETRIES if unwritten else 0):
@@ -206,7 +247,8 @@ class ReceiptQueue(ReceiptStore):
         except Unavailable as error:
             _log.warning("%d receipts could not be written: %s", len(receipts), error)
             return False
-        except Exception:  # noqa: BLE001 - a bug: callers that wait for these, such as an erasure, must go on
+        # A bug: callers that wait for these, such as an erasure, must go on
+        except Exception:  # noqa: BLE001
             _log.exception("%d receipts could not be written", len(receipts))
             return False
         return True

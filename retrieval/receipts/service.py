@@ -20,17 +20,39 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
 from memtypes.search.candidates import Candidates
 from memtypes.search.passage import passage_of
-from retrieval.context.render import BLOCK, LAYOUTS, WORKING_BLOCK, Renderer, ShownMemory, context_of
+from retrieval.context.render import (
+    BLOCK,
+    LAYOUTS,
+    WORKING_BLOCK,
+    Renderer,
+    ShownMemory,
+    context_of,
+)
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
-from retrieval.receipts.checks import TOLERANCE, ReceiptContents, counter_for, sealed_contents, verify
-from retrieval.receipts.model import SHORT_ID, Receipt, ReceiptCandidate, ReceiptChange, ReceiptVerdict, ReplayAnswer
+from retrieval.receipts.checks import (
+    TOLERANCE,
+    ReceiptContents,
+    counter_for,
+    sealed_contents,
+    verify,
+)
+from retrieval.receipts.model import (
+    SHORT_ID,
+    Receipt,
+    ReceiptCandidate,
+    ReceiptChange,
+    ReceiptVerdict,
+    ReplayAnswer,
+)
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.retriever import Retriever, RetrieverParts
 
 GRACE_S = 0.5
-"""Seconds after a receipt's id was issued in which another process may still be writing the receipt."""
+"""Seconds after a receipt's id was issued in which another process may still be writing the
+receipt.
+"""
 
 _POLL_S = 0.02
 
@@ -45,20 +67,30 @@ class Receipts:
     parts: RetrieverParts
 
     async def text(self, tenant: str, receipt_id: str) -> bytes:
-        """The JSON text of a receipt as it was sealed. Raises NotFound if the tenant has no such receipt."""
+        """The JSON text of a receipt as it was sealed. Raises NotFound if the tenant has no such
+        receipt.
+        """
         text = await self.queue.get(tenant, receipt_id)
         polls = round(GRACE_S / _POLL_S)
         issued = issued_at(receipt_id)
         # Another process may still be writing a receipt whose id was issued just now.
-        while text is None and polls and issued is not None and abs(self.parts.clock().timestamp() - issued) < GRACE_S:
+        while (
+            text is None
+            and polls
+            and issued is not None
+            and abs(self.parts.clock().timestamp() - issued) < GRACE_S
+        ):
             await asyncio.sleep(_POLL_S)
-            text, polls = await self.queue.get(tenant, receipt_id), polls - 1
+            text = await self.queue.get(tenant, receipt_id)
+            polls = polls - 1
         if text is None:
             raise NotFound(f"this tenant has no receipt {receipt_id!r}")
         return text
 
     async def verify(self, tenant: str, receipt_id: str) -> ReceiptVerdict:
-        """Verify a stored receipt, the texts of its memories (rendered again), and its link to the previous receipt."""
+        """Verify a stored receipt, the texts of its memories (rendered again), and its link to the
+        previous receipt.
+        """
         raw = json.loads(await self.text(tenant, receipt_id))
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
@@ -66,23 +98,31 @@ class Receipts:
         return verify(raw, contents, counter_for(str(receipt.request["format"]), tokenizer))
 
     async def replay(self, tenant: str, receipt_id: str, *, bound: bool = False) -> ReplayAnswer:
-        """Repeat a receipt's request as of its time, with its recorded access counts, and compare the two receipts.
+        """Repeat a receipt's request as of its time, with its recorded access counts, and compare
+        the two receipts.
 
-        bound: whether the caller may act only as certain agents; then only this agent's working items are read.
+        bound: whether the caller may act only as certain agents; then only this agent's working
+        items are read.
         """
         before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before)))
-        retrieval = await retriever.run(scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True)
+        retrieval = await retriever.run(
+            scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True
+        )
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
-        after = Receipt.model_validate_json(seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text)
+        after = Receipt.model_validate_json(
+            seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text
+        )
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compare(before, after, memories)
 
     async def with_contents(self, tenant: str, text: bytes) -> bytes:
-        """A receipt's JSON text with its memories' entries and, if the memories are unchanged, its context added."""
+        """A receipt's JSON text with its memories' entries and, if the memories are unchanged, its
+        context added.
+        """
         raw = json.loads(text)
         receipt = Receipt.model_validate(raw)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
@@ -91,7 +131,9 @@ class Receipts:
             members["context"] = plain_context(contents.context)
         return canonical({**raw, "contents": sealed_contents(members)})
 
-    async def _contents(self, tenant: str, receipt: Receipt, tokenizer: Tokenizer) -> ReceiptContents:
+    async def _contents(
+        self, tenant: str, receipt: Receipt, tokenizer: Tokenizer
+    ) -> ReceiptContents:
         contents = contents_of(receipt, await self._memories(tenant, receipt), tokenizer)
         text = await self.queue.get(tenant, receipt.previous_id) if receipt.previous_id else None
         return contents if text is None else replace(contents, previous=json.loads(text))
@@ -99,21 +141,29 @@ class Receipts:
     def _tokenizer(self, receipt: Receipt) -> Tokenizer:
         tokenizer = self.parts.tokenizers.get(receipt.tokenizer.name)
         if tokenizer is None or tokenizer.sha256 != receipt.tokenizer.sha256:
-            raise Unavailable(f"the tokenizer {receipt.tokenizer.name} of this receipt is not available")
+            raise Unavailable(
+                f"the tokenizer {receipt.tokenizer.name} of this receipt is not available"
+            )
         return tokenizer
 
     async def _memories(self, tenant: str, receipt: Receipt) -> dict[str, Memory]:
         scope = Scope(tenant, str(receipt.request["namespace"]))
-        return await self.parts.store.get(scope, {candidate.id: candidate.type for candidate in receipt.candidates})
+        return await self.parts.store.get(
+            scope, {candidate.id: candidate.type for candidate in receipt.candidates}
+        )
 
 
-def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer) -> ReceiptContents:
+def contents_of(
+    receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer
+) -> ReceiptContents:
     """The entries and the context of `receipt`, rendered again from the memories as they are now.
 
-    An entry is left out if its hash is not the recorded one. A candidate that was not shown has no hash: its entry is
-    left out if its memory was written since. The context is rendered only if all entries in it are unchanged.
+    An entry is left out if its hash is not the recorded one. A candidate that was not shown has no
+    hash: its entry is left out if its memory was written since. The context is rendered only if all
+    entries in it are unchanged.
     """
-    request, retrieved_at = RetrieveRequest.model_validate(receipt.request), min(receipt.as_of, receipt.created_at)
+    request = RetrieveRequest.model_validate(receipt.request)
+    retrieved_at = min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer)
     shown: dict[str, ShownMemory] = {}
     for candidate in receipt.candidates:
@@ -122,35 +172,51 @@ def contents_of(receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tok
             continue
         if (entry := _rendered_again(renderer, candidate, memory, request)) is not None:
             shown[candidate.id] = entry
-    included = [candidate for candidate in receipt.offered() if candidate.outcome is CandidateOutcome.INCLUDED]
+    included = [
+        candidate
+        for candidate in receipt.offered()
+        if candidate.outcome is CandidateOutcome.INCLUDED
+    ]
     unchanged = {hit.id for hit in included} <= shown.keys()
     if unchanged and receipt.long_term.by_due:
         fields = {hit.id: memories[hit.id].model_dump() for hit in included}
         included.sort(
-            key=lambda hit: fields[hit.id].get("completed_at") or fields[hit.id].get("due_at") or _NO_DUE_TIME
+            key=lambda hit: (
+                fields[hit.id].get("completed_at") or fields[hit.id].get("due_at") or _NO_DUE_TIME
+            )
         )
     context = None
     if unchanged:
         working = [shown[hit.id] for hit in included if hit.type is MemoryType.WORKING]
         long_term = [shown[hit.id] for hit in included if hit.type is not MemoryType.WORKING]
         block = renderer.block(BLOCK, long_term, tasks_first=receipt.long_term.task_like)
-        context = context_of(renderer.layout, (renderer.block(WORKING_BLOCK, working), block), request.format)
+        context = context_of(
+            renderer.layout, (renderer.block(WORKING_BLOCK, working), block), request.format
+        )
     changed = frozenset(candidate.id for candidate in receipt.candidates) - shown.keys()
-    return ReceiptContents({memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed)
+    return ReceiptContents(
+        {memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed
+    )
 
 
 def _rendered_again(
     renderer: Renderer, candidate: ReceiptCandidate, memory: Memory, request: RetrieveRequest
 ) -> ShownMemory | None:
-    """A candidate's entry, rendered again and cut as recorded; None if its hash differs from the recorded one."""
-    rank, passage = candidate.rank or 0, passage_of(memory)
+    """A candidate's entry, rendered again and cut as recorded; None if its hash differs from the
+    recorded one.
+    """
+    rank = candidate.rank or 0
+    passage = passage_of(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(passage, rank)
     elif request.oversize_of(candidate.type) == "excerpt":
         shown = renderer.excerpt(passage, rank, candidate.allowed, request.query)
     else:
         shown = renderer.cut(passage, rank, candidate.allowed)
-    if shown is None or (candidate.entry_sha256 is not None and digest(shown.entry.encode()) != candidate.entry_sha256):
+    if shown is None or (
+        candidate.entry_sha256 is not None
+        and digest(shown.entry.encode()) != candidate.entry_sha256
+    ):
         return None
     return shown
 
@@ -160,13 +226,24 @@ def compare(before: Receipt, after: Receipt, memories: Mapping[str, Memory]) -> 
 
     memories: the memories of both receipts that still exist, by id.
     """
-    listed, relisted = ({candidate.id: candidate for candidate in receipt.candidates} for receipt in (before, after))
+    listed, relisted = (
+        {candidate.id: candidate for candidate in receipt.candidates} for receipt in (before, after)
+    )
     changes = [
-        ReceiptChange(id=name, what=what, before=old, after=new, why=_reason(before, after, memories.get(name)))
+        ReceiptChange(
+            id=name,
+            what=what,
+            before=old,
+            after=new,
+            why=_reason(before, after, memories.get(name)),
+        )
         for name in dict.fromkeys([*listed, *relisted])
-        for what, old, new in _differences(listed.get(name), relisted.get(name), removed=name not in memories)
+        for what, old, new in _differences(
+            listed.get(name), relisted.get(name), removed=name not in memories
+        )
     ]
-    recorded, replayed = before.context_sha256, after.context_sha256
+    recorded = before.context_sha256
+    replayed = after.context_sha256
     if recorded == replayed:
         return ReplayAnswer(identical=True, behind=changes or None)
     if not changes:
@@ -180,7 +257,8 @@ def _differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield (field, recorded value, replayed value) of each difference.
 
-    A candidate that only one of the receipts lists is one only if it was shown, or its memory was `removed`.
+    A candidate that only one of the receipts lists is one only if it was shown, or its memory was
+    `removed`.
     """
     included = CandidateOutcome.INCLUDED
     if recorded is None or replayed is None:
@@ -193,7 +271,10 @@ def _differences(
         yield "score", recorded.score, replayed.score
     if recorded.tokens != replayed.tokens:
         yield "tokens", recorded.tokens, replayed.tokens
-    if included is recorded.outcome is replayed.outcome and recorded.entry_sha256 != replayed.entry_sha256:
+    if (
+        included is recorded.outcome is replayed.outcome
+        and recorded.entry_sha256 != replayed.entry_sha256
+    ):
         yield "text", recorded.entry_sha256, replayed.entry_sha256
 
 
@@ -202,7 +283,10 @@ def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
         return "the memory was removed"
     if memory.updated_at > before.created_at:
         recorded_at = rfc3339(before.created_at)
-        return f"the memory was written or changed after {recorded_at}, at {rfc3339(memory.updated_at)}"
+        return (
+            f"the memory was written or changed after {recorded_at}, at "
+            f"{rfc3339(memory.updated_at)}"
+        )
     return _environment_reason(before, after)
 
 
@@ -219,19 +303,24 @@ def _environment_reason(before: Receipt, after: Receipt) -> str:
     if before.weights != after.weights:
         return "the profile has other weights now"
     return (
-        "other memories were added, removed or changed, and with them term statistics or the free budget;"
+        "other memories were added, removed or changed, and with them term statistics or "
+        "the free budget;"
         " or another version of the service ranks now"
     )
 
 
 def with_recorded_access(receipt: Receipt) -> Callable[[Candidates], Candidates]:
-    """A function that sets candidates' access counts to those recorded in `receipt`; later reads have raised them."""
+    """A function that sets candidates' access counts to those recorded in `receipt`; later reads
+    have raised them.
+    """
     counts = {candidate.id[:SHORT_ID]: candidate.access_count for candidate in receipt.candidates}
     counts |= receipt.unlisted.access_counts.by_short_id()
 
     def adjust(candidates: Candidates) -> Candidates:
         ids = candidates.ids.astype(f"S{SHORT_ID}").tolist()
         access_counts = np.array([counts.get(short.decode(), 0) for short in ids], dtype=np.int64)
-        return replace(candidates, columns=candidates.columns.changed("access_count", access_counts))
+        return replace(
+            candidates, columns=candidates.columns.changed("access_count", access_counts)
+        )
 
     return adjust

@@ -36,28 +36,43 @@ SESSION = {"session": {"id": "s1"}}
 
 
 class World:
-    """An HTTP client and a namespace. The argument `key` of each method names the API key to send, such as "ann"."""
+    """An HTTP client and a namespace. The argument `key` of each method names the API key to send,
+    such as "ann".
+    """
 
     def __init__(self, client: httpx.AsyncClient, namespace: str) -> None:
-        self.client, self.namespace = client, namespace
+        self.client = client
+        self.namespace = namespace
 
-    async def call(self, key: str, method: str, path: str, body: Any = None, **query: Any) -> httpx.Response:
-        """Send a request with the API key `key`. The namespace goes into the body; without a body, into the query."""
+    async def call(
+        self, key: str, method: str, path: str, body: Any = None, **query: Any
+    ) -> httpx.Response:
+        """Send a request with the API key `key`. The namespace goes into the body; without a body,
+        into the query.
+        """
         if isinstance(body, dict):
             body = {"namespace": self.namespace, **body}
         else:
             query = {"namespace": self.namespace, **query}
-        return await self.client.request(method, path, json=body, params=query, headers=key_header(key))
+        return await self.client.request(
+            method, path, json=body, params=query, headers=key_header(key)
+        )
 
     async def on_thread(
         self, key: str, method: str, path: str, body: Any = None, agent_id: str | None = None
     ) -> httpx.Response:
-        """Send a request to `/v1/threads` + `path` with the API key `key`. `agent_id` is a query parameter."""
+        """Send a request to `/v1/threads` + `path` with the API key `key`. `agent_id` is a query
+        parameter.
+        """
         query = {"namespace": self.namespace} | ({"agent_id": agent_id} if agent_id else {})
-        return await self.client.request(method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key))
+        return await self.client.request(
+            method, f"/v1/threads{path}", json=body, params=query, headers=key_header(key)
+        )
 
     async def thread(self, caller: str, /, status: int = 201, **fields: Any) -> str:
-        """Create a thread, check that the answer has `status`, and return the thread's id ("" if it was refused)."""
+        """Create a thread, check that the answer has `status`, and return the thread's id ("" if it
+        was refused).
+        """
         answer = await self.call(caller, "POST", "/v1/threads", fields)
         assert answer.status_code == status, answer.text
         return str(answer.json().get("id", ""))
@@ -70,14 +85,23 @@ def key_header(key: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def serving(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve `services` with live state in Redis, thread policies and a key for each agent; yields an HTTP client."""
+    """Serve `services` with live state in Redis, thread policies and a key for each agent; yields
+    an HTTP client.
+    """
     assert isinstance(services.store, InMemoryStore)
     wired = with_live_workflows(services, live)
     parts = replace(services.receipts.parts, live=RedisWorking(live))
-    wired = replace(wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts))
+    wired = replace(
+        wired, retriever=Retriever(parts), receipts=Receipts(services.receipts.queue, parts)
+    )
     threads = threads_over(live, POLICIES, ingestor=ingestor_over(services.store))
     entries = [
-        KeyEntry(key=f"key-of-{name}", tenant="t", role=Role.WRITER, **({"agents": agents} if agents else {}))
+        KeyEntry(
+            key=f"key-of-{name}",
+            tenant="t",
+            role=Role.WRITER,
+            **({"agents": agents} if agents else {}),
+        )
         for name, agents in KEYS.items()
     ]
     admin = KeyEntry(key="key-of-admin", tenant="t", role=Role.ADMIN)

@@ -18,7 +18,9 @@ from tests.api.fake_services import fake_services
 
 
 def application(services: Services, *, local_only: bool = False) -> Litestar:
-    """An application over `services` with the shared routes. Do not run its lifespan (start and shutdown hooks)."""
+    """An application over `services` with the shared routes. Do not run its lifespan (start and
+    shutdown hooks).
+    """
     app = copy(_built(local_only=local_only))
     app.state = state_over(services)
     app.event_emitter = SimpleEventEmitter([])

@@ -1,4 +1,6 @@
-"""Fixtures for API tests: an application with real routes over an in-memory store and fake encoders."""
+"""Fixtures for API tests: an application with real routes over an in-memory store and fake
+encoders.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ Connect: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient
 
 
 @asynccontextmanager
-async def connect(services: Services, *, local_only: bool = False, **options: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def connect(
+    services: Services, *, local_only: bool = False, **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of an application over `services`."""
     app = application(services, local_only=local_only)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -88,7 +92,9 @@ async def world(live: LiveClient) -> AsyncIterator[WorkingClient]:
 
 
 def problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """Check the status of `response` and return its problem document (the JSON body of an error)."""
+    """Check the status of `response` and return its problem document (the JSON body of an
+    error).
+    """
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["cache-control"] == "no-store"
@@ -100,5 +106,7 @@ def problem(response: httpx.Response, status: int) -> dict[str, Any]:
 
 async def count(client: httpx.AsyncClient, namespace: str = "n") -> int:
     """The number of memories in a namespace."""
-    total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"]["count"]
+    total: int = (await client.get("/v1/stats", params={"namespace": namespace})).json()["total"][
+        "count"
+    ]
     return total

@@ -65,7 +65,9 @@ class AwayStore(InMemoryStore):
         """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
-    async def stats(self, _scope: Scope, _where: Filter | None = None) -> dict[MemoryType, TypeStats]:
+    async def stats(
+        self, _scope: Scope, _where: Filter | None = None
+    ) -> dict[MemoryType, TypeStats]:
         """Raise Unavailable."""
         raise Unavailable("the store is away", retry_after_s=3)
 
@@ -80,9 +82,12 @@ def fake_services(
     book: RuleBook | None = None,
     encoders: tuple[Embedder, SparseEncoder] | None = None,
 ) -> Services:
-    """Services over `store` (default: empty), with real ingestion and retrieval and the redaction rules of `book`."""
+    """Services over `store` (default: empty), with real ingestion and retrieval and the redaction
+    rules of `book`.
+    """
     embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
-    stored, tokenizer = store or InMemoryStore(embedder.dimensions), FakeTokenizer()
+    stored = store or InMemoryStore(embedder.dimensions)
+    tokenizer = FakeTokenizer()
     answers = FakeAnswers(clock)
     keyed = EngineItems(stored)
     items = FakeItems()
@@ -102,16 +107,29 @@ def fake_services(
     gates = (*screened.gates, DueTimes(clock))
     rejections = FakeRejections(clock)
     ingestor = Ingestor(
-        stored, embedder, sparse, tokenizer, clock, gates, screened.redactor, screened.panel, rejections
+        stored,
+        embedder,
+        sparse,
+        tokenizer,
+        clock,
+        gates,
+        screened.redactor,
+        screened.panel,
+        rejections,
     )
-    live, logs, policies = FakeThreads(), FakeWorkflows(), PolicyLookup(Registry)
+    live = FakeThreads()
+    logs = FakeWorkflows()
+    policies = PolicyLookup(Registry)
     screen = TurnScreen(screened.redactor, policies, tokenizer, clock)
     locks = FakeLocks()
     flusher = Flusher(live, policies, summary_by_rule, tokenizer, locks, clock)
-    threads = Threads(live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs)
+    threads = Threads(
+        live, policies, screen, flusher, EvictedTurnWriter(live, ingestor, clock), clock, logs
+    )
     working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)
-    sessions, guard = FakeClientSessions(), RecallGuard(stored, sparse, use_counts.write)
+    sessions = FakeClientSessions()
+    guard = RecallGuard(stored, sparse, use_counts.write)
     return Services(
         store=stored,
         ingestor=ingestor,

@@ -28,7 +28,8 @@ SECRET_PLACE = "secret-place"
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:
-    """A service that was restarted on the data of its first start: the sample memories, and CONTENT.
+    """A service that was restarted on the data of its first start: the sample memories, and
+    CONTENT.
 
     Both starts run `run` and must end with exit code 0.
     """
@@ -51,7 +52,10 @@ def process(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> I
 def test_memories_survive_a_restart(process: Process) -> None:
     """A memory is found after a restart; the log contains neither its text nor its namespace."""
     request = {"query": "when is the kiln lit?", "namespace": SECRET_PLACE, "budget": 100}
-    assert CONTENT in httpx.post(f"{process.url}/v1/retrieve", json=request, timeout=10).json()["context"]
+    assert (
+        CONTENT
+        in httpx.post(f"{process.url}/v1/retrieve", json=request, timeout=10).json()["context"]
+    )
     log = process.log.read_text()
     assert log.count("listening") == 2
     assert CONTENT not in log
@@ -59,36 +63,62 @@ def test_memories_survive_a_restart(process: Process) -> None:
 
 
 def test_run_loads_samples_before_serving(process: Process) -> None:
-    """`run` loads the sample memories at the first start only. Every start prints a sample retrieval."""
-    stats = httpx.get(f"{process.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10).json()
+    """`run` loads the sample memories at the first start only. Every start prints a sample
+    retrieval.
+    """
+    stats = httpx.get(
+        f"{process.url}/v1/stats", params={"namespace": SAMPLE_NAMESPACE}, timeout=10
+    ).json()
     assert all(item["count"] for item in stats["types"].values())
     shown = process.log.read_text()
-    assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (1, True)
+    assert (shown.count("Loading the sample memories"), shown.count("advisory locks") > 1) == (
+        1,
+        True,
+    )
 
 
 def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
-    """If the port is in use, the service prints one line without a traceback and exits with code 2."""
+    """If the port is in use, the service prints one line without a traceback and exits with code
+    2.
+    """
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = subprocess.run(
-            [sys.executable, "-m", "api", "--port", str(port), "--data-dir", str(tmp_path / "data")],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-m",
+                "api",
+                "--port",
+                str(port),
+                "--data-dir",
+                str(tmp_path / "data"),
+            ],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_misspelt_variable_is_refused_at_start(tmp_path: Path, onnx_directory: Path) -> None:
-    """A misspelt settings variable ends the service with exit code 2 and a message with the nearest correct name."""
+    """A misspelt settings variable ends the service with exit code 2 and a message with the nearest
+    correct name.
+    """
     refused = Process(tmp_path, onnx_directory, workflow_ttl_hour="1")
     assert refused.child.wait(timeout=60) == 2
     assert "did you mean REMEMBRANCER_WORKFLOW_TTL_HOURS?" in refused.log.read_text()
 
 
 def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Path) -> None:
-    """Threads, workflows and the event logs of ended workflows expire after the hours in their settings."""
-    one_second, space = str(1 / 3_600), {"namespace": "n"}
+    """Threads, workflows and the event logs of ended workflows expire after the hours in their
+    settings.
+    """
+    one_second = str(1 / 3_600)
+    space = {"namespace": "n"}
     hours = {"thread_ttl_hours": one_second, "ended_log_hours": one_second}
     started = Process(tmp_path, onnx_directory, **hours, workflow_ttl_hours=str(6 / 3_600))
     try:
@@ -104,7 +134,10 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
             for path in paths:
                 until(lambda path=path: client.get(path, params=space).status_code == 404)  # type: ignore[misc]
             assert client.get("/v1/workflows/open/events", params=space).status_code == 200
-            assert client.get("/v1/workflows/ended", params=space).json()["state"]["status"] == "completed"
+            assert (
+                client.get("/v1/workflows/ended", params=space).json()["state"]["status"]
+                == "completed"
+            )
             until(lambda: client.get("/v1/workflows/open", params=space).status_code == 404)
     finally:
         assert started.stop() == 0
@@ -117,20 +150,30 @@ def test_commands_with_url_use_the_running_service(process: Process, tmp_path: P
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):
         done = subprocess.run(
             [sys.executable, "-m", "api", *command, "-n", "n", "--url", process.url, "--json"],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         answer = json.loads(done.stdout)
     assert answer["hits"][0]["memory"]["content"] == "The build runs on Friday."
     checked = subprocess.run(
         [sys.executable, "-m", "api", "doctor", "--url", process.url, "--json"],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
 
 
 @pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
 def test_ctrl_c_while_modules_load_prints_no_traceback(program: str, tmp_path: Path) -> None:
-    """Ctrl-C while the program still imports its modules ends the process by SIGINT, without output."""
+    """Ctrl-C while the program still imports its modules ends the process by SIGINT, without
+    output.
+    """
     (tmp_path / "typer.py").write_text("import time; print('loading', flush=True); time.sleep(60)")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     # A run of the tests in the background ignores SIGINT, and its children would.
@@ -138,8 +181,12 @@ def test_ctrl_c_while_modules_load_prints_no_traceback(program: str, tmp_path: P
     command = [sys.executable, "-c", f"{heeding}; from api.cli import entry; entry.{program}()"]
     with subprocess.Popen(
         dies_with_parent(command),
-        cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as child:  # fmt: skip
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
         assert child.stdout is not None
         assert child.stderr is not None
         assert child.stdout.readline() == "loading\n"

@@ -24,7 +24,12 @@ def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_defaults_listen_on_loopback() -> None:
     """Host, port, keys and directories have the documented defaults."""
     settings = read_settings()
-    assert (settings.host, settings.port, settings.keys, settings.embedder) == ("127.0.0.1", 8707, None, "onnx")
+    assert (settings.host, settings.port, settings.keys, settings.embedder) == (
+        "127.0.0.1",
+        8707,
+        None,
+        "onnx",
+    )
     assert settings.store_path == settings.data_dir / "memories"
     assert settings.encoder_path == settings.data_dir / "encoder"
 
@@ -48,14 +53,22 @@ def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "http"), ("PORT", "70000"), ("EMBEDDER", "magic"), ("CANDIDATE_DEPTH", "1"), ("LOG_LEVEL", "loud")],
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("EMBEDDER", "magic"),
+        ("CANDIDATE_DEPTH", "1"),
+        ("LOG_LEVEL", "loud"),
+    ],
 )
 def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """The error for an invalid setting names its variable, and its flag if the command has one."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", value)
     with pytest.raises(BadSettings, match=f"^REMEMBRANCER_{name}"):
         read_settings()
-    with pytest.raises(BadSettings, match=f"^--{name.lower().replace('_', '-')} or REMEMBRANCER_{name}"):
+    with pytest.raises(
+        BadSettings, match=f"^--{name.lower().replace('_', '-')} or REMEMBRANCER_{name}"
+    ):
         read_settings({name.lower(): None})
 
 
@@ -63,11 +76,15 @@ def test_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, va
 def test_addresses_of_servers_are_urls(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """A server address that is a bare host name is refused at start, not at the first call."""
     monkeypatch.setenv(f"REMEMBRANCER_{name}", "localhost:6333")
-    with pytest.raises(BadSettings, match=f"REMEMBRANCER_{name}: String should match pattern '.https"):
+    with pytest.raises(
+        BadSettings, match=f"REMEMBRANCER_{name}: String should match pattern '.https"
+    ):
         read_settings()
 
 
-def test_a_tilde_stands_for_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_tilde_stands_for_the_home_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """A leading `~` in a path setting stands for the home folder.
 
     Shells do not expand it in `--data-dir=~/x`, and environment variables may contain it.
@@ -85,7 +102,9 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables that begin with REMEMBRANCER_ but are for clients or tests, such as REMEMBRANCER_URL, are allowed."""
+    """Variables that begin with REMEMBRANCER_ but are for clients or tests, such as
+    REMEMBRANCER_URL, are allowed.
+    """
     for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
         monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
     read_settings()
@@ -104,14 +123,20 @@ def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyP
 def test_unknown_variable_is_refused_with_a_suggestion_only_if_a_setting_is_close(
     monkeypatch: pytest.MonkeyPatch, name: str, advice: str
 ) -> None:
-    """A variable that begins with REMEMBRANCER_ and is no setting is refused with a setting of similar name, if any."""
+    """A variable that begins with REMEMBRANCER_ and is no setting is refused with a setting of
+    similar name, if any.
+    """
     monkeypatch.setenv(f"REMEMBRANCER_{name}", "1")
-    with pytest.raises(BadSettings, match=rf"^REMEMBRANCER_{name} is not a setting: {re.escape(advice)}$"):
+    with pytest.raises(
+        BadSettings, match=rf"^REMEMBRANCER_{name} is not a setting: {re.escape(advice)}$"
+    ):
         read_settings()
 
 
 def test_table_lists_every_setting() -> None:
-    """The generated table of settings has one row for each setting. Every setting has a description."""
+    """The generated table of settings has one row for each setting. Every setting has a
+    description.
+    """
     rows = settings_table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
@@ -127,15 +152,21 @@ def test_the_documentation_has_the_settings_table() -> None:
 
 @pytest.mark.anyio
 async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    """If the data directory cannot be created, the error names it with the reason and what to do."""
+    """If the data directory cannot be created, the error names it with the reason and what to
+    do.
+    """
     (tmp_path / "file").touch()
-    with pytest.raises(BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"):
+    with pytest.raises(
+        BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"
+    ):
         async with open_services(Settings(data_dir=tmp_path / "file" / "x")):
             pytest.fail("it was opened")
 
 
 @pytest.mark.anyio
-@pytest.mark.skipif(sys.platform != "linux", reason="has no folder in which root can make no file either")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="has no folder in which root can make no file either"
+)
 async def test_data_folder_that_cannot_be_written_is_named() -> None:
     """A read-only data directory is an error before any store is opened."""
     with pytest.raises(BadSettings, match=r"data folder /proc cannot be used: .+; choose another"):

@@ -20,10 +20,14 @@ from tests.ingest.conversations.builders import ingestor_over, threads_over
 
 
 @asynccontextmanager
-async def served(live: LiveClient, services: Services, policies: str, **parts: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve `services` with the thread `policies`; yields an HTTP client. parts: arguments for `threads_over`.
+async def served(
+    live: LiveClient, services: Services, policies: str, **parts: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve `services` with the thread `policies`; yields an HTTP client. parts: arguments for
+    `threads_over`.
 
-    Each response arrives after the turns that its request evicted from threads have become memories.
+    Each response arrives after the turns that its request evicted from threads have become
+    memories.
     """
     store = services.store
     assert isinstance(store, InMemoryStore)
@@ -40,7 +44,9 @@ async def served(live: LiveClient, services: Services, policies: str, **parts: A
 
 
 def client_with(policies: str, **parts: Any) -> Any:
-    """A fixture: an HTTP client of a service with these thread policies, in a new namespace. parts: see `served`."""
+    """A fixture: an HTTP client of a service with these thread policies, in a new namespace. parts:
+    see `served`.
+    """
 
     @pytest.fixture
     async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
@@ -53,14 +59,17 @@ def client_with(policies: str, **parts: Any) -> Any:
 async def begun(client: httpx.AsyncClient, status: int = 201, **fields: Any) -> dict[str, Any]:
     """Create a thread and return the answer."""
     namespace = client.params["namespace"]
-    client_params, client.params = client.params, httpx.QueryParams()
+    client_params = client.params
+    client.params = httpx.QueryParams()
     answer = await client.post("/v1/threads", json={"namespace": namespace, **fields})
     client.params = client_params
     assert answer.status_code == status, answer.text
     return dict(answer.json())
 
 
-async def say(client: httpx.AsyncClient, thread: str, content: str, status: int = 201, **fields: Any) -> dict[str, Any]:
+async def say(
+    client: httpx.AsyncClient, thread: str, content: str, status: int = 201, **fields: Any
+) -> dict[str, Any]:
     """Append a turn to a thread and return the answer."""
     body = {"role": "user", "content": content, **fields}
     answer = await client.post(f"/v1/threads/{thread}/turns", json=body)
@@ -70,7 +79,9 @@ async def say(client: httpx.AsyncClient, thread: str, content: str, status: int 
 
 async def kept_turns(client: httpx.AsyncClient) -> list[int]:
     """Sorted indices of the thread turns that have become episodic memories."""
-    results = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
+    results = (
+        await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})
+    ).json()
     return sorted(index for memory in results["memories"] for index in memory["source"]["turns"])
 
 

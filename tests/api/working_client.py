@@ -1,4 +1,6 @@
-"""A client for API tests of working memory, over a real Redis server and with an adjustable clock."""
+"""A client for API tests of working memory, over a real Redis server and with an adjustable
+clock.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.ingest.conversations.builders import threads_over
 
 @dataclass
 class WorkingClient:
-    """Calls working memory over HTTP, in one session of a new namespace and with an adjustable clock."""
+    """Calls working memory over HTTP, in one session of a new namespace and with an adjustable
+    clock.
+    """
 
     client: httpx.AsyncClient
     working: WorkingMemory
@@ -51,7 +55,9 @@ class WorkingClient:
         return items
 
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
-        """Retrieve memories for a query. Returns once the service has recorded which items the context used."""
+        """Retrieve memories for a query. Returns once the service has recorded which items the
+        context used.
+        """
         answer = await self.post("/v1/retrieve", query=query, **body)
         await self.retriever.live_uses.noted()
         return answer
@@ -61,9 +67,14 @@ class WorkingClient:
         self.now += timedelta(seconds=seconds)
 
 
-def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor | None = None) -> Services:
-    """Return `services` with workflows, threads and working memory in the Redis server of `live`."""
-    services, logs = with_live(services, live), RedisWorkflows(live)
+def with_live_workflows(
+    services: Services, live: LiveClient, redactor: Redactor | None = None
+) -> Services:
+    """Return `services` with workflows, threads and working memory in the Redis server of
+    `live`.
+    """
+    services = with_live(services, live)
+    logs = RedisWorkflows(live)
     threads = threads_over(live, ingestor=services.ingestor)
     ended = EndedWorkflows(logs, services.ingestor, threads, services.working)
     workflows = Workflows(logs, ended, FakeTokenizer(), services.clock, redactor or Redactor())
@@ -73,8 +84,11 @@ def with_live_workflows(services: Services, live: LiveClient, redactor: Redactor
 def with_live(services: Services, live: LiveClient) -> Services:
     """Return `services` with working memory in the Redis server of `live`."""
     items = RedisWorking(live)
-    logs, locks = RedisWorkflows(live), RedisLocks(live)
+    logs = RedisWorkflows(live)
+    locks = RedisLocks(live)
     working = WorkingMemory(items, services.ingestor, services.store, services.clock, logs, locks)
     tokenizers = {"cl100k_base": FakeTokenizer()}
-    parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items)
+    parts = RetrieverParts(
+        services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items
+    )
     return replace(services, working=working, retriever=Retriever(parts))

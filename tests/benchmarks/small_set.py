@@ -83,11 +83,17 @@ QUERIES: tuple[dict[str, Any], ...] = (
 )
 
 
-def write_set(folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]) -> Path:
-    """Write an evaluation set, the files corpus.jsonl and queries.jsonl, to a new folder, and return the folder."""
+def write_set(
+    folder: Path, corpus: Sequence[Mapping[str, Any]], queries: Sequence[Mapping[str, Any]]
+) -> Path:
+    """Write an evaluation set, the files corpus.jsonl and queries.jsonl, to a new folder, and
+    return the folder.
+    """
     folder.mkdir(parents=True)
     for name, rows in (("corpus.jsonl", corpus), ("queries.jsonl", queries)):
-        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        (folder / name).write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     return folder
 
 
@@ -106,5 +112,7 @@ class FakeParts:
     def evaluation(self) -> Evaluation:
         """An evaluation whose retriever searches the in-memory store."""
         tokenizer = FakeTokenizer()
-        parts = RetrieverParts(self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock)
+        parts = RetrieverParts(
+            self.store, FakeEmbedder(), FakeSparse(), {tokenizer.name: tokenizer}, system_clock
+        )
         return Evaluation(Retriever(parts), tokenizer.count)

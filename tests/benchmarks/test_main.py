@@ -23,7 +23,9 @@ def test_there_are_eight_commands_at_most() -> None:
 def test_every_command_has_a_help_text_and_a_row_in_the_readme(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A command's help has a description and the option --json, and benchmarks/README.md has a row for it."""
+    """A command's help has a description and the option --json, and benchmarks/README.md has a row
+    for it.
+    """
     with pytest.raises(SystemExit):
         parser().parse_args([command, "--help"])
     assert "--json FILE" in capsys.readouterr().out
@@ -38,9 +40,13 @@ def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.slow
 def test_quality_runs_in_two_processes(
-    tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    onnx_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`quality` with two workers evaluates a small set, compares ranking profiles and keeps the store for later runs.
+    """`quality` with two workers evaluates a small set, compares ranking profiles and keeps the
+    store for later runs.
 
     All evidence is found, and no context exceeds its budget.
     """

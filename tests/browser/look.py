@@ -17,7 +17,9 @@ SERIOUS = ("serious", "critical")
 
 @dataclass
 class Look:
-    """A page of the inspector in Chromium. problems: errors, dialogs and requests to other servers so far."""
+    """A page of the inspector in Chromium. problems: errors, dialogs and requests to other servers
+    so far.
+    """
 
     context: BrowserContext
     page: Page
@@ -40,7 +42,9 @@ class Look:
             reduced_motion="reduce",
         )
         look = cls(context, await context.new_page(), url, axe)
-        look.page.on("console", lambda message: look.note(message.type in ("error", "warning"), message.text))
+        look.page.on(
+            "console", lambda message: look.note(message.type in ("error", "warning"), message.text)
+        )
         look.page.on("pageerror", lambda error: look.note(True, str(error)))
         look.page.on("request", look._requested)
 
@@ -65,8 +69,12 @@ class Look:
         assert self.problems == []
 
     async def go(self, path: str = "", **query: str) -> None:
-        """Open a page in the namespace of the samples and wait until everything that it loads has arrived."""
-        answer = await self.page.goto(f"{self.url}/inspect{path}?{urlencode({'namespace': 'sample', **query})}")
+        """Open a page in the namespace of the samples and wait until everything that it loads has
+        arrived.
+        """
+        answer = await self.page.goto(
+            f"{self.url}/inspect{path}?{urlencode({'namespace': 'sample', **query})}"
+        )
         assert answer is not None
         assert answer.status == 200
         await self._loaded()
@@ -93,19 +101,29 @@ class Look:
     async def _loaded(self) -> None:
         """Wait for the page and for the fragments that htmx loads into it."""
         await self.page.wait_for_load_state()
-        await self.page.locator(".htmx-request, .htmx-swapping, .htmx-settling").first.wait_for(state="detached")
+        await self.page.locator(".htmx-request, .htmx-swapping, .htmx-settling").first.wait_for(
+            state="detached"
+        )
 
     async def overflow(self) -> int:
         """Pixels by which the page is wider than its window."""
-        width: int = await self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        width: int = await self.page.evaluate(
+            "document.documentElement.scrollWidth - window.innerWidth"
+        )
         return width
 
     async def violations(self, part: str = "html") -> list[str]:
-        """Serious findings of axe-core (accessibility) in the element `part`, each with the HTML elements concerned."""
+        """Serious findings of axe-core (accessibility) in the element `part`, each with the HTML
+        elements concerned.
+        """
         # Not a script of the page: its policy allows none from elsewhere.
         await self.page.evaluate(self.axe)
         found: list[dict[str, Any]] = await self.page.evaluate(
-            "part => axe.run(part, {resultTypes: ['violations']}).then(result => result.violations)", part
+            (
+                "part => axe.run(part, {resultTypes: ['violations']}).then(result => "
+                "result.violations)"
+            ),
+            part,
         )
         return [
             f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"

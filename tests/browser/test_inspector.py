@@ -1,4 +1,6 @@
-"""The inspector (the service's web pages) in Chromium: views, buttons, keyboard, phone, dark mode, accessibility."""
+"""The inspector (the service's web pages) in Chromium: views, buttons, keyboard, phone, dark mode,
+accessibility.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,17 @@ VIEWS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 def test_axe_is_the_published_file() -> None:
-    """The copy of axe-core (an accessibility checker) in the repository has the published hash of version 4.14.1."""
+    """The copy of axe-core (an accessibility checker) in the repository has the published hash of
+    version 4.14.1.
+    """
     assert hashlib.sha256(AXE.read_bytes()).hexdigest() == AXE_SHA256
 
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: str) -> None:
-    """On a laptop each view, with details opened, has no serious accessibility finding and fits the window's width."""
+    """On a laptop each view, with details opened, has no serious accessibility finding and fits the
+    window's width.
+    """
     path, query = VIEWS[view]
     await look.go(path, **query)
     await _check(look)
@@ -52,16 +58,22 @@ async def test_view_has_no_axe_findings_and_fits_the_window(look: Look, view: st
 
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view_has_no_axe_findings_on_a_dark_phone(phone: Look, view: str) -> None:
-    """At 360 pixels in dark mode each view has no serious accessibility finding and a dark background."""
+    """At 360 pixels in dark mode each view has no serious accessibility finding and a dark
+    background.
+    """
     path, query = VIEWS[view]
     await phone.go(path, **query)
     await _check(phone)
-    colour: str = await phone.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    colour: str = await phone.page.evaluate(
+        "getComputedStyle(document.documentElement).backgroundColor"
+    )
     assert max(int(part) for part in colour[4:-1].split(", ")) < 64
 
 
 async def store(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
-    """Send a POST to the API at `path` in the namespace of the samples, and return the answer's JSON."""
+    """Send a POST to the API at `path` in the namespace of the samples, and return the answer's
+    JSON.
+    """
     got = await client.post(path, json={"namespace": SPACE, **body})
     assert got.is_success, got.text
     answer: dict[str, Any] = got.json()
@@ -69,25 +81,37 @@ async def store(client: httpx.AsyncClient, path: str, **body: Any) -> dict[str, 
 
 
 async def _check(look: Look, part: str = "html") -> None:
-    await look.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    await look.page.evaluate(
+        "document.querySelectorAll('details').forEach(each => { each.open = true })"
+    )
     assert await look.overflow() <= 0
     assert await look.violations(part) == []
 
 
 async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings(look: Look) -> None:
-    """The pages of a receipt and a memory have no serious accessibility finding, with all details opened."""
+    """The pages of a receipt and a memory have no serious accessibility finding, with all details
+    opened.
+    """
     await _check_receipt_and_memory(look)
 
 
-async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings_on_a_dark_phone(phone: Look) -> None:
-    """At 360 pixels in dark mode the pages of a receipt and a memory have no serious accessibility finding."""
+async def test_pages_of_a_receipt_and_a_memory_have_no_axe_findings_on_a_dark_phone(
+    phone: Look,
+) -> None:
+    """At 360 pixels in dark mode the pages of a receipt and a memory have no serious accessibility
+    finding.
+    """
     await _check_receipt_and_memory(phone)
 
 
 async def _check_receipt_and_memory(look: Look) -> None:
     await look.go("/receipts")
     await look.page.locator("main .rows a.text").first.click()
-    for name, changed in (("Verify", "#result"), ("Replay", "#result"), ("Show the context", "html")):
+    for name, changed in (
+        ("Verify", "#result"),
+        ("Replay", "#result"),
+        ("Show the context", "html"),
+    ):
         await look.press(name)
         await _check(look, changed)  # axe-core takes seconds for the whole page
     await look.follow(look.page.locator(".candidates a.text").first)
@@ -96,7 +120,9 @@ async def _check_receipt_and_memory(look: Look) -> None:
 
 
 async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Look) -> None:
-    """From the first page, links and buttons lead to a search and its receipt, which can be verified and replayed."""
+    """From the first page, links and buttons lead to a search and its receipt, which can be
+    verified and replayed.
+    """
     await look.go()
     await look.page.get_by_role("link", name="Search", exact=True).click()
     await look.page.get_by_label("Query").fill(QUESTION)
@@ -123,14 +149,17 @@ async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Loo
 async def test_memory_is_edited_pinned_restored_and_forgotten(look: Look, service: Process) -> None:
     """The buttons of a memory's page edit, pin, restore and delete the memory."""
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
-        content, in_space = "The canteen opens at 11.", {"namespace": SPACE}
+        content = "The canteen opens at 11."
+        in_space = {"namespace": SPACE}
         memory_id = (await store(client, "/v1/memories", type="semantic", content=content))["id"]
         await look.go("/memory", id=memory_id)
         await look.press("Pin")
         assert "Pinned." in await look.text()
         await look.press("Unpin")
         await look.page.get_by_text("Edit", exact=True).click()
-        await look.page.get_by_label("Content", exact=True).fill("The canteen opens at 12.\nNot on Sundays.")
+        await look.page.get_by_label("Content", exact=True).fill(
+            "The canteen opens at 12.\nNot on Sundays."
+        )
         await look.page.get_by_label("Tags").fill("canteen, times")
         await look.press("Save")
         shown = await look.text()
@@ -165,7 +194,9 @@ async def test_page_of_a_memory_lists_its_receipts(look: Look) -> None:
 
 
 async def test_first_page_loads_a_chart_of_new_memories(look: Look) -> None:
-    """After the first page is shown, it loads a chart of new memories by week, coloured by memory type."""
+    """After the first page is shown, it loads a chart of new memories by week, coloured by memory
+    type.
+    """
     await look.go()
     assert await look.page.locator(".columns-chart rect.type-episodic").count() >= 1
     assert "never used" in await look.text()
@@ -182,15 +213,26 @@ async def test_timeline_shows_what_was_injected(look: Look) -> None:
     assert "Move the deploy scripts" in await look.text()
 
 
-async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(look: Look, service: Process) -> None:
+async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(
+    look: Look, service: Process
+) -> None:
     """Each due task can be completed, cancelled or postponed by its button."""
     texts = ("Water the plants", "Feed the cat", "Call the plumber")
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         for text in texts:
-            await store(client, "/v1/memories", type="prospective", content=text, due_at="2026-01-01T00:00:00Z")
+            await store(
+                client,
+                "/v1/memories",
+                type="prospective",
+                content=text,
+                due_at="2026-01-01T00:00:00Z",
+            )
     await look.go("/due")
     for text, button, notice in zip(
-        texts, ("Complete", "Cancel", "Postpone"), ("Completed.", "Cancelled.", "Postponed."), strict=True
+        texts,
+        ("Complete", "Cancel", "Postpone"),
+        ("Completed.", "Cancelled.", "Postponed."),
+        strict=True,
     ):
         row = look.page.locator("ul.rows > li", has_text=text)
         await row.get_by_role("button", name=button).click()
@@ -212,7 +254,9 @@ async def test_thread_and_workflow_open_from_their_lists(look: Look) -> None:
 
 
 async def test_decision_is_undone(look: Look) -> None:
-    """The Undo button of a decision restores the forgotten memory. The list of decisions can be filtered by kind."""
+    """The Undo button of a decision restores the forgotten memory. The list of decisions can be
+    filtered by kind.
+    """
     await look.go("/decisions", kind="forgotten")
     assert "The old office closed." in await look.text()
     await look.press("Undo: The old office closed.")
@@ -226,10 +270,18 @@ async def test_decision_is_undone(look: Look) -> None:
 
 
 async def test_an_upkeep_job_can_be_run_after_its_dry_run(look: Look, service: Process) -> None:
-    """After a dry run of an upkeep job, the page with its report has a button that runs the job for real."""
+    """After a dry run of an upkeep job, the page with its report has a button that runs the job for
+    real.
+    """
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content = "The lift was repaired."
-        await store(client, "/v1/memories", type="episodic", content=content, created_at="2021-01-01T00:00:00Z")
+        await store(
+            client,
+            "/v1/memories",
+            type="episodic",
+            content=content,
+            created_at="2021-01-01T00:00:00Z",
+        )
     await look.go("/upkeep")
     await look.page.get_by_label("Not used for this many days").fill("")
     await look.page.get_by_label("Older than this many days").fill("1500")
@@ -244,7 +296,9 @@ async def test_an_upkeep_job_can_be_run_after_its_dry_run(look: Look, service: P
 
 
 async def test_keyboard_reaches_everything(look: Look) -> None:
-    """With the keyboard alone, the skip link comes first, focus is always visible, and Enter opens details."""
+    """With the keyboard alone, the skip link comes first, focus is always visible, and Enter opens
+    details.
+    """
     await look.go("/search", q=QUESTION)
     await look.page.keyboard.press("Tab")
     assert await look.page.evaluate("document.activeElement.className") == "skip"
@@ -254,7 +308,8 @@ async def test_keyboard_reaches_everything(look: Look) -> None:
     for _ in range(30):
         await look.page.keyboard.press("Tab")
         name, outline = await look.page.evaluate(
-            "(it => [it.id || it.tagName, getComputedStyle(it).outlineStyle])(document.activeElement)"
+            "(it => [it.id || it.tagName, "
+            "getComputedStyle(it).outlineStyle])(document.activeElement)"
         )
         assert outline != "none", name
         reached.add(name)
@@ -276,12 +331,25 @@ async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -
     assert "Elsewhere." in await look.text()
 
 
-async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, service: Process) -> None:
+async def test_markup_in_a_memory_is_shown_as_text_and_not_run(
+    look: Look, service: Process
+) -> None:
     """Markup or a script address in a memory is shown as text on every page that has the memory."""
-    hostile = '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
+    hostile = (
+        '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
+    )
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
-        stored = await store(client, "/v1/memories", type="semantic", content=hostile, session_id=hostile, tags=["<b>"])
-        receipt = (await store(client, "/v1/retrieve", query=hostile, session_id=hostile, floor=0.0))["receipt_id"]
+        stored = await store(
+            client,
+            "/v1/memories",
+            type="semantic",
+            content=hostile,
+            session_id=hostile,
+            tags=["<b>"],
+        )
+        receipt = (
+            await store(client, "/v1/retrieve", query=hostile, session_id=hostile, floor=0.0)
+        )["receipt_id"]
     for path, query in {
         "/memory": {"id": stored["id"]},
         "/memories": {},
@@ -292,10 +360,14 @@ async def test_markup_in_a_memory_is_shown_as_text_and_not_run(look: Look, servi
     }.items():
         await look.go(path, **query)
         assert "alert(1)" in await look.text(), path
-        assert await look.page.locator("main img, main script, main a[href^=javascript]").count() == 0
+        assert (
+            await look.page.locator("main img, main script, main a[href^=javascript]").count() == 0
+        )
 
 
-async def test_buttons_work_in_a_browser_without_javascript(browser: Browser, service: Process) -> None:
+async def test_buttons_work_in_a_browser_without_javascript(
+    browser: Browser, service: Process
+) -> None:
     """Without JavaScript, pressing a button loads a whole page with the result."""
     look = await Look.open(browser, service.url, "", scripts=False)
     await look.go("/receipts")
@@ -308,7 +380,12 @@ async def test_buttons_work_in_a_browser_without_javascript(browser: Browser, se
 
 
 @pytest.fixture(scope="module")
-def locked(chromium: str, tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[Process]:  # noqa: ARG001 - skips first
+# Skips first
+def locked(
+    chromium: str,  # noqa: ARG001
+    tmp_path_factory: pytest.TempPathFactory,
+    onnx_directory: Path,
+) -> Iterator[Process]:
     """The service with API keys, so that its pages need a login."""
     home = tmp_path_factory.mktemp("locked")
     roles = ("reader", "writer", "admin")
@@ -330,7 +407,9 @@ async def visitor(browser: Browser, locked: Process) -> AsyncIterator[Look]:
     await opened.close()
 
 
-async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look, locked: Process) -> None:
+async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(
+    visitor: Look, locked: Process
+) -> None:
     """A page asks for an API key, opens after the login, and asks again after the logout."""
     body = {"namespace": "sample", "type": "semantic", "content": "The build runs on Friday."}
     key = {"Authorization": "Bearer writer-key-of-acme"}
@@ -354,7 +433,9 @@ async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(visitor: Look
 
 
 async def test_admin_may_run_upkeep(visitor: Look) -> None:
-    """With an admin's API key, the upkeep page offers a dry run, which reports how many memories a run would change."""
+    """With an admin's API key, the upkeep page offers a dry run, which reports how many memories a
+    run would change.
+    """
     await visitor.page.goto(f"{visitor.url}/inspect/login")
     await visitor.page.get_by_label("Key").fill("admin-key-of-acme")
     await visitor.press("Log in")
@@ -364,8 +445,12 @@ async def test_admin_may_run_upkeep(visitor: Look) -> None:
 
 
 @pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="no SCREENSHOTS: make screenshots")
-async def test_screenshots_of_the_documentation_are_written(browser: Browser, service: Process) -> None:
-    """Write the screenshots of docs/inspector.md into the folder that the environment variable SCREENSHOTS names."""
+async def test_screenshots_of_the_documentation_are_written(
+    browser: Browser, service: Process
+) -> None:
+    """Write the screenshots of docs/inspector.md into the folder that the environment variable
+    SCREENSHOTS names.
+    """
     folder = Path(os.environ["SCREENSHOTS"])
     look = await Look.open(browser, service.url, "", width=960, height=720)
     await look.go("/search", q=QUESTION)

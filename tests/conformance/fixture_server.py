@@ -1,4 +1,5 @@
-"""An MCP server with the tools, prompts and resources of the conformance suite, served at the product's /mcp route.
+"""An MCP server with the tools, prompts and resources of the conformance suite, served at the
+product's /mcp route.
 
 With it, the suite tests the product's route and transport.
 """
@@ -70,7 +71,9 @@ def fixture_server() -> Server[Any]:
     return Server(
         "fixture",
         on_list_tools=_answering(
-            types.ListToolsResult(tools=[types.Tool(name=name, input_schema=_NO_ARGUMENTS) for name in _TEXTS])
+            types.ListToolsResult(
+                tools=[types.Tool(name=name, input_schema=_NO_ARGUMENTS) for name in _TEXTS]
+            )
         ),
         on_call_tool=_call_tool,
         on_list_prompts=_answering(
@@ -79,13 +82,17 @@ def fixture_server() -> Server[Any]:
                     types.Prompt(name="test_simple_prompt"),
                     types.Prompt(
                         name="test_prompt_with_arguments",
-                        arguments=[types.PromptArgument(name=name, required=True) for name in _ARGUMENTS],
+                        arguments=[
+                            types.PromptArgument(name=name, required=True) for name in _ARGUMENTS
+                        ],
                     ),
                 ]
             )
         ),
         on_get_prompt=_get_prompt,
-        on_list_resources=_answering(types.ListResourcesResult(resources=[types.Resource(uri=_STATIC, name="static")])),
+        on_list_resources=_answering(
+            types.ListResourcesResult(resources=[types.Resource(uri=_STATIC, name="static")])
+        ),
         on_read_resource=_read_resource,
     )
 
@@ -97,12 +104,16 @@ def _answering(result: Any) -> Callable[[_Context, types.PaginatedRequestParams 
     return answer
 
 
-async def _call_tool(context: _Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+async def _call_tool(
+    context: _Context, params: types.CallToolRequestParams
+) -> types.CallToolResult:
     if params.name == "test_missing_capability":
         capabilities = context.session.client_capabilities
         if capabilities is None or capabilities.sampling is None:
             data: dict[str, Any] = {"requiredCapabilities": {"sampling": {}}}
-            raise MCPError(types.MISSING_REQUIRED_CLIENT_CAPABILITY, "the client cannot sample", data)
+            raise MCPError(
+                types.MISSING_REQUIRED_CLIENT_CAPABILITY, "the client cannot sample", data
+            )
     text = types.TextContent(type="text", text=_TEXTS[params.name])
     return types.CallToolResult(content=[text], is_error=params.name == "test_error_handling")
 
@@ -116,12 +127,17 @@ async def _get_prompt(_: _Context, params: types.GetPromptRequestParams) -> type
     return types.GetPromptResult(messages=[message])
 
 
-async def _read_resource(_: _Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+async def _read_resource(
+    _: _Context, params: types.ReadResourceRequestParams
+) -> types.ReadResourceResult:
     uri = str(params.uri)
     if uri == _STATIC:
-        kind, text = "text/plain", "This is the content of the static text resource."
+        kind = "text/plain"
+        text = "This is the content of the static text resource."
     else:
         number = uri.split("/")[3]
         kind = "application/json"
         text = json.dumps({"id": number, "templateTest": True, "data": f"Data for ID: {number}"})
-    return types.ReadResourceResult(contents=[types.TextResourceContents(uri=uri, mime_type=kind, text=text)])
+    return types.ReadResourceResult(
+        contents=[types.TextResourceContents(uri=uri, mime_type=kind, text=text)]
+    )

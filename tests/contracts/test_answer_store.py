@@ -1,4 +1,6 @@
-"""The contract of AnswerStore, which stores answers to API calls by idempotency key, for calls that are repeated."""
+"""The contract of AnswerStore, which stores answers to API calls by idempotency key, for calls that
+are repeated.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from tests.live import LIVE
 
 pytestmark = pytest.mark.anyio
 
-FIRST, SECOND = StoredAnswer("d1", '{"a": "/1/\u00fc"}'), StoredAnswer("d2", "{}")
+FIRST = StoredAnswer("d1", '{"a": "/1/\u00fc"}')
+SECOND = StoredAnswer("d2", "{}")
 Open: TypeAlias = Callable[[int], AnswerStore]
 
 
@@ -46,7 +49,9 @@ def clock() -> MovableClock:
 
 @pytest.fixture(params=["fake", *LIVE])
 def open_store(request: pytest.FixtureRequest, clock: MovableClock) -> Open:
-    """A function that opens a store with a maximum size in bytes, for each implementation in turn."""
+    """A function that opens a store with a maximum size in bytes, for each implementation in
+    turn.
+    """
     if request.param == "fake":
         return lambda size: FakeAnswers(clock, size)
     live: LiveClient = request.getfixturevalue(request.param)
@@ -60,8 +65,11 @@ def scope() -> Scope:
 
 
 async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -> None:
-    """A second answer with the same idempotency key is not stored, whichever namespace of the tenant it is for."""
-    store, other_scope = open_store(1_000), replace(scope, namespace="m")
+    """A second answer with the same idempotency key is not stored, whichever namespace of the
+    tenant it is for.
+    """
+    store = open_store(1_000)
+    other_scope = replace(scope, namespace="m")
     assert await store.get(scope, "k") is None
     assert await store.put_if_absent(scope, "k", FIRST) == FIRST
     assert await store.put_if_absent(other_scope, "k", SECOND) == FIRST
@@ -69,7 +77,9 @@ async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -
 
 
 async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
-    """An answer stored for an idempotency key of one tenant is not found for the same key of another tenant."""
+    """An answer stored for an idempotency key of one tenant is not found for the same key of
+    another tenant.
+    """
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "k") is None
@@ -77,7 +87,8 @@ async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None
 
 async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scope: Scope) -> None:
     """If eight answers are put at once for a key, one is stored, and all calls return it."""
-    store, stored = open_store(1_000), []
+    store = open_store(1_000)
+    stored = []
 
     async def put(number: int) -> None:
         stored.append(await store.put_if_absent(scope, "k", StoredAnswer(str(number), "{}")))
@@ -88,8 +99,12 @@ async def test_concurrent_puts_all_return_the_same_answer(open_store: Open, scop
     assert len(set(stored)) == 1
 
 
-async def test_an_answer_expires_after_a_day(open_store: Open, scope: Scope, clock: MovableClock) -> None:
-    """A day after an answer was stored, its idempotency key has no answer and can be used for another."""
+async def test_an_answer_expires_after_a_day(
+    open_store: Open, scope: Scope, clock: MovableClock
+) -> None:
+    """A day after an answer was stored, its idempotency key has no answer and can be used for
+    another.
+    """
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     clock.now += timedelta(hours=23, minutes=59)
@@ -106,7 +121,8 @@ async def test_the_oldest_answers_are_dropped_beyond_the_size(
 
     The newest answer stays, even if it alone is larger.
     """
-    store, large = open_store(350), StoredAnswer("d", "x" * 100)
+    store = open_store(350)
+    large = StoredAnswer("d", "x" * 100)
     for key in "abcd":
         clock.now += timedelta(seconds=1)
         await store.put_if_absent(scope, key, large)
@@ -114,8 +130,11 @@ async def test_the_oldest_answers_are_dropped_beyond_the_size(
 
 
 async def test_erase_removes_the_answers_of_one_namespace(open_store: Open, scope: Scope) -> None:
-    """Erasing a namespace removes its answers, but not those of a namespace whose name begins with the erased name."""
-    store, other_scope = open_store(1_000), replace(scope, namespace=f"{scope.namespace}/2")
+    """Erasing a namespace removes its answers, but not those of a namespace whose name begins with
+    the erased name.
+    """
+    store = open_store(1_000)
+    other_scope = replace(scope, namespace=f"{scope.namespace}/2")
     await store.put_if_absent(scope, "k", FIRST)
     await store.put_if_absent(other_scope, "l", SECOND)
     assert await store.remaining(scope, None) == 1

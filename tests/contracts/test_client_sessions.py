@@ -1,4 +1,6 @@
-"""The contract of ClientSessionStore: the memories that a client's session was shown, and its turns."""
+"""The contract of ClientSessionStore: the memories that a client's session was shown, and its
+turns.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Stores:
-    """The session store under test, its queue `captures`, and the queue `evicted` for turns of threads."""
+    """The session store under test, its queue `captures`, and the queue `evicted` for turns of
+    threads.
+    """
 
     sessions: ClientSessionStore
     captures: EvictedTurnStore
@@ -38,7 +42,9 @@ class Stores:
         """For each queued batch, the index, role and content of its turns."""
         batches = await self.captures.pending(self.scope, 100)
         assert {batch.thread_id for batch in batches} <= {self.scope.session_id}
-        return [[(turn.index, turn.role, turn.content) for turn in batch.turns] for batch in batches]
+        return [
+            [(turn.index, turn.role, turn.content) for turn in batch.turns] for batch in batches
+        ]
 
 
 @pytest.fixture(params=["fake", *LIVE])
@@ -63,7 +69,8 @@ def answer(content: str = "so", agent_id: str | None = None) -> Turn:
 
 
 async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
-    """A prompt waits until an answer with the same prompt id is queued; then both are queued as one batch.
+    """A prompt waits until an answer with the same prompt id is queued; then both are queued as one
+    batch.
 
     Turns are numbered across all batches of the session.
     """
@@ -83,7 +90,9 @@ async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
 
 
 async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> None:
-    """A prompt and an answer that are sent again are not queued again. A new answer to the same prompt is queued."""
+    """A prompt and an answer that are sent again are not queued again. A new answer to the same
+    prompt is queued.
+    """
     await stores.sessions.begin(stores.scope, "p1", prompt())
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 2
     await stores.sessions.begin(stores.scope, "p1", prompt())
@@ -94,7 +103,9 @@ async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> No
 
 
 async def test_a_subagents_answer_does_not_queue_the_waiting_prompt(stores: Stores) -> None:
-    """A subagent's answer, sent without a prompt id, is queued alone. Equal answers of two agents are both queued."""
+    """A subagent's answer, sent without a prompt id, is queued alone. Equal answers of two agents
+    are both queued.
+    """
     await stores.sessions.begin(stores.scope, "", prompt())
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 1
     assert await stores.sessions.queue(stores.scope, None, [answer(agent_id="a")]) == 0
@@ -103,7 +114,8 @@ async def test_a_subagents_answer_does_not_queue_the_waiting_prompt(stores: Stor
 
 
 async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> None:
-    """`discard_prompts` removes the waiting prompts of the session, or of the namespace if the scope has no session.
+    """`discard_prompts` removes the waiting prompts of the session, or of the namespace if the
+    scope has no session.
 
     An answer to a discarded prompt is still queued.
     """
@@ -119,7 +131,9 @@ async def test_prompts_without_an_answer_can_be_discarded(stores: Stores) -> Non
 
 
 async def test_a_new_prompt_without_an_id_replaces_the_waiting_one(stores: Stores) -> None:
-    """Of two prompts without an id, only the second is queued. Then a prompt with the same text may be sent again."""
+    """Of two prompts without an id, only the second is queued. Then a prompt with the same text may
+    be sent again.
+    """
     await stores.sessions.begin(stores.scope, "", prompt("first"))
     await stores.sessions.begin(stores.scope, "", prompt("second"))
     assert await stores.sessions.queue(stores.scope, "", []) == 1
@@ -143,7 +157,9 @@ async def test_memories_are_claimed_all_or_none(stores: Stores) -> None:
     assert await stores.sessions.begin(replace(stores.scope, namespace="other")) == Shown()
 
 
-async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them(stores: Stores) -> None:
+async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them(
+    stores: Stores,
+) -> None:
     """Claiming memories records the hashes of their sentences, and `forget_shown` clears both.
 
     A claim that is refused, because a memory was shown before, records nothing.
@@ -151,13 +167,17 @@ async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them
     assert await stores.sessions.claim(stores.scope, ["a"], ["x", "y"])
     assert not await stores.sessions.claim(stores.scope, ["a"], ["z"])
     assert await stores.sessions.claim(stores.scope, ["b"], ["y"])
-    assert await stores.sessions.begin(stores.scope) == Shown(frozenset("ab"), None, frozenset("xy"))
+    assert await stores.sessions.begin(stores.scope) == Shown(
+        frozenset("ab"), None, frozenset("xy")
+    )
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)
 
 
 async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
-    """If twenty concurrent prompts of a session claim the same memory in order to show it, one claim succeeds."""
+    """If twenty concurrent prompts of a session claim the same memory in order to show it, one
+    claim succeeds.
+    """
     claimed: list[int] = []
 
     async def claim(number: int) -> None:
@@ -171,13 +191,19 @@ async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) ->
     assert (await stores.sessions.begin(stores.scope)).ids == {f"own {claimed[0]}", "common"}
 
 
-async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(stores: Stores) -> None:
-    """`forget_shown` clears the record of shown memories, unless it was last cleared less than `pause` before."""
+async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(
+    stores: Stores,
+) -> None:
+    """`forget_shown` clears the record of shown memories, unless it was last cleared less than
+    `pause` before.
+    """
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)
     await stores.sessions.claim(stores.scope, ["b"])
-    await stores.sessions.forget_shown(stores.scope, NOW + timedelta(seconds=9), timedelta(seconds=10))
+    await stores.sessions.forget_shown(
+        stores.scope, NOW + timedelta(seconds=9), timedelta(seconds=10)
+    )
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset("b"), NOW)
     later = NOW + timedelta(seconds=10)
     await stores.sessions.forget_shown(stores.scope, later, timedelta(seconds=10))
@@ -185,7 +211,9 @@ async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(st
 
 
 async def test_turns_of_sessions_and_of_threads_have_separate_queues(stores: Stores) -> None:
-    """A batch of a session's turns that was set aside returns to the sessions' queue, not to the threads' queue."""
+    """A batch of a session's turns that was set aside returns to the sessions' queue, not to the
+    threads' queue.
+    """
     await stores.sessions.queue(stores.scope, None, [answer()])
     assert stores.scope.namespace in {scope.namespace async for scope in stores.captures.scopes()}
     (batch,) = await stores.captures.pending(stores.scope, 10)

@@ -1,4 +1,5 @@
-"""The contract of Embedder, tested on each implementation, and tests of the sentence-transformers embedder.
+"""The contract of Embedder, tested on each implementation, and tests of the sentence-transformers
+embedder.
 
 All are in one file because importing sentence-transformers takes many seconds.
 """
@@ -17,7 +18,10 @@ import pytest
 from tokenizers import Tokenizer
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from memtypes.encoders.sentence_transformers import SentenceTransformersEmbedder, SentenceTransformersSettings
+from memtypes.encoders.sentence_transformers import (
+    SentenceTransformersEmbedder,
+    SentenceTransformersSettings,
+)
 from memtypes.encoders.setup.prepare import encode_model, weights_directory
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.ports.encoders import Embedder
@@ -30,22 +34,36 @@ Opener = Callable[[Path, int], Awaitable[Embedder]]
 
 
 async def open_onnx(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder, which runs on onnxruntime. waiting: how many texts of each sort may wait."""
-    return await OnnxEmbedder.open(OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting))
+    """Open the default embedder, which runs on onnxruntime. waiting: how many texts of each sort
+    may wait.
+    """
+    return await OnnxEmbedder.open(
+        OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting)
+    )
 
 
 async def open_cached(directory: Path, waiting: int) -> Embedder:
-    """Open the default embedder with a cache of query embeddings. waiting: how many texts of each sort may wait."""
-    settings = OnnxSettings(directory, waiting_queries=waiting, waiting_documents=waiting, cached_queries=8)
+    """Open the default embedder with a cache of query embeddings. waiting: how many texts of each
+    sort may wait.
+    """
+    settings = OnnxSettings(
+        directory, waiting_queries=waiting, waiting_documents=waiting, cached_queries=8
+    )
     return await OnnxEmbedder.open(settings)
 
 
 async def open_torch(_: Path, waiting: int) -> Embedder:
-    """Open the sentence-transformers embedder with the default embedder's weights. waiting: how many texts may wait."""
+    """Open the sentence-transformers embedder with the default embedder's weights. waiting: how
+    many texts may wait.
+    """
     with unmeasured():
         importlib.import_module("sentence_transformers")
     settings = SentenceTransformersSettings(
-        str(weights_directory()), "cpu", waiting_queries=waiting, waiting_documents=waiting, batch_size=4
+        str(weights_directory()),
+        "cpu",
+        waiting_queries=waiting,
+        waiting_documents=waiting,
+        batch_size=4,
     )
     return await SentenceTransformersEmbedder.open(settings)
 
@@ -69,8 +87,13 @@ async def embedder(opener: Opener, onnx_directory: Path) -> AsyncIterator[Embedd
 
 
 async def test_vectors_have_unit_length(embedder: Embedder) -> None:
-    """Vectors of queries and documents are float32, have length 1, and have `embedder.dimensions` dimensions."""
-    embeddings = [await embedder.embed_query("where is the key?"), *await embedder.embed_documents(["in the drawer"])]
+    """Vectors of queries and documents are float32, have length 1, and have `embedder.dimensions`
+    dimensions.
+    """
+    embeddings = [
+        await embedder.embed_query("where is the key?"),
+        *await embedder.embed_documents(["in the drawer"]),
+    ]
     for embedding in embeddings:
         assert embedding.dense.shape == (embedder.dimensions,) == (384,)
         assert embedding.dense.dtype == np.float32
@@ -105,8 +128,28 @@ async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Emb
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\n\t", "\U0001f600" * 9, "\ud800 lone", "\x00\x01", "a" * 500_000, "one two " * 60_000, " " * 500_000],
-    ids=["empty", "blank", "blanks", "emoji", "surrogate", "controls", "one long word", "long", "long blank"],
+    [
+        "",
+        " ",
+        "\n\t",
+        "\U0001f600" * 9,
+        "\ud800 lone",
+        "\x00\x01",
+        "a" * 500_000,
+        "one two " * 60_000,
+        " " * 500_000,
+    ],
+    ids=[
+        "empty",
+        "blank",
+        "blanks",
+        "emoji",
+        "surrogate",
+        "controls",
+        "one long word",
+        "long",
+        "long blank",
+    ],
 )
 async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
     """Empty, unusual and overlong texts get a vector. Overlong texts are truncated."""
@@ -117,9 +160,13 @@ async def test_any_text_can_be_embedded(embedder: Embedder, text: str) -> None:
 
 
 async def test_text_after_the_token_limit_is_ignored(embedder: Embedder) -> None:
-    """Two texts that differ only after the token limit have equal vectors. Spaces at the start use up no tokens."""
+    """Two texts that differ only after the token limit have equal vectors. Spaces at the start use
+    up no tokens.
+    """
     start = "the train to Lisbon leaves at nine " * 60
-    short, longer, blank = await embedder.embed_documents([start, start + "soup " * 9_000, " " * 90_000 + start])
+    short, longer, blank = await embedder.embed_documents(
+        [start, start + "soup " * 9_000, " " * 90_000 + start]
+    )
     assert short.dense @ longer.dense > 0.99999
     assert short.dense @ blank.dense > 0.99999
 
@@ -130,9 +177,13 @@ async def test_no_documents_give_no_embeddings(embedder: Embedder) -> None:
 
 
 async def test_concurrent_calls_get_their_own_embeddings(embedder: Embedder) -> None:
-    """Of concurrent calls that embed queries and documents, each returns the vectors of its own texts."""
+    """Of concurrent calls that embed queries and documents, each returns the vectors of its own
+    texts.
+    """
     texts = [f"note {at} about {'water' if at % 2 else 'fire'}" for at in range(12)]
-    batches = asyncio.gather(*[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)])
+    batches = asyncio.gather(
+        *[embedder.embed_documents(texts[at : at + 4]) for at in range(0, 12, 4)]
+    )
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in texts])
     documents = [embedding for batch in await batches for embedding in batch]
     for query, document in zip(queries, documents, strict=True):
@@ -151,7 +202,9 @@ async def test_an_open_embedder_answers_pings(embedder: Embedder) -> None:
     await embedder.ping()
 
 
-async def test_the_fingerprint_is_stable(embedder: Embedder, opener: Opener, onnx_directory: Path) -> None:
+async def test_the_fingerprint_is_stable(
+    embedder: Embedder, opener: Opener, onnx_directory: Path
+) -> None:
     """Opening the same model again gives the same fingerprint."""
     reopened = await opener(onnx_directory, 8)
     assert reopened.fingerprint == embedder.fingerprint
@@ -165,10 +218,15 @@ async def test_documents_beyond_the_queue_are_refused(opener: Opener, onnx_direc
     Calls that were accepted before get their embeddings.
     """
     embedder = await opener(onnx_directory, 4)
-    calls = [embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)]
+    calls = [
+        embedder.embed_documents([f"{'word ' * 200} {at}" for at in range(4)]) for _ in range(6)
+    ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert isinstance(answers[-1], Overloaded)
-    assert [len(answer) for answer in answers if not isinstance(answer, BaseException)] in ([4], [4, 4])
+    assert [len(answer) for answer in answers if not isinstance(answer, BaseException)] in (
+        [4],
+        [4, 4],
+    )
     await embedder.aclose()
 
 
@@ -187,7 +245,9 @@ async def test_a_closed_embedder_is_unavailable(opener: Opener, onnx_directory: 
 
 @pytest.fixture(scope="module")
 async def torch_vectors() -> list[np.ndarray]:
-    """Vectors of the texts in VARIED, computed by sentence-transformers with the default embedder's weights."""
+    """Vectors of the texts in VARIED, computed by sentence-transformers with the default embedder's
+    weights.
+    """
     settings = SentenceTransformersSettings(str(weights_directory()), device="cpu")
     embedder = await SentenceTransformersEmbedder.open(settings)
     try:
@@ -197,8 +257,12 @@ async def torch_vectors() -> list[np.ndarray]:
 
 
 @pytest.mark.slow
-async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors: list[np.ndarray]) -> None:
-    """The float32 ONNX graph gives the vectors of sentence-transformers, for a batch of texts of different lengths."""
+async def test_the_float32_graph_agrees_with_sentence_transformers(
+    torch_vectors: list[np.ndarray],
+) -> None:
+    """The float32 ONNX graph gives the vectors of sentence-transformers, for a batch of texts of
+    different lengths.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     model = encode_model(weights_directory() / "model.safetensors", int8=False)
@@ -216,8 +280,12 @@ async def test_the_float32_graph_agrees_with_sentence_transformers(torch_vectors
     assert np.allclose(np.linalg.norm(tokens, axis=2), 1, atol=1e-5)
 
 
-async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, torch_vectors: list[np.ndarray]) -> None:
-    """The cosines of int8 vectors with the float32 model's vectors are .99 on average and at least .98."""
+async def test_vectors_agree_with_sentence_transformers(
+    onnx_directory: Path, torch_vectors: list[np.ndarray]
+) -> None:
+    """The cosines of int8 vectors with the float32 model's vectors are .99 on average and at least
+    .98.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     vectors = [embedding.dense for embedding in await embedder.embed_documents(VARIED)]
     await embedder.aclose()
@@ -226,15 +294,23 @@ async def test_vectors_agree_with_sentence_transformers(onnx_directory: Path, to
     assert min(cosines) > 0.98
 
 
-async def test_a_missing_model_requires_setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_model_requires_setup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Opening an embedder whose model is missing raises an error that names the model."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SetupRequired, match="nothing-here"):
-        await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(tmp_path / "nothing-here")))
+        await SentenceTransformersEmbedder.open(
+            SentenceTransformersSettings(str(tmp_path / "nothing-here"))
+        )
 
 
 async def test_a_missing_package_requires_setup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening an embedder whose Python package is missing raises SetupRequired with the pip command to run."""
+    """Opening an embedder whose Python package is missing raises SetupRequired with the pip command
+    to run.
+    """
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(SetupRequired, match=r"pip install -e '.\[torch\]'"):
-        await SentenceTransformersEmbedder.open(SentenceTransformersSettings(str(weights_directory())))
+        await SentenceTransformersEmbedder.open(
+            SentenceTransformersSettings(str(weights_directory()))
+        )

@@ -1,4 +1,6 @@
-"""The stores of live state with scopes and ids that contain the separators and braces of Redis keys."""
+"""The stores of live state with scopes and ids that contain the separators and braces of Redis
+keys.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,15 @@ from tests.live import LIVE, fresh_scope
 
 pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PAIRS = (("a", "b"), ("a/b", "c"), ("a", "b/c"), ("a}:x{", "b"), ("a", "b}:workflow:x"), ("a%2Fb", "c"), ("*", "?"))
+PAIRS = (
+    ("a", "b"),
+    ("a/b", "c"),
+    ("a", "b/c"),
+    ("a}:x{", "b"),
+    ("a", "b}:workflow:x"),
+    ("a%2Fb", "c"),
+    ("*", "?"),
+)
 NAMES = ("x", "x:log", "x:turns", "x:once:y", "x}", "{x}", "x%3Alog", "日本", "[x-z]", "x\\", "*")
 
 
@@ -44,22 +54,31 @@ class LiveStores:
 
     async def write(self, scope: Scope, name: str, mark: str) -> None:
         """Write an entry with the id `name` to each store. Each entry contains `mark`."""
-        item = make_memory(MemoryType.WORKING, mark, replace(scope, session_id=name), session_id=name)
+        item = make_memory(
+            MemoryType.WORKING, mark, replace(scope, session_id=name), session_id=name
+        )
         assert isinstance(item, Working)
-        await RedisWorking(self.live).put(replace(scope, session_id=name), LiveItem(item, timedelta(hours=1)))
-        threads, workflows = RedisThreads(self.live), RedisWorkflows(self.live)
+        await RedisWorking(self.live).put(
+            replace(scope, session_id=name), LiveItem(item, timedelta(hours=1))
+        )
+        threads = RedisThreads(self.live)
+        workflows = RedisWorkflows(self.live)
         await threads.create(scope, NewThread(name, 60, NOW, resource=name, key=name))
         turn = Turn("user", mark, 1, NOW)
         await threads.append(scope, AppendTurn(name, turn, "0", ThreadLimits(None, None, 10)))
         await workflows.create(scope, NewWorkflow(name, None, WorkflowState(), NOW))
         event = Event(WorkflowEventType.NOTE, NOW, input=mark)
-        await workflows.append(scope, AppendEvent(name, event, once=IdempotentAnswer(name, mark, mark)))
+        await workflows.append(
+            scope, AppendEvent(name, event, once=IdempotentAnswer(name, mark, mark))
+        )
         await RedisLocks(self.live).acquire(
             LockRequest(name, scope, wait_s=0.0)
         )  # Overloaded if another has the same key
 
     async def read(self, scope: Scope, name: str) -> list[object]:
-        """The contents of the working item, the turns and the workflow events that have the id `name`."""
+        """The contents of the working item, the turns and the workflow events that have the id
+        `name`.
+        """
         items = await RedisWorking(self.live).items(replace(scope, session_id=name))
         turns = (await RedisThreads(self.live).read(scope, name)).turns
         events = await RedisWorkflows(self.live).events(scope, name, 0, 10)
@@ -69,7 +88,9 @@ class LiveStores:
 
 @pytest.fixture(params=LIVE)
 def stores(request: pytest.FixtureRequest) -> LiveStores:
-    """All stores of live state; a test runs once on each of three Redis servers: embedded, cluster and installed."""
+    """All stores of live state; a test runs once on each of three Redis servers: embedded, cluster
+    and installed.
+    """
     return LiveStores(request.getfixturevalue(request.param))
 
 
@@ -81,7 +102,9 @@ def scopes() -> list[Scope]:
 
 
 @pytest.mark.slow
-async def test_entries_with_similar_scopes_and_ids_are_separate(stores: LiveStores, scopes: list[Scope]) -> None:
+async def test_entries_with_similar_scopes_and_ids_are_separate(
+    stores: LiveStores, scopes: list[Scope]
+) -> None:
     """For many similar scopes and ids, each entry is read back with its own content."""
     pairs = [(scope, name) for scope in scopes for name in NAMES]
     for number, (scope, name) in enumerate(pairs):
@@ -102,9 +125,13 @@ async def test_similar_scopes_share_no_key(stores: LiveStores, scopes: list[Scop
 
 
 async def test_ids_may_be_names_that_the_service_uses(stores: LiveStores) -> None:
-    """Background jobs find the entries of every namespace, even if their ids are names such as "workflows-ended"."""
+    """Background jobs find the entries of every namespace, even if their ids are names such as
+    "workflows-ended".
+    """
     live = stores.live
-    threads, workflows, turns = RedisThreads(live), RedisWorkflows(live), RedisEvictedTurns(live)
+    threads = RedisThreads(live)
+    workflows = RedisWorkflows(live)
+    turns = RedisEvictedTurns(live)
     scope = fresh_scope()
     for name in ("threads", "thread-evicted", "thread-aside", "workflows-ended"):
         await stores.write(scope, name, "mark")
@@ -119,10 +146,17 @@ async def test_ids_may_be_names_that_the_service_uses(stores: LiveStores) -> Non
     await threads.queue_expired()
 
 
-async def test_receipts_of_similar_namespaces_are_separate(stores: LiveStores, scopes: list[Scope]) -> None:
+async def test_receipts_of_similar_namespaces_are_separate(
+    stores: LiveStores, scopes: list[Scope]
+) -> None:
     """Erasing one namespace leaves the receipts of namespaces with similar names."""
     receipts = RedisReceipts(stores.live, 30, lambda: NOW)
     for scope in scopes:
-        await receipts.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})])
+        await receipts.append(
+            scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})]
+        )
     assert await receipts.erase(scopes[0], None) == 1
-    assert [await receipts.remaining(scope, None) for scope in scopes] == [0, *[1] * (len(scopes) - 1)]
+    assert [await receipts.remaining(scope, None) for scope in scopes] == [
+        0,
+        *[1] * (len(scopes) - 1),
+    ]

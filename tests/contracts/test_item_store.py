@@ -1,4 +1,6 @@
-"""The contract of ItemStore, on every implementation. Random calls are compared with a dictionary."""
+"""The contract of ItemStore, on every implementation. Random calls are compared with a
+dictionary.
+"""
 
 from __future__ import annotations
 
@@ -68,18 +70,36 @@ class Puts:
         self.at = 0.0
 
     async def put(
-        self, path: str, key: str, value: Any = None, texts: DenseVectors = NO_TEXTS, ttl_s: float | None = None
+        self,
+        path: str,
+        key: str,
+        value: Any = None,
+        texts: DenseVectors = NO_TEXTS,
+        ttl_s: float | None = None,
     ) -> Item:
-        """Put a value one second after the previous put, and return the stored item. texts: vectors of its texts."""
+        """Put a value one second after the previous put, and return the stored item. texts: vectors
+        of its texts.
+        """
         self.at += 1
-        now, ttl = after(self.at), None if ttl_s is None else timedelta(seconds=ttl_s)
+        now = after(self.at)
+        ttl = None if ttl_s is None else timedelta(seconds=ttl_s)
         address = address_of(path, key)
-        item = Item(address, value, now, now, self.scope.agent_id, ttl=ttl, expires_at=now + ttl if ttl else None)
+        item = Item(
+            address,
+            value,
+            now,
+            now,
+            self.scope.agent_id,
+            ttl=ttl,
+            expires_at=now + ttl if ttl else None,
+        )
         return await self.store.put(self.scope, item, texts)
 
     async def get(self, path: str, key: str, *, refresh: bool = False) -> Item | None:
         """The item at a path and key; None if there is none."""
-        return await self.store.get(self.scope, address_of(path, key), after(self.at), refresh=refresh)
+        return await self.store.get(
+            self.scope, address_of(path, key), after(self.at), refresh=refresh
+        )
 
     async def keys(self, **search: Any) -> list[str]:
         """The keys of the items that a search finds."""
@@ -87,13 +107,17 @@ class Puts:
         return [item.address.key for item in items]
 
     async def paths(self, *match: PathMatch, **listing: Any) -> list[str]:
-        """The paths that match all conditions in `match`; the labels of each path are joined by dots."""
+        """The paths that match all conditions in `match`; the labels of each path are joined by
+        dots.
+        """
         paths = await self.store.paths(self.scope, PathListing(match, **listing), after(self.at))
         return [".".join(path) for path in paths]
 
 
 def address_of(path: str, key: str) -> ItemAddress:
-    """The address of the item with this key under `path`, a path with dots between its labels, such as "users.ana"."""
+    """The address of the item with this key under `path`, a path with dots between its labels, such
+    as "users.ana".
+    """
     return ItemAddress(path=tuple(path.split(".")) if path else (), key=key)
 
 
@@ -105,16 +129,19 @@ def puts(items: ItemStore, scope: Scope) -> Puts:
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:20])
 async def test_a_value_comes_back_as_it_was_put(puts: Puts, value: Any) -> None:
-    """A value of any JSON type is read back equal, with the same types and all digits of its numbers."""
+    """A value of any JSON type is read back equal, with the same types and all digits of its
+    numbers.
+    """
     await puts.put("a.b", "key", value)
     item = await puts.get("a.b", "key")
     assert item is not None
     assert (item.value, type(item.value)) == (value, type(value))
     assert repr(item.value) == repr(value)
     assert item.address == address_of("a.b", "key")
-    assert [(item.value, item.score) for item in await puts.store.search(puts.scope, ItemSearch(), START)] == [
-        (value, None)
-    ]
+    assert [
+        (item.value, item.score)
+        for item in await puts.store.search(puts.scope, ItemSearch(), START)
+    ] == [(value, None)]
 
 
 async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> None:
@@ -135,9 +162,13 @@ async def test_a_put_replaces_the_value_and_keeps_the_first_time(puts: Puts) -> 
     assert nearest.score == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("key", ["k", " k ", "k.k", "K", "ключ 🐴", "a/b?c=d&e#f%20", "x" * 1024, "\x01\n\u2028"])
+@pytest.mark.parametrize(
+    "key", ["k", " k ", "k.k", "K", "ключ 🐴", "a/b?c=d&e#f%20", "x" * 1024, "\x01\n\u2028"]
+)
 async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
-    """Keys and labels may have any characters. Keys that differ in a single character belong to different items."""
+    """Keys and labels may have any characters. Keys that differ in a single character belong to
+    different items.
+    """
     label = key.replace(".", "-")[:256]
     address = ItemAddress(path=(label, "x"), key=key)
     await puts.store.put(puts.scope, Item(address, 1, START, START), NO_TEXTS)
@@ -151,7 +182,9 @@ async def test_keys_and_labels_are_any_text(puts: Puts, key: str) -> None:
 
 
 async def test_a_deleted_item_is_gone(puts: Puts) -> None:
-    """A deleted item is not found. Deleting it again changes nothing, and a put under its key creates a new item."""
+    """A deleted item is not found. Deleting it again changes nothing, and a put under its key
+    creates a new item.
+    """
     await puts.put("a", "key", 1)
     await puts.put("a", "other", 1)
     for _ in range(2):
@@ -180,7 +213,9 @@ async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
 
 
 async def test_a_put_after_the_expiry_creates_a_new_item(puts: Puts) -> None:
-    """An item put under the key of an expired item has a new creation time, and not the expired item's time to live."""
+    """An item put under the key of an expired item has a new creation time, and not the expired
+    item's time to live.
+    """
     await puts.put("a", "key", 1, ttl_s=1)
     puts.at = 7
     assert (await puts.put("a", "key", 2)).created_at == after(8)
@@ -213,8 +248,18 @@ async def test_a_read_that_refreshes_restarts_the_time_to_live(puts: Puts) -> No
 
 
 async def test_a_prefix_matches_whole_labels(puts: Puts) -> None:
-    """A prefix matches whole labels of a path. Underscores and percent signs in it are no wildcards."""
-    for path in ("users", "users.ann", "users.ann.notes", "users.anna", "users.a_n", "usersann", ""):
+    """A prefix matches whole labels of a path. Underscores and percent signs in it are no
+    wildcards.
+    """
+    for path in (
+        "users",
+        "users.ann",
+        "users.ann.notes",
+        "users.anna",
+        "users.a_n",
+        "usersann",
+        "",
+    ):
         await puts.put(path, f"in {path}")
     assert await puts.keys(prefix=("users", "ann")) == ["in users.ann.notes", "in users.ann"]
     assert len(await puts.keys(prefix=("users",))) == 5
@@ -224,7 +269,9 @@ async def test_a_prefix_matches_whole_labels(puts: Puts) -> None:
 
 
 async def test_without_a_query_the_item_written_last_comes_first(puts: Puts) -> None:
-    """A search without a query lists items by their last write, newest first. `limit` and `offset` select a page."""
+    """A search without a query lists items by their last write, newest first. `limit` and `offset`
+    select a page.
+    """
     for key in "abcde":
         await puts.put("p", key)
     await puts.put("p", "b")
@@ -236,7 +283,9 @@ async def test_without_a_query_the_item_written_last_comes_first(puts: Puts) -> 
 
 
 async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
-    """An item's score is that of its nearest text. Items without texts come last and have no score."""
+    """An item's score is that of its nearest text. Items without texts come last and have no
+    score.
+    """
     await puts.put("p", "both", 1, vectors(0, 1))
     await puts.put("p", "second", 1, vectors(1))
     await puts.put("p", "none", 1)
@@ -250,29 +299,42 @@ async def test_an_item_scores_by_its_nearest_text(puts: Puts) -> None:
 
 
 async def test_items_of_equal_score_are_on_one_page_each(puts: Puts) -> None:
-    """The pages of a search together have each item exactly once, although all items have the same score."""
+    """The pages of a search together have each item exactly once, although all items have the same
+    score.
+    """
     for number in range(30):
         await puts.put("p", f"{number}", 1, vectors(0))
-    pages = [await puts.keys(vector=vectors(0)[0], limit=7, offset=offset) for offset in range(0, 35, 7)]
+    pages = [
+        await puts.keys(vector=vectors(0)[0], limit=7, offset=offset) for offset in range(0, 35, 7)
+    ]
     assert sorted(int(key) for page in pages for key in page) == list(range(30))
 
 
 async def test_a_filter_looks_at_every_item(bench: Bench, scope: Scope) -> None:
-    """A filter finds matching items anywhere in the namespace, although the store reads only four values at a time."""
+    """A filter finds matching items anywhere in the namespace, although the store reads only four
+    values at a time.
+    """
     puts = Puts(EngineItems(bench.store, window=4), scope)
     for number in range(40):
-        await puts.put("p", f"{number}", {"number": number, "even": number % 2 == 0}, vectors(number % 3))
+        await puts.put(
+            "p", f"{number}", {"number": number, "even": number % 2 == 0}, vectors(number % 3)
+        )
     oldest = ItemFilter.parse({"number": {"$lt": 4}})
     assert await puts.keys(filter=oldest) == ["3", "2", "1", "0"]
     assert await puts.keys(filter=oldest, limit=2, offset=1) == ["2", "1"]
     assert sorted(await puts.keys(filter=oldest, vector=vectors(0)[0])) == ["0", "1", "2", "3"]
     assert await puts.keys(filter=ItemFilter.parse({"number": 7.0})) == ["7"]
-    assert await puts.keys(filter=ItemFilter.parse({"even": True, "number": {"$lte": 2}})) == ["2", "0"]
+    assert await puts.keys(filter=ItemFilter.parse({"even": True, "number": {"$lte": 2}})) == [
+        "2",
+        "0",
+    ]
     assert await puts.keys(filter=ItemFilter.parse({"even": 1})) == []
 
 
 async def test_a_filter_finds_a_value_by_any_of_its_many_members(puts: Puts) -> None:
-    """A filter finds a value by its last member, although only the first MAX_FACTS members are in the search index."""
+    """A filter finds a value by its last member, although only the first MAX_FACTS members are in
+    the search index.
+    """
     await puts.put("p", "large", {f"m{number}": number for number in range(filters.MAX_FACTS + 50)})
     await puts.put("p", "small", {"m1": 1})
     last = filters.MAX_FACTS + 49
@@ -281,7 +343,8 @@ async def test_a_filter_finds_a_value_by_any_of_its_many_members(puts: Puts) -> 
 
 
 async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Scope) -> None:
-    """A search whose items exceed the maximum number of bytes raises an error that says to ask for fewer items.
+    """A search whose items exceed the maximum number of bytes raises an error that says to ask for
+    fewer items.
 
     With a smaller limit, the search succeeds.
     """
@@ -294,14 +357,18 @@ async def test_an_answer_with_too_many_bytes_is_refused(bench: Bench, scope: Sco
 
 
 async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
-    """A search returns all its items even if their values exceed 8 MiB, the largest page that the engine returns."""
+    """A search returns all its items even if their values exceed 8 MiB, the largest page that the
+    engine returns.
+    """
     for number in range(10):
         await puts.put("p", f"{number}", "x" * 1_000_000)
     assert await puts.keys(limit=10) == [f"{number}" for number in reversed(range(10))]
 
 
 async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope: Scope) -> None:
-    """Items with the same path and key are separate for each tenant, namespace and agent, and without an agent."""
+    """Items with the same path and key are separate for each tenant, namespace and agent, and
+    without an agent.
+    """
     scopes = [
         scope,
         replace(scope, agent_id="ann"),
@@ -319,7 +386,11 @@ async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope
         assert await puts_of_scope.keys() == ["key"]
     assert await items.count(scope, START) == 3
     every = [item async for item in items.every(scope, START)]
-    assert sorted((item.agent_id or "", item.value) for item in every) == [("", 0), ("ann", 1), ("bob", 2)]
+    assert sorted((item.agent_id or "", item.value) for item in every) == [
+        ("", 0),
+        ("ann", 1),
+        ("bob", 2),
+    ]
     await items.delete(scopes[1], address_of("p", "key"))
     assert await Puts(items, scopes[0]).keys() == ["key"]
     assert await items.delete_all(scope) == 2
@@ -337,7 +408,8 @@ async def test_every_item_is_listed_once(puts: Puts) -> None:
 
 
 async def test_paths_are_matched_cut_and_sorted(puts: Puts) -> None:
-    """Paths that match all conditions, cut to `max_depth` labels, are listed once, sorted and in pages.
+    """Paths that match all conditions, cut to `max_depth` labels, are listed once, sorted and in
+    pages.
 
     A star in a condition stands for any label.
     """
@@ -363,14 +435,21 @@ KEYS = st.sampled_from(["k", "l"])
 SCALARS = st.sampled_from([None, True, False, 0, 1, 1.0, 2, -1.5, "1", "a", "b", ""])
 JSON = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xy"), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xy"), inner, max_size=2)
+    ),
     max_leaves=4,
 )
 OPERATORS = st.dictionaries(st.sampled_from(["$eq", "$ne"]), JSON, min_size=1) | st.dictionaries(
-    st.sampled_from(["$gt", "$gte", "$lt", "$lte"]), st.sampled_from([0, 1, 1.5, "a", ""]), min_size=1, max_size=2
+    st.sampled_from(["$gt", "$gte", "$lt", "$lte"]),
+    st.sampled_from([0, 1, 1.5, "a", ""]),
+    min_size=1,
+    max_size=2,
 )
 CONDITIONS = st.recursive(
-    JSON | OPERATORS, lambda inner: st.dictionaries(st.sampled_from("xy"), inner, max_size=2), max_leaves=3
+    JSON | OPERATORS,
+    lambda inner: st.dictionaries(st.sampled_from("xy"), inner, max_size=2),
+    max_leaves=3,
 )
 FILTERS = st.none() | st.dictionaries(st.sampled_from("xy"), CONDITIONS, min_size=1, max_size=2)
 TEXTS = st.lists(st.integers(0, DIMENSIONS - 1), max_size=2)
@@ -378,22 +457,34 @@ CALLS = st.one_of(
     st.tuples(st.just("put"), PATHS, KEYS, JSON, TEXTS, st.none() | st.integers(1, 6)),
     st.tuples(st.just("delete"), PATHS, KEYS),
     st.tuples(st.just("search"), PATHS, FILTERS, st.integers(0, 5), st.integers(0, 3)),
-    st.tuples(st.just("paths"), PATHS, st.sampled_from(list(MatchType)), st.none() | st.integers(1, 3)),
+    st.tuples(
+        st.just("paths"), PATHS, st.sampled_from(list(MatchType)), st.none() | st.integers(1, 3)
+    ),
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.lists(CALLS, min_size=5, max_size=25))
-async def test_random_calls_answer_as_a_dictionary_does(items: ItemStore, calls: list[Sequence[Any]]) -> None:
-    """Random puts, deletes, expiries, searches and listings give the same answers as the reference `DictItems`."""
-    scope, model = Scope("acme", f"ns-{uuid.uuid4()}"), DictItems()
+async def test_random_calls_answer_as_a_dictionary_does(
+    items: ItemStore, calls: list[Sequence[Any]]
+) -> None:
+    """Random puts, deletes, expiries, searches and listings give the same answers as the reference
+    `DictItems`.
+    """
+    scope = Scope("acme", f"ns-{uuid.uuid4()}")
+    model = DictItems()
     for at, call in enumerate(calls):
         now = after(at)
         match call:
             case ("put", path, key, value, texts, ttl):
-                address, matrix = ItemAddress(path=path, key=key), vectors(*texts) if texts else NO_TEXTS
+                address = ItemAddress(path=path, key=key)
+                matrix = vectors(*texts) if texts else NO_TEXTS
                 expires = None if ttl is None else after(at + ttl)
-                stored = await items.put(scope, Item(address, value, now, now, expires_at=expires), matrix)
+                stored = await items.put(
+                    scope, Item(address, value, now, now, expires_at=expires), matrix
+                )
                 assert stored.created_at == after(model.put((path, key), value, matrix, at, ttl))
             case ("delete", path, key):
                 await items.delete(scope, ItemAddress(path=path, key=key))
@@ -402,7 +493,9 @@ async def test_random_calls_answer_as_a_dictionary_does(items: ItemStore, calls:
                 parsed = None if conditions is None else ItemFilter.parse(conditions)
                 search = ItemSearch(prefix, parsed, None, limit, offset)
                 hits = await items.search(scope, search, now)
-                assert [(item.address.path, item.address.key) for item in hits] == model.search(search, at)
+                assert [(item.address.path, item.address.key) for item in hits] == model.search(
+                    search, at
+                )
             case ("paths", path, kind, depth):
                 listing = PathListing((PathMatch(type=kind, path=path),), depth)
                 assert await items.paths(scope, listing, now) == model.paths(listing, at)

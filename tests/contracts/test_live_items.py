@@ -34,7 +34,11 @@ def redis_items(request: pytest.FixtureRequest) -> RedisWorking:
 @pytest.fixture(params=["fake", *LIVE])
 def items(request: pytest.FixtureRequest) -> LiveItemStore:
     """The LiveItemStore under test: a test runs once with each implementation."""
-    return FakeItems() if request.param == "fake" else RedisWorking(request.getfixturevalue(request.param))
+    return (
+        FakeItems()
+        if request.param == "fake"
+        else RedisWorking(request.getfixturevalue(request.param))
+    )
 
 
 @pytest.fixture
@@ -43,10 +47,18 @@ def scope() -> Scope:
     return Scope("acme", f"live {uuid.uuid4()}", session_id="s")
 
 
-def make_item(scope: Scope, content: str, at: datetime = NOW, todo_id: str | None = None) -> LiveItem:
+def make_item(
+    scope: Scope, content: str, at: datetime = NOW, todo_id: str | None = None
+) -> LiveItem:
     """An item with this content, created at `at`."""
     times = {"created_at": at, "updated_at": at, "expires_at": at + TTL}
-    fields: dict[str, Any] = {"session_id": scope.session_id, "todo_id": todo_id, "live": True, "tags": [], **times}
+    fields: dict[str, Any] = {
+        "session_id": scope.session_id,
+        "todo_id": todo_id,
+        "live": True,
+        "tags": [],
+        **times,
+    }
     memory = make_memory(MemoryType.WORKING, content, scope, **fields)
     assert isinstance(memory, Working)
     return LiveItem(memory, TTL)
@@ -57,16 +69,24 @@ async def by_content(items: LiveItemStore, scope: Scope) -> dict[str, LiveItem]:
     return {item.memory.content: item for item in await items.items(scope)}
 
 
-async def test_an_item_is_read_back_unchanged_and_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """Quotes, braces and non-ASCII characters are kept. A new item is marked as not synced to the memory store."""
+async def test_an_item_is_read_back_unchanged_and_unsynced(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    """Quotes, braces and non-ASCII characters are kept. A new item is marked as not synced to the
+    memory store.
+    """
     item = make_item(scope, 'text with "quotes", {braces} and ünïcödé 日本', todo_id="t")
     await items.put(scope, item)
     (stored,) = await items.items(scope)
     assert (stored.memory, stored.ttl, stored.unsynced) == (item.memory, TTL, True)
 
 
-async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveItemStore, scope: Scope) -> None:
-    """touch() restarts the time to live of the named items. It ignores expired items and unknown ids."""
+async def test_touch_restarts_the_ttl_of_named_items_that_are_live(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    """touch() restarts the time to live of the named items. It ignores expired items and unknown
+    ids.
+    """
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))
@@ -80,7 +100,9 @@ async def test_touch_restarts_the_ttl_of_named_items_that_are_live(items: LiveIt
 
 
 async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: Scope) -> None:
-    """clear() ends items by to-do, by id, or all of the session. A cleared item cannot be cleared or touched again."""
+    """clear() ends items by to-do, by id, or all of the session. A cleared item cannot be cleared
+    or touched again.
+    """
     entries = [
         make_item(scope, "a", todo_id="t"),
         make_item(scope, "b", todo_id="t"),
@@ -116,7 +138,9 @@ async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Sc
     assert {content for content, item in stored.items() if item.is_todo} == {"old", "other", "new"}
 
 
-async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemStore, scope: Scope) -> None:
+async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(
+    items: LiveItemStore, scope: Scope
+) -> None:
     """While a session is paused, items that belong to a to-do are not shown.
 
     Their times stay the same, and other items are not affected.
@@ -138,8 +162,12 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(items: LiveItemSt
     assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
 
 
-async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveItemStore, scope: Scope) -> None:
-    """mark_synced() leaves an item unsynced if it changed after it was read. Cleared and expired items are deleted."""
+async def test_an_item_that_changed_during_the_sync_stays_unsynced(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    """mark_synced() leaves an item unsynced if it changed after it was read. Cleared and expired
+    items are deleted.
+    """
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
     before = await items.items(scope)
@@ -149,13 +177,19 @@ async def test_an_item_that_changed_during_the_sync_stays_unsynced(items: LiveIt
     assert unsynced == {before[0].memory.id: True, before[1].memory.id: False}
     await items.clear(scope, ItemSelection(id=before[1].memory.id), NOW + timedelta(seconds=3))
     await items.mark_synced(scope, await items.items(scope), NOW + timedelta(seconds=4))
-    assert [(item.memory.id, item.unsynced) for item in await items.items(scope)] == [(before[0].memory.id, False)]
+    assert [(item.memory.id, item.unsynced) for item in await items.items(scope)] == [
+        (before[0].memory.id, False)
+    ]
     await items.mark_synced(scope, await items.items(scope), NOW + timedelta(hours=1))
     assert await items.items(scope) == []
 
 
-async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: LiveItemStore, scope: Scope) -> None:
-    """Sessions and namespaces have separate items, even if their names are alike or look like parts of Redis keys."""
+async def test_sessions_and_namespaces_with_hostile_names_share_no_items(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    """Sessions and namespaces have separate items, even if their names are alike or look like parts
+    of Redis keys.
+    """
     scopes = [replace(scope, session_id=name) for name in HOSTILE]
     scopes += [replace(scope, namespace=f"{scope.namespace}{name}") for name in HOSTILE]
     for number, hostile in enumerate(scopes):
@@ -165,13 +199,18 @@ async def test_sessions_and_namespaces_with_hostile_names_share_no_items(items: 
 
 
 async def test_a_scope_without_a_session_is_refused(redis_items: RedisWorking) -> None:
-    """A call with a scope that has no session raises InvalidRequest, because live items belong to a session."""
+    """A call with a scope that has no session raises InvalidRequest, because live items belong to a
+    session.
+    """
     with pytest.raises(InvalidRequest):
         await redis_items.items(Scope("acme", "n"))
 
 
-async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisWorking, scope: Scope) -> None:
-    """A namespace is due until its items are copied to the memory store, and again when an item expires.
+async def test_a_namespace_is_due_until_its_items_are_synced(
+    redis_items: RedisWorking, scope: Scope
+) -> None:
+    """A namespace is due until its items are copied to the memory store, and again when an item
+    expires.
 
     A change during the copying keeps the namespace due.
     """
@@ -186,7 +225,9 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
     await items.mark_synced(scope, await items.items(scope), NOW)
     await items.reschedule(due)
     assert await items.due_sessions(due.scope, NOW, 10) == []
-    assert scope.namespace not in [namespace.scope.namespace for namespace in await items.due_namespaces(NOW, 10_000)]
+    assert scope.namespace not in [
+        namespace.scope.namespace for namespace in await items.due_namespaces(NOW, 10_000)
+    ]
     (later,) = [
         namespace
         for namespace in await items.due_namespaces(NOW + TTL, 10_000)
@@ -196,18 +237,30 @@ async def test_a_namespace_is_due_until_its_items_are_synced(redis_items: RedisW
     await items.touch(scope, [(await items.items(scope))[0].memory.id], second)
     await items.reschedule(later)
     assert await items.due_sessions(due.scope, second, 10) == ["s"]
-    assert scope.namespace in [namespace.scope.namespace for namespace in await items.due_namespaces(second, 10_000)]
+    assert scope.namespace in [
+        namespace.scope.namespace for namespace in await items.due_namespaces(second, 10_000)
+    ]
 
 
-async def test_a_scope_bound_to_agents_reaches_only_their_items(items: LiveItemStore, scope: Scope) -> None:
-    """A scope that is limited to the agent Ann does not list, pause, resume, clear or replace other agents' items."""
+async def test_a_scope_bound_to_agents_reaches_only_their_items(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    """A scope that is limited to the agent Ann does not list, pause, resume, clear or replace other
+    agents' items.
+    """
     bound = replace(scope, agent_id="ann", agents=("ann",))
     for agent in ("ann", "bob", None):
         item = make_item(scope, f"of {agent}", todo_id="t")
         memory = item.memory.model_copy(update={"agent_id": agent})
-        await items.put(replace(bound, agents=(str(agent),)), replace(item, memory=memory, is_todo=True))
+        await items.put(
+            replace(bound, agents=(str(agent),)), replace(item, memory=memory, is_todo=True)
+        )
     assert list(await by_content(items, bound)) == ["of ann"]
     assert await items.set_paused(bound, NOW, paused=True) == 1
-    assert {content for content, item in (await by_content(items, scope)).items() if item.paused} == {"of ann"}
+    assert {
+        content for content, item in (await by_content(items, scope)).items() if item.paused
+    } == {"of ann"}
     assert len(await items.clear(bound, ItemSelection(todo_id="t"), NOW)) == 1
-    assert {content for content, item in (await by_content(items, scope)).items() if item.is_over(NOW)} == {"of ann"}
+    assert {
+        content for content, item in (await by_content(items, scope)).items() if item.is_over(NOW)
+    } == {"of ann"}

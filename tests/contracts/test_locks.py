@@ -18,11 +18,17 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(params=["fake", *LIVE])
 def locks(request: pytest.FixtureRequest) -> Locks:
     """The Locks implementation under test: a test runs once with each."""
-    return FakeLocks() if request.param == "fake" else RedisLocks(request.getfixturevalue(request.param))
+    return (
+        FakeLocks()
+        if request.param == "fake"
+        else RedisLocks(request.getfixturevalue(request.param))
+    )
 
 
 async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
-    """A lock that is held can not be acquired. Its next holder gets a higher fence (a number that grows)."""
+    """A lock that is held can not be acquired. Its next holder gets a higher fence (a number that
+    grows).
+    """
     request = LockRequest("one", fresh_scope(), wait_s=0.0)
     first = await locks.acquire(request)
     with pytest.raises(Overloaded, match="held by another"):
@@ -34,7 +40,9 @@ async def test_a_lock_has_one_holder_and_a_growing_fence(locks: Locks) -> None:
 
 
 async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
-    """With a lease that was released, a caller can neither renew the lock nor release that of the next holder."""
+    """With a lease that was released, a caller can neither renew the lock nor release that of the
+    next holder.
+    """
     request = LockRequest("own", fresh_scope())
     first = await locks.acquire(request)
     await locks.release(first)
@@ -46,15 +54,23 @@ async def test_only_the_holder_renews_and_releases(locks: Locks) -> None:
 
 
 async def test_locks_of_different_scopes_are_independent(locks: Locks) -> None:
-    """Locks with the same name but different scopes, or without a scope, can be held at the same time."""
+    """Locks with the same name but different scopes, or without a scope, can be held at the same
+    time.
+    """
     scope = fresh_scope()
-    requests = [LockRequest("x", scope), LockRequest("x", fresh_scope()), LockRequest(str(scope.namespace))]
+    requests = [
+        LockRequest("x", scope),
+        LockRequest("x", fresh_scope()),
+        LockRequest(str(scope.namespace)),
+    ]
     leases = [await locks.acquire(request) for request in requests]
     assert all([await locks.release(lease) for lease in leases])
 
 
 async def test_a_held_lock_is_renewed(locks: Locks) -> None:
-    """The block `async with locks.held(...)` keeps the lock even if it takes longer than the lock's TTL."""
+    """The block `async with locks.held(...)` keeps the lock even if it takes longer than the lock's
+    TTL.
+    """
     request = LockRequest("long", fresh_scope(), ttl_s=0.5, wait_s=0.0)
     async with locks.held(request):
         await asyncio.sleep(0.9)
@@ -64,7 +80,9 @@ async def test_a_held_lock_is_renewed(locks: Locks) -> None:
 
 
 async def test_held_raises_if_the_lock_was_lost(locks: Locks) -> None:
-    """If the lock was lost to another caller within the block of held(), the end of the block raises LockLost."""
+    """If the lock was lost to another caller within the block of held(), the end of the block
+    raises LockLost.
+    """
     request = LockRequest("lost", fresh_scope(), ttl_s=30.0)
 
     async def work() -> None:
@@ -87,8 +105,11 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
 
 
 async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
-    """`counts` has the numbers of acquired, refused and lost locks, and the seconds that callers waited for a lock."""
-    request, counts = LockRequest("counted", fresh_scope(), wait_s=0.0), locks.counts
+    """`counts` has the numbers of acquired, refused and lost locks, and the seconds that callers
+    waited for a lock.
+    """
+    request = LockRequest("counted", fresh_scope(), wait_s=0.0)
+    counts = locks.counts
     async with locks.held(request):
         with pytest.raises(Overloaded):
             async with locks.held(request):

@@ -1,4 +1,6 @@
-"""The contract of MemoryStore: storing, reading, patching and deleting memories, on every implementation."""
+"""The contract of MemoryStore: storing, reading, patching and deleting memories, on every
+implementation.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ EVERY_COMMON_FIELD: dict[str, Any] = {
     "importance": 9,
     "tags": ["a", "b c", "日本"],
     "source": Source(thread_id="t1", turns=[1, 2], file="notes/übung.md", line=7, caller="me"),
-    "metadata": {"a.b": 1, "n": 1.5, "deep": {"list": [1, "two", {"three": True}]}, "empty": [], "big": 2**63},
+    "metadata": {
+        "a.b": 1,
+        "n": 1.5,
+        "deep": {"list": [1, "two", {"three": True}]},
+        "empty": [],
+        "big": 2**63,
+    },
     "pinned": True,
     "visibility": Visibility.SESSION,
     "seq": 2**53 - 1,
@@ -57,7 +65,12 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
         "emotional_valence": -2,
         "speaker": "Gina",
     },
-    MemoryType.SEMANTIC: {"concept": "C", "category": Category.PRINCIPLE, "confidence": 1.0, "related": ["x"]},
+    MemoryType.SEMANTIC: {
+        "concept": "C",
+        "category": Category.PRINCIPLE,
+        "confidence": 1.0,
+        "related": ["x"],
+    },
     MemoryType.PROSPECTIVE: {
         "intention_type": "reminder",
         "title": "T",
@@ -90,9 +103,15 @@ OWN_FIELDS: dict[MemoryType, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", MemoryType)
-async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scope, kind: MemoryType) -> None:
-    """A stored memory of any type is read back equal, whether all of its optional fields are set or none."""
-    full = make_memory(kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind])
+async def test_a_memory_is_read_with_every_field(
+    store: MemoryStore, scope: Scope, kind: MemoryType
+) -> None:
+    """A stored memory of any type is read back equal, whether all of its optional fields are set or
+    none.
+    """
+    full = make_memory(
+        kind, "everything\tis\nset 😀", scope, **EVERY_COMMON_FIELD, **OWN_FIELDS[kind]
+    )
     bare = make_memory(kind, "only what must be", scope)
     await keep(store, scope, full, bare)
     memories = await store.get(scope, [full.id, bare.id])
@@ -100,7 +119,9 @@ async def test_a_memory_is_read_with_every_field(store: MemoryStore, scope: Scop
     assert (await store.page(scope, Listing())).memories == (bare, full)
 
 
-async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: MemoryStore, scope: Scope) -> None:
+async def test_memories_of_all_types_are_stored_and_read_in_one_call(
+    store: MemoryStore, scope: Scope
+) -> None:
     """One call stores memories of every type, and one call reads them in the order of the ids."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
@@ -110,7 +131,9 @@ async def test_memories_of_all_types_are_stored_and_read_in_one_call(store: Memo
     assert list(stored.values()) == memories[::-1]
 
 
-async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, scope: Scope) -> None:
+async def test_an_id_with_a_type_is_found_in_that_type_only(
+    store: MemoryStore, scope: Scope
+) -> None:
     """If ids are given with their types, an id with the wrong type is not found.
 
     Memories come in the order of the ids.
@@ -126,7 +149,9 @@ async def test_an_id_with_a_type_is_found_in_that_type_only(store: MemoryStore, 
 
 async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Scope) -> None:
     """After a second memory is stored with the same id, nothing of the first memory is left."""
-    old = make_memory(MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s")
+    old = make_memory(
+        MemoryType.SEMANTIC, "old", scope, tags=["x"], metadata={"k": 1}, session_id="s"
+    )
     new = make_memory(MemoryType.SEMANTIC, "new", scope, id=old.id)
     await keep(store, scope, old)
     await keep(store, scope, new)
@@ -150,31 +175,46 @@ async def test_more_records_than_one_batch_are_stored(store: MemoryStore, scope:
     large = make_memory(MemoryType.SEMANTIC, "ü" * 500_000, scope)
     await keep(store, scope, *memories, large)
     assert (await store.get(scope, [large.id]))[large.id] == large
-    assert await store.get(scope, [memory.id for memory in memories]) == {memory.id: memory for memory in memories}
+    assert await store.get(scope, [memory.id for memory in memories]) == {
+        memory.id: memory for memory in memories
+    }
 
 
 async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None:
     """No call raises for an id that does not exist, or that cannot exist."""
-    unknown = ["00000000-0000-4000-8000-000000000000", "no uuid", "", "ABCDEF00-0000-4000-8000-000000000000"]
+    unknown = [
+        "00000000-0000-4000-8000-000000000000",
+        "no uuid",
+        "",
+        "ABCDEF00-0000-4000-8000-000000000000",
+    ]
     assert await store.get(scope, unknown) == {}
     assert await store.get(scope, []) == {}
     assert await store.delete(scope, unknown) == 0
     assert await store.delete(scope, []) == 0
-    await store.patch(scope, {memory_id: {"importance": 1} for memory_id in unknown}, removed=["tags"])
+    await store.patch(
+        scope, {memory_id: {"importance": 1} for memory_id in unknown}, removed=["tags"]
+    )
     await store.patch(scope, {})
     await store.upsert(scope, [])
     assert (await store.page(scope, Listing())).total == 0
 
 
 async def test_an_invalid_record_rejects_the_whole_call(store: MemoryStore, scope: Scope) -> None:
-    """If one record has another scope, a wrong vector, an invalid id or a huge integer, no record is stored."""
+    """If one record has another scope, a wrong vector, an invalid id or a huge integer, no record
+    is stored.
+    """
     good = make_record(make_memory(MemoryType.SEMANTIC, "good", scope))
     elsewhere = make_memory(MemoryType.SEMANTIC, "x", Scope(scope.tenant, "elsewhere"))
     bad = [
         make_record(elsewhere),
         make_record(make_memory(MemoryType.SEMANTIC, "x", scope), dense=make_dense(1, 3)),
-        make_record(make_memory(MemoryType.SEMANTIC, "x", scope, id="ABCDEF00-0000-4000-8000-000000000000")),
-        make_record(make_memory(MemoryType.SEMANTIC, "x", scope, metadata={"deep": [{"n": 2**64}]})),
+        make_record(
+            make_memory(MemoryType.SEMANTIC, "x", scope, id="ABCDEF00-0000-4000-8000-000000000000")
+        ),
+        make_record(
+            make_memory(MemoryType.SEMANTIC, "x", scope, metadata={"deep": [{"n": 2**64}]})
+        ),
     ]
     for record in bad:
         with pytest.raises(InvalidRequest):
@@ -183,8 +223,12 @@ async def test_an_invalid_record_rejects_the_whole_call(store: MemoryStore, scop
 
 
 async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -> None:
-    """A patch replaces top-level fields, drops others, and leaves all other fields and memories unchanged."""
-    before = make_memory(MemoryType.SEMANTIC, "a", scope, metadata={"old": 1, "k": 2}, session_id="s", tags=["t"])
+    """A patch replaces top-level fields, drops others, and leaves all other fields and memories
+    unchanged.
+    """
+    before = make_memory(
+        MemoryType.SEMANTIC, "a", scope, metadata={"old": 1, "k": 2}, session_id="s", tags=["t"]
+    )
     other = make_memory(MemoryType.EPISODIC, "b", scope, session_id="s")
     third = make_memory(MemoryType.EPISODIC, "c", scope, session_id="s")
     await keep(store, scope, before, other, third)
@@ -223,12 +267,18 @@ async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, sco
         assert (await store.page(scope, Listing(filter=parse_filter(tree)))).total == hits
 
 
-async def test_a_patch_to_none_leaves_a_field_without_value(store: MemoryStore, scope: Scope) -> None:
-    """A field that is patched to None is None in the memory that is read, and counts as absent in filters."""
+async def test_a_patch_to_none_leaves_a_field_without_value(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """A field that is patched to None is None in the memory that is read, and counts as absent in
+    filters.
+    """
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, valid_to=NOW, superseded_by="b")
     await keep(store, scope, memory)
     await store.patch(scope, {memory.id: {"valid_to": None, "superseded_by": None}})
-    page = await store.page(scope, Listing(filter=All((Absent("valid_to"), Absent("superseded_by")))))
+    page = await store.page(
+        scope, Listing(filter=All((Absent("valid_to"), Absent("superseded_by"))))
+    )
     assert page.memories == (memory.replace(valid_to=None, superseded_by=None),)
 
 
@@ -239,7 +289,9 @@ async def test_delete_removes_and_counts(store: MemoryStore, scope: Scope) -> No
     removed = [memories[0].id, memories[1].id, memories[0].id]
     assert await store.delete(scope, removed) == 2
     assert await store.delete(scope, removed) == 0
-    assert set(await store.get(scope, [memory.id for memory in memories])) == {memory.id for memory in memories[2:]}
+    assert set(await store.get(scope, [memory.id for memory in memories])) == {
+        memory.id for memory in memories[2:]
+    }
 
 
 async def test_delete_where_removes_matching_memories(store: MemoryStore, scope: Scope) -> None:
@@ -247,7 +299,9 @@ async def test_delete_where_removes_matching_memories(store: MemoryStore, scope:
 
     Without types and filter, it removes all memories of the scope.
     """
-    memories = [make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)]
+    memories = [
+        make_memory(kind, f"{kind} {n}", scope, importance=n) for kind in MemoryType for n in (1, 2)
+    ]
     await keep(store, scope, *memories)
     low = parse_filter({"importance": {"eq": 1}})
     assert await store.delete_where(scope, (MemoryType.SEMANTIC,), low) == 1
@@ -258,7 +312,9 @@ async def test_delete_where_removes_matching_memories(store: MemoryStore, scope:
     assert (await store.page(scope, Listing())).total == 0
 
 
-async def test_a_memory_is_stored_with_or_without_token_vectors(store: MemoryStore, scope: Scope) -> None:
+async def test_a_memory_is_stored_with_or_without_token_vectors(
+    store: MemoryStore, scope: Scope
+) -> None:
     """A memory that was stored with token vectors may be stored again without them."""
     memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
@@ -275,11 +331,17 @@ async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
 
 
 async def test_an_id_of_another_scope_can_not_be_taken(store: MemoryStore, scope: Scope) -> None:
-    """Storing a memory under an id that another tenant uses raises Conflict and leaves the other memory unchanged."""
+    """Storing a memory under an id that another tenant uses raises Conflict and leaves the other
+    memory unchanged.
+    """
     existing = make_memory(MemoryType.SEMANTIC, "theirs", scope)
     await keep(store, scope, existing)
     other_scope = Scope("rival", scope.namespace)
     with pytest.raises(Conflict):
-        await keep(store, other_scope, make_memory(MemoryType.SEMANTIC, "mine", other_scope, id=existing.id))
+        await keep(
+            store,
+            other_scope,
+            make_memory(MemoryType.SEMANTIC, "mine", other_scope, id=existing.id),
+        )
     assert (await store.get(scope, [existing.id]))[existing.id] == existing
     assert await store.get(other_scope, [existing.id]) == {}

@@ -1,4 +1,6 @@
-"""The contract of MemoryStore: candidates of a search and their exact scores, on every implementation."""
+"""The contract of MemoryStore: candidates of a search and their exact scores, on every
+implementation.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ QUERY = make_dense(999)
 
 
 def corpus(scope: Scope, size: int) -> list[Record]:
-    """`size` records. Record number n has each of the sparse terms 2, 3, 5 and 7 by which n is divisible."""
+    """`size` records. Record number n has each of the sparse terms 2, 3, 5 and 7 by which n is
+    divisible.
+    """
     return [
         make_record(
             make_memory(KIND, f"text {n}", scope, importance=n % 10 + 1),
@@ -47,9 +51,17 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
     The IDF is computed over the `records` with at least one term.
     """
     texts = [
-        set(document.vectors.sparse.indices.tolist()) for document in records if len(document.vectors.sparse.indices)
+        set(document.vectors.sparse.indices.tolist())
+        for document in records
+        if len(document.vectors.sparse.indices)
     ]
-    weights = dict(zip(record.vectors.sparse.indices.tolist(), record.vectors.sparse.values.tolist(), strict=True))
+    weights = dict(
+        zip(
+            record.vectors.sparse.indices.tolist(),
+            record.vectors.sparse.values.tolist(),
+            strict=True,
+        )
+    )
     score = 0.0
     for term, weight in query.items():
         holding = sum(term in text for text in texts)
@@ -58,7 +70,9 @@ def bm25(records: list[Record], record: Record, query: dict[int, float]) -> floa
     return score
 
 
-async def search(store: MemoryStore, scope: Scope, candidate_search: CandidateSearch) -> list[CandidateRow]:
+async def search(
+    store: MemoryStore, scope: Scope, candidate_search: CandidateSearch
+) -> list[CandidateRow]:
     """Run one search and return its candidates."""
     (hits,) = await store.candidates(scope, [candidate_search])
     return rows_of(hits)
@@ -73,13 +87,17 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
     store: MemoryStore, scope: Scope, depth: int
 ) -> None:
-    """The candidates are the `depth` best memories by dense and by sparse query. Each has both scores."""
+    """The candidates are the `depth` best memories by dense and by sparse query. Each has both
+    scores.
+    """
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}
     dense = {record.id: cosine(record, QUERY) for record in records}
     sparse = {record.id: bm25(records, record, terms) for record in records}
-    hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), depth))
+    hits = await search(
+        store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), depth)
+    )
     named = {memory_id for memory_id in best(sparse, depth) if sparse[memory_id] > 0}
     assert {hit.id for hit in hits} == best(dense, depth) | named
     assert len(hits) == len({hit.id for hit in hits})
@@ -89,7 +107,9 @@ async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
         assert hit.sparse == pytest.approx(sparse[hit.id], abs=1e-4)
 
 
-async def test_a_dense_or_sparse_query_alone_gives_one_score(store: MemoryStore, scope: Scope) -> None:
+async def test_a_dense_or_sparse_query_alone_gives_one_score(
+    store: MemoryStore, scope: Scope
+) -> None:
     """A search with only a dense query gives no sparse score (None).
 
     A search with only a sparse query gives no dense score.
@@ -99,19 +119,28 @@ async def test_a_dense_or_sparse_query_alone_gives_one_score(store: MemoryStore,
     dense_only = await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 4))
     assert len(dense_only) == 4
     assert {hit.sparse for hit in dense_only} == {None}
-    sparse_only = await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse([7]), 4))
+    sparse_only = await search(
+        store, scope, CandidateSearch({KIND: None}, None, make_sparse([7]), 4)
+    )
     assert {hit.id for hit in sparse_only} == {records[0].id, records[7].id}
     assert {hit.dense for hit in sparse_only} == {None}
     assert await search(store, scope, CandidateSearch({KIND: None}, None, None, 4)) == []
 
 
 async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope: Scope) -> None:
-    """If the sparse query has no terms or only unknown terms, candidates have the sparse score 0."""
+    """If the sparse query has no terms or only unknown terms, candidates have the sparse score
+    0.
+    """
     await store.upsert(scope, corpus(scope, 5))
     for terms in ([], [4_000_000_000]):
-        hits = await search(store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10))
+        hits = await search(
+            store, scope, CandidateSearch({KIND: None}, QUERY, make_sparse(terms), 10)
+        )
         assert [hit.sparse for hit in hits] == [0.0] * 5
-        assert await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse(terms), 10)) == []
+        assert (
+            await search(store, scope, CandidateSearch({KIND: None}, None, make_sparse(terms), 10))
+            == []
+        )
 
 
 @pytest.mark.parametrize("terms", [None, {2: 1.0, 5: 0.5}])
@@ -119,10 +148,16 @@ async def test_a_query_without_known_terms_scores_zero(store: MemoryStore, scope
 async def test_a_search_without_payloads_finds_the_same_candidates(
     store: MemoryStore, scope: Scope, terms: dict[int, float] | None, depth: int
 ) -> None:
-    """A search with `columns=False`, which reads no payload fields, gives the same ids and scores."""
+    """A search with `columns=False`, which reads no payload fields, gives the same ids and
+    scores.
+    """
     await store.upsert(scope, corpus(scope, 40))
-    query = CandidateSearch({KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth)
-    with_columns, without_columns = await store.candidates(scope, [query, replace(query, columns=False)])
+    query = CandidateSearch(
+        {KIND: None}, QUERY, None if terms is None else make_sparse(terms), depth
+    )
+    with_columns, without_columns = await store.candidates(
+        scope, [query, replace(query, columns=False)]
+    )
     assert {hit.id: hit.dense for hit in without_columns} == pytest.approx(
         {hit.id: hit.dense for hit in with_columns}, abs=1e-5
     )
@@ -133,9 +168,15 @@ async def test_a_search_without_payloads_finds_the_same_candidates(
 
 
 async def test_several_searches_are_answered_in_order(store: MemoryStore, scope: Scope) -> None:
-    """`candidates` returns the answer of each search in order; it is empty for a type without memories."""
-    memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType}
-    stored_memories = [memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL]
+    """`candidates` returns the answer of each search in order; it is empty for a type without
+    memories.
+    """
+    memories = {
+        kind: make_memory(kind, f"{kind}", scope, visibility="namespace") for kind in MemoryType
+    }
+    stored_memories = [
+        memory for kind, memory in memories.items() if kind is not MemoryType.PROCEDURAL
+    ]
     await store.upsert(scope, [make_record(memory) for memory in stored_memories])
     kinds = [MemoryType.WORKING, MemoryType.PROCEDURAL, MemoryType.EPISODIC, MemoryType.WORKING]
     answers = await store.candidates(
@@ -150,16 +191,22 @@ async def test_several_searches_are_answered_in_order(store: MemoryStore, scope:
 async def test_one_search_finds_candidates_of_every_type(
     store: MemoryStore, scope: Scope, terms: list[int] | None
 ) -> None:
-    """Each candidate has its type, stored fields and the same scores as in a search of its type alone.
+    """Each candidate has its type, stored fields and the same scores as in a search of its type
+    alone.
 
     A filter for one type does not restrict other types.
     """
-    memories = {kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4) for kind in MemoryType}
+    memories = {
+        kind: make_memory(kind, f"{kind}", scope, visibility="namespace", importance=4)
+        for kind in MemoryType
+    }
     await store.upsert(scope, [make_record(memory) for memory in memories.values()])
     sparse = None if terms is None else make_sparse(terms)
     filters: dict[MemoryType, Filter | None] = dict.fromkeys(MemoryType)
     (hits,) = await store.candidates(scope, [CandidateSearch(filters, QUERY, sparse, 5)])
-    assert {hit.id: hit.type for hit in hits} == {memory.id: kind for kind, memory in memories.items()}
+    assert {hit.id: hit.type for hit in hits} == {
+        memory.id: kind for kind, memory in memories.items()
+    }
     assert all(hit.payload["importance"] == 4 for hit in rows_of(hits))
     for hit in hits:
         (alone,) = await search(store, scope, CandidateSearch({hit.type: None}, QUERY, sparse, 5))
@@ -171,7 +218,9 @@ async def test_one_search_finds_candidates_of_every_type(
 
 
 async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: Scope) -> None:
-    """Each query finds the `depth` best memories that match the filter, even if better memories do not match."""
+    """Each query finds the `depth` best memories that match the filter, even if better memories do
+    not match.
+    """
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     low = parse_filter({"importance": {"lte": 3}})
@@ -183,23 +232,37 @@ async def test_a_filter_is_applied_before_the_depth(store: MemoryStore, scope: S
 
 
 async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Scope) -> None:
-    """The IDF of a sparse score counts the memories of the namespace only, not those of other namespaces or tenants."""
+    """The IDF of a sparse score counts the memories of the namespace only, not those of other
+    namespaces or tenants.
+    """
     records = corpus(scope, 20)
     await store.upsert(scope, records)
     query = CandidateSearch({KIND: None}, QUERY, make_sparse([2, 7]), 50)
     before = {hit.id: hit.sparse for hit in await search(store, scope, query)}
-    for other_scope in (Scope(scope.tenant, f"{scope.namespace}x"), Scope("another", scope.namespace)):
+    for other_scope in (
+        Scope(scope.tenant, f"{scope.namespace}x"),
+        Scope("another", scope.namespace),
+    ):
         await store.upsert(
-            other_scope, [make_record(make_memory(KIND, f"o{n}", other_scope), terms=[7]) for n in range(60)]
+            other_scope,
+            [make_record(make_memory(KIND, f"o{n}", other_scope), terms=[7]) for n in range(60)],
         )
     after = {hit.id: hit.sparse for hit in await search(store, scope, query)}
     assert after == pytest.approx(before, abs=1e-6)
-    assert before[records[7].id] == pytest.approx(bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4)
+    assert before[records[7].id] == pytest.approx(
+        bm25(records, records[7], {2: 1.0, 7: 1.0}), abs=1e-4
+    )
 
 
-async def test_candidates_have_the_fields_for_ranking_and_no_text(store: MemoryStore, scope: Scope) -> None:
-    """A candidate has the fields that ranking reads, its heaviest terms, and `links` as a bool, but no content."""
-    memory = make_memory(MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4)
+async def test_candidates_have_the_fields_for_ranking_and_no_text(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """A candidate has the fields that ranking reads, its heaviest terms, and `links` as a bool, but
+    no content.
+    """
+    memory = make_memory(
+        MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4
+    )
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
     inside = Scope(scope.tenant, scope.namespace, "s")
@@ -210,7 +273,8 @@ async def test_candidates_have_the_fields_for_ranking_and_no_text(store: MemoryS
 
 
 async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -> None:
-    """A search uses the new vectors of a replaced memory and the unchanged vectors of a patched memory.
+    """A search uses the new vectors of a replaced memory and the unchanged vectors of a patched
+    memory.
 
     It does not find a deleted memory.
     """

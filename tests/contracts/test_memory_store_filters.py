@@ -1,4 +1,6 @@
-"""The contract of MemoryStore: filters match the same memories as a reference in Python, on every implementation."""
+"""The contract of MemoryStore: filters match the same memories as a reference in Python, on every
+implementation.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op, in_view, parse_filter, with_states
+from memtypes.model.filters import (
+    Absent,
+    All,
+    AnyOf,
+    Compare,
+    Filter,
+    Not,
+    Op,
+    in_view,
+    parse_filter,
+    with_states,
+)
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import Link, LinkType, Memory, Source, State, TokenCount
 from memtypes.model.policy import MemoryType
@@ -26,7 +39,8 @@ from tests.contracts.reference_filter import holds
 
 pytestmark = pytest.mark.anyio
 
-FIRST, LAST = NOW - timedelta(days=2), NOW + timedelta(microseconds=1)
+FIRST = NOW - timedelta(days=2)
+LAST = NOW + timedelta(microseconds=1)
 LINK_TYPES = (LinkType.EXTENDS, LinkType.CONTRADICTS)
 METADATA: list[dict[str, Any]] = [
     {},
@@ -49,17 +63,28 @@ def make_memories(scope: Scope) -> list[Memory]:
             "session_id": f"s{n % 2}" if n else None,
             "created_at": [FIRST, NOW, LAST][n % 3],
             "valid_to": [None, NOW, LAST][n % 3],
-            "links": [Link(to=f"m{at}", type=LINK_TYPES[at], strength=at / 4) for at in range(n % 3)],
+            "links": [
+                Link(to=f"m{at}", type=LINK_TYPES[at], strength=at / 4) for at in range(n % 3)
+            ],
             "state": list(State)[n % 3],
             "state_until": [None, LAST, NOW][n % 3],
             "tokens": TokenCount(count=n * 10, tokenizer="t"),
-            "source": [None, Source(caller="wiki"), Source(file="a.md", line=2, turns=[1, 2])][n % 3],
+            "source": [None, Source(caller="wiki"), Source(file="a.md", line=2, turns=[1, 2])][
+                n % 3
+            ],
             "visibility": "namespace",
         }
         memories += [
             make_memory(MemoryType.EPISODIC, f"e{n}", scope, **common, emotional_valence=n - 2),
             make_memory(MemoryType.SEMANTIC, f"s{n}", scope, **common, confidence=n / 4),
-            make_memory(MemoryType.PROSPECTIVE, f"p{n}", scope, **common, due_at=[None, NOW][n % 2], priority=n + 1),
+            make_memory(
+                MemoryType.PROSPECTIVE,
+                f"p{n}",
+                scope,
+                **common,
+                due_at=[None, NOW][n % 2],
+                priority=n + 1,
+            ),
         ]
     return memories
 
@@ -139,11 +164,14 @@ class Shelf:
 
 
 @pytest.fixture(scope="module", params=STORES)
-async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Shelf]:
-    """A store that contains the memories of `make_memories` twice: in the scope under test and in another namespace.
+async def shelf(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Shelf]:
+    """A store that contains the memories of `make_memories` twice: in the scope under test and in
+    another namespace.
 
-    No filter may match memories of the other namespace. The module has a store of its own, with few memories, because
-    qdrant-client's local mode scans every stored memory for each filter.
+    No filter may match memories of the other namespace. The module has a store of its own, with few
+    memories, because qdrant-client's local mode scans every stored memory for each filter.
     """
     async with bench_of(request.param, tmp_path_factory.mktemp("edge")) as bench:
         scope, other_scope = (Scope("acme", f"filters-{uuid.uuid4()}") for _ in range(2))
@@ -154,7 +182,9 @@ async def shelf(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def assert_matches(shelf: Shelf, tree: Filter) -> None:
-    """Check that listing and counting with the filter `tree` give the memories that `holds` accepts."""
+    """Check that listing and counting with the filter `tree` give the memories that `holds`
+    accepts.
+    """
     expected = {memory.content for memory in shelf.memories if holds(memory.to_payload(), tree)}
     page = await shelf.store.page(shelf.scope, Listing(filter=tree, limit=500))
     assert {memory.content for memory in page.memories} == expected
@@ -163,8 +193,11 @@ async def assert_matches(shelf: Shelf, tree: Filter) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("field", sorted(OPERANDS))
-async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(shelf: Shelf, field: str) -> None:
-    """For every operator and operand, the store finds the same memories as the reference evaluation in Python.
+async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(
+    shelf: Shelf, field: str
+) -> None:
+    """For every operator and operand, the store finds the same memories as the reference evaluation
+    in Python.
 
     Some of the memories do not have the field.
     """
@@ -179,7 +212,8 @@ async def test_every_operator_agrees_with_the_reference_on_every_kind_of_field(s
 
 
 async def test_filters_by_id_match_exact_ids_only(shelf: Shelf) -> None:
-    """A filter by id, negated or not, finds the same memories as the reference evaluation in Python.
+    """A filter by id, negated or not, finds the same memories as the reference evaluation in
+    Python.
 
     Unknown ids, ids in capital letters and texts that are no ids match no memory.
     """
@@ -202,12 +236,16 @@ async def test_filters_by_id_match_exact_ids_only(shelf: Shelf) -> None:
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=FILTERS)
 async def test_nested_filters_agree_with_the_reference(shelf: Shelf, tree: Filter) -> None:
-    """A filter that nests several operators finds the same memories as the reference evaluation in Python."""
+    """A filter that nests several operators finds the same memories as the reference evaluation in
+    Python.
+    """
     await assert_matches(shelf, tree)
 
 
 async def test_large_integers_are_compared_exactly(shelf: Shelf) -> None:
-    """Integers that a float cannot hold are compared exactly. One too large to be stored equals no value."""
+    """Integers that a float cannot hold are compared exactly. One too large to be stored equals no
+    value.
+    """
     for value in (2**53, 2**53 + 1, 2**53 + 2, 2**64, -(2**70)):
         for op in (Op.EQ, Op.NE):
             await assert_matches(shelf, Compare("metadata.n8", op, value))
@@ -224,7 +262,10 @@ async def test_times_are_compared_as_instants(shelf: Shelf) -> None:
 async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
     """A search and a page with the same filter return the same memories."""
     tree = parse_filter(
-        {"or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}], "pinned": {"eq": True}}
+        {
+            "or": [{"metadata.a.b": {"eq": "x"}}, {"tags": {"all": ["red", "blue"]}}],
+            "pinned": {"eq": True},
+        }
     )
     search = CandidateSearch({MemoryType.SEMANTIC: tree}, make_dense(1), None, 100)
     (hits,) = await shelf.store.candidates(shelf.scope, [search])
@@ -238,7 +279,9 @@ async def test_searches_and_pages_agree_on_filters(shelf: Shelf) -> None:
 async def test_a_filter_by_state_uses_the_states_at_the_given_time(
     shelf: Shelf, state: State, instant: datetime
 ) -> None:
-    """A filter by state finds the memories in this state at that time; `in_view` finds all but replaced ones."""
+    """A filter by state finds the memories in this state at that time; `in_view` finds all but
+    replaced ones.
+    """
     page = await shelf.store.page(
         shelf.scope, Listing(filter=with_states(Compare("state", Op.EQ, state), instant), limit=500)
     )
@@ -253,7 +296,9 @@ async def test_a_filter_by_state_uses_the_states_at_the_given_time(
 
 @pytest.mark.parametrize("key", ['quo"te', "back\\slash"])
 async def test_a_metadata_key_with_quotes_is_refused(shelf: Shelf, key: str) -> None:
-    """A filter by a key with a quotation mark or a backslash raises an error that names the field."""
+    """A filter by a key with a quotation mark or a backslash raises an error that names the
+    field.
+    """
     with pytest.raises(InvalidRequest) as caught:
         await shelf.store.page(shelf.scope, Listing(filter=Compare(f"metadata.{key}", Op.EQ, 1)))
     assert caught.value.path == f"filters.metadata.{key}"

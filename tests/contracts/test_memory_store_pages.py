@@ -19,14 +19,18 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope) -> None:
-    """The stats have the number of memories and of tokens for each type; zeros for a type without memories."""
+    """The stats have the number of memories and of tokens for each type; zeros for a type without
+    memories.
+    """
     assert await store.stats(scope) == dict.fromkeys(MemoryType, TypeStats(0, 0))
     counts = [1, 7, 7, 120_000]
     await keep(
         store,
         scope,
         *(
-            make_memory(MemoryType.EPISODIC, f"e{n}", scope, tokens=TokenCount(count=c, tokenizer="t"))
+            make_memory(
+                MemoryType.EPISODIC, f"e{n}", scope, tokens=TokenCount(count=c, tokenizer="t")
+            )
             for n, c in enumerate(counts)
         ),
         make_memory(MemoryType.WORKING, "w", scope, tokens=TokenCount(count=0, tokenizer="t")),
@@ -38,17 +42,22 @@ async def test_stats_count_memories_and_tokens(store: MemoryStore, scope: Scope)
 
 
 @pytest.mark.slow
-async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStore, scope: Scope) -> None:
+async def test_pages_cover_everything_once_despite_equal_times(
+    store: MemoryStore, scope: Scope
+) -> None:
     """Pages list each memory of the scope once, newest first, at any page size.
 
     Memories with equal times are sorted by id.
     """
     kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.WORKING)
     memories = [
-        make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11)) for n in range(40)
+        make_memory(kinds[n % 3], f"m{n}", scope, created_at=NOW + timedelta(microseconds=n // 11))
+        for n in range(40)
     ]
     await keep(store, scope, *memories)
-    expected = sorted(sorted(memories, key=lambda m: m.id), key=lambda m: m.created_at, reverse=True)
+    expected = sorted(
+        sorted(memories, key=lambda m: m.id), key=lambda m: m.created_at, reverse=True
+    )
     for limit in (1, 4, 7, 39, 40, 41, 500):
         memories = await listed(store, scope, limit=limit)
         assert [memory.id for memory in memories] == [memory.id for memory in expected], limit
@@ -57,13 +66,22 @@ async def test_pages_cover_everything_once_despite_equal_times(store: MemoryStor
 
 
 async def test_the_newest_ids_are_those_of_the_first_page(store: MemoryStore, scope: Scope) -> None:
-    """The ids of the newest memories of a type are those of the first page, in its order, despite equal times."""
-    kinds, where = (MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}})
+    """The ids of the newest memories of a type are those of the first page, in its order, despite
+    equal times.
+    """
+    kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC)
+    where = parse_filter({"importance": {"gte": 2}})
     await keep(
         store,
         scope,
         *(
-            make_memory(kinds[n % 2], f"m{n}", scope, created_at=NOW + timedelta(days=n // 9), importance=1 + n % 3)
+            make_memory(
+                kinds[n % 2],
+                f"m{n}",
+                scope,
+                created_at=NOW + timedelta(days=n // 9),
+                importance=1 + n % 3,
+            )
             for n in range(40)
         ),
     )
@@ -77,9 +95,15 @@ async def test_the_newest_ids_are_those_of_the_first_page(store: MemoryStore, sc
 async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
     """Each page has the total number of memories that match. The last page has no cursor."""
     await keep(
-        store, scope, *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3))
+        store,
+        scope,
+        *(make_memory(kind, f"{n}", scope, importance=n) for kind in MemoryType for n in (1, 2, 3)),
     )
-    listing = Listing((MemoryType.EPISODIC, MemoryType.SEMANTIC), parse_filter({"importance": {"gte": 2}}), limit=3)
+    listing = Listing(
+        (MemoryType.EPISODIC, MemoryType.SEMANTIC),
+        parse_filter({"importance": {"gte": 2}}),
+        limit=3,
+    )
     first = await store.page(scope, listing)
     assert (len(first.memories), first.total) == (3, 4)
     assert first.next_cursor is not None
@@ -88,8 +112,12 @@ async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
     assert {memory.type for memory in (*first.memories, *second.memories)} == set(listing.types)
 
 
-async def test_paging_continues_when_the_cursors_memory_was_removed(store: MemoryStore, scope: Scope) -> None:
-    """After the last memory of a page is removed, the next page neither skips nor repeats another memory."""
+async def test_paging_continues_when_the_cursors_memory_was_removed(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """After the last memory of a page is removed, the next page neither skips nor repeats another
+    memory.
+    """
     memories = [make_memory(MemoryType.EPISODIC, f"m{n}", scope) for n in range(6)]
     await keep(store, scope, *memories)
     order = sorted(memory.id for memory in memories)
@@ -99,7 +127,9 @@ async def test_paging_continues_when_the_cursors_memory_was_removed(store: Memor
     assert [memory.id for memory in second.memories] == order[3:]
 
 
-@pytest.mark.parametrize("cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="])
+@pytest.mark.parametrize(
+    "cursor", ["", "garbage", "e30=", "WyJub3QgYSB0aW1lIiwgMV0=", "ünïcode", "W10=", "bnVsbA=="]
+)
 async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cursor: str) -> None:
     """A malformed cursor raises InvalidRequest, whose `path` is "cursor"."""
     with pytest.raises(InvalidRequest) as caught:
@@ -108,7 +138,9 @@ async def test_an_invalid_cursor_is_refused(store: MemoryStore, scope: Scope, cu
 
 
 @pytest.mark.parametrize("limit", [0, -1, 501])
-async def test_a_limit_out_of_range_is_refused(store: MemoryStore, scope: Scope, limit: int) -> None:
+async def test_a_limit_out_of_range_is_refused(
+    store: MemoryStore, scope: Scope, limit: int
+) -> None:
     """Asking for a page of fewer than 1 or more than 500 memories raises InvalidRequest."""
     with pytest.raises(InvalidRequest):
         await store.page(scope, Listing(limit=limit))
@@ -123,10 +155,14 @@ async def test_counts_are_given_for_each_filter_and_type(store: MemoryStore, sco
     await keep(
         store,
         scope,
-        *(make_memory(MemoryType.SEMANTIC, f"s{n}", scope, created_at=NOW + n * hour) for n in range(3)),
+        *(
+            make_memory(MemoryType.SEMANTIC, f"s{n}", scope, created_at=NOW + n * hour)
+            for n in range(3)
+        ),
         make_memory(MemoryType.EPISODIC, "e", scope, created_at=NOW),
     )
-    later, never = Compare("created_at", Op.GTE, NOW + hour), Compare("created_at", Op.LT, NOW)
+    later = Compare("created_at", Op.GTE, NOW + hour)
+    never = Compare("created_at", Op.LT, NOW)
     none = dict.fromkeys(MemoryType, 0)
     assert await store.counts(scope, [later, never]) == [none | {MemoryType.SEMANTIC: 2}, none]
     assert await store.counts(Scope(scope.tenant, "elsewhere"), [later]) == [none]

@@ -43,15 +43,25 @@ EVERYTHING: Filter = AnyOf((Compare("tenant", Op.NE, "x"), Not(Compare("tenant",
 
 async def visible(store: MemoryStore, scope: Scope) -> list[Candidate]:
     """The candidates of a search that finds every memory that `scope` may see."""
-    search = CandidateSearch(dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50)
+    search = CandidateSearch(
+        dict.fromkeys(MemoryType, EVERYTHING), make_dense(1), make_sparse([1]), 50
+    )
     (candidates,) = await store.candidates(scope, [search])
     return list(candidates)
 
 
-async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, foreign: list[Memory]) -> None:
-    """Check that every kind of read in `scope` returns the memory `expected` and none of `foreign`."""
-    assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [expected.id]
-    assert set(await store.get(scope, [expected.id, *(memory.id for memory in foreign)])) == {expected.id}
+async def assert_sees_only(
+    store: MemoryStore, scope: Scope, expected: Memory, foreign: list[Memory]
+) -> None:
+    """Check that every kind of read in `scope` returns the memory `expected` and none of
+    `foreign`.
+    """
+    assert [memory.id for memory in await listed(store, scope, limit=3, filter=EVERYTHING)] == [
+        expected.id
+    ]
+    assert set(await store.get(scope, [expected.id, *(memory.id for memory in foreign)])) == {
+        expected.id
+    }
     assert [candidate.id for candidate in await visible(store, scope)] == [expected.id]
     assert sum(stats.count for stats in (await store.stats(scope)).values()) == 1
 
@@ -59,23 +69,41 @@ async def assert_sees_only(store: MemoryStore, scope: Scope, expected: Memory, f
 @pytest.mark.slow
 @pytest.mark.parametrize("field", ["tenant", "namespace"])
 async def test_scopes_are_separated_by_their_exact_names(store: MemoryStore, field: str) -> None:
-    """Tenants and namespaces see only their own memories, even if their names are alike or have quotation marks."""
+    """Tenants and namespaces see only their own memories, even if their names are alike or have
+    quotation marks.
+    """
     fixed = uuid.uuid4().hex
-    scopes = [Scope(fixed, name) if field == "namespace" else Scope(name, fixed) for name in HOSTILE]
+    scopes = [
+        Scope(fixed, name) if field == "namespace" else Scope(name, fixed) for name in HOSTILE
+    ]
     memories = [make_memory(MemoryType.SEMANTIC, "the same words", scope) for scope in scopes]
     for scope, memory in zip(scopes, memories, strict=True):
         await keep(store, scope, memory)
     for scope, memory in zip(scopes, memories, strict=True):
-        await assert_sees_only(store, scope, memory, [other for other in memories if other is not memory])
+        await assert_sees_only(
+            store, scope, memory, [other for other in memories if other is not memory]
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "names",
-    [("t", "n2"), ("t2", "n"), ("n", "t"), ("T", "n"), ("t", "N"), ("t", "nn"), ("tn", ""), ("t ", "n"), ("t", "n1")],
+    [
+        ("t", "n2"),
+        ("t2", "n"),
+        ("n", "t"),
+        ("T", "n"),
+        ("t", "N"),
+        ("t", "nn"),
+        ("tn", ""),
+        ("t ", "n"),
+        ("t", "n1"),
+    ],
 )
 async def test_no_write_reaches_another_scope(store: MemoryStore, names: tuple[str, str]) -> None:
-    """Deletes and patches in a scope with a similar tenant or namespace leave the memory of another scope unchanged."""
+    """Deletes and patches in a scope with a similar tenant or namespace leave the memory of another
+    scope unchanged.
+    """
     fixed = uuid.uuid4().hex
     mine = Scope(f"{fixed}t", f"{fixed}n")
     foreign = (
@@ -94,18 +122,26 @@ async def test_no_write_reaches_another_scope(store: MemoryStore, names: tuple[s
 
 
 async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope: Scope) -> None:
-    """A cursor from a page of one namespace lists, in another namespace, only memories of that other namespace."""
+    """A cursor from a page of one namespace lists, in another namespace, only memories of that
+    other namespace.
+    """
     other_scope = Scope(scope.tenant, f"{scope.namespace}-2")
     for owner in (scope, other_scope):
-        await keep(store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4)))
+        await keep(
+            store, owner, *(make_memory(MemoryType.EPISODIC, f"m{n}", owner) for n in range(4))
+        )
     cursor = (await store.page(scope, Listing(limit=1))).next_cursor
     page = await store.page(other_scope, Listing(limit=10, cursor=cursor))
     assert {memory.namespace for memory in page.memories} <= {other_scope.namespace}
     assert page.total == 4
 
 
-async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore, scope: Scope) -> None:
-    """A memory that is private to a session can be read by id and listed by a caller with another session and agent."""
+async def test_session_and_agent_do_not_restrict_reads_by_id(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """A memory that is private to a session can be read by id and listed by a caller with another
+    session and agent.
+    """
     memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
     await keep(store, scope, memory)
     elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
@@ -113,8 +149,12 @@ async def test_session_and_agent_do_not_restrict_reads_by_id(store: MemoryStore,
     assert (await store.page(elsewhere, Listing())).total == 1
 
 
-async def test_private_memories_are_found_in_their_session_only(store: MemoryStore, scope: Scope) -> None:
-    """Candidates include a session's private memories in that session only, and public memories in any session."""
+async def test_private_memories_are_found_in_their_session_only(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """Candidates include a session's private memories in that session only, and public memories in
+    any session.
+    """
     first, second = (Scope(scope.tenant, scope.namespace, name) for name in ("s1", "s2"))
     private = make_memory(MemoryType.WORKING, "private", first)
     public = make_memory(MemoryType.SEMANTIC, "public", first)
@@ -126,10 +166,16 @@ async def test_private_memories_are_found_in_their_session_only(store: MemorySto
 
 
 async def test_a_tenants_namespaces_are_listed(store: MemoryStore) -> None:
-    """The list of a tenant's namespaces has each namespace with at least one memory once, sorted by name."""
+    """The list of a tenant's namespaces has each namespace with at least one memory once, sorted by
+    name.
+    """
     tenant = f"t {uuid.uuid4()}"
     assert await store.namespaces(tenant) == []
-    for name, kind in (("b", MemoryType.WORKING), ("名前空間", MemoryType.EPISODIC), ("b", MemoryType.SEMANTIC)):
+    for name, kind in (
+        ("b", MemoryType.WORKING),
+        ("名前空間", MemoryType.EPISODIC),
+        ("b", MemoryType.SEMANTIC),
+    ):
         await keep(store, Scope(tenant, name), make_memory(kind, "x", Scope(tenant, name)))
     other_scope = Scope(f"{tenant}2", "c")
     await keep(store, other_scope, make_memory(MemoryType.SEMANTIC, "x", other_scope))
@@ -146,7 +192,10 @@ async def test_a_scope_bound_to_agents_has_only_their_working_items(store: Memor
     scope = Scope(uuid.uuid4().hex, "n")
     bound = Scope(scope.tenant, scope.namespace, agent_id="ann", agents=("ann",))
     owners = {"fact": "bob", "theirs": "ann", "other": "bob", "nobody's": None}
-    kinds = {content: MemoryType.SEMANTIC if content == "fact" else MemoryType.WORKING for content in owners}
+    kinds = {
+        content: MemoryType.SEMANTIC if content == "fact" else MemoryType.WORKING
+        for content in owners
+    }
     shown = {"visibility": Visibility.NAMESPACE}
     memories = {
         content: make_memory(kinds[content], content, scope, agent_id=owner, **shown)
@@ -156,8 +205,14 @@ async def test_a_scope_bound_to_agents_has_only_their_working_items(store: Memor
         await keep(store, scope, memory)
     ids = {content: memory.id for content, memory in memories.items()}
     assert set(await store.get(bound, list(ids.values()))) == {ids["fact"], ids["theirs"]}
-    assert {candidate.id for candidate in await visible(store, bound)} == {ids["fact"], ids["theirs"]}
-    assert {memory.id for memory in await listed(store, bound, limit=9)} == {ids["fact"], ids["theirs"]}
+    assert {candidate.id for candidate in await visible(store, bound)} == {
+        ids["fact"],
+        ids["theirs"],
+    }
+    assert {memory.id for memory in await listed(store, bound, limit=9)} == {
+        ids["fact"],
+        ids["theirs"],
+    }
     await store.patch(bound, {memory_id: {"importance": 1} for memory_id in ids.values()})
     assert await store.delete(bound, [ids["other"], ids["nobody's"]]) == 0
     unchanged = await store.get(scope, [ids["other"], ids["nobody's"]])

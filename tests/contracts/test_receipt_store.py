@@ -32,25 +32,37 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def body(number: int = 0) -> dict[str, Any]:
-    """The JSON members of a receipt, without those that the store adds (the hashes and the predecessor's id)."""
-    return {"id": str(uuid.uuid4()), "query": f"ünïcode {number} \N{SNOWMAN}", "score": 0.1 + number}
+    """The JSON members of a receipt, without those that the store adds (the hashes and the
+    predecessor's id).
+    """
+    return {
+        "id": str(uuid.uuid4()),
+        "query": f"ünïcode {number} \N{SNOWMAN}",
+        "score": 0.1 + number,
+    }
 
 
 def redis_receipts(live: LiveClient) -> RedisReceipts:
-    """A ReceiptStore on Redis that has no newest receipt in its cache, like the store of another process."""
+    """A ReceiptStore on Redis that has no newest receipt in its cache, like the store of another
+    process.
+    """
     return RedisReceipts(live, 30, lambda: NOW)
 
 
 @pytest.fixture(params=["fake", "queue", *LIVE])
 def store(request: pytest.FixtureRequest) -> ReceiptStore:
-    """An empty store of each implementation in turn: in memory, behind a queue, and on each kind of Redis server."""
+    """An empty store of each implementation in turn: in memory, behind a queue, and on each kind of
+    Redis server.
+    """
     if request.param in ("fake", "queue"):
         return FakeReceipts() if request.param == "fake" else ReceiptQueue(FakeReceipts())
     return redis_receipts(request.getfixturevalue(request.param))
 
 
 async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> SealedReceipt:
-    """Append a receipt with the JSON members `body`, and return it with its hash and its predecessor's."""
+    """Append a receipt with the JSON members `body`, and return it with its hash and its
+    predecessor's.
+    """
     (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
     return sealed
 
@@ -62,19 +74,27 @@ def scope() -> Scope:
 
 
 async def test_a_receipt_is_read_back_as_it_was_sealed(store: ReceiptStore, scope: Scope) -> None:
-    """A receipt's text is read back byte for byte and has a valid hash. For an unknown id the result is None."""
+    """A receipt's text is read back byte for byte and has a valid hash. For an unknown id the
+    result is None.
+    """
     members = body()
     sealed = await append(store, scope, members)
     assert await store.get(scope.tenant, sealed.id) == sealed.text
     receipt = json.loads(sealed.text)
-    assert receipt == members | {"previous_id": None, "previous_sha256": GENESIS, "sha256": sealed.sha256}
+    assert receipt == members | {
+        "previous_id": None,
+        "previous_sha256": GENESIS,
+        "sha256": sealed.sha256,
+    }
     assert receipt_hash(receipt) == sealed.sha256
     assert await store.get(scope.tenant, "another") is None
     assert await store.get("another tenant", sealed.id) is None
 
 
 async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Scope) -> None:
-    """All receipts of a tenant form one chain across its namespaces. Each tenant has a separate chain."""
+    """All receipts of a tenant form one chain across its namespaces. Each tenant has a separate
+    chain.
+    """
     other_scope = Scope(f"{scope.tenant} too", "shop")
     first = await append(store, scope, body(1))
     await append(store, other_scope, body(2))
@@ -83,7 +103,9 @@ async def test_each_receipt_names_its_predecessor(store: ReceiptStore, scope: Sc
 
 
 async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Scope) -> None:
-    """Receipts that are appended concurrently form one chain: no two of them name the same predecessor."""
+    """Receipts that are appended concurrently form one chain: no two of them name the same
+    predecessor.
+    """
     async with anyio.create_task_group() as tasks:
         for number in range(20):
             tasks.start_soon(append, store, scope, body(number))
@@ -99,7 +121,9 @@ async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope
     newest = json.loads((await append(store, scope, body())).text)
     assert newest["previous_id"] == sealed[-1].id
     assert await length(store, scope, newest) == 6
-    assert [await store.remaining(Scope(scope.tenant, f"space {number}"), None) for number in range(2)] == [3, 2]
+    assert [
+        await store.remaining(Scope(scope.tenant, f"space {number}"), None) for number in range(2)
+    ] == [3, 2]
 
 
 async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> int:
@@ -108,12 +132,16 @@ async def length(store: ReceiptStore, scope: Scope, newest: dict[str, Any]) -> i
     while newest["previous_id"] is not None:
         before = json.loads(await store.get(scope.tenant, newest["previous_id"]) or b"")
         assert before["sha256"] == newest["previous_sha256"]
-        newest, count = before, count + 1
+        newest = before
+        count = count + 1
     return count
 
 
-async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(store: ReceiptStore, scope: Scope) -> None:
-    """Erasing a namespace keeps the receipts of other namespaces. The tenant's next receipt names the last erased one.
+async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(
+    store: ReceiptStore, scope: Scope
+) -> None:
+    """Erasing a namespace keeps the receipts of other namespaces. The tenant's next receipt names
+    the last erased one.
 
     Receipts are not erased for a single memory.
     """
@@ -133,7 +161,9 @@ async def test_erasing_a_namespace_keeps_other_receipts_and_the_hash_chain(store
 
 
 async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope) -> None:
-    """If four store objects, as in four processes, append receipts concurrently, the receipts form one hash chain."""
+    """If four store objects, as in four processes, append receipts concurrently, the receipts form
+    one hash chain.
+    """
     processes = [redis_receipts(live) for _ in range(4)]
     async with anyio.create_task_group() as tasks:
         for number in range(40):
@@ -143,9 +173,13 @@ async def test_processes_append_to_the_same_chain(live: LiveClient, scope: Scope
 
 
 async def test_receipts_and_their_chain_expire(live: LiveClient, scope: Scope) -> None:
-    """Receipts, the newest hash of the tenant's chain and the namespace's list of receipts have a TTL in Redis."""
+    """Receipts, the newest hash of the tenant's chain and the namespace's list of receipts have a
+    TTL in Redis.
+    """
     await append(RedisReceipts(live, 2, lambda: NOW), scope, body())
-    keys = await live.run(lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True)
+    keys = await live.run(
+        lambda redis: redis.keys(f"*{scope.tenant.replace(' ', '%20')}*"), idempotent=True
+    )
     lives = [await live.run(methodcaller("ttl", key), idempotent=True) for key in keys]
     assert len(lives) == 3
     assert all(2 * 86_400 - 60 < ttl <= 2 * 86_400 for ttl in lives)
@@ -158,7 +192,10 @@ async def test_latest_receipts_are_listed_newest_first(store: ReceiptStore, scop
     """
     elsewhere = Scope(scope.tenant, "elsewhere")
     ids = [receipt_id(NOW + timedelta(milliseconds=number)) for number in range(5)]
-    texts = [(await append(store, scope, {**body(number), "id": ids[number]})).text for number in range(5)]
+    texts = [
+        (await append(store, scope, {**body(number), "id": ids[number]})).text
+        for number in range(5)
+    ]
     await append(store, elsewhere, body())
     assert await store.latest(scope, 2) == [texts[4], texts[3]]
     assert await store.latest(scope, 10, ids[3]) == [texts[2], texts[1], texts[0]]

@@ -13,7 +13,9 @@ from tests.fakes import FakeSparse
 
 TEXT = st.one_of(
     st.text(max_size=60),
-    st.lists(st.sampled_from(["cat", "Cats", "dog", " ", "_", ".", "\u732b"]), max_size=30).map("".join),
+    st.lists(st.sampled_from(["cat", "Cats", "dog", " ", "_", ".", "\u732b"]), max_size=30).map(
+        "".join
+    ),
 )
 each = pytest.mark.parametrize("encoder", [Bm25Encoder(), FakeSparse()], ids=["bm25", "fake"])
 
@@ -38,7 +40,8 @@ def test_vectors_are_sorted_unique_and_positive(encoder: SparseEncoder, text: st
 @given(text=TEXT)
 def test_a_query_matches_the_same_text(encoder: SparseEncoder, text: str) -> None:
     """The vector of a document has every term of the vector of the same text as a query."""
-    query, document = encoder.encode_query(text), encoder.encode_document(text)
+    query = encoder.encode_query(text)
+    document = encoder.encode_document(text)
     assert set(query.indices.tolist()) <= set(document.indices.tolist())
     assert (len(query.indices) > 0) == (len(document.indices) > 0)
     assert (query.values == 1).all()

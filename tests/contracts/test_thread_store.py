@@ -1,4 +1,6 @@
-"""The contract of ThreadStore and EvictedTurnStore (turns evicted from threads), tested on each implementation."""
+"""The contract of ThreadStore and EvictedTurnStore (turns evicted from threads), tested on each
+implementation.
+"""
 
 from __future__ import annotations
 
@@ -42,15 +44,27 @@ class Stores:
     evicted: EvictedTurnStore
     scope: Scope
 
-    async def create(self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False) -> None:
+    async def create(
+        self, thread_id: str = "t", parent_id: str | None = None, *, lru: bool = False
+    ) -> None:
         """Create a thread. lru: whether the least recently used turns are evicted first."""
         await self.threads.create(self.scope, NewThread(thread_id, 60, NOW, parent_id, lru=lru))
 
     async def append(
-        self, content: str, limits: ThreadLimits = FREE, rank: str | None = "0", thread_id: str = "t"
+        self,
+        content: str,
+        limits: ThreadLimits = FREE,
+        rank: str | None = "0",
+        thread_id: str = "t",
     ) -> int:
-        """Append a turn of ten tokens and return its index. rank: its eviction rank; None protects it from eviction."""
-        return (await self.threads.append(self.scope, AppendTurn(thread_id, turn(content), rank, limits))).index
+        """Append a turn of ten tokens and return its index. rank: its eviction rank; None protects
+        it from eviction.
+        """
+        return (
+            await self.threads.append(
+                self.scope, AppendTurn(thread_id, turn(content), rank, limits)
+            )
+        ).index
 
     async def indices(self, thread_id: str = "t") -> list[int]:
         """The indices of the turns that the thread contains now."""
@@ -58,12 +72,17 @@ class Stores:
 
     async def evicted_indices(self) -> list[list[int]]:
         """The indices of the turns in each batch of evicted turns that waits to become memories."""
-        return [[entry.index for entry in batch.turns] for batch in await self.evicted.pending(self.scope, 100)]
+        return [
+            [entry.index for entry in batch.turns]
+            for batch in await self.evicted.pending(self.scope, 100)
+        ]
 
 
 @pytest.fixture(params=["fake", *LIVE])
 def stores(request: pytest.FixtureRequest) -> Stores:
-    """The stores of threads and of evicted turns under test: a test runs once with each implementation."""
+    """The stores of threads and of evicted turns under test: a test runs once with each
+    implementation.
+    """
     if request.param == "fake":
         fake = FakeThreads()
         return Stores(fake, fake, fresh_scope())
@@ -77,12 +96,31 @@ def turn(content: str = "hello", tokens: int = 10, **fields: object) -> Turn:
 
 
 async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
-    """An appended turn is read back with all its fields and the next index, and the thread's totals are updated."""
+    """An appended turn is read back with all its fields and the next index, and the thread's totals
+    are updated.
+    """
     await stores.create()
-    sent = turn("é \n{}", 7, agent_id="a", files=["f"], images=["i"], tool="t", model="m", metadata={"n": [1, None]})
+    sent = turn(
+        "é \n{}",
+        7,
+        agent_id="a",
+        files=["f"],
+        images=["i"],
+        tool="t",
+        model="m",
+        metadata={"n": [1, None]},
+    )
     await stores.append("first")
-    appended = await stores.threads.append(stores.scope, AppendTurn("t", sent, "0", FREE, expected=1))
-    assert (appended.index, appended.version, appended.tokens, appended.turns, appended.evicted) == (1, 2, 17, 2, 0)
+    appended = await stores.threads.append(
+        stores.scope, AppendTurn("t", sent, "0", FREE, expected=1)
+    )
+    assert (
+        appended.index,
+        appended.version,
+        appended.tokens,
+        appended.turns,
+        appended.evicted,
+    ) == (1, 2, 17, 2, 0)
     content = await stores.threads.read(stores.scope, "t")
     assert content.turns[1] == replace(sent, index=1)
     assert (content.thread.version, content.thread.tokens, content.thread.turns) == (2, 17, 2)
@@ -90,7 +128,9 @@ async def test_a_turn_is_returned_as_it_was_appended(stores: Stores) -> None:
 
 
 async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
-    """Every call raises NotFound for a thread id that does not exist, or that exists in another scope only."""
+    """Every call raises NotFound for a thread id that does not exist, or that exists in another
+    scope only.
+    """
     await stores.create()
     for where, thread_id in ((stores.scope, "other"), (fresh_scope(), "t")):
         for call in (
@@ -111,7 +151,8 @@ async def test_an_unknown_thread_raises_not_found(stores: Stores) -> None:
 
 
 async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
-    """Creating a thread with the resource and key of an existing thread returns the existing thread's id.
+    """Creating a thread with the resource and key of an existing thread returns the existing
+    thread's id.
 
     It raises Conflict if the parents differ. Another resource or key creates a new thread.
     """
@@ -122,7 +163,9 @@ async def test_a_resource_and_key_identify_one_thread(stores: Stores) -> None:
     with pytest.raises(Conflict):
         await stores.threads.create(stores.scope, replace(new, thread_id="u", parent_id="p"))
     assert await stores.threads.create(stores.scope, replace(new, thread_id="u", key="l")) == "u"
-    assert await stores.threads.create(stores.scope, replace(new, thread_id="v", resource="s")) == "v"
+    assert (
+        await stores.threads.create(stores.scope, replace(new, thread_id="v", resource="s")) == "v"
+    )
     await stores.threads.delete(stores.scope, "t")
     assert await stores.threads.create(stores.scope, replace(new, thread_id="w")) == "w"
 
@@ -149,7 +192,9 @@ async def test_threads_are_listed_by_last_use(stores: Stores) -> None:
     await stores.create("root")
     new = NewThread("", 60, NOW, "root", "r", agent_id="a", workflow_id="w")
     for number in range(7):
-        await stores.threads.create(stores.scope, replace(new, thread_id=f"t {number}", key=f"k{number % 2}:{number}"))
+        await stores.threads.create(
+            stores.scope, replace(new, thread_id=f"t {number}", key=f"k{number % 2}:{number}")
+        )
     await stores.append("used again", thread_id="t 2")
     await stores.threads.delete(stores.scope, "t 4")
     await stores.threads.use(stores.scope, "root", [0])
@@ -198,7 +243,9 @@ async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
 
 
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
-    """In a thread with eviction by last use, turns that were read or marked as used are evicted later than others."""
+    """In a thread with eviction by last use, turns that were read or marked as used are evicted
+    later than others.
+    """
     await stores.create(lru=True)
     for content in "abcd":
         await stores.append(content, rank=USE_ORDER)
@@ -214,8 +261,8 @@ async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
 async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
     """If an append raises an error, no turn is added or evicted.
 
-    An append raises an error if the thread has another version than expected, or is full of turns that may not be
-    evicted.
+    An append raises an error if the thread has another version than expected, or is full of turns
+    that may not be evicted.
     """
     await stores.create()
     for content in "ab":
@@ -223,13 +270,17 @@ async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
     with pytest.raises(InvalidRequest):
         await stores.append("c", ThreadLimits(None, None, 2))
     with pytest.raises(VersionConflict) as raised:
-        await stores.threads.append(stores.scope, AppendTurn("t", turn(), "0", ThreadLimits(None, 1, 2), expected=1))
+        await stores.threads.append(
+            stores.scope, AppendTurn("t", turn(), "0", ThreadLimits(None, 1, 2), expected=1)
+        )
     assert raised.value.current_version == 2
     assert (await stores.indices(), await stores.evicted_indices()) == ([0, 1], [])
 
 
 async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -> None:
-    """Appending a turn to a thread with the maximum number of turns evicts the turn with the lowest eviction rank."""
+    """Appending a turn to a thread with the maximum number of turns evicts the turn with the lowest
+    eviction rank.
+    """
     await stores.create()
     for content, rank in (("a", None), ("b", "0")):
         await stores.append(content, rank=rank)
@@ -238,21 +289,28 @@ async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -
 
 
 async def test_a_turn_displaces_the_summary_if_no_turn_can_be_evicted(stores: Stores) -> None:
-    """If a turn fits the thread's token limit only without the thread's summary, the summary is removed."""
+    """If a turn fits the thread's token limit only without the thread's summary, the summary is
+    removed.
+    """
     await stores.create()
     for content in "abc":
         await stores.append(content)
     await stores.threads.remove(stores.scope, Removal("t", (0, 1), NOW, "in short", 5))
-    await stores.threads.append(stores.scope, AppendTurn("t", turn("large", 28), "0", ThreadLimits(40, None, 9)))
+    await stores.threads.append(
+        stores.scope, AppendTurn("t", turn("large", 28), "0", ThreadLimits(40, None, 9))
+    )
     thread = await stores.threads.get(stores.scope, "t")
     assert (thread.summary, thread.tokens) == ("in short", 33)
-    await stores.threads.append(stores.scope, AppendTurn("t", turn("larger", 38), "0", ThreadLimits(40, None, 9)))
+    await stores.threads.append(
+        stores.scope, AppendTurn("t", turn("larger", 38), "0", ThreadLimits(40, None, 9))
+    )
     thread = await stores.threads.get(stores.scope, "t")
     assert (thread.summary, thread.summary_tokens, thread.tokens) == ("", 0, 38)
 
 
 async def test_a_repeated_request_appends_once(stores: Stores) -> None:
-    """An append that is repeated with its idempotency key adds no turn and returns the first result.
+    """An append that is repeated with its idempotency key adds no turn and returns the first
+    result.
 
     The same idempotency key with another request body raises Conflict.
     """
@@ -271,9 +329,11 @@ async def test_a_repeated_request_appends_once(stores: Stores) -> None:
 
 
 async def test_a_repeated_append_gets_the_version_after_the_removal(stores: Stores) -> None:
-    """If turns were removed directly after an append, a repeat of the append returns the version after the removal.
+    """If turns were removed directly after an append, a repeat of the append returns the version
+    after the removal.
 
-    If the thread was changed in between, the repeat returns the append's own version, so that the caller notices.
+    If the thread was changed in between, the repeat returns the append's own version, so that the
+    caller notices.
     """
     await stores.create()
     first = AppendTurn("t", turn("a"), "0", FREE, request=RequestKey("k", "digest"))
@@ -289,11 +349,13 @@ async def test_a_repeated_append_gets_the_version_after_the_removal(stores: Stor
     assert await stores.threads.append(stores.scope, first) == after
 
 
-async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(stores: Stores) -> None:
+async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_images(
+    stores: Stores,
+) -> None:
     """`tail` returns a thread's newest turns and newest system turns, up to `tokens` tokens each.
 
-    The turn that exceeds `tokens` is included. `tail` also returns the last mention of every file and image, even if
-    the turn with the mention was removed.
+    The turn that exceeds `tokens` is included. `tail` also returns the last mention of every file
+    and image, even if the turn with the mention was removed.
     """
     await stores.create()
     sent = [
@@ -311,17 +373,24 @@ async def test_the_tail_of_a_thread_has_its_newest_turns_and_all_files_and_image
     assert (tail.whole, tail.thread.turns) == (False, 5)
     assert tail.files == (PathMention("x", 2, NOW + timedelta(seconds=2)), PathMention("y", 0, NOW))
     assert (tail.images, tail.file_count, tail.image_count) == ((PathMention("i", 0, NOW),), 2, 1)
-    assert [entry.index for entry in (await stores.threads.tail(stores.scope, "t", 0)).turns] == [1, 4]
+    assert [entry.index for entry in (await stores.threads.tail(stores.scope, "t", 0)).turns] == [
+        1,
+        4,
+    ]
     await stores.threads.remove(stores.scope, Removal("t", (0, 2), NOW))
     tail = await stores.threads.tail(stores.scope, "t", 1_000)
     assert tail.whole
     assert [(mention.path, mention.turn) for mention in tail.files] == [("x", 2), ("y", 0)]
     await stores.threads.replace(stores.scope, "t", [(turn("new", files=["z"]), "0")])
-    assert [mention.path for mention in (await stores.threads.tail(stores.scope, "t", 1_000)).files] == ["z"]
+    assert [
+        mention.path for mention in (await stores.threads.tail(stores.scope, "t", 1_000)).files
+    ] == ["z"]
 
 
 async def test_a_flush_removes_all_of_its_turns_or_none(stores: Stores) -> None:
-    """If one of the turns to flush is missing, none is removed. A flush may replace the thread's summary."""
+    """If one of the turns to flush is missing, none is removed. A flush may replace the thread's
+    summary.
+    """
     await stores.create()
     for content in "abcd":
         await stores.append(content)
@@ -344,11 +413,15 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
     await stores.append("old")
     with pytest.raises(VersionConflict):
         await stores.threads.replace(stores.scope, "t", (), expected=0)
-    version = await stores.threads.replace(stores.scope, "t", [(turn("new", 4), "0"), (turn("er", 5), None)])
+    version = await stores.threads.replace(
+        stores.scope, "t", [(turn("new", 4), "0"), (turn("er", 5), None)]
+    )
     assert (version, await stores.indices()) == (2, [1, 2])
     assert (await stores.threads.get(stores.scope, "t")).tokens == 9
     assert await stores.threads.clear(stores.scope, "t", "b") == 2
-    assert [(entry.index, entry.content) for entry in await stores.threads.backup(stores.scope, "b")] == [
+    assert [
+        (entry.index, entry.content) for entry in await stores.threads.backup(stores.scope, "b")
+    ] == [
         (1, "new"),
         (2, "er"),
     ]
@@ -357,7 +430,8 @@ async def test_an_index_is_never_reused(stores: Stores) -> None:
 
 
 async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) -> None:
-    """Batches of evicted turns stay queued in order until they are acknowledged, even if their thread is deleted.
+    """Batches of evicted turns stay queued in order until they are acknowledged, even if their
+    thread is deleted.
 
     The queue's scope is listed as long as a batch waits.
     """
@@ -376,7 +450,9 @@ async def test_evicted_turns_wait_until_they_are_acknowledged(stores: Stores) ->
 
 
 async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -> None:
-    """A postponed batch moves to the end of the queue. One that is set aside returns at its `retry_at`."""
+    """A postponed batch moves to the end of the queue. One that is set aside returns at its
+    `retry_at`.
+    """
     await stores.create()
     for content in "abc":
         await stores.append(content, ThreadLimits(None, 1, 10))
@@ -388,9 +464,9 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
     await stores.evicted.set_aside(stores.scope, requeued, "refused", NOW)
     backlog = await stores.evicted.backlog(stores.scope, "t")
     assert backlog.waiting == 1
-    assert [(entry.turns, entry.reason, entry.rounds, entry.retry_at) for entry in backlog.set_aside] == [
-        (first.turns, "refused", 1, NOW)
-    ]
+    assert [
+        (entry.turns, entry.reason, entry.rounds, entry.retry_at) for entry in backlog.set_aside
+    ] == [(first.turns, "refused", 1, NOW)]
     assert backlog.retry_at == NOW
     assert not (await stores.evicted.backlog(stores.scope, "u")).set_aside
     await stores.evicted.requeue(NOW - timedelta(seconds=1))
@@ -404,15 +480,20 @@ async def test_a_batch_can_be_postponed_set_aside_and_requeued(stores: Stores) -
     assert not (await stores.evicted.backlog(stores.scope, "t")).set_aside
 
 
-@pytest.mark.parametrize(("thread_id", "queued", "aside"), [("u", [[1]], 1), ("t", [], 0), (None, [], 0)])
+@pytest.mark.parametrize(
+    ("thread_id", "queued", "aside"), [("u", [[1]], 1), ("t", [], 0), (None, [], 0)]
+)
 async def test_discard_removes_queued_and_set_aside_batches(
     stores: Stores, thread_id: str | None, queued: list[list[int]], aside: int
 ) -> None:
-    """`discard` removes the batches of evicted turns of a thread, or of all threads of the namespace.
+    """`discard` removes the batches of evicted turns of a thread, or of all threads of the
+    namespace.
 
     Batches that were set aside after failures are removed too. Batches of other namespaces stay.
     """
-    other_stores = replace(stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other"))
+    other_stores = replace(
+        stores, scope=replace(stores.scope, namespace=f"{stores.scope.namespace} other")
+    )
     for namespace_stores in (stores, other_stores):
         await namespace_stores.create()
         for content in "abc":
@@ -427,14 +508,17 @@ async def test_discard_removes_queued_and_set_aside_batches(
 
 
 async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
-    """Each of a hundred turns is either in the thread or evicted, and the thread never exceeds its limit."""
+    """Each of a hundred turns is either in the thread or evicted, and the thread never exceeds its
+    limit.
+    """
     await stores.create()
     indices: list[int] = []
 
     async def write(writer: int) -> None:
         for number in range(10):
             appended = await stores.threads.append(
-                stores.scope, AppendTurn("t", turn(f"{writer} {number}"), "0", ThreadLimits(70, 9, 99))
+                stores.scope,
+                AppendTurn("t", turn(f"{writer} {number}"), "0", ThreadLimits(70, 9, 99)),
             )
             indices.append(max(appended.turns, appended.tokens // 10))
 
@@ -447,7 +531,9 @@ async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
 
 
 async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) -> None:
-    """Deleting a thread with `flush` queues all its turns in order; without `flush`, no turn is queued."""
+    """Deleting a thread with `flush` queues all its turns in order; without `flush`, no turn is
+    queued.
+    """
     for thread_id in ("t", "u", "empty"):
         await stores.create(thread_id)
     for content in ("a", "b", "c"):
@@ -463,7 +549,8 @@ async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) 
 
 
 async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores: Stores) -> None:
-    """Creating a thread whose key exists returns the existing thread, if it names this thread's workflow or none.
+    """Creating a thread whose key exists returns the existing thread, if it names this thread's
+    workflow or none.
 
     If it names another workflow, Conflict is raised.
     """
@@ -481,7 +568,8 @@ async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None
     """A thread is found if both its resource and key match. A deleted thread is not found."""
     await stores.threads.create(stores.scope, NewThread("t", 60, NOW, resource="notes", key="k"))
     thread_ids = [
-        await stores.threads.find(stores.scope, *name) for name in (("notes", "k"), ("notes", "x"), (None, "k"))
+        await stores.threads.find(stores.scope, *name)
+        for name in (("notes", "k"), ("notes", "x"), (None, "k"))
     ]
     assert thread_ids == ["t", None, None]
     await stores.threads.delete(stores.scope, "t")
@@ -495,11 +583,17 @@ def expiring(request: pytest.FixtureRequest) -> Stores:
     Their namespace has characters that Redis keys escape.
     """
     live: LiveClient = request.getfixturevalue(request.param)
-    return Stores(RedisThreads(live), RedisEvictedTurns(live), replace(fresh_scope(), namespace="a/b } \u00fc"))
+    return Stores(
+        RedisThreads(live),
+        RedisEvictedTurns(live),
+        replace(fresh_scope(), namespace="a/b } \u00fc"),
+    )
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """If a thread was created with `flushes`, its turns are queued once when it expires; otherwise they are lost."""
+    """If a thread was created with `flushes`, its turns are queued once when it expires; otherwise
+    they are lost.
+    """
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
         ttl_s = 60 if thread_id == "stays" else 1

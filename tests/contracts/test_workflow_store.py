@@ -33,7 +33,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture(params=["fake", *LIVE])
 def store(request: pytest.FixtureRequest) -> WorkflowStore:
     """The WorkflowStore under test: a test runs once with each implementation."""
-    return FakeWorkflows() if request.param == "fake" else RedisWorkflows(request.getfixturevalue(request.param))
+    return (
+        FakeWorkflows()
+        if request.param == "fake"
+        else RedisWorkflows(request.getfixturevalue(request.param))
+    )
 
 
 @pytest.fixture
@@ -52,10 +56,18 @@ def event(kind: str = "note", **fields: object) -> Event:
     return Event(WorkflowEventType(kind), NOW, **fields)  # type: ignore[arg-type]
 
 
-async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, scope: Scope) -> None:
-    """A workflow is loaded with its appended events, their fields unchanged, numbered from 1 by version."""
+async def test_events_are_returned_as_they_were_appended(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """A workflow is loaded with its appended events, their fields unchanged, numbered from 1 by
+    version.
+    """
     await store.create(scope, new_workflow())
-    sent = [event(input={"n": [1, None, "é"]}), event("step_started", step_id="a"), event(data={"k": "v"})]
+    sent = [
+        event(input={"n": [1, None, "é"]}),
+        event("step_started", step_id="a"),
+        event(data={"k": "v"}),
+    ]
     versions = [(await store.append(scope, AppendEvent("w", entry))).version for entry in sent]
     assert versions == [1, 2, 3]
     log = await store.load(scope, "w")
@@ -68,7 +80,9 @@ async def test_events_are_returned_as_they_were_appended(store: WorkflowStore, s
 
 
 async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope: Scope) -> None:
-    """Every call raises NotFound for a workflow id that does not exist, or that exists in another scope only."""
+    """Every call raises NotFound for a workflow id that does not exist, or that exists in another
+    scope only.
+    """
     await store.create(scope, new_workflow())
     for where, workflow_id in ((scope, "other"), (fresh_scope(), "w")):
         for call in (
@@ -82,7 +96,9 @@ async def test_an_unknown_workflow_raises_not_found(store: WorkflowStore, scope:
 
 
 async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> None:
-    """Creating a second workflow with the same id raises Conflict and leaves the first workflow unchanged."""
+    """Creating a second workflow with the same id raises Conflict and leaves the first workflow
+    unchanged.
+    """
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event()))
     with pytest.raises(Conflict):
@@ -91,7 +107,9 @@ async def test_an_id_can_be_used_once(store: WorkflowStore, scope: Scope) -> Non
 
 
 async def test_an_event_for_another_version_is_refused(store: WorkflowStore, scope: Scope) -> None:
-    """An event that expects another version than the workflow's is not appended. The error has the current version."""
+    """An event that expects another version than the workflow's is not appended. The error has the
+    current version.
+    """
     await store.create(scope, new_workflow())
     await store.append(scope, AppendEvent("w", event(), expected=0))
     with pytest.raises(VersionConflict) as raised:
@@ -100,8 +118,12 @@ async def test_an_event_for_another_version_is_refused(store: WorkflowStore, sco
     assert (await store.load(scope, "w")).version == 1
 
 
-async def test_one_of_many_concurrent_appends_gets_a_version(store: WorkflowStore, scope: Scope) -> None:
-    """Of concurrent appends that expect the same version, one succeeds. Appends that expect no version all succeed."""
+async def test_one_of_many_concurrent_appends_gets_a_version(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """Of concurrent appends that expect the same version, one succeeds. Appends that expect no
+    version all succeed.
+    """
     await store.create(scope, new_workflow())
     won: list[int] = []
 
@@ -132,8 +154,12 @@ async def test_an_ended_workflow_accepts_no_events(store: WorkflowStore, scope: 
     assert (await store.load(scope, "w")).state.status is WorkflowStatus.COMPLETED
 
 
-async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore, scope: Scope) -> None:
-    """A workflow's state at each of its versions can be loaded. A later version raises InvalidRequest."""
+async def test_the_state_at_an_earlier_version_can_be_read(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """A workflow's state at each of its versions can be loaded. A later version raises
+    InvalidRequest.
+    """
     await store.create(scope, new_workflow())
     for number in range(6):
         await store.append(scope, AppendEvent("w", event(data={"n": number})))
@@ -149,8 +175,11 @@ async def test_the_state_at_an_earlier_version_can_be_read(store: WorkflowStore,
         await store.load(scope, "w", 7)
 
 
-async def test_an_older_snapshot_does_not_replace_a_newer_one(store: WorkflowStore, scope: Scope) -> None:
-    """If a workflow has a snapshot (its state at a version), storing the state of an earlier version changes nothing.
+async def test_an_older_snapshot_does_not_replace_a_newer_one(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """If a workflow has a snapshot (its state at a version), storing the state of an earlier
+    version changes nothing.
 
     A snapshot of an unknown workflow is not stored.
     """
@@ -185,7 +214,9 @@ async def test_a_workflow_names_its_ancestors(store: WorkflowStore, scope: Scope
 
 
 async def test_a_chain_of_workflows_has_a_maximum_depth(store: WorkflowStore, scope: Scope) -> None:
-    """Creating a workflow raises InvalidRequest if the chain of its parents would be longer than MAX_CHAIN."""
+    """Creating a workflow raises InvalidRequest if the chain of its parents would be longer than
+    MAX_CHAIN.
+    """
     await store.create(scope, new_workflow("0"))
     for number in range(1, MAX_CHAIN):
         await store.create(scope, new_workflow(str(number), str(number - 1)))
@@ -197,12 +228,16 @@ async def test_a_chain_of_workflows_has_a_maximum_depth(store: WorkflowStore, sc
 
 
 async def test_a_workflow_cannot_be_its_own_parent(store: WorkflowStore, scope: Scope) -> None:
-    """Creating a workflow with itself as parent raises NotFound, because the parent does not exist yet."""
+    """Creating a workflow with itself as parent raises NotFound, because the parent does not exist
+    yet.
+    """
     with pytest.raises(NotFound):
         await store.create(scope, new_workflow("a", "a"))
 
 
-async def test_a_repeated_idempotency_key_returns_the_first_answer(store: WorkflowStore, scope: Scope) -> None:
+async def test_a_repeated_idempotency_key_returns_the_first_answer(
+    store: WorkflowStore, scope: Scope
+) -> None:
     """A repeated append returns the first answer, even after the workflow has ended.
 
     The same idempotency key with another request digest raises Conflict.
@@ -213,11 +248,14 @@ async def test_a_repeated_idempotency_key_returns_the_first_answer(store: Workfl
     assert (first.version, first.answer) == (1, None)
     await store.append(scope, AppendEvent("w", event("completed")))
     repeated = await store.append(
-        scope, AppendEvent("w", event(), expected=0, once=IdempotentAnswer("key", "digest", "another"))
+        scope,
+        AppendEvent("w", event(), expected=0, once=IdempotentAnswer("key", "digest", "another")),
     )
     assert (repeated.version, repeated.answer) == (1, "the answer")
     with pytest.raises(Conflict):
-        await store.append(scope, AppendEvent("w", event(), once=IdempotentAnswer("key", "other", "")))
+        await store.append(
+            scope, AppendEvent("w", event(), once=IdempotentAnswer("key", "other", ""))
+        )
     assert (await store.load(scope, "w")).version == 2
 
 
@@ -236,13 +274,21 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
     assert not await store.claim(scope, "w")
 
 
-async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, scope: Scope) -> None:
-    """The pages of a listing have each workflow once, latest first, even if several were created at one time."""
+async def test_workflows_are_listed_latest_first_in_pages(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """The pages of a listing have each workflow once, latest first, even if several were created at
+    one time.
+    """
     ids = [f"w {number}/é" for number in range(7)]
     for number, workflow_id in enumerate(ids):
-        await store.create(scope, replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)))
+        await store.create(
+            scope,
+            replace(new_workflow(workflow_id), created_at=NOW + timedelta(seconds=number // 2)),
+        )
     await store.create(fresh_scope(), new_workflow("elsewhere"))
-    listed, listing = [], WorkflowListing(limit=3)
+    listed = []
+    listing = WorkflowListing(limit=3)
     while True:
         page = await store.page(scope, listing)
         listed += [workflow.workflow_id for workflow in page.workflows]
@@ -255,8 +301,12 @@ async def test_workflows_are_listed_latest_first_in_pages(store: WorkflowStore, 
         await store.page(scope, WorkflowListing(cursor="from elsewhere"))
 
 
-async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, scope: Scope) -> None:
-    """Each listed workflow has its parent, status, version, and the times of its creation and last event."""
+async def test_workflows_are_listed_by_status_and_parent(
+    store: WorkflowStore, scope: Scope
+) -> None:
+    """Each listed workflow has its parent, status, version, and the times of its creation and last
+    event.
+    """
     await store.create(scope, new_workflow("a"))
     await store.create(scope, replace(new_workflow("b", "a"), on_end=OnEnd.KEEP))
     await store.create(scope, new_workflow("c", "b"))
@@ -266,10 +316,14 @@ async def test_workflows_are_listed_by_status_and_parent(store: WorkflowStore, s
     assert failed == WorkflowSummary("b", "a", WorkflowStatus.FAILED, 1, OnEnd.KEEP, NOW, later)
     children = (await store.page(scope, WorkflowListing(parent_id="b"))).workflows
     assert [workflow.workflow_id for workflow in children] == ["c"]
-    assert await store.page(scope, WorkflowListing(WorkflowStatus.FAILED, "b")) == WorkflowPage((), None)
+    assert await store.page(scope, WorkflowListing(WorkflowStatus.FAILED, "b")) == WorkflowPage(
+        (), None
+    )
 
 
-async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: WorkflowStore, scope: Scope) -> None:
+async def test_threads_and_sessions_join_a_workflow_until_it_ends(
+    store: WorkflowStore, scope: Scope
+) -> None:
     """Threads and sessions that join a workflow are listed once each.
 
     Joining an unknown or ended workflow raises an error.
@@ -289,7 +343,9 @@ async def test_threads_and_sessions_join_a_workflow_until_it_ends(store: Workflo
 
 
 @pytest.mark.parametrize("workflow_id", ["a:log", "a:once:b", "{x}", "*", "日本", 'q"uote', "a b"])
-async def test_special_characters_in_ids_are_literal(store: WorkflowStore, scope: Scope, workflow_id: str) -> None:
+async def test_special_characters_in_ids_are_literal(
+    store: WorkflowStore, scope: Scope, workflow_id: str
+) -> None:
     """A workflow id that looks like part of a Redis key reaches no other workflow."""
     await store.create(scope, new_workflow("a"))
     await store.create(scope, new_workflow(workflow_id, "a"))

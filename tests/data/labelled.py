@@ -1,4 +1,6 @@
-"""Reads the labelled texts of this folder, and compares the labels with what a screening step finds."""
+"""Reads the labelled texts of this folder, and compares the labels with what a screening step
+finds.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def marked_texts(name: str) -> list[MarkedText]:
 
 
 def _filled(text: str, seed: int) -> str:
-    """`text` with each placeholder, such as ⟨hex 40⟩, replaced by random characters, the same for the same `seed`."""
+    """`text` with each placeholder, such as ⟨hex 40⟩, replaced by random characters, the same for
+    the same `seed`.
+    """
     chosen = random.Random(seed)  # noqa: S311 - no secrets, only texts that look like them
 
     def fill(slot: re.Match[str]) -> str:
@@ -58,13 +62,18 @@ def _filled(text: str, seed: int) -> str:
 
 
 def unmarked(marked: str) -> MarkedText:
-    """The text without marks, and the spans between `[[` and `]]`. `~` is dropped; it hides keys from scanners."""
-    plain, spans, last = "", [], 0
+    """The text without marks, and the spans between `[[` and `]]`. `~` is dropped; it hides keys
+    from scanners.
+    """
+    plain = ""
+    spans = []
+    last = 0
     source = re.sub(r"~(~?)", r"\1", marked)
     for match in _MARKED.finditer(source):
         plain += source[last : match.start()]
         spans.append((len(plain), len(plain) + len(match[1])))
-        plain, last = plain + match[1], match.end()
+        plain = plain + match[1]
+        last = match.end()
     return MarkedText(plain + source[last:], spans)
 
 
@@ -72,8 +81,8 @@ def unmarked(marked: str) -> MarkedText:
 class Counts:
     """Results of comparing labels with findings.
 
-    right: findings that have a label. extra: findings without a label. missed: labels that were not found. wrong: a
-    line for each text with an error.
+    right: findings that have a label. extra: findings without a label. missed: labels that were not
+    found. wrong: a line for each text with an error.
     """
 
     right: int
@@ -116,12 +125,13 @@ def count(compared: Iterable[tuple[str, Collection[object], Collection[object]]]
     right = extra = missed = 0
     wrong: list[str] = []
     for text, labels, findings in compared:
-        expected, found = set(labels), set(findings)
-        right, extra, missed = (
-            right + len(expected & found),
-            extra + len(found - expected),
-            missed + len(expected - found),
-        )
+        expected = set(labels)
+        found = set(findings)
+        right = right + len(expected & found)
+        extra = extra + len(found - expected)
+        missed = missed + len(expected - found)
         if expected != found:
-            wrong.append(f"{text!r}: expected {sorted(map(str, expected))}, found {sorted(map(str, found))}")
+            wrong.append(
+                f"{text!r}: expected {sorted(map(str, expected))}, found {sorted(map(str, found))}"
+            )
     return Counts(right, extra, missed, tuple(wrong))

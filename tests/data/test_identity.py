@@ -31,8 +31,12 @@ _TEXTS = [row["text"] for name in ("captured", "types", "due") for row in rows(n
 
 
 def test_only_pairs_with_the_same_meaning_are_duplicates() -> None:
-    """No pair with different meanings counts as duplicates; at least half of the pairs with the same meaning do."""
-    counts = count((str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs"))
+    """No pair with different meanings counts as duplicates; at least half of the pairs with the
+    same meaning do.
+    """
+    counts = count(
+        (str(row), {"same"} if row["same"] else set(), _duplicates(row)) for row in rows("pairs")
+    )
     assert counts.precision == 1.0, counts
     assert counts.recall >= 0.5, counts
 
@@ -42,7 +46,9 @@ def _duplicates(row: dict[str, str]) -> set[str]:
 
 
 def test_case_and_spacing_make_no_difference() -> None:
-    """A text in capitals or with doubled spaces has the same identity, unless its meaning depends on the case."""
+    """A text in capitals or with doubled spaces has the same identity, unless its meaning depends
+    on the case.
+    """
     assert [text for text in _TEXTS if wording(_respelled(text)) != wording(text)] == []
 
 
@@ -64,14 +70,20 @@ def _renumbered(text: str) -> str:
 
 @pytest.mark.anyio
 async def test_texts_with_the_same_meaning_are_found(onnx_directory: Path) -> None:
-    """Of labelled pairs of texts, at least 55 % of rewordings are found, and at most 15 % of findings are wrong."""
-    embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
+    """Of labelled pairs of texts, at least 55 % of rewordings are found, and at most 15 % of
+    findings are wrong.
+    """
+    embedder = await open_embedder(
+        read_settings().model_copy(update={"encoder_dir": onnx_directory})
+    )
     try:
         compared = []
         for row in rows("paraphrases"):
             first, second = await embedder.embed_documents([row["first"], row["second"]])
             same = says_the_same(row["first"], row["second"], float(first.dense @ second.dense))
-            compared.append((str(row), {"same"} if row["same"] else set(), {"same"} if same else set()))
+            compared.append(
+                (str(row), {"same"} if row["same"] else set(), {"same"} if same else set())
+            )
     finally:
         await embedder.aclose()
     counts = count(compared)
@@ -85,14 +97,18 @@ async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) ->
 
     Most outdated facts are replaced or contested.
     """
-    embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
+    embedder = await open_embedder(
+        read_settings().model_copy(update={"encoder_dir": onnx_directory})
+    )
     try:
         seen = []
         for row in rows("updates"):
             old = await _stored_before(embedder, row["old"], row["new"])
             assert row["replaced"] or old.state is not State.REPLACED, row
             found = set() if old.state is State.CURRENT else {"seen"}
-            seen.append((f"{row['old']} {row['new']}", {"seen"} if row["replaced"] else set(), found))
+            seen.append(
+                (f"{row['old']} {row['new']}", {"seen"} if row["replaced"] else set(), found)
+            )
     finally:
         await embedder.aclose()
     counts = count(seen)
@@ -102,9 +118,15 @@ async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) ->
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("split", ["tuned", "held out"])
-async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(onnx_directory: Path, split: str) -> None:
-    """Of the events that change a stored fact, at least 55 % contest it; of similar events, at most 20 % do."""
-    embedder = await open_embedder(read_settings().model_copy(update={"encoder_dir": onnx_directory}))
+async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(
+    onnx_directory: Path, split: str
+) -> None:
+    """Of the events that change a stored fact, at least 55 % contest it; of similar events, at most
+    20 % do.
+    """
+    embedder = await open_embedder(
+        read_settings().model_copy(update={"encoder_dir": onnx_directory})
+    )
     states: dict[bool, list[State]] = {True: [], False: []}
     try:
         for row in rows("event_pairs"):
@@ -119,13 +141,21 @@ async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(onnx_
 
 
 def test_statements_in_many_forms_are_judged_right() -> None:
-    """Of pairs of statements, at least 76 % are judged as labelled, and at most 2 % of the others as replaced.
+    """Of pairs of statements, at least 76 % are judged as labelled, and at most 2 % of the others
+    as replaced.
 
-    The pairs include short forms, keys with values, settings, Markdown, past events, negations and other languages. All
-    are judged as if their vectors had the cosine COSINE.
+    The pairs include short forms, keys with values, settings, Markdown, past events, negations and
+    other languages. All are judged as if their vectors had the cosine COSINE.
     """
-    pairs = [(set(row["expected"]), str(_judged(row["newer"], row["older"]))) for row in rows("statement_pairs")]
-    hidden = [relation == Relation.REPLACES for expected, relation in pairs if Relation.REPLACES not in expected]
+    pairs = [
+        (set(row["expected"]), str(_judged(row["newer"], row["older"])))
+        for row in rows("statement_pairs")
+    ]
+    hidden = [
+        relation == Relation.REPLACES
+        for expected, relation in pairs
+        if Relation.REPLACES not in expected
+    ]
     assert sum(relation in expected for expected, relation in pairs) / len(pairs) >= 0.76
     assert sum(hidden) / len(hidden) <= 0.02
 
@@ -135,8 +165,11 @@ def _judged(newer: str, older: str) -> Relation:
 
 
 async def _stored_before(embedder: Embedder, old: str, new: str, kind: str = "semantic") -> Memory:
-    """Store the fact `old`, then `new`, of the type `kind`, a day later; return the memory of `old` as it is then."""
-    store, scope = InMemoryStore(embedder.dimensions), Scope("acme", "updates")
+    """Store the fact `old`, then `new`, of the type `kind`, a day later; return the memory of `old`
+    as it is then.
+    """
+    store = InMemoryStore(embedder.dimensions)
+    scope = Scope("acme", "updates")
     ingestor = plain_ingestor(store, lambda: TOLD + timedelta(days=9), embedder)
     ids = []
     for days, (text, its_kind) in enumerate(((old, "semantic"), (new, kind))):

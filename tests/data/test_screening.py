@@ -1,7 +1,9 @@
-"""Minimum quality of screening on labelled texts: pre-filter, redaction, classification, due times, extraction.
+"""Minimum quality of screening on labelled texts: pre-filter, redaction, classification, due times,
+extraction.
 
-Texts of `*_heldout` files were written after the rules, and no rule was changed because of them, so their results say
-what to expect of other texts. Each minimum is the latest measured value, rounded down.
+Texts of `*_heldout` files were written after the rules, and no rule was changed because of them, so
+their results say what to expect of other texts. Each minimum is the latest measured value, rounded
+down.
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 @pytest.mark.parametrize(("name", "recall"), [("secrets", 1.0), ("secrets_heldout", 0.9)])
 def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
-    """Redaction finds all marked secrets in known texts and 90 % in held-out texts, and nothing else.
+    """Redaction finds all marked secrets in known texts and 90 % in held-out texts, and nothing
+    else.
 
     A secret counts as found if one redacted span covers all of it.
     """
@@ -41,8 +44,11 @@ def test_redaction_finds_marked_secrets(name: str, recall: float) -> None:
 
 
 def test_redaction_finds_secrets_in_many_formats() -> None:
-    """At least 94 % of the secrets in training texts are removed. At most 3 % of texts without secrets change."""
-    caught, altered = [], []
+    """At least 94 % of the secrets in training texts are removed. At most 3 % of texts without
+    secrets change.
+    """
+    caught = []
+    altered = []
     for text, marks in marked_texts("training/secrets"):
         redacted = redact(text)
         caught += [text[start:end] not in redacted for start, end in marks]
@@ -59,12 +65,16 @@ def _secrets(marked: str) -> tuple[str, list[str], list[str]]:
     text, spans = unmarked(marked)
     found = [(span.start, span.end) for span in secrets_in(text)]
     covered = [text[a:b] for a, b in spans if any(start <= a and b <= end for start, end in found)]
-    extra = [text[start:end] for start, end in found if all(end <= a or b <= start for a, b in spans)]
+    extra = [
+        text[start:end] for start, end in found if all(end <= a or b <= start for a, b in spans)
+    ]
     return text, [text[a:b] for a, b in spans], covered + extra
 
 
 def test_marks_give_the_spans_of_secrets() -> None:
-    """`unmarked` removes the marks [[ ]] and tildes from a labelled text, and returns where the marked secrets are."""
+    """`unmarked` removes the marks [[ ]] and tildes from a labelled text, and returns where the
+    marked secrets are.
+    """
     assert unmarked("call [[01~2]] or [[3]]") == ("call 012 or 3", [(5, 8), (12, 13)])
 
 
@@ -90,14 +100,19 @@ async def embedder(onnx_directory: Path) -> AsyncIterator[Embedder]:
 async def test_the_judge_recognises_trivial_texts(
     embedder: Embedder, name: str, precision: float, recall: float
 ) -> None:
-    """The judge, a model that rates what is worth keeping, recognises trivial texts that it was not trained on."""
-    judge, labelled = Judge.shipped(), rows(name)
+    """The judge, a model that rates what is worth keeping, recognises trivial texts that it was not
+    trained on.
+    """
+    judge = Judge.shipped()
+    labelled = rows(name)
     embeddings = await embedder.embed_documents([row["text"] for row in labelled])
     counts = count(
         (
             row["text"],
             {"trivial"} if row["trivial"] else set(),
-            {"trivial"} if judge.judged(judge.input_of(row["text"], embedding)).worth < WORTH_KEEPING else set(),
+            {"trivial"}
+            if judge.judged(judge.input_of(row["text"], embedding)).worth < WORTH_KEEPING
+            else set(),
         )
         for row, embedding in zip(labelled, embeddings, strict=True)
     )
@@ -108,20 +123,24 @@ async def test_the_judge_recognises_trivial_texts(
 @pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("name", "kept", "dropped", "typed"), [("conversations", 0.9, 0.92, 0.86), ("talk", 0.95, 0.93, 0.87)]
+    ("name", "kept", "dropped", "typed"),
+    [("conversations", 0.9, 0.92, 0.86), ("talk", 0.95, 0.93, 0.87)],
 )
 async def test_short_statements_in_unrelated_talk_are_kept(
     embedder: Embedder, name: str, kept: float, dropped: float, typed: float
 ) -> None:
-    """The judge keeps the lasting statements of a conversation, drops its noise and finds the types of what it keeps.
+    """The judge keeps the lasting statements of a conversation, drops its noise and finds the types
+    of what it keeps.
 
-    kept, dropped, typed: minimum shares that are right. No model was trained on these conversations, nor on any of the
-    author of "conversations"; the author of "talk" wrote a part of the training texts, too.
+    kept, dropped, typed: minimum shares that are right. No model was trained on these
+    conversations, nor on any of the author of "conversations"; the author of "talk" wrote a part of
+    the training texts, too.
     """
     judge = Judge.shipped()
     right: dict[str, list[bool]] = {"kept": [], "dropped": [], "typed": []}
     for row in rows(name):
-        messages, before = row["messages"], Conversation()
+        messages = row["messages"]
+        before = Conversation()
         embeddings = await embedder.embed_documents([message["content"] for message in messages])
         typical = statistics.median(len(message["content"]) for message in messages)
         said = [(message["role"], message["content"]) for message in messages]
@@ -145,21 +164,33 @@ async def test_short_statements_in_unrelated_talk_are_kept(
 @pytest.mark.anyio
 @pytest.mark.parametrize(("name", "floor"), [("types", 0.85), ("types_heldout", 0.67)])
 async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: float) -> None:
-    """On texts that it was not trained on, the classifier finds memory types with a macro F1 of at least `floor`."""
+    """On texts that it was not trained on, the classifier finds memory types with a macro F1 of at
+    least `floor`.
+    """
     classifier = Classifier(embedder, Judge.shipped())
-    found = [(row["text"], row["type"], str((await classifier.classify(row["text"])).type)) for row in rows(name)]
+    found = [
+        (row["text"], row["type"], str((await classifier.classify(row["text"])).type))
+        for row in rows(name)
+    ]
     kinds = sorted({expected for _, expected, _ in found})
-    scores = [count((text, {a} & {kind}, {b} & {kind}) for text, a, b in found).f1 for kind in kinds]
+    scores = [
+        count((text, {a} & {kind}, {b} & {kind}) for text, a, b in found).f1 for kind in kinds
+    ]
     wrong = [(text, b) for text, a, b in found if a != b]
     assert sum(scores) / len(kinds) >= floor, (sum(scores) / len(kinds), wrong)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("type_", "floor"), [("semantic", 0.8), ("prospective", 0.9), ("episodic", 0.9)])
-async def test_statements_with_a_date_are_no_tasks(embedder: Embedder, type_: str, floor: float) -> None:
+@pytest.mark.parametrize(
+    ("type_", "floor"), [("semantic", 0.8), ("prospective", 0.9), ("episodic", 0.9)]
+)
+async def test_statements_with_a_date_are_no_tasks(
+    embedder: Embedder, type_: str, floor: float
+) -> None:
     """Facts that hold for a while, and the tasks and events that look like them, get their type.
 
-    Facts are absences, ends of contracts, opening hours, validity and announced changes. floor: minimum share right.
+    Facts are absences, ends of contracts, opening hours, validity and announced changes. floor:
+    minimum share right.
     """
     classifier = Classifier(embedder, Judge.shipped())
     texts = [row["text"] for row in rows("dated_facts") if row["type"] == type_]
@@ -177,9 +208,11 @@ def test_due_times_are_read_from_phrases() -> None:
 
 
 def test_due_times_are_read_from_held_out_texts() -> None:
-    """In texts written after the rules, 95 % of the due times are read, and 92 % of the texts without one give none.
+    """In texts written after the rules, 95 % of the due times are read, and 92 % of the texts
+    without one give none.
 
-    Each text has a time and a time zone at which it is read. Of some due times, only the day is compared.
+    Each text has a time and a time zone at which it is read. Of some due times, only the day is
+    compared.
     """
     exact, none = _read_as_meant(rows("due_heldout"))
     assert exact >= 0.95
@@ -188,9 +221,11 @@ def test_due_times_are_read_from_held_out_texts() -> None:
 
 @pytest.mark.parametrize(("half", "exact", "none"), [("seen", 0.96, 0.9), ("unseen", 0.85, 0.92)])
 def test_due_times_are_read_from_varied_texts(half: str, exact: float, none: float) -> None:
-    """Months, documents of a date, timetables, zones and moved appointments are read in eight languages.
+    """Months, documents of a date, timetables, zones and moved appointments are read in eight
+    languages.
 
-    Gaps that the seen half showed were mended. The unseen half was looked at when the rules were done.
+    Gaps that the seen half showed were mended. The unseen half was looked at when the rules were
+    done.
     """
     read = _read_as_meant(row for row in rows("due_varied") if row["half"] == half)
     assert read[0] >= exact
@@ -199,7 +234,8 @@ def test_due_times_are_read_from_varied_texts(half: str, exact: float, none: flo
 
 def _read_as_meant(texts: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
     """Share of due times that are read, and share of the texts without one that give none."""
-    exact, none = [], []
+    exact = []
+    none = []
     for row in texts:
         zone = ZoneInfo(row["tz"])
         due = due_in(row["text"], datetime.fromisoformat(row["now"]).replace(tzinfo=zone), zone)
@@ -207,7 +243,9 @@ def _read_as_meant(texts: Iterable[Mapping[str, Any]]) -> tuple[float, float]:
             none.append(due is None)
             continue
         length = len("2026-03-05" if row.get("day_only") else "2026-03-05T09:00")
-        exact.append(due is not None and due.at.astimezone(zone).isoformat()[:length] == row["due"][:length])
+        exact.append(
+            due is not None and due.at.astimezone(zone).isoformat()[:length] == row["due"][:length]
+        )
     return sum(exact) / len(exact), sum(none) / len(none)
 
 

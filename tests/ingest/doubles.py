@@ -1,4 +1,6 @@
-"""Test doubles for ingestion: a clock, a memory store, encoders, a tokenizer and a sink (which writes import items)."""
+"""Test doubles for ingestion: a clock, a memory store, encoders, a tokenizer and a sink (which
+writes import items).
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ class ObservedStore(InMemoryStore):
         self._call("upsert")
         await super().upsert(scope, records)
 
-    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+    async def get(
+        self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
+    ) -> dict[str, Memory]:
         """The memories with these ids that exist."""
         self._call("get")
         return await super().get(scope, ids)
@@ -98,7 +102,9 @@ class ObservedStore(InMemoryStore):
         self._call("page")
         return await super().page(scope, listing)
 
-    async def candidates(self, _scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
+    async def candidates(
+        self, _scope: Scope, searches: Sequence[CandidateSearch]
+    ) -> list[Candidates]:
         """No candidates."""
         self._call("candidates")
         return [Candidates.of([]) for _ in searches]
@@ -113,7 +119,8 @@ class ObservedStore(InMemoryStore):
 
 
 class CountingEmbedder(Embedder):
-    """An embedder with vectors derived from each text's hash, which records the texts and their contexts.
+    """An embedder with vectors derived from each text's hash, which records the texts and their
+    contexts.
 
     trouble("embed", n): runs before the n-th call that embeds documents, and may raise an error.
     """
@@ -152,7 +159,9 @@ class CountingEmbedder(Embedder):
 
 def vector_of(text: str) -> Embedding:
     """Four numbers derived from the text's hash."""
-    raw = np.frombuffer(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], dtype=np.uint8)
+    raw = np.frombuffer(
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], dtype=np.uint8
+    )
     return Embedding((raw / np.linalg.norm(raw + 1)).astype(np.float32))
 
 
@@ -215,9 +224,12 @@ def draft(content: str, kind: str = "semantic", **fields: Any) -> AnyDraft:
 
 
 async def write_turns(bench: Bench, *contents: str) -> list[Memory]:
-    """Write conversation turns of one session, each in a separate call, and return their memories."""
+    """Write conversation turns of one session, each in a separate call, and return their
+    memories.
+    """
     outcomes = [
-        await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1")) for content in contents
+        await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1"))
+        for content in contents
     ]
     return [outcome.memory for outcome in outcomes if outcome.memory is not None]
 
@@ -238,9 +250,13 @@ def failing(error: RemembrancerError, call: str, *numbers: int) -> Hook:
 
 
 class ScriptedSink:
-    """A sink of an import that returns `answer(n, items)` for its n-th write, and records the items."""
+    """A sink of an import that returns `answer(n, items)` for its n-th write, and records the
+    items.
+    """
 
-    def __init__(self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]) -> None:
+    def __init__(
+        self, answer: Callable[[int, list[dict[str, Any]]], Sequence[WriteOutcome]]
+    ) -> None:
         self.answer = answer
         self.written: list[list[dict[str, Any]]] = []
 

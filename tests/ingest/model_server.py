@@ -69,4 +69,7 @@ def serving(answer: Answer) -> Iterator[ModelServer]:
 
 def says(content: str) -> Answer:
     """The response of a chat completion endpoint whose message has this content."""
-    return lambda _: (200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}))
+    return lambda _: (
+        200,
+        json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}),
+    )

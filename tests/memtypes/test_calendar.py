@@ -1,4 +1,6 @@
-"""English names of months and weekdays, number words, lengths of time, holidays, and dates some months later."""
+"""English names of months and weekdays, number words, lengths of time, holidays, and dates some
+months later.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,18 @@ def test_names_of_weekdays_have_their_number() -> None:
     assert all(re.fullmatch(WEEKDAY, name) for name in (*WEEKDAYS, "tueday", "thurday"))
 
 
-@pytest.mark.parametrize(("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)])
+@pytest.mark.parametrize(
+    ("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)]
+)
 def test_numbers_are_read_from_digits_and_words(words: str, number: float) -> None:
     """Numbers are read from digits and number words, in any letter case and spacing."""
     assert number_of(words) == number
 
 
 def test_the_longest_number_word_matches_first() -> None:
-    """The text "forty-five" is matched as a whole, although it begins with the number word "forty"."""
+    """The text "forty-five" is matched as a whole, although it begins with the number word
+    "forty".
+    """
     match = re.match(COUNT_WORD, "forty-five days")
     assert match is not None
     assert match[0] == "forty-five"
@@ -64,7 +70,9 @@ def test_a_date_months_later_is_at_most_the_last_of_its_month() -> None:
     ],
 )
 def test_lengths_of_time_are_read(text: str, length: Length) -> None:
-    """A length of time in digits or words is read as minutes, days or months: "a fortnight" is 14 days."""
+    """A length of time in digits or words is read as minutes, days or months: "a fortnight" is 14
+    days.
+    """
     length_and_end = length_at(read_words(text), 0)
     assert length_and_end is not None
     assert length_and_end[0] == length
@@ -77,15 +85,23 @@ def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
 
 
 def test_holidays_are_computed_from_each_form_of_rule() -> None:
-    """A holiday is a date, a distance from Easter, or the n-th weekday of a month, also counted from its end."""
+    """A holiday is a date, a distance from Easter, or the n-th weekday of a month, also counted
+    from its end.
+    """
     rules = ("12-25", "easter+50", "11:3:4", "5:0:-1")
     days = (date(2026, 12, 25), date(2026, 5, 25), date(2026, 11, 26), date(2026, 5, 25))
     assert tuple(holiday(rule, 2026) for rule in rules) == days
 
 
 def test_easter_is_a_sunday_in_spring() -> None:
-    """Known years have their known Easter, and each year's Easter is a Sunday between 22 March and 25 April."""
-    assert (easter(2000), easter(2026), easter(2038)) == (date(2000, 4, 23), date(2026, 4, 5), date(2038, 4, 25))
+    """Known years have their known Easter, and each year's Easter is a Sunday between 22 March and
+    25 April.
+    """
+    assert (easter(2000), easter(2026), easter(2038)) == (
+        date(2000, 4, 23),
+        date(2026, 4, 5),
+        date(2038, 4, 25),
+    )
     for year in range(1900, 2200):
         assert easter(year).weekday() == 6
         assert date(year, 3, 22) <= easter(year) <= date(year, 4, 25)

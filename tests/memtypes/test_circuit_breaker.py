@@ -17,9 +17,15 @@ class FakeClock:
         return self.now
 
 
-@pytest.mark.parametrize(("succeeded", "failed", "allowed"), [(0, 9, 1), (0, 10, 0), (5, 5, 0), (6, 5, 1)])
-def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(succeeded: int, failed: int, allowed: int) -> None:
-    """The breaker opens if half of at least ten calls failed; after nine failed calls it is still closed."""
+@pytest.mark.parametrize(
+    ("succeeded", "failed", "allowed"), [(0, 9, 1), (0, 10, 0), (5, 5, 0), (6, 5, 1)]
+)
+def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(
+    succeeded: int, failed: int, allowed: int
+) -> None:
+    """The breaker opens if half of at least ten calls failed; after nine failed calls it is still
+    closed.
+    """
     breaker = CircuitBreaker(FakeClock())
     for outcome in [True] * succeeded + [False] * failed:
         breaker.record(success=outcome)
@@ -48,7 +54,9 @@ def test_an_open_breaker_lets_one_trial_call_through() -> None:
 
 
 def test_the_breaker_forgets_calls_outside_its_window() -> None:
-    """Only the latest FAILURE_WINDOW calls count: nine failures before 20 successes are forgotten."""
+    """Only the latest FAILURE_WINDOW calls count: nine failures before 20 successes are
+    forgotten.
+    """
     breaker = CircuitBreaker(FakeClock())
     for outcome in [False] * 9 + [True] * FAILURE_WINDOW + [False] * 9:
         breaker.record(success=outcome)

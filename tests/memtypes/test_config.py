@@ -42,7 +42,9 @@ def test_a_valid_file_is_parsed() -> None:
     ],
 )
 def test_errors_name_the_file_the_key_and_the_value(text: str, message: str) -> None:
-    """The error for a file with mistakes names the file, and the key and value of the first mistake."""
+    """The error for a file with mistakes names the file, and the key and value of the first
+    mistake.
+    """
     with pytest.raises(InvalidConfigFile, match=message):
         parse_yaml(text, Shelf, "file a")
 
@@ -72,7 +74,9 @@ def test_without_a_file_the_policies_are_the_defaults() -> None:
     ],
 )
 def test_error_messages_are_reworded_for_users(value: dict[str, Any], message: str) -> None:
-    """Error messages speak of objects and lists, which users know, not of dictionaries and models."""
+    """Error messages speak of objects and lists, which users know, not of dictionaries and
+    models.
+    """
     with pytest.raises(ValidationError) as error:
         Shelf.model_validate(value)
     assert message_of(error.value.errors()[0]) == message

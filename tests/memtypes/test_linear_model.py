@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from memtypes.linear_model import LinearModel, from_binary, hashed
 
-MODEL = LinearModel(("no", "maybe", "yes"), np.eye(3, 4, dtype=np.float32), np.zeros(3, dtype=np.float32))
+MODEL = LinearModel(
+    ("no", "maybe", "yes"), np.eye(3, 4, dtype=np.float32), np.zeros(3, dtype=np.float32)
+)
 
 
 def test_probabilities_are_a_softmax_over_the_classes() -> None:
@@ -24,18 +26,24 @@ def test_probabilities_are_a_softmax_over_the_classes() -> None:
 
 
 def test_saved_model_is_read_back_up_to_rounding(tmp_path: Path) -> None:
-    """A model is saved with int8 weights, so its weights are read back rounded; classes and biases are exact."""
+    """A model is saved with int8 weights, so its weights are read back rounded; classes and biases
+    are exact.
+    """
     weights = np.random.default_rng(1).normal(size=(2, 50)).astype(np.float32)
     model = LinearModel(("a", "b"), weights, np.array([0.5, -0.5], dtype=np.float32))
     model.save(tmp_path / "model.npz")
     restored = LinearModel.read((tmp_path / "model.npz").read_bytes())
     assert restored.classes == ("a", "b")
     np.testing.assert_array_equal(restored.bias, model.bias)
-    np.testing.assert_allclose(restored.weights, weights, atol=float(np.abs(weights).max()) / 127 / 2 + 1e-6)
+    np.testing.assert_allclose(
+        restored.weights, weights, atol=float(np.abs(weights).max()) / 127 / 2 + 1e-6
+    )
 
 
 def test_binary_model_gives_logistic_probabilities() -> None:
-    """A model made from one row of weights gives the second class the logistic function of the row's score."""
+    """A model made from one row of weights gives the second class the logistic function of the
+    row's score.
+    """
     model = from_binary(("noise", "keep"), np.array([2.0, -1.0], dtype=np.float32), 0.5)
     (row,) = model.probabilities(np.array([[1, 1]], dtype=np.float32))
     assert row[1] == pytest.approx(1 / (1 + np.exp(-1.5)), rel=1e-5)
@@ -49,7 +57,9 @@ def test_model_with_a_missing_bias_is_refused() -> None:
 
 @given(st.lists(st.text(max_size=8), max_size=40))
 def test_hashed_terms_give_a_unit_vector_in_any_order(terms: list[str]) -> None:
-    """`hashed()` returns the same vector of length 1 for terms in any order, or zeros if terms cancel out."""
+    """`hashed()` returns the same vector of length 1 for terms in any order, or zeros if terms
+    cancel out.
+    """
     features = hashed(terms, 64)
     np.testing.assert_array_equal(features, hashed(reversed(terms), 64))
     assert float(np.linalg.norm(features)) == pytest.approx(1, abs=1e-5) or not features.any()

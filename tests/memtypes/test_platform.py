@@ -1,4 +1,6 @@
-"""Functions that depend on the operating system: children that end with their parent, listening processes."""
+"""Functions that depend on the operating system: children that end with their parent, listening
+processes.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,16 @@ from tests.memtypes.stores.engines import ended, start_python, until
 
 pytestmark = pytest.mark.anyio
 linux = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux kills a child with its parent, and tells who listens"
+    sys.platform != "linux",
+    reason="only Linux kills a child with its parent, and tells who listens",
 )
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 PARENT = f"""
 import subprocess, sys, time
 from memtypes.platform import dies_with_parent
-child = subprocess.Popen(dies_with_parent([sys.executable, "-c", {SLEEP!r}, sys.argv[1]]), stdout=subprocess.PIPE)
+command = dies_with_parent([sys.executable, "-c", {SLEEP!r}, sys.argv[1]])
+child = subprocess.Popen(command, stdout=subprocess.PIPE)
 if sys.argv[2] == "before exec":
     print(child.pid, flush=True)
 child.stdout.readline()
@@ -43,7 +47,9 @@ time.sleep(60)
 @linux
 @pytest.mark.parametrize("when", ["before exec", "after exec"])
 async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
-    """A child ends with its parent, even if the parent is killed before the child has asked the kernel for that."""
+    """A child ends with its parent, even if the parent is killed before the child has asked the
+    kernel for that.
+    """
     with start_python(PARENT, str(tmp_path), when) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
@@ -53,7 +59,9 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str)
 
 @linux
 async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """A stopped child gets SIGKILL when its parent is killed, as no other signal ends a stopped process."""
+    """A stopped child gets SIGKILL when its parent is killed, as no other signal ends a stopped
+    process.
+    """
     with start_python(PARENT, str(tmp_path), "after exec") as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -64,7 +72,9 @@ async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) ->
 
 @linux
 def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_path: Path) -> None:
-    """The launcher gets the parent's process id, and runs the command only if its parent still has that id."""
+    """The launcher gets the parent's process id, and runs the command only if its parent still has
+    that id.
+    """
     created = tmp_path / "created"
     command = dies_with_parent(["touch", str(created)])
     orphaned = [str(os.getpid() + 1) if word == str(os.getpid()) else word for word in command]
@@ -75,14 +85,18 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
 
 
 def test_the_launcher_exits_with_the_exit_code_of_the_command() -> None:
-    """The command replaces the launcher of `dies_with_parent()`, so the exit code is that of the command."""
+    """The command replaces the launcher of `dies_with_parent()`, so the exit code is that of the
+    command.
+    """
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
 
 
 @linux
 def test_only_a_running_process_counts_as_listening(tmp_path: Path) -> None:
-    """`is_listening()` is True while a process listens on the socket, and False if that process is stopped or ended."""
+    """`is_listening()` is True while a process listens on the socket, and False if that process is
+    stopped or ended.
+    """
     address = tmp_path / "s"
     assert is_listening(address) is False
     with start_python(LISTENER, str(address)) as child:

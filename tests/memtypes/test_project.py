@@ -18,8 +18,14 @@ from memtypes.project import OVERRIDE_FILE, project_namespace
 def git(folder: Path, *arguments: str) -> None:
     """Run git, as the user of a project does, with no configuration but the repository's."""
     identity = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "init.defaultBranch=main")
-    environment = {"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-    subprocess.run(("git", *identity, *arguments), cwd=folder, check=True, capture_output=True, env=environment)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_SYSTEM": os.devnull,
+    }
+    subprocess.run(
+        ("git", *identity, *arguments), cwd=folder, check=True, capture_output=True, env=environment
+    )
 
 
 @pytest.fixture
@@ -60,7 +66,9 @@ def test_a_symlink_to_a_project_has_the_project_s_namespace(repository: Path) ->
 
 
 def test_projects_of_the_same_name_have_different_namespaces(tmp_path: Path) -> None:
-    """Folders with equal names and different paths have different namespaces, inside and outside of git."""
+    """Folders with equal names and different paths have different namespaces, inside and outside of
+    git.
+    """
     folders = [tmp_path / "a" / "app", tmp_path / "b" / "app", tmp_path / "c" / "app"]
     for folder in folders:
         folder.mkdir(parents=True)
@@ -70,7 +78,9 @@ def test_projects_of_the_same_name_have_different_namespaces(tmp_path: Path) -> 
 
 
 def test_clones_share_a_namespace_however_the_remote_is_reached(tmp_path: Path) -> None:
-    """Remotes that differ only in scheme, user, token, default port or `.git` are the same project."""
+    """Remotes that differ only in scheme, user, token, default port or `.git` are the same
+    project.
+    """
     urls = (
         "git@github.com:acme/Shop.git",
         "https://github.com/acme/Shop",
@@ -84,7 +94,9 @@ def test_clones_share_a_namespace_however_the_remote_is_reached(tmp_path: Path) 
 
 
 def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None:
-    """Remotes with another owner, host or port are other projects, even if the repository has the same name."""
+    """Remotes with another owner, host or port are other projects, even if the repository has the
+    same name.
+    """
     urls = (
         "https://github.com/acme/shop",
         "https://github.com/other/shop",
@@ -96,7 +108,9 @@ def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None
 
 
 def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> None:
-    """A repository's namespace comes from its remote `origin`, or if there is none, from its first remote."""
+    """A repository's namespace comes from its remote `origin`, or if there is none, from its first
+    remote.
+    """
     origin = with_remote(tmp_path / "origin", "https://h/acme/shop")
     with_remote(tmp_path / "fork", "https://h/upstream/shop", "upstream")
     assert with_remote(tmp_path / "fork", "https://h/acme/shop") == origin
@@ -105,7 +119,9 @@ def test_the_remote_origin_decides_or_else_the_first_remote(tmp_path: Path) -> N
 
 
 def test_clones_of_a_local_repository_share_its_namespace(tmp_path: Path) -> None:
-    """Clones have the same namespace if their remote is the same local folder, named by path or by URL."""
+    """Clones have the same namespace if their remote is the same local folder, named by path or by
+    URL.
+    """
     git(tmp_path, "init", "--bare", "shop.git")
     git(tmp_path, "clone", "shop.git", "one")
     git(tmp_path, "clone", f"file://{tmp_path}/shop.git", "two")
@@ -113,17 +129,22 @@ def test_clones_of_a_local_repository_share_its_namespace(tmp_path: Path) -> Non
 
 
 def test_a_remote_is_read_as_git_reads_its_configuration(repository: Path) -> None:
-    """Comments, quotes, indentation and letter case in a git configuration are read as git reads them."""
+    """Comments, quotes, indentation and letter case in a git configuration are read as git reads
+    them.
+    """
     plain = with_remote(repository.parent / "plain", "https://h/acme/shop")
     (repository / ".git" / "config").write_text(
-        '; a comment\n[core]\n  url = no\n[Remote "origin"] # here\n\t URL = "https://h/acme/shop" ; there\n'
+        '; a comment\n[core]\n  url = no\n[Remote "origin"] # here\n\t URL = '
+        '"https://h/acme/shop" ; there\n'
         "  url = https://h/for/pushing\n[branch]\nurl = no\n"
     )
     assert project_namespace(str(repository)) == plain
 
 
 def test_a_submodule_has_a_different_namespace(repository: Path, tmp_path: Path) -> None:
-    """A submodule has another namespace than its repository, because it has its own remote and history."""
+    """A submodule has another namespace than its repository, because it has its own remote and
+    history.
+    """
     git(tmp_path, "init", "part")
     git(tmp_path / "part", "commit", "--allow-empty", "-m", "first")
     git(repository, "-c", "protocol.file.allow=always", "submodule", "add", f"{tmp_path}/part")
@@ -151,8 +172,11 @@ def test_the_override_file_works_without_git(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "namespace", 'namespace = ""', "namespace = 3", "a = 1", 'namespace = "a\\u0000"']
 )
-def test_an_override_file_without_a_namespace_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
-    """A .remembrancer.toml without a valid namespace is an error, even though the path would give a namespace.
+def test_an_override_file_without_a_namespace_is_refused_and_not_quoted(
+    tmp_path: Path, text: str
+) -> None:
+    """A .remembrancer.toml without a valid namespace is an error, even though the path would give a
+    namespace.
 
     The error does not quote the file, which may contain secrets.
     """
@@ -182,15 +206,21 @@ def test_a_windows_path_in_any_spelling_is_the_same_folder() -> None:
     assert project_namespace("\\\\host\\share\\shop").startswith("shop-")
 
 
-@pytest.mark.parametrize("cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"])
+@pytest.mark.parametrize(
+    "cwd", ["", " ", "shop", "./shop", "~/shop", "C:shop", "\\shop", "/a\0b", "/a\nb", "/\ud800"]
+)
 def test_a_relative_or_malformed_path_is_refused(cwd: str) -> None:
-    """An empty, malformed or relative path is refused; the service does not know the client's current folder."""
+    """An empty, malformed or relative path is refused; the service does not know the client's
+    current folder.
+    """
     with pytest.raises(InvalidRequest, match="cwd must"):
         project_namespace(cwd)
 
 
 def test_a_folder_with_an_invalid_git_entry_is_no_repository(tmp_path: Path) -> None:
-    """A folder whose `.git` is empty, leads nowhere or is a pipe gets a namespace like a folder outside of git."""
+    """A folder whose `.git` is empty, leads nowhere or is a pipe gets a namespace like a folder
+    outside of git.
+    """
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / ".git").write_text("gitdir: /nowhere/at/all\n")
@@ -199,12 +229,16 @@ def test_a_folder_with_an_invalid_git_entry_is_no_repository(tmp_path: Path) -> 
     os.mkfifo(tmp_path / "pipe" / OVERRIDE_FILE)
     (tmp_path / "nul").mkdir()
     (tmp_path / "nul" / ".git").write_bytes(b"gitdir: a\0b")
-    namespaces = {name: project_namespace(str(tmp_path / name)) for name in ("empty", "broken", "pipe", "nul")}
+    namespaces = {
+        name: project_namespace(str(tmp_path / name)) for name in ("empty", "broken", "pipe", "nul")
+    }
     assert all(namespace.startswith(f"{name}-") for name, namespace in namespaces.items())
 
 
 def test_no_program_that_a_repository_names_is_run(repository: Path) -> None:
-    """The namespace is found without a git command, since that would run the program that core.fsmonitor names."""
+    """The namespace is found without a git command, since that would run the program that
+    core.fsmonitor names.
+    """
     marker = repository / "ran"
     git(repository, "config", "core.fsmonitor", f"touch {marker}")
     project_namespace(str(repository))
@@ -230,7 +264,12 @@ def test_any_path_has_a_valid_namespace_that_never_changes(path: str) -> None:
     assert project_namespace("/no/such/folder/" + path) == namespace
 
 
-@given(st.sets(st.text("abC-. é日", min_size=1, max_size=12).filter(lambda name: name.strip(".") == name), min_size=2))
+@given(
+    st.sets(
+        st.text("abC-. é日", min_size=1, max_size=12).filter(lambda name: name.strip(".") == name),
+        min_size=2,
+    )
+)
 def test_different_folders_have_different_namespaces(names: set[str]) -> None:
     """Two folders whose namespaces have the same readable part have different hashes in them."""
     assert len({project_namespace(f"/no/such/folder/{name}") for name in names}) == len(names)
@@ -243,12 +282,19 @@ def test_different_folders_have_different_namespaces(names: set[str]) -> None:
 def test_every_form_of_an_address_is_the_same_project(
     tmp_path_factory: pytest.TempPathFactory, host: str, path: str
 ) -> None:
-    """Every form of a remote's address, with arbitrary hosts and paths, gives the same namespace."""
+    """Every form of a remote's address, with arbitrary hosts and paths, gives the same
+    namespace.
+    """
     folder = tmp_path_factory.mktemp("forms")
     (folder / ".git").mkdir()
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
     namespaces = set()
-    for url in (f"git@{host}:{path}.git", f"{host}:{path}", f"https://{host}/{path}", f"ssh://a@{host}:22/{path}.git/"):
+    for url in (
+        f"git@{host}:{path}.git",
+        f"{host}:{path}",
+        f"https://{host}/{path}",
+        f"ssh://a@{host}:22/{path}.git/",
+    ):
         (folder / ".git" / "config").write_text(f'[remote "origin"]\n\turl = {url}\n')
         namespaces.add(project_namespace(str(folder)))
     assert len(namespaces) == 1

@@ -25,12 +25,16 @@ from memtypes.words import languages, plain, read_words
     ],
 )
 def test_the_language_of_a_text_is_detected(text: str, language: str) -> None:
-    """A text's language is recognised by frequent words and words for times; a text with neither counts as English."""
+    """A text's language is recognised by frequent words and words for times; a text with neither
+    counts as English.
+    """
     assert read_words(text).language.name == language
 
 
 def test_accents_and_case_are_ignored_unless_they_distinguish_words() -> None:
-    """Without its accent, "Übermorgen" is still found. But French "à" introduces a time, and "a" is a verb."""
+    """Without its accent, "Übermorgen" is still found. But French "à" introduces a time, and "a" is
+    a verb.
+    """
     assert plain("Übermorgen") == "ubermorgen"
     assert read_words("morgen oder UEBERMORGEN").get("day", 2) == ("2", 3)
     assert read_words("demain à midi").is_a("at", 1)
@@ -38,7 +42,8 @@ def test_accents_and_case_are_ignored_unless_they_distinguish_words() -> None:
 
 
 def test_the_longest_phrase_of_a_kind_is_read() -> None:
-    """Of the phrases for a day that begin at a word, the longest is read: "the day after tomorrow" is one day.
+    """Of the phrases for a day that begin at a word, the longest is read: "the day after tomorrow"
+    is one day.
 
     A phrase of another kind, such as an article, may begin at the same word.
     """
@@ -61,14 +66,18 @@ def test_the_longest_phrase_of_a_kind_is_read() -> None:
     ],
 )
 def test_numbers_are_read_in_digits_and_words(text: str, number: float) -> None:
-    """Numbers are read from digits with a point or comma, and from words, including compounds such as "twenty-five"."""
+    """Numbers are read from digits with a point or comma, and from words, including compounds such
+    as "twenty-five".
+    """
     value_and_end = read_words(text).number(0)
     assert value_and_end is not None
     assert value_and_end[0] == number
 
 
 def test_numbers_that_end_a_name_are_not_read() -> None:
-    """The 12 in the name "v12" is not read as a number, but the 15 in the length of time "1h15" is."""
+    """The 12 in the name "v12" is not read as a number, but the 15 in the length of time "1h15"
+    is.
+    """
     assert read_words("v12").number(1) is None
     assert read_words("1h15").number(2) == (15, 3)
 
@@ -83,7 +92,9 @@ def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_can_be_read(text: str) -> None:
-    """In any text, each token is found at its position, and the span of all tokens begins with the first token."""
+    """In any text, each token is found at its position, and the span of all tokens begins with the
+    first token.
+    """
     words = read_words(text)
     for token in words.tokens:
         assert words.text[token.start : token.start + len(token.text)] == token.text
@@ -92,7 +103,9 @@ def test_any_text_can_be_read(text: str) -> None:
 
 
 def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:
-    """Each language has seven rows of weekdays and twelve of months, because a row's position is its number."""
+    """Each language has seven rows of weekdays and twelve of months, because a row's position is
+    its number.
+    """
     for language in languages().values():
         assert len(language.rules["weekday"]) == 7
         assert len(language.rules.get("month", [""] * 12)) == 12

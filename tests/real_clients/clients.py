@@ -1,4 +1,6 @@
-"""The real Claude Code and Codex, each with a separate home folder and a stub in place of its model."""
+"""The real Claude Code and Codex, each with a separate home folder and a stub in place of its
+model.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class ClientRun:
-    """One run of a client. answer: the model's last text. session_id: the id with which the session can be resumed."""
+    """One run of a client. answer: the model's last text. session_id: the id with which the session
+    can be resumed.
+    """
 
     answer: str
     session_id: str
@@ -30,7 +34,8 @@ class ClientRun:
 
 @dataclass(slots=True)
 class RealClient(ABC):
-    """A coding agent with a separate home folder. name: the argument of `remembrancer install` for it.
+    """A coding agent with a separate home folder. name: the argument of `remembrancer install` for
+    it.
 
     environment: environment variables that are set besides PATH and HOME.
     """
@@ -61,7 +66,11 @@ class RealClient(ABC):
 
     def _variables(self) -> dict[str, str]:
         """The environment variables with which the client runs."""
-        known = {name: value for name, value in os.environ.items() if name in {"PATH", "PYTHONPATH", "LANG", "TMPDIR"}}
+        known = {
+            name: value
+            for name, value in os.environ.items()
+            if name in {"PATH", "PYTHONPATH", "LANG", "TMPDIR"}
+        }
         return known | {"HOME": str(self.home)} | self.environment
 
     def _run(self, command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
@@ -83,7 +92,9 @@ class ClaudeCode(RealClient):
     name = "claude-code"
 
     def configure(self) -> None:
-        """Set the environment variables that select the stub model and disable all other network calls and updates."""
+        """Set the environment variables that select the stub model and disable all other network
+        calls and updates.
+        """
         self.environment = {
             "ANTHROPIC_BASE_URL": self.model.url,
             "ANTHROPIC_API_KEY": "stub",
@@ -92,7 +103,9 @@ class ClaudeCode(RealClient):
             "IS_SANDBOX": "1",
         }
 
-    def ask(self, folder: Path, *prompts: str, resume: str | None = None, options: tuple[str, ...] = ()) -> ClientRun:
+    def ask(
+        self, folder: Path, *prompts: str, resume: str | None = None, options: tuple[str, ...] = ()
+    ) -> ClientRun:
         """Send the prompts in one run of Claude Code.
 
         resume: id of the session to continue. options: more arguments of the program.
@@ -107,11 +120,20 @@ class ClaudeCode(RealClient):
             "--output-format",
             "stream-json",
         ]
-        started, result = time.monotonic(), dict[str, Any]()
-        with (self.home / "stderr").open("w") as errors, subprocess.Popen(
-            [*command, *session, *options], cwd=folder, env=self._variables(), text=True, stderr=errors,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        ) as process:  # fmt: skip
+        started = time.monotonic()
+        result = dict[str, Any]()
+        with (
+            (self.home / "stderr").open("w") as errors,
+            subprocess.Popen(
+                [*command, *session, *options],
+                cwd=folder,
+                env=self._variables(),
+                text=True,
+                stderr=errors,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            ) as process,
+        ):
             assert process.stdin is not None
             assert process.stdout is not None
             for prompt in prompts:
@@ -127,7 +149,9 @@ class ClaudeCode(RealClient):
         notices = (self.home / "stderr").read_text()
         assert process.returncode == 0, notices
         assert result, notices
-        return ClientRun(result["result"], result["session_id"], time.monotonic() - started, notices)
+        return ClientRun(
+            result["result"], result["session_id"], time.monotonic() - started, notices
+        )
 
     def run(self, *arguments: str, folder: Path | None = None) -> str:
         """Run `claude ARGUMENTS` and return its output."""
@@ -142,7 +166,9 @@ class Codex(RealClient):
     name = "codex"
 
     def configure(self) -> None:
-        """Write a configuration that selects the stub model and waits 10 seconds for MCP servers."""
+        """Write a configuration that selects the stub model and waits 10 seconds for MCP
+        servers.
+        """
         self.environment = {"STUB_KEY": "stub"}
         folder = self.home / ".codex"
         folder.mkdir()
@@ -167,8 +193,14 @@ class Codex(RealClient):
         seconds = time.monotonic() - started
         assert done.returncode == 0, done.stdout + done.stderr
         events = _json_lines(done.stdout)
-        session_id = next(event["thread_id"] for event in events if event["type"] == "thread.started")
-        answers = [event["item"]["text"] for event in events if event.get("item", {}).get("type") == "agent_message"]
+        session_id = next(
+            event["thread_id"] for event in events if event["type"] == "thread.started"
+        )
+        answers = [
+            event["item"]["text"]
+            for event in events
+            if event.get("item", {}).get("type") == "agent_message"
+        ]
         return ClientRun(answers[-1], session_id, seconds, done.stderr)
 
 

@@ -1,6 +1,8 @@
-"""Fixtures of the tests with real clients, which `make real-clients` runs; else they are deselected.
+"""Fixtures of the tests with real clients, which `make real-clients` runs; else they are
+deselected.
 
-REAL_CLAUDE_CODE and REAL_CODEX are the paths of the programs; tests of a client that is not named are skipped.
+REAL_CLAUDE_CODE and REAL_CODEX are the paths of the programs; tests of a client that is not named
+are skipped.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ from tests.real_clients.stub_models import StubModel, running_model
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker `real_clients`."""
-    config.addinivalue_line("markers", "real_clients: drives Claude Code and Codex; runs with -m real_clients only")
+    config.addinivalue_line(
+        "markers", "real_clients: drives Claude Code and Codex; runs with -m real_clients only"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -34,7 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def program(variable: str) -> Path:
-    """The program's path from the environment variable `variable`; if it is not set, the test is skipped."""
+    """The program's path from the environment variable `variable`; if it is not set, the test is
+    skipped.
+    """
     path = os.environ.get(variable)
     if not path:
         pytest.skip(f"set {variable}, or run `make real-clients`")
@@ -47,12 +53,16 @@ class MemoryService(Process):
     def contents(self, folder: Path) -> list[str]:
         """The texts of the memories in the namespace of the project in `folder`."""
         query = {"namespace": project_namespace(str(folder)), "limit": "500"}
-        answer = httpx.get(f"{self.url}/v1/memories", params=query, timeout=10).raise_for_status().json()
+        answer = (
+            httpx.get(f"{self.url}/v1/memories", params=query, timeout=10).raise_for_status().json()
+        )
         return [memory["content"] for memory in answer["memories"]]
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Iterator[MemoryService]:
+def service(
+    tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path
+) -> Iterator[MemoryService]:
     """A running service."""
     started = MemoryService(tmp_path_factory.mktemp("service"), onnx_directory)
     try:

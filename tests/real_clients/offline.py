@@ -1,7 +1,8 @@
-"""`python -m tests.real_clients.offline COMMAND...` runs a command that can reach no network except loopback.
+"""`python -m tests.real_clients.offline COMMAND...` runs a command that can reach no network except
+loopback.
 
-The command runs in a new network namespace, which needs Linux and the right to create one. If that is not possible, the
-command runs with the machine's network, and a line says so.
+The command runs in a new network namespace, which needs Linux and the right to create one. If that
+is not possible, the command runs with the machine's network, and a line says so.
 """
 
 from __future__ import annotations
@@ -19,12 +20,23 @@ UP = 0x1
 
 
 def main(arguments: list[str]) -> None:
-    """Replace this process by the command in `arguments`, without network access if the system permits it."""
+    """Replace this process by the command in `arguments`, without network access if the system
+    permits it.
+    """
     if arguments[0] == "--inside":
         bring_loopback_up()
         arguments = arguments[1:]
     elif can_isolate():
-        arguments = ["unshare", "--net", "--map-root-user", sys.executable, "-m", __spec__.name, "--inside", *arguments]
+        arguments = [
+            "unshare",
+            "--net",
+            "--map-root-user",
+            sys.executable,
+            "-m",
+            __spec__.name,
+            "--inside",
+            *arguments,
+        ]
     else:
         print("No network namespace can be made here: the clients run with the machine's network.")  # noqa: T201
     os.execvp(arguments[0], arguments)  # noqa: S606 - without a shell is as it should be

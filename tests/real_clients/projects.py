@@ -1,4 +1,6 @@
-"""Twenty scripted projects, each with a fact to tell the client and a question that the fact answers."""
+"""Twenty scripted projects, each with a fact to tell the client and a question that the fact
+answers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ CAPTURE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class ScriptedProject:
-    """A project. secret: a word of the fact that the question and all other projects do not contain."""
+    """A project. secret: a word of the fact that the question and all other projects do not
+    contain.
+    """
 
     folder: str
     fact: str
@@ -151,7 +155,9 @@ HERON = PROJECTS[0]
 
 
 def wait_until_stored(service: MemoryService, folder: Path, text: str) -> None:
-    """Wait until a memory of the project contains `text`. The service stores a client's texts after it has answered."""
+    """Wait until a memory of the project contains `text`. The service stores a client's texts after
+    it has answered.
+    """
     end = time.monotonic() + CAPTURE_S
     while not any(text in content for content in service.contents(folder)):
         if time.monotonic() > end:

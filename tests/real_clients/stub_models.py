@@ -1,4 +1,5 @@
-"""Servers that stand in for models: a test's script decides their answers, and they record every request.
+"""Servers that stand in for models: a test's script decides their answers, and they record every
+request.
 
 POST /v1/messages answers as Anthropic's API does, /v1/responses as OpenAI's.
 """
@@ -16,7 +17,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call that the model asks for. namespace: `mcp__SERVER` for MCP tools of Codex, otherwise None."""
+    """A tool call that the model asks for. namespace: `mcp__SERVER` for MCP tools of Codex,
+    otherwise None.
+    """
 
     name: str
     arguments: Mapping[str, Any]
@@ -25,7 +28,8 @@ class ToolCall:
 
 @dataclass(slots=True)
 class StubModel:
-    """A stand-in for a model. script: returns the answer to a request body. requests: bodies of the requests so far.
+    """A stand-in for a model. script: returns the answer to a request body. requests: bodies of the
+    requests so far.
 
     An answer that is a text ends the turn; after a tool call, the client sends another request.
     """
@@ -35,12 +39,19 @@ class StubModel:
     url: str = ""
 
     def sent(self) -> str:
-        """The messages of all requests since `clear`, as JSON with non-ASCII characters unescaped."""
-        return json.dumps([body.get("messages") or body.get("input") for body in self.requests], ensure_ascii=False)
+        """The messages of all requests since `clear`, as JSON with non-ASCII characters
+        unescaped.
+        """
+        return json.dumps(
+            [body.get("messages") or body.get("input") for body in self.requests],
+            ensure_ascii=False,
+        )
 
     def sent_last(self) -> str:
         """The messages of the last request, as JSON with non-ASCII characters unescaped."""
-        return json.dumps(self.requests[-1].get("messages") or self.requests[-1].get("input"), ensure_ascii=False)
+        return json.dumps(
+            self.requests[-1].get("messages") or self.requests[-1].get("input"), ensure_ascii=False
+        )
 
     def clear(self) -> None:
         """Forget the recorded requests."""
@@ -90,7 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815 - the name that http.server calls
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parameter's name in http.server
+    # The parameter's name in http.server
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Print nothing."""
 
     def _json(self, members: Mapping[str, Any]) -> None:
@@ -110,7 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _anthropic(reply: str | ToolCall, model: str) -> Iterator[dict[str, Any]]:
-    """The events of a streamed answer in the format of Anthropic's Messages API. reply: text, or a tool call."""
+    """The events of a streamed answer in the format of Anthropic's Messages API. reply: text, or a
+    tool call.
+    """
     message: dict[str, Any] = {
         "id": "msg_1",
         "type": "message",
@@ -119,9 +133,17 @@ def _anthropic(reply: str | ToolCall, model: str) -> Iterator[dict[str, Any]]:
         "content": [],
         "stop_reason": None,
     }
-    yield {"type": "message_start", "message": message | {"usage": {"input_tokens": 10, "output_tokens": 1}}}
+    yield {
+        "type": "message_start",
+        "message": message | {"usage": {"input_tokens": 10, "output_tokens": 1}},
+    }
     if isinstance(reply, ToolCall):
-        block: dict[str, Any] = {"type": "tool_use", "id": "toolu_01", "name": reply.name, "input": {}}
+        block: dict[str, Any] = {
+            "type": "tool_use",
+            "id": "toolu_01",
+            "name": reply.name,
+            "input": {},
+        }
         delta = {"type": "input_json_delta", "partial_json": json.dumps(reply.arguments)}
     else:
         block = {"type": "text", "text": ""}
@@ -129,15 +151,30 @@ def _anthropic(reply: str | ToolCall, model: str) -> Iterator[dict[str, Any]]:
     yield {"type": "content_block_start", "index": 0, "content_block": block}
     yield {"type": "content_block_delta", "index": 0, "delta": delta}
     yield {"type": "content_block_stop", "index": 0}
-    stop = {"stop_reason": "tool_use" if isinstance(reply, ToolCall) else "end_turn", "stop_sequence": None}
+    stop = {
+        "stop_reason": "tool_use" if isinstance(reply, ToolCall) else "end_turn",
+        "stop_sequence": None,
+    }
     yield {"type": "message_delta", "delta": stop, "usage": {"output_tokens": 5}}
     yield {"type": "message_stop"}
 
 
 def _openai(reply: str | ToolCall) -> Iterator[dict[str, Any]]:
-    """The events of a streamed answer in the format of OpenAI's Responses API. reply: text, or a tool call."""
-    usage = {"input_tokens": 10, "input_tokens_details": None, "output_tokens": 5, "output_tokens_details": None}
-    response = {"id": "resp_1", "object": "response", "output": [], "usage": usage | {"total_tokens": 15}}
+    """The events of a streamed answer in the format of OpenAI's Responses API. reply: text, or a
+    tool call.
+    """
+    usage = {
+        "input_tokens": 10,
+        "input_tokens_details": None,
+        "output_tokens": 5,
+        "output_tokens_details": None,
+    }
+    response = {
+        "id": "resp_1",
+        "object": "response",
+        "output": [],
+        "usage": usage | {"total_tokens": 15},
+    }
     yield {"type": "response.created", "response": {"id": "resp_1"}}
     if isinstance(reply, ToolCall):
         call = {"type": "function_call", "call_id": "call_1", "name": reply.name}

@@ -26,11 +26,14 @@ def installed(claude_code: ClaudeCode, service: MemoryService) -> ClaudeCode:
 def test_an_installation_for_one_project_captures_that_project_only(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """With `install --project`, facts from this project are stored and injected, and facts from another are not stored.
+    """With `install --project`, facts from this project are stored and injected, and facts from
+    another are not stored.
 
-    The project's folder has a name that is not valid in an HTTP header. An API key is set in the environment.
+    The project's folder has a name that is not valid in an HTTP header. An API key is set in the
+    environment.
     """
-    folder, other = tmp_path / "проект", tmp_path / "other"
+    folder = tmp_path / "проект"
+    other = tmp_path / "other"
     for path in (folder, other):
         path.mkdir()
     claude_code.environment["REMEMBRANCER_KEY"] = "any"
@@ -44,8 +47,12 @@ def test_an_installation_for_one_project_captures_that_project_only(
     assert service.contents(other) == []
 
 
-def test_tools_reach_the_memories_of_the_project(installed: ClaudeCode, service: MemoryService, tmp_path: Path) -> None:
-    """After `remembrancer install`, the model's call of the tool `memory_recall` finds the project's memories."""
+def test_tools_reach_the_memories_of_the_project(
+    installed: ClaudeCode, service: MemoryService, tmp_path: Path
+) -> None:
+    """After `remembrancer install`, the model's call of the tool `memory_recall` finds the
+    project's memories.
+    """
     folder = tmp_path / "tools"
     folder.mkdir()
     installed.ask(folder, HERON.fact)
@@ -74,11 +81,13 @@ def test_uninstalling_removes_every_trace_from_the_settings(
 def test_plugin_remembers_like_an_installation(
     claude_code: ClaudeCode, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """The plugin's hooks capture a fact and inject it in the next session, and its MCP tool recalls the fact.
+    """The plugin's hooks capture a fact and inject it in the next session, and its MCP tool recalls
+    the fact.
 
     All use the namespace of the project.
     """
-    market, folder = tmp_path / "market", tmp_path / "project"
+    market = tmp_path / "market"
+    folder = tmp_path / "project"
     folder.mkdir()
     for part in (".claude-plugin", "api/clients/claude_code"):
         shutil.copytree(REPOSITORY / part, market / part)
@@ -91,23 +100,41 @@ def test_plugin_remembers_like_an_installation(
     model.clear()
     claude_code.ask(folder, HERON.question)
     assert model.sent().count(HERON.fact) == 1
-    assert HERON.fact in recalled_by_tool(claude_code, folder, "mcp__plugin_remembrancer_remembrancer__memory_recall")
+    assert HERON.fact in recalled_by_tool(
+        claude_code, folder, "mcp__plugin_remembrancer_remembrancer__memory_recall"
+    )
 
 
 def recalled_by_tool(client: ClaudeCode, folder: Path, tool: str) -> str:
-    """The result that Claude Code sends to its model after a call of `tool` with the project's question."""
+    """The result that Claude Code sends to its model after a call of `tool` with the project's
+    question.
+    """
     client.environment["MCP_CONNECTION_NONBLOCKING"] = "0"  # the first request waits for the server
     call = ToolCall(tool, {"query": HERON.question})
     client.model.script = lambda body: "Done." if "tool_result" in str(body["messages"]) else call
     client.model.clear()
-    client.ask(folder, "/nothing is injected for this: use the tool.", options=("--allowedTools", tool))
-    blocks = [block for message in client.model.requests[-1]["messages"] for block in message["content"]]
-    return str([block for block in blocks if isinstance(block, dict) and block.get("type") == "tool_result"])
+    client.ask(
+        folder, "/nothing is injected for this: use the tool.", options=("--allowedTools", tool)
+    )
+    blocks = [
+        block for message in client.model.requests[-1]["messages"] for block in message["content"]
+    ]
+    return str(
+        [
+            block
+            for block in blocks
+            if isinstance(block, dict) and block.get("type") == "tool_result"
+        ]
+    )
 
 
 def test_plugin_is_valid_and_installs(claude_code: ClaudeCode) -> None:
-    """The plugin for Claude Code passes the client's strict validation and installs from this repository."""
-    claude_code.run("plugin", "validate", "--strict", str(REPOSITORY / "api" / "clients" / "claude_code"))
+    """The plugin for Claude Code passes the client's strict validation and installs from this
+    repository.
+    """
+    claude_code.run(
+        "plugin", "validate", "--strict", str(REPOSITORY / "api" / "clients" / "claude_code")
+    )
     claude_code.run("plugin", "validate", "--strict", str(REPOSITORY))
     claude_code.run("plugin", "marketplace", "add", str(REPOSITORY))
     claude_code.run("plugin", "install", "remembrancer@remembrancer")

@@ -23,7 +23,8 @@ def installed(codex: Codex, service: MemoryService) -> Codex:
 
 
 def call_when_connected(body: dict[str, Any]) -> str | ToolCall:
-    """A script for the stub model: call memory_recall once Codex offers the tool, and wait a second before each retry.
+    """A script for the stub model: call memory_recall once Codex offers the tool, and wait a second
+    before each retry.
 
     Codex may send its first request before all MCP servers have answered.
     """
@@ -37,7 +38,9 @@ def call_when_connected(body: dict[str, Any]) -> str | ToolCall:
 def test_tools_reach_the_memories_of_the_project(
     installed: Codex, service: MemoryService, model: StubModel, tmp_path: Path
 ) -> None:
-    """After `remembrancer install codex`, a memory tool that the model calls answers from the project's namespace."""
+    """After `remembrancer install codex`, a memory tool that the model calls answers from the
+    project's namespace.
+    """
     folder = tmp_path / "tools"
     folder.mkdir()
     installed.ask(folder, HERON.fact)
@@ -45,14 +48,20 @@ def test_tools_reach_the_memories_of_the_project(
     model.script = call_when_connected
     model.clear()
     installed.ask(folder, "/nothing is injected for this: use the tool.")
-    outputs = [entry for entry in model.requests[-1]["input"] if entry.get("type") == "function_call_output"]
+    outputs = [
+        entry
+        for entry in model.requests[-1]["input"]
+        if entry.get("type") == "function_call_output"
+    ]
     assert HERON.fact in str(outputs)
 
 
 def test_codex_works_with_its_old_configuration_after_uninstalling(
     codex: Codex, service: MemoryService, tmp_path: Path
 ) -> None:
-    """Uninstalling restores the configuration file exactly and removes the hooks. Codex then still answers."""
+    """Uninstalling restores the configuration file exactly and removes the hooks. Codex then still
+    answers.
+    """
     folder = tmp_path / "project"
     folder.mkdir()
     before = (codex.home / ".codex" / "config.toml").read_text()

@@ -1,4 +1,6 @@
-"""`World`, a retriever over an in-memory store and fake encoders, and functions that fill and query it."""
+"""`World`, a retriever over an in-memory store and fake encoders, and functions that fill and query
+it.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ class RecordedUses(UseCounts):
         self.shown = shown
 
     def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
-        """Count a use of each memory that a context has shown, and append these memories to the list `shown`."""
+        """Count a use of each memory that a context has shown, and append these memories to the
+        list `shown`.
+        """
         self.shown.extend(shown)
         super().note(scope, shown, at)
 
@@ -67,9 +71,9 @@ class RecordedUses(UseCounts):
 class World:
     """A memory store with an ingestor and a retriever, on fakes unless others are given.
 
-    embedder: embeds queries. writer: embeds new memories. shown: memories that contexts have shown. timings: the stage
-    times of each call. receipt_store: where receipts are written; None for no receipts. depth: candidates for each
-    query.
+    embedder: embeds queries. writer: embeds new memories. shown: memories that contexts have shown.
+    timings: the stage times of each call. receipt_store: where receipts are written; None for no
+    receipts. depth: candidates for each query.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
@@ -100,8 +104,12 @@ class World:
         self.receipts = Receipts(queue, parts)
 
     async def add(self, kind: str, content: str, **fields: Any) -> str:
-        """Store a memory in session s1, created at NOW unless `fields` say otherwise, and return its id."""
-        draft = DRAFT.validate_python({"type": kind, "content": content, "session_id": "s1"} | fields)
+        """Store a memory in session s1, created at NOW unless `fields` say otherwise, and return
+        its id.
+        """
+        draft = DRAFT.validate_python(
+            {"type": kind, "content": content, "session_id": "s1"} | fields
+        )
         outcome = await self.ingestor.write_one(SCOPE, draft)
         assert outcome.status == "stored", outcome
         assert outcome.id is not None
@@ -112,7 +120,9 @@ class World:
         return [await self.add(kind, content, **fields) for content in contents]
 
     async def search(self, query: str, scope: Scope = SCOPE, **fields: Any) -> SearchAnswer:
-        """Search for `query` with the retriever and return its answer. fields: other fields of the request."""
+        """Search for `query` with the retriever and return its answer. fields: other fields of the
+        request.
+        """
         return await self.retriever.search(
             scope, SearchRequest.model_validate({"query": query, "namespace": "shop"} | fields)
         )
@@ -128,12 +138,16 @@ class World:
 
 
 async def filled(world: World) -> World:
-    """Store memories of every type in `world`, some with texts that imitate the markup of a context; return `world`."""
+    """Store memories of every type in `world`, some with texts that imitate the markup of a
+    context; return `world`.
+    """
     for number, text in enumerate(
         [*HOSTILE_TEXTS, *(f"the importer reads file number {n} of the shop" for n in range(40))]
     ):
         made = rfc3339(NOW - timedelta(hours=7 * number))
-        await world.add("episodic", text, created_at=made, speaker="Ana <b>" if number % 2 else None)
+        await world.add(
+            "episodic", text, created_at=made, speaker="Ana <b>" if number % 2 else None
+        )
         await world.add("semantic", f"fact {number}: {text}", concept=f"concept {number % 7}")
         await world.add("prospective", f"todo {number}: {text}", due_at=made)
         await world.add("procedural", f"how {number}: {text}", steps=["first", "then"])

@@ -22,7 +22,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_search_ranks_the_matching_memory_first() -> None:
-    """The best hit is the memory that matches the query; its score is the weighted sum of its signals."""
+    """The best hit is the memory that matches the query; its score is the weighted sum of its
+    signals.
+    """
     world = World()
     await world.add("semantic", "The staging database runs on port 5433")
     wanted = await world.add("semantic", "Ana prefers tabs over spaces in Go code")
@@ -30,12 +32,16 @@ async def test_a_search_ranks_the_matching_memory_first() -> None:
     assert answer.hits[0].id == wanted
     assert answer.hits[0].memory["content"].startswith("Ana prefers")
     assert "tenant" not in answer.hits[0].memory
-    weighted = sum(answer.weights[name] * value for name, value in (answer.hits[0].signals or {}).items())
+    weighted = sum(
+        answer.weights[name] * value for name, value in (answer.hits[0].signals or {}).items()
+    )
     assert answer.hits[0].score == pytest.approx(weighted, abs=1e-6)
 
 
 async def test_top_k_bounds_the_hits() -> None:
-    """A search returns `top_k` hits, which may be 0, or all memories if it is larger than their number."""
+    """A search returns `top_k` hits, which may be 0, or all memories if it is larger than their
+    number.
+    """
     world = World()
     await world.add_all("semantic", [f"fact number {n}" for n in range(5)])
     counts = [len((await world.search("fact", top_k=k)).hits) for k in (0, 1, 3, 1000)]
@@ -43,11 +49,14 @@ async def test_top_k_bounds_the_hits() -> None:
 
 
 async def test_session_memories_are_found_in_their_session_only() -> None:
-    """Searches in other sessions, or without a session, do not find a session's private memories."""
+    """Searches in other sessions, or without a session, do not find a session's private
+    memories.
+    """
     world = World()
     await world.add("prospective", "call the bank about the shop loan", visibility="session")
     seen = [
-        len((await world.search("bank loan", Scope("acme", "shop", session_id=one))).hits) for one in ("s1", "s2", None)
+        len((await world.search("bank loan", Scope("acme", "shop", session_id=one))).hits)
+        for one in ("s1", "s2", None)
     ]
     assert seen == [1, 0, 0]
 
@@ -61,7 +70,10 @@ async def test_a_memory_that_a_hit_links_to_is_a_candidate() -> None:
     notes = [await world.add("semantic", f"a note on invoices, number {n}") for n in range(9)]
     goal = await world.add("procedural", "call the tax office first")
     ended = await world.add(
-        "procedural", "send a fax", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"
+        "procedural",
+        "send a fax",
+        created_at="2026-01-01T00:00:00Z",
+        expires_at="2026-02-01T00:00:00Z",
     )
     links = [{"type": "extends", "to": target} for target in (goal, ended)]
     hit = await world.add("semantic", "how invoices with foreign tax are sent", links=links)
@@ -85,17 +97,24 @@ async def test_filters_and_types_narrow_a_search() -> None:
 
 
 async def test_a_search_as_of_a_day_finds_what_was_valid_on_that_day() -> None:
-    """A search as of a past day finds no memory that had expired by then, and no memory that was written later."""
+    """A search as of a past day finds no memory that had expired by then, and no memory that was
+    written later.
+    """
     world = World()
     await world.add(
-        "semantic", "the code is 1234", created_at="2026-01-01T00:00:00Z", expires_at="2026-02-01T00:00:00Z"
+        "semantic",
+        "the code is 1234",
+        created_at="2026-01-01T00:00:00Z",
+        expires_at="2026-02-01T00:00:00Z",
     )
     days = ["2025-12-31T00:00:00Z", "2026-01-15T00:00:00Z", "2026-02-15T00:00:00Z"]
     assert [len((await world.search("the code", as_of=day)).hits) for day in days] == [0, 1, 0]
 
 
 async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context() -> None:
-    """A search finds completed intentions. A context contains them only if the request's filter asks for them."""
+    """A search finds completed intentions. A context contains them only if the request's filter
+    asks for them.
+    """
     world = World()
     await world.add("prospective", "renew the certificate", status="completed")
     assert (await world.retrieve("certificate")).items == []
@@ -105,7 +124,9 @@ async def test_completed_intentions_are_found_by_a_search_but_not_in_a_context()
 
 
 async def test_without_an_embedder_only_words_are_searched() -> None:
-    """If the embedder is unavailable, a search uses keywords alone, and `degraded` in its answer lists "embedder"."""
+    """If the embedder is unavailable, a search uses keywords alone, and `degraded` in its answer
+    lists "embedder".
+    """
     world = World(embedder=AwayEmbedder())
     wanted = await world.add("semantic", "the importer reads CSV")
     await world.add("semantic", "bananas are yellow")
@@ -118,7 +139,10 @@ async def test_without_an_embedder_only_words_are_searched() -> None:
 async def test_answers_are_deterministic() -> None:
     """For an unchanged store, two requests with the same time get byte-identical answers."""
     world = await filled(World())
-    answers = {(await world.retrieve("importer file", budget=900, explain=True)).model_dump_json() for _ in range(5)}
+    answers = {
+        (await world.retrieve("importer file", budget=900, explain=True)).model_dump_json()
+        for _ in range(5)
+    }
     assert len(answers) == 1
 
 
@@ -134,7 +158,9 @@ async def test_a_retrieval_notes_uses_and_a_search_does_not() -> None:
 
 
 async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None:
-    """Both raise InvalidRequest, and the error names the field of the request, such as "tokenizer"."""
+    """Both raise InvalidRequest, and the error names the field of the request, such as
+    "tokenizer".
+    """
     world = World()
     with pytest.raises(InvalidRequest, match="known are cl100k_base") as caught:
         await world.retrieve("x", tokenizer="o200k_base")
@@ -144,7 +170,9 @@ async def test_an_unknown_tokenizer_and_a_malformed_filter_are_refused() -> None
 
 
 class VanishingStore(InMemoryStore):
-    """A store that, if `leaky` is true, deletes all memories of the scope right after each search for candidates."""
+    """A store that, if `leaky` is true, deletes all memories of the scope right after each search
+    for candidates.
+    """
 
     leaky = False
 
@@ -177,11 +205,16 @@ class GrowingStore(InMemoryStore):
         """The memories' texts for a context, each longer than when the memory was ranked."""
         stored = await super().passages(scope, ids)
         longer = "the importer reads CSV, and JSON since it was rewritten"
-        return {name: passage._replace(content=longer, said=None, tokens=99) for name, passage in stored.items()}
+        return {
+            name: passage._replace(content=longer, said=None, tokens=99)
+            for name, passage in stored.items()
+        }
 
 
 async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget() -> None:
-    """If a memory becomes longer between ranking and reading, and its new text exceeds the budget, it is left out."""
+    """If a memory becomes longer between ranking and reading, and its new text exceeds the budget,
+    it is left out.
+    """
     world = World(store=GrowingStore())
     await world.add("semantic", "the importer reads CSV")
     answer = await world.retrieve("importer", budget=20)

@@ -59,7 +59,8 @@ async def test_closing_writes_waiting_uses() -> None:
 
 
 class SlowStore(InMemoryStore):
-    """A memory store with slow writes of use counts. written: namespace, start and end of each write.
+    """A memory store with slow writes of use counts. written: namespace, start and end of each
+    write.
 
     some: event that is set after `after` writes.
     """
@@ -81,7 +82,9 @@ class SlowStore(InMemoryStore):
 
 
 async def test_writes_have_pauses_between_them() -> None:
-    """Use counts of several namespaces are written one after the other with pauses. Closing writes the rest at once."""
+    """Use counts of several namespaces are written one after the other with pauses. Closing writes
+    the rest at once.
+    """
     store = SlowStore(after=2)
     world = World(store=store)
     memory = await passage(world, await world.add("semantic", "a fact"))
@@ -131,7 +134,9 @@ class AwayStore(InMemoryStore):
 
 
 async def test_a_failed_write_is_counted() -> None:
-    """Retrievals do not fail if their uses cannot be written, because they were answered before the write."""
+    """Retrievals do not fail if their uses cannot be written, because they were answered before the
+    write.
+    """
     world = World(store=AwayStore())
     used = await world.add("semantic", "a fact")
     use_counts = UseCounts(world.store)
@@ -148,7 +153,8 @@ class FaultyStore(InMemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.failed, self.written = asyncio.Event(), asyncio.Event()
+        self.failed = asyncio.Event()
+        self.written = asyncio.Event()
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Raise RuntimeError on the first call; store the uses of later calls."""
@@ -178,7 +184,8 @@ async def test_counting_goes_on_after_an_unexpected_error() -> None:
 
 @pytest.mark.slow
 async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
-    """While uses of MAX_WAITING memories wait to be written, uses of further memories are dropped and counted as lost.
+    """While uses of MAX_WAITING memories wait to be written, uses of further memories are dropped
+    and counted as lost.
 
     Several uses of one memory count as one.
     """
@@ -186,7 +193,9 @@ async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
     memory = await passage(world, await world.add("semantic", "a fact"))
     use_counts = UseCounts(world.store)
     use_counts.note(
-        SCOPE, [memory, *(memory._replace(id=str(UUID(int=n))) for n in range(MAX_WAITING + 6)), memory], NOW
+        SCOPE,
+        [memory, *(memory._replace(id=str(UUID(int=n))) for n in range(MAX_WAITING + 6)), memory],
+        NOW,
     )
     assert use_counts.lost == 7
     await use_counts.write()

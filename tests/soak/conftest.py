@@ -1,6 +1,8 @@
-"""Options and fixtures of the soak tests, which kill processes under load and check that no acknowledged write is lost.
+"""Options and fixtures of the soak tests, which kill processes under load and check that no
+acknowledged write is lost.
 
-`pytest tests/soak -m soak` runs them in minutes, with `--full` in about an hour. Without `-m soak` they are deselected.
+`pytest tests/soak -m soak` runs them in minutes, with `--full` in about an hour. Without `-m soak`
+they are deselected.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from tests.soak.service import Sizes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option `--full`, which runs the soak tests with the sizes of the published results."""
+    """Add the option `--full`, which runs the soak tests with the sizes of the published
+    results.
+    """
     parser.addoption("--full", action="store_true", help="run the soak tests at full size")
 
 

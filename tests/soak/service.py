@@ -1,4 +1,6 @@
-"""Helpers of the soak tests: their sizes, the processes to kill, and the memories stored after a restart."""
+"""Helpers of the soak tests: their sizes, the processes to kill, and the memories stored after a
+restart.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Sizes:
 
 
 def victims(count: int) -> list[str]:
-    """For each of `count` rounds, the name of what to kill: the service, its store process, or both."""
+    """For each of `count` rounds, the name of what to kill: the service, its store process, or
+    both.
+    """
     return list(islice(cycle(_VICTIMS), count))
 
 
@@ -55,7 +59,10 @@ def with_policies(settings: Settings, text: str) -> Settings:
 
 def stored_memories(settings: Settings, namespace: str) -> list[dict[str, Any]]:
     """All memories of the namespace, listed by a service that is started for it."""
-    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
+    with (
+        running(settings) as service,
+        httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client,
+    ):
         return list(listed(client, {"namespace": namespace}))
 
 

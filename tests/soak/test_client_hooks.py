@@ -1,4 +1,6 @@
-"""Clients' sessions post hook events while service, store and Redis server are killed; no acknowledged text is lost."""
+"""Clients' sessions post hook events while service, store and Redis server are killed; no
+acknowledged text is lost.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +34,18 @@ _CLAIMS = (
 
 @dataclass(slots=True)
 class Place:
-    """Holds the running service for sessions that use it; after a restart, it holds the new process."""
+    """Holds the running service for sessions that use it; after a restart, it holds the new
+    process.
+    """
 
     service: Service
 
 
 @dataclass(slots=True)
 class HookSession:
-    """A session of a client that posts hook events. acknowledged: texts that were answered with 200."""
+    """A session of a client that posts hook events. acknowledged: texts that were answered with
+    200.
+    """
 
     place: Place
     name: str
@@ -47,7 +53,8 @@ class HookSession:
     acknowledged: list[str] = field(default_factory=list)
 
     def run(self) -> None:
-        """Post the hook events of each turn: the prompt, the answer (twice, as if sent again) and a summary.
+        """Post the hook events of each turn: the prompt, the answer (twice, as if sent again) and a
+        summary.
 
         Then end the session.
         """
@@ -55,16 +62,26 @@ class HookSession:
         with httpx.Client(timeout=5.0, headers=headers) as client:
             for turn in range(self.turns):
                 mark = f"{self.name}x{turn}"
-                prompt, answer = (claim.format(mark=f"{mark}{end}") for claim, end in zip(_CLAIMS, "pa", strict=False))
+                prompt, answer = (
+                    claim.format(mark=f"{mark}{end}")
+                    for claim, end in zip(_CLAIMS, "pa", strict=False)
+                )
                 self._post(client, turn, "UserPromptSubmit", prompt=prompt)
                 self._post(client, turn, "Stop", last_assistant_message=answer)
                 self._post(client, turn, "Stop", last_assistant_message=answer)
-                self._post(client, turn, "PostCompact", compact_summary=_CLAIMS[2].format(mark=f"{mark}s"))
+                self._post(
+                    client, turn, "PostCompact", compact_summary=_CLAIMS[2].format(mark=f"{mark}s")
+                )
             while not self._post(client, self.turns, "SessionEnd", reason="other"):
                 time.sleep(0.2)
 
     def _post(self, client: httpx.Client, turn: int, event: str, **fields: str) -> bool:
-        body = {"session_id": self.name, "hook_event_name": event, "prompt_id": f"{self.name}/{turn}", **fields}
+        body = {
+            "session_id": self.name,
+            "hook_event_name": event,
+            "prompt_id": f"{self.name}/{turn}",
+            **fields,
+        }
         try:
             answer = client.post(f"{self.place.service.url}/v1/hooks/claude-code", json=body)
         except httpx.TransportError:
@@ -76,9 +93,14 @@ class HookSession:
 
 
 def test_acknowledged_events_are_captured_once(settings: Settings, sizes: Sizes) -> None:
-    """Each text that the service acknowledged is in exactly one memory, or listed as rejected with a reason."""
-    rng, place = seeded(), Place(start(settings))
-    sessions = [HookSession(place, f"s{number}", sizes.of(12, 200)) for number in range(sizes.of(4, 20))]
+    """Each text that the service acknowledged is in exactly one memory, or listed as rejected with
+    a reason.
+    """
+    rng = seeded()
+    place = Place(start(settings))
+    sessions = [
+        HookSession(place, f"s{number}", sizes.of(12, 200)) for number in range(sizes.of(4, 20))
+    ]
     threads = [threading.Thread(target=session.run, daemon=True) for session in sessions]
     try:
         for thread in threads:
@@ -100,7 +122,9 @@ def test_acknowledged_events_are_captured_once(settings: Settings, sizes: Sizes)
 
 
 def _inflict(fault: str, place: Place, settings: Settings) -> None:
-    """Kill the processes that `fault` names, such as "service and store", and start a killed service again."""
+    """Kill the processes that `fault` names, such as "service and store", and start a killed
+    service again.
+    """
     if fault == "live server":
         kill(processes_of(settings.live_path, exclude={os.getpid()}))
         return
@@ -119,14 +143,18 @@ def _captured(url: str) -> tuple[Counter[str], set[str]]:
         while not _is_settled(client.get("/metrics").text):
             assert time.monotonic() < end, "captured turns still wait to be stored"
             time.sleep(0.5)
-        contents = Counter(memory["content"] for memory in listed(client, {"namespace": _NAMESPACE}))
+        contents = Counter(
+            memory["content"] for memory in listed(client, {"namespace": _NAMESPACE})
+        )
         query = {"namespace": _NAMESPACE, "kind": "rejected", "limit": "1000"}
         decisions = client.get("/v1/decisions", params=query).raise_for_status().json()["decisions"]
     return contents, {decision["content"] for decision in decisions}
 
 
 def _is_settled(metrics: str) -> bool:
-    """Whether the job that stores captured turns has run and no turn waits, by the metrics of the service."""
+    """Whether the job that stores captured turns has run and no turn waits, by the metrics of the
+    service.
+    """
     runs = 'remembrancer_job_runs_total{job="captured turns"}'
     samples = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if not line.startswith("#"))
     return float(samples.get(runs, 0)) > 1 and float(samples["remembrancer_captures_waiting"]) == 0

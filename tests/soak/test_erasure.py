@@ -27,13 +27,18 @@ _LONGEST_READ_S = 10.0
 
 
 async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> None:
-    """After an erasure no file of the store contains the erased text. Reads in other namespaces continue meanwhile."""
+    """After an erasure no file of the store contains the erased text. Reads in other namespaces
+    continue meanwhile.
+    """
     await filled(settings, sizes.of(1_000, 100_000), 50)
     scope = Scope(TENANT, "to-erase")
     async with open_parts(settings) as opened:
         store = opened.store
         assert isinstance(store, EdgeStore)
-        drafts = [DRAFT.validate_python({"type": kind, "content": f"{MARK} {kind}"}) for kind in MemoryType]
+        drafts = [
+            DRAFT.validate_python({"type": kind, "content": f"{MARK} {kind}"})
+            for kind in MemoryType
+        ]
         await opened.ingestor.write(scope, drafts)
         assert _files_with(settings.store_path, MARK) > 0
         done = asyncio.Event()
@@ -50,7 +55,9 @@ async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> No
 
 
 async def _read_others(store: EdgeStore, done: asyncio.Event) -> list[float]:
-    """Read another namespace's stats again and again until `done` is set; return the seconds of each read."""
+    """Read another namespace's stats again and again until `done` is set; return the seconds of
+    each read.
+    """
     seconds = []
     while not done.is_set():
         began = time.perf_counter()
@@ -61,7 +68,11 @@ async def _read_others(store: EdgeStore, done: asyncio.Event) -> list[float]:
 
 
 def _files_with(folder: Path, text: str) -> int:
-    return sum(_holds(path, text.encode()) for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
+    return sum(
+        _holds(path, text.encode())
+        for path in folder.rglob("*")
+        if path.is_file() and path.stat().st_size
+    )
 
 
 def _holds(path: Path, text: bytes) -> bool:

@@ -1,4 +1,6 @@
-"""The command `python -m ingest` imports a folder, is killed with or without its store process, and is run again."""
+"""The command `python -m ingest` imports a folder, is killed with or without its store process, and
+is run again.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,21 @@ class Importer:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start an import and return its process."""
-        command = [sys.executable, "-m", "ingest", str(self.folder), "--from", "auto", "-n", NAMESPACE, "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "ingest",
+            str(self.folder),
+            "--from",
+            "auto",
+            "-n",
+            NAMESPACE,
+            "--json",
+        ]
         place = ["--data-dir", str(self.settings.data_dir)]
-        return subprocess.Popen([*command, *place], env=environment(self.settings), stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            [*command, *place], env=environment(self.settings), stdout=subprocess.PIPE
+        )
 
     def kill_once(self, *, engine: bool) -> bool:
         """Start an import and kill it while it runs. Returns False if it ended before.
@@ -49,7 +63,11 @@ class Importer:
         while child.poll() is None and self._pieces() <= before:
             time.sleep(_POLL_S)
         time.sleep(self.rng.uniform(0.0, 0.5))
-        store = processes_of(self.settings.store_path, exclude={os.getpid(), child.pid}) if engine else []
+        store = (
+            processes_of(self.settings.store_path, exclude={os.getpid(), child.pid})
+            if engine
+            else []
+        )
         alive = child.poll() is None
         if alive:
             kill([child.pid, *store])
@@ -69,13 +87,17 @@ class Importer:
 
 @pytest.mark.slow
 def test_a_killed_import_resumes(settings: Settings) -> None:
-    """An import that was killed, once alone and once with its store process, resumes and stores each row once."""
+    """An import that was killed, once alone and once with its store process, resumes and stores
+    each row once.
+    """
     _imports_each_row_once(settings, rows=640, kills=2)
 
 
 @pytest.mark.soak
 def test_an_import_survives_many_kills(settings: Settings, sizes: Sizes) -> None:
-    """An import that is killed several times and started again stores each row once, and its report counts all rows."""
+    """An import that is killed several times and started again stores each row once, and its report
+    counts all rows.
+    """
     _imports_each_row_once(settings, rows=sizes.of(2_000, 4_000), kills=sizes.of(3, 6))
 
 
@@ -97,16 +119,25 @@ def _imports_each_row_once(settings: Settings, *, rows: int, kills: int) -> None
 
 def write_files(folder: Path, count: int) -> None:
     """Write JSON Lines, CSV, a ChatGPT export and a mem0 export with `count` rows in all."""
-    texts = [f"Parcel {number} goes to shelf {number * 7 % 1_009} of hall {number % 13}." for number in range(count)]
-    half, quarter, eighth = count // 2, count // 4, count // 8
-    lines, table = texts[:half], texts[half : half + quarter]
-    said, facts = texts[half + quarter : -eighth], texts[-eighth:]
+    texts = [
+        f"Parcel {number} goes to shelf {number * 7 % 1_009} of hall {number % 13}."
+        for number in range(count)
+    ]
+    half = count // 2
+    quarter = count // 4
+    eighth = count // 8
+    lines = texts[:half]
+    table = texts[half : half + quarter]
+    said = texts[half + quarter : -eighth]
+    facts = texts[-eighth:]
     with (folder / "a.jsonl").open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({"type": "semantic", "content": text}) + "\n" for text in lines)
     with (folder / "b.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("type", "content"), *(("semantic", text) for text in table)])
     (folder / "conversations.json").write_text(json.dumps([_conversation(said)]), "utf-8")
-    memories = [{"id": str(number), "memory": text, "user_id": "u"} for number, text in enumerate(facts)]
+    memories = [
+        {"id": str(number), "memory": text, "user_id": "u"} for number, text in enumerate(facts)
+    ]
     (folder / "mem0.json").write_text(json.dumps({"results": memories}), "utf-8")
 
 
@@ -121,5 +152,16 @@ def _conversation(texts: list[str]) -> dict[str, Any]:
         }
         children = [f"n{number + 1}"] if number + 1 < len(texts) else []
         parent = f"n{number - 1}" if number else None
-        nodes[f"n{number}"] = {"id": f"n{number}", "parent": parent, "children": children, "message": message}
-    return {"title": "Parcels", "create_time": 1.7e9, "mapping": nodes, "current_node": f"n{len(texts) - 1}", "id": "c"}
+        nodes[f"n{number}"] = {
+            "id": f"n{number}",
+            "parent": parent,
+            "children": children,
+            "message": message,
+        }
+    return {
+        "title": "Parcels",
+        "create_time": 1.7e9,
+        "mapping": nodes,
+        "current_node": f"n{len(texts) - 1}",
+        "id": "c",
+    }

@@ -20,19 +20,36 @@ FIRST_PAGE_MS = 300.0
 REQUESTS = 20
 
 
-def test_first_page_of_a_large_namespace_takes_under_300_ms(settings: Settings, sizes: Sizes) -> None:
+def test_first_page_of_a_large_namespace_takes_under_300_ms(
+    settings: Settings, sizes: Sizes
+) -> None:
     """Each request for the inspector's first page, except the very first, takes under 300 ms.
 
-    The namespace has 10,000 memories, or 100,000 at full size. Prints the median and the slowest time of each page.
+    The namespace has 10,000 memories, or 100,000 at full size. Prints the median and the slowest
+    time of each page.
     """
     asyncio.run(filled(settings, sizes.of(10_000, 100_000), 1))
     wait_until_closed(settings.store_path)
     slowest: dict[str, float] = {}
-    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
-        for view in ("", "/growth", "/memories", "/search?q=a+lock", "/receipts", "/sessions", "/due"):
+    with (
+        running(settings) as service,
+        httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client,
+    ):
+        for view in (
+            "",
+            "/growth",
+            "/memories",
+            "/search?q=a+lock",
+            "/receipts",
+            "/sessions",
+            "/due",
+        ):
             taken = [_milliseconds(client, f"/inspect{view}") for _ in range(1 + REQUESTS)][1:]
             slowest[view] = max(taken)
-            print(f"/inspect{view}: median {statistics.median(taken):.0f} ms, slowest {slowest[view]:.0f} ms")  # noqa: T201
+            print(  # noqa: T201
+                f"/inspect{view}: median {statistics.median(taken):.0f} ms, slowest "
+                f"{slowest[view]:.0f} ms"
+            )
     assert slowest[""] < FIRST_PAGE_MS
 
 

@@ -1,4 +1,6 @@
-"""Keyed items: puts and deletes while processes are killed, and the speed of calls in a namespace of 20,000 items."""
+"""Keyed items: puts and deletes while processes are killed, and the speed of calls in a namespace
+of 20,000 items.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,11 @@ _RESTART_S = 2.0
 
 @dataclass(slots=True)
 class Writer:
-    """Puts growing numbers as values of its keys, and sometimes deletes an item, until a call to the service fails.
+    """Puts growing numbers as values of its keys, and sometimes deletes an item, until a call to
+    the service fails.
 
-    acknowledged: the last acknowledged number of each key; 0 for a deleted item. sent: the key and number of the call
-    that failed, which the service may have stored or not.
+    acknowledged: the last acknowledged number of each key; 0 for a deleted item. sent: the key and
+    number of the call that failed, which the service may have stored or not.
     """
 
     url: str
@@ -56,7 +59,8 @@ class Writer:
                 self.sent = {key: number}
                 if not _done(client, key, number):
                     return
-                self.acknowledged[key], self.sent = number, {}
+                self.acknowledged[key] = number
+                self.sent = {}
                 self.calls += 1
 
 
@@ -80,15 +84,22 @@ def _done(client: httpx.Client, key: str, number: int) -> bool:
 
 
 def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """After each kill of the service or its store, every key has the value of the last acknowledged or the failed call.
+    """After each kill of the service or its store, every key has the value of the last acknowledged
+    or the failed call.
 
     Three writers put and delete items while a process is killed. No stored value is incomplete.
     """
-    rng, acknowledged, calls = seeded(), dict[str, int](), 0
+    rng = seeded()
+    acknowledged = dict[str, int]()
+    calls = 0
     for index, victim in enumerate(victims(sizes.of(3, 9))):
         least = sizes.of(60, 400)
         writers = _round(
-            settings, victim, rng.randint(least, 2 * least), rng.uniform(0.0, 0.3), start_at=index * 100_000
+            settings,
+            victim,
+            rng.randint(least, 2 * least),
+            rng.uniform(0.0, 0.3),
+            start_at=index * 100_000,
         )
         cut: dict[str, int] = {}
         for writer in writers:
@@ -99,15 +110,21 @@ def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> N
         assert all(value == _value(value["number"]) for value in stored.values()), victim
         numbers = {key: value["number"] for key, value in stored.items()}
         lost = {
-            key for key, number in acknowledged.items() if numbers.get(key, 0) not in (number, cut.get(key, number))
+            key
+            for key, number in acknowledged.items()
+            if numbers.get(key, 0) not in (number, cut.get(key, number))
         }
         assert lost == set(), victim
         acknowledged = {key: numbers.get(key, 0) for key in acknowledged | cut}
     print(f"{calls} calls acknowledged, 0 lost")  # noqa: T201 - the figure of the benchmarks' table
 
 
-def _round(settings: Settings, victim: str, count: int, later_s: float, *, start_at: int) -> list[Writer]:
-    """Run three writers and kill `victim` `later_s` seconds after `count` acknowledged calls. Returns the writers."""
+def _round(
+    settings: Settings, victim: str, count: int, later_s: float, *, start_at: int
+) -> list[Writer]:
+    """Run three writers and kill `victim` `later_s` seconds after `count` acknowledged calls.
+    Returns the writers.
+    """
     service = start(settings)
     writers = [Writer(service.url, f"writer {index}", start_at) for index in range(_WRITERS)]
     threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]
@@ -116,7 +133,9 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, start
             thread.start()
         deadline = time.monotonic() + 120.0
         while sum(writer.calls for writer in writers) < count:
-            assert time.monotonic() < deadline, f"fewer than {count} calls were acknowledged in two minutes"
+            assert time.monotonic() < deadline, (
+                f"fewer than {count} calls were acknowledged in two minutes"
+            )
             time.sleep(0.005)
         time.sleep(later_s)
         service.kill(pids_of(service, victim))
@@ -132,9 +151,17 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, start
 def _stored(settings: Settings) -> dict[str, Any]:
     """The values of all items by key, from a search in pages."""
     values: dict[str, Any] = {}
-    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
+    with (
+        running(settings) as service,
+        httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client,
+    ):
         while True:
-            body = {"namespace": _SPACE["namespace"], "prefix": ["soak"], "limit": 50, "offset": len(values)}
+            body = {
+                "namespace": _SPACE["namespace"],
+                "prefix": ["soak"],
+                "limit": 50,
+                "offset": len(values),
+            }
             page = client.post("/v1/items/search", json=body).raise_for_status().json()["items"]
             values |= {item["key"]: item["value"] for item in page}
             if not page:
@@ -143,30 +170,41 @@ def _stored(settings: Settings) -> dict[str, Any]:
 
 @pytest.mark.anyio
 async def test_calls_are_fast_in_a_large_namespace(settings: Settings, sizes: Sizes) -> None:
-    """In a namespace with many items, 95 % of the calls of each kind take less than 500 ms. Prints the measured times.
+    """In a namespace with many items, 95 % of the calls of each kind take less than 500 ms. Prints
+    the measured times.
 
-    Calls are sent over HTTP, one after the other. The namespace's items have random vectors; texts that calls send are
-    embedded.
+    Calls are sent over HTTP, one after the other. The namespace's items have random vectors; texts
+    that calls send are embedded.
     """
     count, calls = sizes.of((2_000, 30), (20_000, 300))
     await _fill(settings, count)
-    with running(settings) as service, httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
-        samples = {name: [_timed(client, call, index) for index in range(calls)] for name, call in _CALLS.items()}
+    with (
+        running(settings) as service,
+        httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client,
+    ):
+        samples = {
+            name: [_timed(client, call, index) for index in range(calls)]
+            for name, call in _CALLS.items()
+        }
     for name, taken in samples.items():
         figures = percentiles(taken)
-        print(f"{name:24}", *(f"{share} {ms:6.1f} ms" for share, ms in figures.items()))  # noqa: T201 - the figures
+        # The figures
+        print(f"{name:24}", *(f"{share} {ms:6.1f} ms" for share, ms in figures.items()))  # noqa: T201
         assert figures["p95"] < 500, name
 
 
 async def _fill(settings: Settings, count: int) -> None:
-    now, rng = datetime.now(UTC), np.random.default_rng(5)
+    now = datetime.now(UTC)
+    rng = np.random.default_rng(5)
     scope = Scope("default", "items")
     async with open_parts(settings) as opened:
         store = EngineItems(opened.store)
         for index, turn in enumerate(turns(count, seed=5)):
             vector = rng.standard_normal((1, opened.embedder.dimensions), np.float32)
             address = ItemAddress(path=("users", f"{index % 1_000}"), key=f"{index}")
-            await store.put(scope, Item(address, {"text": turn.text, "number": index}, now, now), vector)
+            await store.put(
+                scope, Item(address, {"text": turn.text, "number": index}, now, now), vector
+            )
 
 
 def _timed(client: httpx.Client, call: str, index: int) -> float:
@@ -182,14 +220,23 @@ def _timed(client: httpx.Client, call: str, index: int) -> float:
 
 
 _CALLS = {
-    "put": 'PUT /v1/items {"path": ["users", "1"], "key": "new N", "value": {"text": "N a tea that Ann likes"}}',
-    "put, index false": 'PUT /v1/items {"path": ["users", "1"], "key": "x N", "value": {"n": "N"}, "index": false}',
+    "put": (
+        'PUT /v1/items {"path": ["users", "1"], "key": "new N", "value": {"text": "N a tea '
+        'that Ann likes"}}'
+    ),
+    "put, index false": (
+        'PUT /v1/items {"path": ["users", "1"], "key": "x N", "value": {"n": "N"}, "index": false}'
+    ),
     "get": "GET /v1/items?namespace=items&path=users.N&key=N {}",
     "latest ten": 'POST /v1/items/search {"prefix": []}',
     "latest ten of a path": 'POST /v1/items/search {"prefix": ["users", "1"]}',
     "query": 'POST /v1/items/search {"query": "what does number N like?"}',
-    "query in a path": 'POST /v1/items/search {"prefix": ["users", "1"], "query": "what do N like?"}',
+    "query in a path": (
+        'POST /v1/items/search {"prefix": ["users", "1"], "query": "what do N like?"}'
+    ),
     "filter by equality": 'POST /v1/items/search {"filter": {"number": N}}',
-    "filter by range in a path": 'POST /v1/items/search {"prefix": ["users", "1"], "filter": {"number": {"$gt": N}}}',
+    "filter by range in a path": (
+        'POST /v1/items/search {"prefix": ["users", "1"], "filter": {"number": {"$gt": N}}}'
+    ),
     "paths": "POST /v1/items/paths {}",
 }

@@ -1,4 +1,6 @@
-"""Acknowledged working items and turns of threads are stored, although the service and the Redis server are killed."""
+"""Acknowledged working items and turns of threads are stored, although the service and the Redis
+server are killed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _POLICIES = "threads: {log: {max_turns: 1000000, ttl: 7d}}\n"
 
 @dataclass(slots=True)
 class Writer(ABC):
-    """Writes until the service is gone. acknowledged: names of the items or turns answered with 201."""
+    """Writes until the service is gone. acknowledged: names of the items or turns answered with
+    201.
+    """
 
     session: str
     acknowledged: set[str] = field(default_factory=set)
@@ -49,11 +53,15 @@ class Writer(ABC):
 
     @abstractmethod
     def name(self, answer: httpx.Response) -> str:
-        """The name of the item or turn that this answer acknowledges: the item's id or the turn's content."""
+        """The name of the item or turn that this answer acknowledges: the item's id or the turn's
+        content.
+        """
 
     @abstractmethod
     def stored(self, client: httpx.Client) -> set[str]:
-        """Names (as `name` returns them) of all items or turns that the service has stored for this writer."""
+        """Names (as `name` returns them) of all items or turns that the service has stored for this
+        writer.
+        """
 
 
 class Items(Writer):
@@ -61,7 +69,9 @@ class Items(Writer):
 
     def send(self, client: httpx.Client, content: str) -> httpx.Response:
         """Write a new item."""
-        return client.post("/v1/working", json={**self._space(), "content": f"item {content}", "ttl_s": _WEEK_S})
+        return client.post(
+            "/v1/working", json={**self._space(), "content": f"item {content}", "ttl_s": _WEEK_S}
+        )
 
     def name(self, answer: httpx.Response) -> str:
         """The id of the item that the answer contains."""
@@ -69,7 +79,9 @@ class Items(Writer):
 
     def stored(self, client: httpx.Client) -> set[str]:
         """The ids of the items in the session's working memory."""
-        return {item["id"] for item in client.get("/v1/working", params=self._space()).json()["items"]}
+        return {
+            item["id"] for item in client.get("/v1/working", params=self._space()).json()["items"]
+        }
 
     def _space(self) -> dict[str, str]:
         return {"namespace": _NAMESPACE, "session_id": self.session}
@@ -87,7 +99,9 @@ class Turns(Writer):
             thread = client.post("/v1/threads", json={"namespace": _NAMESPACE, "resource": "log"})
             self.thread_id = thread.json()["id"]
         turn = {"role": "user", "content": f"turn {content}"}
-        return client.post(f"/v1/threads/{self.thread_id}/turns", params={"namespace": _NAMESPACE}, json=turn)
+        return client.post(
+            f"/v1/threads/{self.thread_id}/turns", params={"namespace": _NAMESPACE}, json=turn
+        )
 
     def name(self, answer: httpx.Response) -> str:
         """The content of the turn that the answer contains."""
@@ -97,7 +111,11 @@ class Turns(Writer):
         """The contents of all turns of the writer's thread."""
         contents: set[str] = set()
         while self.thread_id:
-            query: dict[str, str | int] = {"namespace": _NAMESPACE, "limit": 1_000, "offset": len(contents)}
+            query: dict[str, str | int] = {
+                "namespace": _NAMESPACE,
+                "limit": 1_000,
+                "offset": len(contents),
+            }
             page = client.get(f"/v1/threads/{self.thread_id}", params=query).json()
             contents |= {turn["content"] for turn in page["turns"]}
             if len(contents) >= page["total"]:
@@ -106,8 +124,11 @@ class Turns(Writer):
 
 
 def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """After each kill and restart, the service has all items and turns that it has acknowledged so far."""
-    settings, rng = with_policies(settings, _POLICIES), seeded()
+    """After each kill and restart, the service has all items and turns that it has acknowledged so
+    far.
+    """
+    settings = with_policies(settings, _POLICIES)
+    rng = seeded()
     writers: list[Writer] = []
     service = start(settings)
     try:
@@ -123,8 +144,13 @@ def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: S
     assert sum(len(writer.acknowledged) for writer in writers) > len(writers)
 
 
-def _kill_while(writers: Sequence[Writer], service: Service, settings: Settings, after_s: float) -> None:
-    threads = [threading.Thread(target=writer.write, args=(service.url,), daemon=True) for writer in writers]
+def _kill_while(
+    writers: Sequence[Writer], service: Service, settings: Settings, after_s: float
+) -> None:
+    threads = [
+        threading.Thread(target=writer.write, args=(service.url,), daemon=True)
+        for writer in writers
+    ]
     for thread in threads:
         thread.start()
     time.sleep(after_s)
@@ -135,4 +161,10 @@ def _kill_while(writers: Sequence[Writer], service: Service, settings: Settings,
 
 def _missing(service: Service, writers: Sequence[Writer]) -> set[str]:
     with httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
-        return set().union(*(writer.acknowledged - writer.stored(client) for writer in writers if writer.acknowledged))
+        return set().union(
+            *(
+                writer.acknowledged - writer.stored(client)
+                for writer in writers
+                if writer.acknowledged
+            )
+        )

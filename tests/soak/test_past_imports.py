@@ -1,4 +1,6 @@
-"""The command `remembrancer import claude-code` on a running service, while importer, service and store are killed."""
+"""The command `remembrancer import claude-code` on a running service, while importer, service and
+store are killed.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,16 @@ _PROMPTS = (
     "The nightly job of {0} failed again: it waits for the lock of {1}.",
 )
 _ANSWERS = (
-    "I moved {0}: it now runs on {1}, and the old host is drained. The health check answers in 40 ms.",
+    (
+        "I moved {0}: it now runs on {1}, and the old host is drained. The health check "
+        "answers in 40 ms."
+    ),
     "Noted. The certificate of {0} is renewed by the job of {1}, which I extended.",
     "Understood: tabs in {0}, and I added a hook that refuses a commit without a ticket of {1}.",
-    "The cause is the order of locks: {0} takes its own lock first, {1} takes it last. I changed {0}.",
+    (
+        "The cause is the order of locks: {0} takes its own lock first, {1} takes it last. I "
+        "changed {0}."
+    ),
 )
 _VICTIMS = ("importer", "service", "importer", "service and store", "importer")
 
@@ -58,19 +66,36 @@ class PastImport:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start an import and return its process."""
-        where = ["--url", f"http://127.0.0.1:{self.port}", "--data-dir", str(self.home / "client"), "--json"]
-        command = [sys.executable, "-c", "from api.cli.entry import main; main()", "import", "claude-code", *where]
+        where = [
+            "--url",
+            f"http://127.0.0.1:{self.port}",
+            "--data-dir",
+            str(self.home / "client"),
+            "--json",
+        ]
+        command = [
+            sys.executable,
+            "-c",
+            "from api.cli.entry import main; main()",
+            "import",
+            "claude-code",
+            *where,
+        ]
         variables = environment(self.settings) | {
             "HOME": str(self.home),
             "CLAUDE_CONFIG_DIR": str(self.home / ".claude"),
         }
-        return subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            command, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+        )
 
-    def kill_once(self, victim: str, parts: int, later_s: float, child: subprocess.Popen[bytes]) -> bool:
+    def kill_once(
+        self, victim: str, parts: int, later_s: float, child: subprocess.Popen[bytes]
+    ) -> bool:
         """Kill a process `later_s` seconds after the import's journal has `parts` lines.
 
-        victim: "importer" for the import `child`, otherwise a name that `pids_of` knows. Returns False if the import
-        ended before.
+        victim: "importer" for the import `child`, otherwise a name that `pids_of` knows. Returns
+        False if the import ended before.
         """
         while child.poll() is None and self.parts() < parts:
             time.sleep(_POLL_S)
@@ -88,7 +113,9 @@ class PastImport:
         return True
 
     def parts(self) -> int:
-        """The number of lines in the import's journal, one for each part of a transcript that was sent."""
+        """The number of lines in the import's journal, one for each part of a transcript that was
+        sent.
+        """
         journals = (self.home / "client" / "journal").glob("sessions-*.jsonl")
         return sum(path.read_bytes().count(b"\n") for path in journals)
 
@@ -100,8 +127,12 @@ class PastImport:
 
 
 @pytest.mark.soak
-def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Settings, sizes: Sizes) -> None:
-    """An import that is killed again and again gives the same memories as an undisturbed import, each once."""
+def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(
+    settings: Settings, sizes: Sizes
+) -> None:
+    """An import that is killed again and again gives the same memories as an undisturbed import,
+    each once.
+    """
     messages = sizes.of(600, 5_000)
     home = settings.data_dir / "home"
     said = write_transcripts(home, messages)
@@ -109,7 +140,8 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
     other.data_dir.mkdir()
     began = time.monotonic()
     undisturbed, _ = _run(PastImport(other, home, free_port()), {}, seeded())
-    print(f"\n{messages} messages in {time.monotonic() - began:.0f} s, undisturbed")  # noqa: T201 - the figure
+    # The figure
+    print(f"\n{messages} messages in {time.monotonic() - began:.0f} s, undisturbed")  # noqa: T201
     for path in (home / "client" / "journal").glob("*"):
         path.unlink()
     killed = PastImport(settings, home, free_port())
@@ -123,8 +155,11 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(settings: Sett
     assert sum(memories.values()) == len(memories) > messages / 4
 
 
-def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tuple[Counter[tuple[Any, ...]], int]:
-    """Run an import and kill processes meanwhile; return the resulting memories and the number of kills.
+def _run(
+    run: PastImport, victims: Mapping[int, str], rng: random.Random
+) -> tuple[Counter[tuple[Any, ...]], int]:
+    """Run an import and kill processes meanwhile; return the resulting memories and the number of
+    kills.
 
     victims: the process to kill, by the number of parts sent before.
     """
@@ -139,20 +174,34 @@ def _run(run: PastImport, victims: Mapping[int, str], rng: random.Random) -> tup
     assert child.returncode == 0, output
     report = json.loads(output)
     assert (report["stopped"], report["problems"], report["counts"]["failed"]) == (None, [], 0)
-    print(f"last run: {report['sent']} sent in {report['seconds']:.0f} s, {report['earlier']} before")  # noqa: T201
+    print(  # noqa: T201
+        f"last run: {report['sent']} sent in {report['seconds']:.0f} s, {report['earlier']} before"
+    )
     run.serve().stop()
     namespaces = [project_namespace(f"/projects/p{number}") for number in range(_PROJECTS)]
-    memories = [memory for namespace in namespaces for memory in stored_memories(run.settings, namespace)]
+    memories = [
+        memory for namespace in namespaces for memory in stored_memories(run.settings, namespace)
+    ]
     return Counter(_identity(memory) for memory in memories), kills
 
 
 def _identity(memory: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("namespace", "session_id", "type", "content", "created_at", "speaker", "evidence_count")
+    names = (
+        "namespace",
+        "session_id",
+        "type",
+        "content",
+        "created_at",
+        "speaker",
+        "evidence_count",
+    )
     return tuple(memory.get(name) for name in names)
 
 
 def write_transcripts(home: Path, messages: int) -> list[str]:
-    """Write transcripts of three projects with this many messages, and other lines; return the messages' keys."""
+    """Write transcripts of three projects with this many messages, and other lines; return the
+    messages' keys.
+    """
     keys: list[str] = []
     for number in range(messages // 100):
         talk = ClaudeTranscript(f"session-{number}", f"/projects/p{number % _PROJECTS}")

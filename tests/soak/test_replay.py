@@ -24,8 +24,12 @@ async def test_a_few_replays_are_identical(settings: Settings) -> None:
 
 @pytest.mark.soak
 async def test_many_replays_are_identical(settings: Settings, sizes: Sizes) -> None:
-    """Replays of receipts give the first contexts byte for byte, although many retrievals were made since."""
-    await _replays_are_identical(settings, memories=sizes.of(1_000, 10_000), receipts=sizes.of(50, 1_000))
+    """Replays of receipts give the first contexts byte for byte, although many retrievals were made
+    since.
+    """
+    await _replays_are_identical(
+        settings, memories=sizes.of(1_000, 10_000), receipts=sizes.of(50, 1_000)
+    )
 
 
 async def _replays_are_identical(settings: Settings, *, memories: int, receipts: int) -> None:

@@ -1,4 +1,6 @@
-"""Many concurrent writers on many threads, with the service and the live server killed or stopped meanwhile."""
+"""Many concurrent writers on many threads, with the service and the live server killed or stopped
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ class Load:
 
 @dataclass(slots=True)
 class Writer:
-    """Appends turns to a thread. acknowledged: contents of the turns that were answered with success.
+    """Appends turns to a thread. acknowledged: contents of the turns that were answered with
+    success.
 
     violations: how often the thread was seen to have more than `limit` turns.
     """
@@ -65,11 +68,15 @@ class Writer:
     violations: int = 0
 
     def write(self, client: httpx.Client) -> None:
-        """Append all turns or stop when the service is gone; an append without an answer is not repeated."""
+        """Append all turns or stop when the service is gone; an append without an answer is not
+        repeated.
+        """
         while self.contents:
             content = self.contents.pop()
             try:
-                answer = client.post(f"/v1/threads/{self.thread_id}/turns", json={"role": "user", "content": content})
+                answer = client.post(
+                    f"/v1/threads/{self.thread_id}/turns", json={"role": "user", "content": content}
+                )
                 answer.raise_for_status()
                 self.acknowledged.append(content)
                 if len(self.acknowledged) % _LOOK_EVERY == 0:
@@ -80,7 +87,9 @@ class Writer:
 
 
 def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) -> None:
-    """Every acknowledged turn is in its thread or in one memory, and no thread ever exceeds its limit."""
+    """Every acknowledged turn is in its thread or in one memory, and no thread ever exceeds its
+    limit.
+    """
     load = sizes.of(Load(5, 4, 40), Load(100, 10, 500))
     policies = f"threads: {{log: {{max_messages: {load.limit}, max_turns: {load.appends + 1}}}}}\n"
     settings = with_policies(settings, policies)
@@ -98,16 +107,20 @@ def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) ->
 
 @dataclass(slots=True)
 class Place:
-    """Holds the running service for threads that use it; after a restart, it holds the new process."""
+    """Holds the running service for threads that use it; after a restart, it holds the new
+    process.
+    """
 
     service: Service
 
 
 @dataclass(slots=True)
 class RetryingWriter:
-    """Appends turns, each with its own idempotency key, and repeats a request until it is answered with 201.
+    """Appends turns, each with its own idempotency key, and repeats a request until it is answered
+    with 201.
 
-    retries: number of repeated requests. refusals: the answers of 4xx, after which a request is not repeated.
+    retries: number of repeated requests. refusals: the answers of 4xx, after which a request is not
+    repeated.
     """
 
     place: Place
@@ -117,7 +130,9 @@ class RetryingWriter:
     refusals: list[str] = field(default_factory=list)
 
     def write(self) -> None:
-        """Append the turns `contents` in order. Stop at an answer of 4xx, which is added to `refusals`."""
+        """Append the turns `contents` in order. Stop at an answer of 4xx, which is added to
+        `refusals`.
+        """
         with httpx.Client(timeout=5.0, params={"namespace": _NAMESPACE}) as client:
             for content in self.contents:
                 while (status := self._append(client, content)) != httpx.codes.CREATED:
@@ -132,18 +147,24 @@ class RetryingWriter:
         url = f"{self.place.service.url}/v1/threads/{self.thread_id}/turns"
         turn = {"role": "user", "content": content, "metadata": {"mark": _mark(content)}}
         try:
-            return client.post(url, json=turn, headers={"Idempotency-Key": _mark(content)}).status_code
+            return client.post(
+                url, json=turn, headers={"Idempotency-Key": _mark(content)}
+            ).status_code
         except httpx.TransportError:
             return None
 
 
 def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: Sizes) -> None:
-    """Every turn is stored exactly once if clients repeat failed requests with the same idempotency key.
+    """Every turn is stored exactly once if clients repeat failed requests with the same idempotency
+    key.
 
     Meanwhile the service and the Redis server are killed, and the Redis server is paused.
     """
-    load, rng = sizes.of(Load(5, 4, 800), Load(100, 10, 500)), seeded()
-    settings = with_policies(settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n")
+    load = sizes.of(Load(5, 4, 800), Load(100, 10, 500))
+    rng = seeded()
+    settings = with_policies(
+        settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n"
+    )
     place = Place(start(settings))
     try:
         with httpx.Client(base_url=place.service.url, timeout=TIMEOUT_S) as client:
@@ -170,7 +191,9 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
 
 
 def _inflict(fault: str, place: Place, settings: Settings) -> None:
-    """Cause a fault: kill and restart the service, kill the Redis server, or pause the Redis server for 3 seconds."""
+    """Cause a fault: kill and restart the service, kill the Redis server, or pause the Redis server
+    for 3 seconds.
+    """
     live = processes_of(settings.live_path, exclude={os.getpid()})
     if fault == "kill the service":
         place.service.kill([place.service.child.pid])
@@ -201,8 +224,14 @@ def _read_back(url: str, thread_ids: set[str]) -> list[str]:
                     "limit": 1_000,
                     "after": after,
                 }
-                page = client.get(f"/v1/threads/{thread_id}/turns", params=query).raise_for_status().json()
-                assert all(turn["metadata"] == {"mark": _mark(turn["content"])} for turn in page["turns"])
+                page = (
+                    client.get(f"/v1/threads/{thread_id}/turns", params=query)
+                    .raise_for_status()
+                    .json()
+                )
+                assert all(
+                    turn["metadata"] == {"mark": _mark(turn["content"])} for turn in page["turns"]
+                )
                 contents += [turn["content"] for turn in page["turns"]]
                 after = page["next_after"]
     return contents
@@ -211,9 +240,14 @@ def _read_back(url: str, thread_ids: set[str]) -> list[str]:
 def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
     service = start(settings)
     with httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:
-        writers = [writer for number in range(load.threads) for writer in _writers(client, number, load)]
+        writers = [
+            writer for number in range(load.threads) for writer in _writers(client, number, load)
+        ]
     with _writing(writers, service.url):
-        while sum(len(writer.acknowledged) for writer in writers) < load.threads * load.appends * _KILLED_AT:
+        while (
+            sum(len(writer.acknowledged) for writer in writers)
+            < load.threads * load.appends * _KILLED_AT
+        ):
             time.sleep(0.05)
         service.kill([service.child.pid])
     return writers
@@ -223,8 +257,12 @@ def _killed_on_the_way(settings: Settings, load: Load) -> list[Writer]:
 def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
     """Run all writers concurrently while the `with` block runs, and then wait for them to end."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    with httpx.Client(base_url=url, timeout=TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits) as client:
-        threads = [threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers]
+    with httpx.Client(
+        base_url=url, timeout=TIMEOUT_S, params={"namespace": _NAMESPACE}, limits=limits
+    ) as client:
+        threads = [
+            threading.Thread(target=writer.write, args=(client,), daemon=True) for writer in writers
+        ]
         for thread in threads:
             thread.start()
         yield
@@ -233,17 +271,23 @@ def _writing(writers: Sequence[Writer], url: str) -> Iterator[None]:
 
 
 def _writers(client: httpx.Client, number: int, load: Load) -> list[Writer]:
-    thread = client.post("/v1/threads", json={"namespace": _NAMESPACE, "resource": "log", "key": f"t{number}"})
+    thread = client.post(
+        "/v1/threads", json={"namespace": _NAMESPACE, "resource": "log", "key": f"t{number}"}
+    )
     thread_id = thread.raise_for_status().json()["id"]
     each = range(load.appends // load.writers)
     return [
-        Writer(thread_id, [f"<t{number}w{writer}n{turn}> a turn of a log" for turn in each], load.limit)
+        Writer(
+            thread_id, [f"<t{number}w{writer}n{turn}> a turn of a log" for turn in each], load.limit
+        )
         for writer in range(load.writers)
     ]
 
 
 def _stored(url: str, writers: Sequence[Writer]) -> Counter[str]:
-    """Number of copies of each acknowledged turn in threads and memories, once every turn is stored or time is up."""
+    """Number of copies of each acknowledged turn in threads and memories, once every turn is stored
+    or time is up.
+    """
     expected = {_mark(content) for writer in writers for content in writer.acknowledged}
     deadline = time.monotonic() + _EVICTION_S
     with httpx.Client(base_url=url, timeout=TIMEOUT_S) as client:

@@ -1,4 +1,6 @@
-"""Workflows that end while the service and the Redis server are killed: their threads still become memories."""
+"""Workflows that end while the service and the Redis server are killed: their threads still become
+memories.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,16 @@ _SPACE = {"namespace": _NAMESPACE}
 _WRITERS = 4
 _TURNS = 5
 _UPKEEP_S = 240.0
-"""How long upkeep may take: the job runs every two minutes, and a claim of a killed process lasts for one."""
+"""How long upkeep may take: the job runs every two minutes, and a claim of a killed process lasts
+for one.
+"""
 
 
 @dataclass(slots=True)
 class Task:
-    """A workflow with a thread and a note in working memory. turns: contents of the acknowledged turns."""
+    """A workflow with a thread and a note in working memory. turns: contents of the acknowledged
+    turns.
+    """
 
     workflow_id: str
     thread_id: str = ""
@@ -42,40 +48,67 @@ class Task:
         self._post(client, "/v1/workflows", {**_SPACE, "workflow_id": self.workflow_id}, {})
         body = {**_SPACE, "workflow_id": self.workflow_id}
         self.thread_id = self._post(client, "/v1/threads", body, {}).json()["id"]
-        note = {**body, "session_id": self.workflow_id, "content": f"note of {self.workflow_id}", "ttl_s": 3_600}
+        note = {
+            **body,
+            "session_id": self.workflow_id,
+            "content": f"note of {self.workflow_id}",
+            "ttl_s": 3_600,
+        }
         self._post(client, "/v1/working", note, {})
         for number in range(_TURNS):
             content = f"turn {number} of {self.workflow_id}"
-            self._post(client, f"/v1/threads/{self.thread_id}/turns", {"role": "user", "content": content}, _SPACE)
+            self._post(
+                client,
+                f"/v1/threads/{self.thread_id}/turns",
+                {"role": "user", "content": content},
+                _SPACE,
+            )
             self.turns.append(content)
-        self._post(client, f"/v1/workflows/{self.workflow_id}/events", {"type": "completed"}, _SPACE)
+        self._post(
+            client, f"/v1/workflows/{self.workflow_id}/events", {"type": "completed"}, _SPACE
+        )
 
     def _post(
-        self, client: httpx.Client, path: str, body: dict[str, object] | dict[str, str], query: dict[str, str]
+        self,
+        client: httpx.Client,
+        path: str,
+        body: dict[str, object] | dict[str, str],
+        query: dict[str, str],
     ) -> httpx.Response:
         return client.post(path, json=body, params=query).raise_for_status()
 
     def has_ended(self, client: httpx.Client) -> bool:
-        """Whether the workflow is stored as completed, even if the client got no answer to its last event."""
+        """Whether the workflow is stored as completed, even if the client got no answer to its last
+        event.
+        """
         answer = client.get(f"/v1/workflows/{self.workflow_id}", params=_SPACE)
         return answer.is_success and answer.json()["state"]["status"] == "completed"
 
     def is_cleaned_up(self, client: httpx.Client) -> bool:
         """Whether the workflow's thread and its note in working memory are gone."""
         thread = client.get(f"/v1/threads/{self.thread_id}", params=_SPACE)
-        items = client.get("/v1/working", params={**_SPACE, "session_id": self.workflow_id}).json()["items"]
+        items = client.get("/v1/working", params={**_SPACE, "session_id": self.workflow_id}).json()[
+            "items"
+        ]
         return thread.status_code == httpx.codes.NOT_FOUND and not items
 
     def flushed(self, client: httpx.Client) -> list[str]:
         """The contents of the thread's turns that became memories, in order."""
         query = {**_SPACE, "include_flushed": "true"}
-        turns = client.get(f"/v1/threads/{self.thread_id}/turns", params=query).raise_for_status().json()["turns"]
+        turns = (
+            client.get(f"/v1/threads/{self.thread_id}/turns", params=query)
+            .raise_for_status()
+            .json()["turns"]
+        )
         return [turn["content"] for turn in turns if turn["memory_id"]]
 
 
 def test_ended_workflows_are_cleaned_up_after_kills(settings: Settings, sizes: Sizes) -> None:
-    """After kills of service and Redis server, each ended workflow has one record and all its turns in memories."""
-    tasks, rng = list[Task](), seeded()
+    """After kills of service and Redis server, each ended workflow has one record and all its turns
+    in memories.
+    """
+    tasks = list[Task]()
+    rng = seeded()
     service = start(settings)
     try:
         for _ in range(sizes.of(3, 20)):
@@ -96,8 +129,13 @@ def test_ended_workflows_are_cleaned_up_after_kills(settings: Settings, sizes: S
     assert len(ended) > _WRITERS
 
 
-def _kill_while_running(service: Service, settings: Settings, tasks: list[Task], after_s: float) -> None:
-    writers = [threading.Thread(target=_work, args=(service.url, tasks), daemon=True) for _ in range(_WRITERS)]
+def _kill_while_running(
+    service: Service, settings: Settings, tasks: list[Task], after_s: float
+) -> None:
+    writers = [
+        threading.Thread(target=_work, args=(service.url, tasks), daemon=True)
+        for _ in range(_WRITERS)
+    ]
     for writer in writers:
         writer.start()
     time.sleep(after_s)
@@ -118,7 +156,8 @@ def _work(url: str, tasks: list[Task]) -> None:
 
 
 def _wait_for_upkeep(client: httpx.Client, ended: Sequence[Task]) -> None:
-    deadline, left = time.monotonic() + _UPKEEP_S, list(ended)
+    deadline = time.monotonic() + _UPKEEP_S
+    left = list(ended)
     while left := [task for task in left if not task.is_cleaned_up(client)]:
         assert time.monotonic() < deadline, f"not cleaned up: {[task.workflow_id for task in left]}"
         time.sleep(2.0)

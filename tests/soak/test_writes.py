@@ -45,7 +45,9 @@ class Writer:
 
 
 def _stored(client: httpx.Client, texts: list[str]) -> set[str]:
-    """Write the texts and return the ids reported as stored or merged; empty if the service is gone or refuses."""
+    """Write the texts and return the ids reported as stored or merged; empty if the service is gone
+    or refuses.
+    """
     items = [{"type": "semantic", "content": text} for text in texts]
     try:
         answer = client.post("/v1/memories/batch", json={"namespace": NAMESPACE, "items": items})
@@ -64,7 +66,13 @@ def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> 
     acknowledged: set[str] = set()
     for index, victim in enumerate(victims(sizes.of(3, 9))):
         least = sizes.of(60, 300)
-        fresh = _round(settings, victim, rng.randint(least, 3 * least), rng.uniform(0.0, 0.3), seed=7_000 + 10 * index)
+        fresh = _round(
+            settings,
+            victim,
+            rng.randint(least, 3 * least),
+            rng.uniform(0.0, 0.3),
+            seed=7_000 + 10 * index,
+        )
         assert fresh, victim
         acknowledged |= fresh
         stored = {memory["id"] for memory in stored_memories(settings, NAMESPACE)}
@@ -72,7 +80,9 @@ def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> 
 
 
 def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed: int) -> set[str]:
-    """Kill `victim` `later_s` seconds after `count` writes are acknowledged; return the ids of acknowledged writes."""
+    """Kill `victim` `later_s` seconds after `count` writes are acknowledged; return the ids of
+    acknowledged writes.
+    """
     service = start(settings)
     writers = [Writer(service.url, seed + index) for index in range(_WRITERS)]
     threads = [threading.Thread(target=writer.write, daemon=True) for writer in writers]
@@ -81,7 +91,9 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
             thread.start()
         deadline = time.monotonic() + 120.0
         while sum(len(writer.acknowledged) for writer in writers) < count:
-            assert time.monotonic() < deadline, f"fewer than {count} writes were acknowledged in two minutes"
+            assert time.monotonic() < deadline, (
+                f"fewer than {count} writes were acknowledged in two minutes"
+            )
             time.sleep(0.005)
         time.sleep(later_s)
         service.kill(pids_of(service, victim))
@@ -95,12 +107,18 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
 
 
 def test_every_item_is_stored_by_a_client_that_retries(settings: Settings, sizes: Sizes) -> None:
-    """A client repeats failed batches until every item is reported as stored; no item is stored twice."""
+    """A client repeats failed batches until every item is reported as stored; no item is stored
+    twice.
+    """
     count, kills = sizes.of((400, 3), (20_000, 10))
     source = turns(count, seed=7)
-    batches = [[f"{start + index}. {next(source).text}" for index in range(100)] for start in range(0, count, 100)]
+    batches = [
+        [f"{start + index}. {next(source).text}" for index in range(100)]
+        for start in range(0, count, 100)
+    ]
     due = dict(zip(_spread(len(batches), kills), victims(kills), strict=True))
-    rng, reported = seeded(), set[str]()
+    rng = seeded()
+    reported = set[str]()
     service = start(settings)
     try:
         for index, batch in enumerate(batches):
@@ -126,7 +144,8 @@ def _killer(service: Service, victim: str, after_s: float) -> threading.Timer:
 
 
 def _send(settings: Settings, service: Service, batch: list[str], reported: set[str]) -> Service:
-    """Send the batch until it is stored, and return the running service, which is restarted if it was killed.
+    """Send the batch until it is stored, and return the running service, which is restarted if it
+    was killed.
 
     reported: a set to which the ids of the answers are added.
     """

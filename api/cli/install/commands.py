@@ -1,4 +1,6 @@
-"""The commands `remembrancer install` and `uninstall`, which set up AI clients and a systemd unit, and undo it."""
+"""The commands `remembrancer install` and `uninstall`, which set up AI clients and a systemd unit,
+and undo it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,14 @@ import httpx
 import typer
 
 from api.cli.client import PROBE_S, check_key, is_live
-from api.cli.install.clients import ClientName, Installation, config_folder, files_of, program_command, stored_key
+from api.cli.install.clients import (
+    ClientName,
+    Installation,
+    config_folder,
+    files_of,
+    program_command,
+    stored_key,
+)
 from api.cli.install.entries import WholeFile
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.options import FAILED, DataDir, end
@@ -36,10 +45,17 @@ _TIMEOUT_S = 30.0
 _Client: TypeAlias = Annotated[ClientName, typer.Argument(help="The client.", show_default=False)]
 _Project: TypeAlias = Annotated[
     Path | None,
-    typer.Option(help="Only for this project, by its folder; by default for all of the user's.", show_default=False),
+    typer.Option(
+        help="Only for this project, by its folder; by default for all of the user's.",
+        show_default=False,
+    ),
 ]
-_ServiceUrl: TypeAlias = Annotated[str, typer.Option(help="URL of the service.", envvar=URL_VARIABLE)]
-_DryRun: TypeAlias = Annotated[bool, typer.Option("--dry-run", help="Only say what would be changed.")]
+_ServiceUrl: TypeAlias = Annotated[
+    str, typer.Option(help="URL of the service.", envvar=URL_VARIABLE)
+]
+_DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be changed.")
+]
 _Yes: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -48,18 +64,29 @@ def install(
     project: _Project = None,
     url: _ServiceUrl = DEFAULT_URL,
     key: Annotated[
-        str | None, typer.Option(help=f"API key; best left out, and exported as {KEY_VARIABLE}.", show_default=False)
+        str | None,
+        typer.Option(
+            help=f"API key; best left out, and exported as {KEY_VARIABLE}.", show_default=False
+        ),
     ] = None,
     namespace: Annotated[
         str | None,
-        typer.Option("--namespace", "-n", help="Namespace; by default that of the project that the client works in."),
+        typer.Option(
+            "--namespace",
+            "-n",
+            help="Namespace; by default that of the project that the client works in.",
+        ),
     ] = None,
-    service: Annotated[bool, typer.Option("--service", help="Start the service at login too, by systemd.")] = False,
+    service: Annotated[
+        bool, typer.Option("--service", help="Start the service at login too, by systemd.")
+    ] = False,
     data_dir: DataDir = None,
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
-    """Set up an AI client: add hooks, which give it a memory, and the MCP server. Its other settings stay."""
+    """Set up an AI client: add hooks, which give it a memory, and the MCP server. Its other
+    settings stay.
+    """
     try:
         files = _settings_files()
         installation = _installation(client, project, url, key, namespace)
@@ -84,7 +111,9 @@ def install(
 def uninstall(
     client: _Client,
     project: _Project = None,
-    service: Annotated[bool, typer.Option("--service", help="No longer start the service at login.")] = False,
+    service: Annotated[
+        bool, typer.Option("--service", help="No longer start the service at login.")
+    ] = False,
     dry_run: _DryRun = False,
     yes: _Yes = False,
 ) -> None:
@@ -119,7 +148,10 @@ def _installation(
     if root is not None and not root.is_dir():
         raise BadSettings(f"--project {project}: there is no such folder")
     if root is not None and root.resolve() == Path.home().resolve():
-        raise BadSettings("--project is your home folder: leave it out to set up the client for all of your projects")
+        raise BadSettings(
+            "--project is your home folder: leave it out to set up the client for all of "
+            "your projects"
+        )
     check_key(key)
     try:
         namespace = None if namespace is None else clean_name(namespace)
@@ -156,14 +188,19 @@ def _check_installed_once(installation: Installation) -> None:
         text = settings_text(file.path)
         if text is not None and file.entries.owns(text):
             raise BadSettings(
-                f"{client} is set up for all of your projects, in {file.path}: with both, everything would be "
-                f"remembered twice. Run `remembrancer uninstall {client}` first; or, for another namespace in "
-                f'this project, write namespace = "NAME" into {installation.project}/.remembrancer.toml'
+                f"{client} is set up for all of your projects, in {file.path}: with both, "
+                "everything would be "
+                f"remembered twice. Run `remembrancer uninstall {client}` first; or, for "
+                "another namespace in "
+                'this project, write namespace = "NAME" into '
+                f"{installation.project}/.remembrancer.toml"
             )
 
 
 def _confirm_changes(changes: Sequence[FileChange], *, dry_run: bool, yes: bool) -> bool:
-    """Print the changes; return whether to make them. In a terminal the user decides; a dry run makes none."""
+    """Print the changes; return whether to make them. In a terminal the user decides; a dry run
+    makes none.
+    """
     for change in changes:
         print(f"{change.kind:>9}  {change.path}")
     if dry_run:
@@ -177,26 +214,41 @@ def _confirm_changes(changes: Sequence[FileChange], *, dry_run: bool, yes: bool)
 
 
 def _after_install(installation: Installation) -> list[str]:
-    """Lines to print after an installation: how to undo it, where the API key is, what is still missing."""
-    client, url = installation.client, installation.url
+    """Lines to print after an installation: how to undo it, where the API key is, what is still
+    missing.
+    """
+    client = installation.client
+    url = installation.url
     scope = f" --project {shlex.quote(str(installation.project))}" if installation.project else ""
-    lines = [f"Undo: remembrancer uninstall {client}{scope}    Check: remembrancer doctor --url {url}"]
+    lines = [
+        f"Undo: remembrancer uninstall {client}{scope}    Check: remembrancer doctor --url {url}"
+    ]
     if installation.namespace:
         lines.append(f"Namespace: {installation.namespace}")
     if installation.stores_key:
-        lines.append(f"The key is in the settings file, as env.{KEY_VARIABLE}; only you may read that file.")
+        lines.append(
+            f"The key is in the settings file, as env.{KEY_VARIABLE}; only you may read that file."
+        )
         settings = files_of(installation)[0].path
         if settings.is_symlink():
-            lines.append(f"{settings} is a link to {settings.resolve()}: do not publish the key from there.")
+            lines.append(
+                f"{settings} is a link to {settings.resolve()}: do not publish the key from there."
+            )
     elif installation.authorised:
-        lines.append(f"The key is not stored: {client} reads it from {KEY_VARIABLE}; export it in your profile.")
+        lines.append(
+            f"The key is not stored: {client} reads it from {KEY_VARIABLE}; export it in "
+            "your profile."
+        )
     lines += _NOTES.get(client, [])
     if not is_live(url):
-        lines.append(f"No service answers on {url} yet: start it with `make run` or `remembrancer serve`.")
+        lines.append(
+            f"No service answers on {url} yet: start it with `make run` or `remembrancer serve`."
+        )
     elif _refuses_key(installation):
         fault = "does not know this key" if installation.authorised else "needs a key"
         lines.append(
-            f"The service {fault}, so nothing is remembered: install again with --key, or with {KEY_VARIABLE} exported."
+            f"The service {fault}, so nothing is remembered: install again with --key, or "
+            f"with {KEY_VARIABLE} exported."
         )
     return lines
 
@@ -206,10 +258,17 @@ _NOTES: dict[ClientName, list[str]] = {
         "Without the service Claude Code works on, and shows a notice at each prompt.",
         'To switch all hooks off for a while, set "disableAllHooks": true in its settings.',
     ],
-    ClientName.CODEX: ["Codex runs new hooks only when you trust them: start codex, enter /hooks, and trust these."],
-    ClientName.VSCODE: ["Hooks are a preview in Visual Studio Code; an organisation can switch them off."],
+    ClientName.CODEX: [
+        "Codex runs new hooks only when you trust them: start codex, enter /hooks, and trust these."
+    ],
+    ClientName.VSCODE: [
+        "Hooks are a preview in Visual Studio Code; an organisation can switch them off."
+    ],
     ClientName.CURSOR: [
-        "Cursor's hooks can't add to a prompt: it has the tools, and in a project a rule that says when."
+        (
+            "Cursor's hooks can't add to a prompt: it has the tools, and in a project a rule "
+            "that says when."
+        )
     ],
 }
 
@@ -219,7 +278,10 @@ def _refuses_key(installation: Installation) -> bool:
     headers = {"Authorization": f"Bearer {key}"} if installation.authorised else {}
     try:
         answer = httpx.get(
-            f"{installation.url}/v1/stats", params={"namespace": "default"}, headers=headers, timeout=PROBE_S
+            f"{installation.url}/v1/stats",
+            params={"namespace": "default"},
+            headers=headers,
+            timeout=PROBE_S,
         )
     except httpx.HTTPError:
         return False
@@ -234,7 +296,9 @@ def _report_systemd(refusal: str | None, state: str) -> None:
 
 
 def _unit_file(url: str, data_dir: Path | None) -> SettingsFile:
-    """The systemd unit of a service. Raises BadSettings unless `url` is local and the data folder has an encoder."""
+    """The systemd unit of a service. Raises BadSettings unless `url` is local and the data folder
+    has an encoder.
+    """
     folder = settings_from({"data_dir": data_dir}).data_dir.expanduser().absolute()
     if not (folder / "encoder").is_dir():
         raise BadSettings(
@@ -258,7 +322,8 @@ def _check_systemd() -> None:
     if shutil.which("systemctl") is None:
         raise BadSettings(
             f"--service needs systemd, which this machine ({sys.platform}) does not have; "
-            "have `remembrancer serve` started at login by your system's own means, and leave out --service"
+            "have `remembrancer serve` started at login by your system's own means, and "
+            "leave out --service"
         )
 
 
@@ -266,15 +331,26 @@ def _systemctl(*arguments: str) -> str | None:
     """Run systemctl for this user. Returns None, or systemd's message if it refuses."""
     command = ["systemctl", "--user", *arguments]
     try:
-        completed = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603 - systemd's
+        # Systemd's
+        completed = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"it did not answer in {_TIMEOUT_S:g} s"
-    return None if completed.returncode == 0 else (completed.stderr.strip() or f"exit code {completed.returncode}")
+    return (
+        None
+        if completed.returncode == 0
+        else (completed.stderr.strip() or f"exit code {completed.returncode}")
+    )
 
 
 def _quoted(argument: str) -> str:
-    """`argument` quoted for a unit's ExecStart line, with systemd's specifiers (%) and variables ($) escaped."""
-    escaped = argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """`argument` quoted for a unit's ExecStart line, with systemd's specifiers (%) and variables
+    ($) escaped.
+    """
+    escaped = (
+        argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    )
     return f'"{escaped}"'
 
 

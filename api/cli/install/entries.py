@@ -1,8 +1,10 @@
-"""The entries that an installation puts into a client's settings file, with one class for each file format.
+"""The entries that an installation puts into a client's settings file, with one class for each file
+format.
 
-All classes have the same methods, which take the text of a file. `is_in` says whether the text has exactly the wanted
-entries, and `owns` whether it has any entries that a version of this program wrote. `insert` adds the wanted entries to
-a text without such entries, and `remove` takes out all entries of this program.
+All classes have the same methods, which take the text of a file. `is_in` says whether the text has
+exactly the wanted entries, and `owns` whether it has any entries that a version of this program
+wrote. `insert` adds the wanted entries to a text without such entries, and `remove` takes out all
+entries of this program.
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ Steps: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """The values of a settings file that an installation replaced, which an uninstallation restores.
+    """The values of a settings file that an installation replaced, which an uninstallation
+    restores.
 
-    members: paths of the members that the installation set. created: paths of the objects and arrays that it created.
-    values: path and earlier value of each member that it replaced.
+    members: paths of the members that the installation set. created: paths of the objects and
+    arrays that it created. values: path and earlier value of each member that it replaced.
     """
 
     members: tuple[tuple[str, ...], ...] = ()
@@ -40,11 +43,13 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class JsonEntries:
-    """Entries of this program for a JSON settings file: members to set, and elements to append to arrays.
+    """Entries of this program for a JSON settings file: members to set, and elements to append to
+    arrays.
 
-    members: (path, value) of each member. elements: (path of the array, value) of each element. marks: maps the
-    top-level member that has the arrays, such as "hooks", to a text that only this program's elements contain. owned:
-    paths of members that belong to this program, whoever wrote their values.
+    members: (path, value) of each member. elements: (path of the array, value) of each element.
+    marks: maps the top-level member that has the arrays, such as "hooks", to a text that only this
+    program's elements contain. owned: paths of members that belong to this program, whoever wrote
+    their values.
     """
 
     members: Members = ()
@@ -60,7 +65,9 @@ class JsonEntries:
         return same and all(document.get(path) == value for path, value in self.members)
 
     def prior(self, text: str) -> Prior:
-        """Values that `insert` will replace and create in `text`, without elements of this program."""
+        """Values that `insert` will replace and create in `text`, without elements of this
+        program.
+        """
         document = JsonText(text)
         parents = {path[:depth] for path, _ in self.members for depth in range(1, len(path))}
         parents |= {path[:depth] for path, _ in self.elements for depth in range(1, len(path) + 1)}
@@ -70,7 +77,9 @@ class JsonEntries:
         return Prior(paths, created, values)
 
     def insert(self, text: str) -> EditedText:
-        """`text` with these entries added. Raises MalformedSettings if a parent of an entry is no object or array."""
+        """`text` with these entries added. Raises MalformedSettings if a parent of an entry is no
+        object or array.
+        """
         document = JsonText(text)
         for path, value in self.members:
             document.set(path, value)
@@ -81,10 +90,14 @@ class JsonEntries:
     def owns(self, text: str) -> bool:
         """Whether `text` has entries that any version of this program wrote."""
         document = JsonText(text)
-        return any(document.get(path) is not None for path in self.owned) or any(self._own_elements(document))
+        return any(document.get(path) is not None for path in self.owned) or any(
+            self._own_elements(document)
+        )
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without this program's entries, and with the values that they replaced (`prior`; None: unknown)."""
+        """`text` without this program's entries, and with the values that they replaced (`prior`;
+        None: unknown).
+        """
         document = JsonText(text)
         parents: list[Steps] = []
         for path in self.owned if prior is None else prior.members:
@@ -105,7 +118,9 @@ class JsonEntries:
         return document.text
 
     def _own_elements(self, document: JsonText) -> Iterator[Steps]:
-        """Yield the paths of the elements of this program: of its hook only, if others' hooks are in the same group."""
+        """Yield the paths of the elements of this program: of its hook only, if others' hooks are
+        in the same group.
+        """
         for name, mark in self.marks.items():
             section = document.get((name,))
             arrays: dict[Steps, Any] = {(name,): section}
@@ -121,7 +136,9 @@ class JsonEntries:
                     continue
                 handlers = element.get("hooks", []) if isinstance(element, dict) else []
                 marked = (
-                    [mark in json.dumps(handler) for handler in handlers] if isinstance(handlers, list) else [False]
+                    [mark in json.dumps(handler) for handler in handlers]
+                    if isinstance(handlers, list)
+                    else [False]
                 )
                 if all(marked):
                     yield path
@@ -131,7 +148,9 @@ class JsonEntries:
 
 @dataclass(frozen=True, slots=True)
 class TomlTable:
-    """A table to put into a TOML file. path: the two parts of its name. values: its keys with their values."""
+    """A table to put into a TOML file. path: the two parts of its name. values: its keys with their
+    values.
+    """
 
     path: tuple[str, str]
     values: Mapping[str, TomlValue]
@@ -141,17 +160,26 @@ class TomlTable:
         return bool(self._table(_toml(text)) == self.values)
 
     def prior(self, text: str) -> Prior:
-        """The table of the same name in `text`, which `insert` will replace; an empty `values` if there is none."""
+        """The table of the same name in `text`, which `insert` will replace; an empty `values` if
+        there is none.
+        """
         table = self._table(_toml(text))
         return Prior((self.path,), (), () if table is None else ((self.path, table),))
 
     def insert(self, text: str) -> EditedText:
-        """`text` with the table at its end instead of an existing one. Raises MalformedSettings if it is inline."""
+        """`text` with the table at its end instead of an existing one. Raises MalformedSettings if
+        it is inline.
+        """
         document = EditedText(text)
         self._cut(document)
         newline = "\r\n" if "\r\n" in text else "\n"
-        separator = "" if not document.text else newline if document.text.endswith("\n") else newline * 2
-        lines = [f"[{'.'.join(self.path)}]", *(f"{name} = {_toml_value(value)}" for name, value in self.values.items())]
+        separator = (
+            "" if not document.text else newline if document.text.endswith("\n") else newline * 2
+        )
+        lines = [
+            f"[{'.'.join(self.path)}]",
+            *(f"{name} = {_toml_value(value)}" for name, value in self.values.items()),
+        ]
         end = len(document.text)
         document.replace(end, end, separator + newline.join(lines) + newline)
         self._check(text, document.text, dict(self.values))
@@ -162,7 +190,9 @@ class TomlTable:
         return self._table(_toml(text)) is not None
 
     def remove(self, text: str, prior: Prior | None) -> str:
-        """`text` without the table, or with the earlier one of `prior`. Raises MalformedSettings if it is inline."""
+        """`text` without the table, or with the earlier one of `prior`. Raises MalformedSettings if
+        it is inline.
+        """
         if self._table(_toml(text)) is None or (prior is not None and not prior.members):
             return text
         document = EditedText(text)
@@ -178,12 +208,19 @@ class TomlTable:
         return parent.get(self.path[1]) if isinstance(parent, dict) else None
 
     def _cut(self, document: EditedText) -> None:
-        """Remove the table and its subtables, each from the line of its header to the line before the next header."""
+        """Remove the table and its subtables, each from the line of its header to the line before
+        the next header.
+        """
         name = r"\s*\.\s*".join(f"[\"']?{re.escape(part)}[\"']?" for part in self.path)
         header = re.compile(rf"\s*\[\s*{name}\s*(?:\.[^\]]*)?\]")
         lines = document.text.splitlines(keepends=True)
-        while (first := next((at for at, line in enumerate(lines) if header.match(line)), None)) is not None:
-            last = next((at for at in range(first + 1, len(lines)) if lines[at].lstrip().startswith("[")), len(lines))
+        while (
+            first := next((at for at, line in enumerate(lines) if header.match(line)), None)
+        ) is not None:
+            last = next(
+                (at for at in range(first + 1, len(lines)) if lines[at].lstrip().startswith("[")),
+                len(lines),
+            )
             while not lines[last - 1].strip() or lines[last - 1].lstrip().startswith("#"):
                 last -= 1  # blank lines and comments above the next table belong to it
             if first and not lines[first - 1].strip():
@@ -193,7 +230,9 @@ class TomlTable:
             del lines[first:last]
 
     def _check(self, before: str, after: str, table: Any) -> None:
-        """Raise MalformedSettings unless the edit changed only this table, to the content `table` (None: removed)."""
+        """Raise MalformedSettings unless the edit changed only this table, to the content `table`
+        (None: removed).
+        """
         try:
             same = (
                 self._without_table(_toml(before)) == self._without_table(_toml(after))
@@ -204,14 +243,21 @@ class TomlTable:
         if not same:
             name = ".".join(self.path)
             raise MalformedSettings(
-                f"{name} can't be edited where it is; write it as a table [{name}], or remove it by hand"
+                f"{name} can't be edited where it is; write it as a table [{name}], or "
+                "remove it by hand"
             )
 
     def _without_table(self, members: Mapping[str, Any]) -> dict[str, Any]:
-        """The file's content `members` without this table, and without its parent table if no other table is in it."""
+        """The file's content `members` without this table, and without its parent table if no other
+        table is in it.
+        """
         parent_name, name = self.path
         parent = members.get(parent_name, {})
-        siblings = {key: parent[key] for key in parent if key != name} if isinstance(parent, dict) else parent
+        siblings = (
+            {key: parent[key] for key in parent if key != name}
+            if isinstance(parent, dict)
+            else parent
+        )
         other_members = {key: value for key, value in members.items() if key != parent_name}
         return other_members | ({parent_name: siblings} if siblings else {})
 
@@ -242,11 +288,15 @@ class WholeFile:
         return text == self.content
 
     def prior(self, _: str) -> Prior:
-        """An empty `Prior`, because no single values are replaced: the installation's record has the whole old text."""
+        """An empty `Prior`, because no single values are replaced: the installation's record has
+        the whole old text.
+        """
         return Prior()
 
     def insert(self, text: str) -> EditedText:
-        """The file's new text, always `content`. The old `text` is discarded, as only this program writes the file."""
+        """The file's new text, always `content`. The old `text` is discarded, as only this program
+        writes the file.
+        """
         document = EditedText(text)
         document.replace(0, len(text), self.content)
         return document

@@ -1,4 +1,6 @@
-"""Edits JSON settings files as text, so that comments and layout stay. A copy without comments gives the positions."""
+"""Edits JSON settings files as text, so that comments and layout stay. A copy without comments
+gives the positions.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class MalformedSettings(RemembrancerError):
 
 
 class JsonChild(NamedTuple):
-    """Where a member or element is in a JSON text: where it begins, where its value begins, and where it ends."""
+    """Where a member or element is in a JSON text: where it begins, where its value begins, and
+    where it ends.
+    """
 
     key: str | int
     start: int
@@ -32,14 +36,18 @@ class JsonChild(NamedTuple):
 
 
 def parse_json(text: str) -> dict[str, Any]:
-    """Parse a JSON object, which may have comments; {} for a blank text. Raises MalformedSettings for other texts."""
+    """Parse a JSON object, which may have comments; {} for a blank text. Raises MalformedSettings
+    for other texts.
+    """
     plain = _blanked(text)
     if not plain.strip():
         return {}
     try:
         value = json.loads(plain, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
-        raise MalformedSettings(f"it is not valid JSON: {error.msg}, line {error.lineno}") from error
+        raise MalformedSettings(
+            f"it is not valid JSON: {error.msg}, line {error.lineno}"
+        ) from error
     except MalformedJson as error:
         raise MalformedSettings(str(error)) from error
     except RecursionError as error:
@@ -52,7 +60,9 @@ def parse_json(text: str) -> dict[str, Any]:
 
 
 def _blanked(text: str) -> str:
-    """`text` with blanks instead of comments and trailing commas, so that it is strict JSON of the same length."""
+    """`text` with blanks instead of comments and trailing commas, so that it is strict JSON of the
+    same length.
+    """
 
     def blanks(match: re.Match[str]) -> str:
         return match[0] if match[0].startswith('"') else re.sub(r"[^\n]", " ", match[0])
@@ -62,7 +72,9 @@ def _blanked(text: str) -> str:
 
 
 Splice: TypeAlias = tuple[int, str, int]
-"""A change of a text, as needed to undo it: (position, removed text, length of the inserted text)."""
+"""A change of a text, as needed to undo it: (position, removed text, length of the inserted
+text).
+"""
 
 
 class EditedText:
@@ -73,7 +85,9 @@ class EditedText:
         self.splices: list[Splice] = []
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Replace the characters from `start` to before `end` with `text`, and record the change."""
+        """Replace the characters from `start` to before `end` with `text`, and record the
+        change.
+        """
         self.splices.append((start, self.text[start:end], len(text)))
         self.text = self.text[:start] + text + self.text[end:]
 
@@ -86,7 +100,9 @@ def revert(text: str, splices: Sequence[Splice]) -> str:
 
 
 class JsonText(EditedText):
-    """A JSON object as text, perhaps with comments. A path is a sequence of keys and indices into it."""
+    """A JSON object as text, perhaps with comments. A path is a sequence of keys and indices into
+    it.
+    """
 
     def __init__(self, text: str) -> None:
         parse_json(text)
@@ -94,7 +110,9 @@ class JsonText(EditedText):
         self._plain = _blanked(text)
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Replace the characters from `start` to before `end` with `text`, and record the change."""
+        """Replace the characters from `start` to before `end` with `text`, and record the
+        change.
+        """
         super().replace(start, end, text)
         self._plain = _blanked(self.text)
 
@@ -109,9 +127,13 @@ class JsonText(EditedText):
         return value
 
     def set(self, path: Sequence[str], value: Any) -> None:
-        """Set the member at `path`, creating missing parents. Raises MalformedSettings if a parent is no object."""
+        """Set the member at `path`, creating missing parents. Raises MalformedSettings if a parent
+        is no object.
+        """
         if not self._plain.strip():
-            self.replace(len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n")
+            self.replace(
+                len(self.text), len(self.text), json.dumps(_nested(path, value), indent=2) + "\n"
+            )
             return
         position = skip_blank(self._plain, 0)
         for depth, key in enumerate(path):
@@ -119,13 +141,17 @@ class JsonText(EditedText):
                 raise MalformedSettings(f"{'.'.join(path[:depth])} must be an object")
             child = next((child for child in self._children(position) if child.key == key), None)
             if child is None:
-                self._add(position, depth, f"{json.dumps(key)}: ", _nested(path[depth + 1 :], value))
+                self._add(
+                    position, depth, f"{json.dumps(key)}: ", _nested(path[depth + 1 :], value)
+                )
                 return
             position = child.value
         self.replace(position, self._end(position), self._dumped(value, len(path)))
 
     def append(self, path: Sequence[str], value: Any) -> None:
-        """Add `value` to the array at `path`, or create it. Raises MalformedSettings for a value of another type."""
+        """Add `value` to the array at `path`, or create it. Raises MalformedSettings for a value of
+        another type.
+        """
         array = self.get(path)
         if array is None:
             self.set(path, [value])
@@ -135,7 +161,9 @@ class JsonText(EditedText):
             raise MalformedSettings(f"{'.'.join(path)} must be an array")
 
     def remove(self, path: Path) -> None:
-        """Remove the member or element at `path`, which must exist, and its comma. Comments around it stay."""
+        """Remove the member or element at `path`, which must exist, and its comma. Comments around
+        it stay.
+        """
         container = self._at(path[:-1])
         children = list(self._children(container))
         index = next(index for index, child in enumerate(children) if child.key == path[-1])
@@ -147,7 +175,8 @@ class JsonText(EditedText):
             closing = self._end(container) - 1
             bare = not (self.text[container + 1 : start] + self.text[end:closing]).strip()
             self.replace(container + 1 if bare else start, closing if bare else end, "")
-        elif index == len(children) - 1 and end == child.end:  # without a comma of its own: that before it goes
+        # Without a comma of its own: that before it goes
+        elif index == len(children) - 1 and end == child.end:
             comma = self._plain.index(",", children[index - 1].end)
             self.replace(start, end, "")
             self.replace(comma, comma + 1, "")
@@ -164,21 +193,27 @@ class JsonText(EditedText):
         return json.JSONDecoder().raw_decode(self._plain, position)[1]
 
     def _children(self, position: int) -> Iterator[JsonChild]:
-        plain, keyed = self._plain, self._plain[position] == "{"
-        at, number = skip_blank(plain, position + 1), 0
+        plain = self._plain
+        keyed = self._plain[position] == "{"
+        at = skip_blank(plain, position + 1)
+        number = 0
         while plain[at] not in "}]":
-            start, key = at, number
+            start = at
+            key = number
             if keyed:
                 key, at = json.JSONDecoder().raw_decode(plain, at)
                 at = skip_blank(plain, skip_blank(plain, at) + 1)  # behind the colon
             end = self._end(at)
             yield JsonChild(key, start, at, end)
-            at, number = skip_blank(plain, end), number + 1
+            at = skip_blank(plain, end)
+            number = number + 1
             if plain[at] == ",":
                 at = skip_blank(plain, at + 1)
 
     def _add(self, position: int, depth: int, prefix: str, value: Any) -> None:
-        """Add a child at the end of the object or array at `position` in nesting `depth`. prefix: a member's key."""
+        """Add a child at the end of the object or array at `position` in nesting `depth`. prefix: a
+        member's key.
+        """
         children = list(self._children(position))
         if not children:
             unit, newline = self._layout()
@@ -199,7 +234,9 @@ class JsonText(EditedText):
         self.replace(last.end, last.end + len(trailing), f"{comma}{trailing}{gap}{text}")
 
     def _layout(self) -> tuple[str, str]:
-        """(indentation of one level, line break) of the JSON text. The indentation is "" for a text on one line."""
+        """(indentation of one level, line break) of the JSON text. The indentation is "" for a text
+        on one line.
+        """
         newline = "\r\n" if "\r\n" in self.text else "\n"
         indent = re.search(r"\n([ \t]+)[^\s]", self._plain)
         if indent is not None:

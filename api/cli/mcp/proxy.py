@@ -1,8 +1,9 @@
 """Passes MCP messages from standard input to the service, and its answers to standard output.
 
-Each message is one HTTP call to /mcp. The service keeps no MCP sessions, so that calls succeed again after it was
-restarted. While no service runs, this proxy answers the handshake and list requests from the module `catalog`, so that
-a client connects anyway. A tool call then gets an error that the model can read.
+Each message is one HTTP call to /mcp. The service keeps no MCP sessions, so that calls succeed
+again after it was restarted. While no service runs, this proxy answers the handshake and list
+requests from the module `catalog`, so that a client connects anyway. A tool call then gets an error
+that the model can read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ START_WAIT_S = 30.0
 """Seconds that a tool call waits for a service to start."""
 
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
-"""MCP versions with a handshake (`initialize`). In newer versions each message states its version instead."""
+"""MCP versions with a handshake (`initialize`). In newer versions each message states its version
+instead.
+"""
 
 MODERN_VERSIONS = ["2026-07-28"]
 
@@ -41,22 +44,32 @@ _STALE = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}
 _VERSION = "io.modelcontextprotocol/protocolVersion"
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _HEADER_TEXT = re.compile(r"(?!=\?base64\?)[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
-_PARSE_ERROR, _INVALID_REQUEST, _INTERNAL_ERROR = -32700, -32600, -32603
+_PARSE_ERROR = -32700
+_INVALID_REQUEST = -32600
+_INTERNAL_ERROR = -32603
 
 Message: TypeAlias = dict[str, Any]
 
 
 class StdioProxy:
-    """Passes messages between an MCP client on stdin and stdout and the service's MCP endpoint at `url`.
+    """Passes messages between an MCP client on stdin and stdout and the service's MCP endpoint at
+    `url`.
 
-    headers: sent with each HTTP call. tools: name of the tool preset to list while the service is not reachable.
-    service: starts the service behind `url` if it does not run; None if the proxy must not start it.
+    headers: sent with each HTTP call. tools: name of the tool preset to list while the service is
+    not reachable. service: starts the service behind `url` if it does not run; None if the proxy
+    must not start it.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], tools: str, service: LocalService | None = None
+    ) -> None:
         self._url = url
         self._origin = url.partition("/mcp/")[0]
-        self._headers = {**headers, "Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+        self._headers = {
+            **headers,
+            "Accept": "application/json, text/event-stream",
+            "Content-Type": "application/json",
+        }
         self._tools = tools
         self._service = service
         self._version: str | None = None
@@ -64,7 +77,9 @@ class StdioProxy:
         self._starting = anyio.Lock()
 
     async def run(self, source: BinaryIO, target: BinaryIO) -> None:
-        """Read JSON-RPC messages from `source`, one on each line, until its end, and write the answers to `target`."""
+        """Read JSON-RPC messages from `source`, one on each line, until its end, and write the
+        answers to `target`.
+        """
         async with (
             httpx.AsyncClient(timeout=TIMEOUT, headers=self._headers, trust_env=False) as http,
             anyio.create_task_group() as tasks,
@@ -76,8 +91,12 @@ class StdioProxy:
                 self._take(line, tasks, http, target)
             warm_up.cancel()
 
-    def _take(self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO) -> None:
-        """Start a task that answers the message in `line`, or cancel the call that a cancel notification names."""
+    def _take(
+        self, line: bytes, tasks: TaskGroup, http: httpx.AsyncClient, target: BinaryIO
+    ) -> None:
+        """Start a task that answers the message in `line`, or cancel the call that a cancel
+        notification names.
+        """
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -105,10 +124,13 @@ class StdioProxy:
             try:
                 answer = await self._answer(message, http)
             finally:
-                if self._calls.get(message["id"]) is scope:  # not if the client has used the id again
+                # Not if the client has used the id again
+                if self._calls.get(message["id"]) is scope:
                     del self._calls[message["id"]]
             match answer:
-                case {"result": {"protocolVersion": str(version)}} if message["method"] == "initialize":
+                case {"result": {"protocolVersion": str(version)}} if (
+                    message["method"] == "initialize"
+                ):
                     self._version = version
             _write(target, answer)
 
@@ -126,18 +148,23 @@ class StdioProxy:
         except httpx.ConnectError:
             return self._answer_offline(message)
         except httpx.TimeoutException:
-            return _failure(message, f"The memory service at {self._origin} did not answer in time.")
+            return _failure(
+                message, f"The memory service at {self._origin} did not answer in time."
+            )
         except httpx.HTTPError:
             return _failure(message, "The memory service stopped during this call. Try again.")
 
     async def _warm(self, service: LocalService, scope: anyio.CancelScope) -> None:
-        """Start the service before the first call needs it, unless it runs. scope: cancelled to stop waiting for it."""
+        """Start the service before the first call needs it, unless it runs. scope: cancelled to
+        stop waiting for it.
+        """
         with scope:
             try:
                 async with self._starting:
                     await service.ensure_running()
             except Unavailable as error:
-                print(f"remembrancer: {error}", file=sys.stderr)  # clients show it as the server's log
+                # Clients show it as the server's log
+                print(f"remembrancer: {error}", file=sys.stderr)
 
     async def _start(self, service: LocalService) -> None:
         with anyio.move_on_after(START_WAIT_S):
@@ -147,19 +174,26 @@ class StdioProxy:
         raise Unavailable("The memory service is still starting. Try again in a moment.")
 
     async def _post(self, message: Message, http: httpx.AsyncClient) -> Message:
-        response = await http.post(self._url, content=_encoded(message), headers=self._routing(message))
+        response = await http.post(
+            self._url, content=_encoded(message), headers=self._routing(message)
+        )
         try:
             answer = response.json()
         except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict) and "jsonrpc" in answer:
-            return {**answer, "id": message["id"]}  # it is null where the service could not parse the message
+            # It is null where the service could not parse the message
+            return {**answer, "id": message["id"]}
         detail = answer.get("detail") if isinstance(answer, dict) else None
         reason = detail or response.reason_phrase
-        return _failure(message, f"The memory service refused this call ({response.status_code}): {reason}")
+        return _failure(
+            message, f"The memory service refused this call ({response.status_code}): {reason}"
+        )
 
     def _routing(self, message: Message) -> dict[str, str]:
-        """The HTTP headers that MCP prescribes for `message`. They depend on the protocol version."""
+        """The HTTP headers that MCP prescribes for `message`. They depend on the protocol
+        version.
+        """
         params = message["params"]
         version = _version_of(message) or self._version
         headers = {"MCP-Protocol-Version": _header_text(version)} if version else {}
@@ -170,22 +204,28 @@ class StdioProxy:
         return headers
 
     def _answer_offline(self, message: Message) -> Message:
-        """The answer to `message` while no service runs: a result for a handshake or list request, else an error."""
+        """The answer to `message` while no service runs: a result for a handshake or list request,
+        else an error.
+        """
         requested = message["params"].get("protocolVersion")
         legacy = None if _version_of(message) else requested if requested in LEGACY else LEGACY[-1]
         result = answer_from_catalog(message["method"], self._tools, legacy_version=legacy)
         if result is not None:
             return {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        text = f"The memory service at {self._origin} does not run. Go on without memory, or try later."
+        text = (
+            f"The memory service at {self._origin} does not run. Go on without memory, or "
+            "try later."
+        )
         return _failure(message, text)
 
 
 def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) -> Message | None:
-    """The result of an MCP method (such as `tools/list`) while no service runs; None if the method needs the service.
+    """The result of an MCP method (such as `tools/list`) while no service runs; None if the method
+    needs the service.
 
-    tools: name of the tool preset to offer. legacy_version: MCP version that the client and the proxy agreed on in the
-    handshake; None for newer versions, which have no handshake. In newer versions, the result says that it must not be
-    cached, so that the client asks again.
+    tools: name of the tool preset to offer. legacy_version: MCP version that the client and the
+    proxy agreed on in the handshake; None for newer versions, which have no handshake. In newer
+    versions, the result says that it must not be cached, so that the client asks again.
     """
     from api.http.mcp import catalog  # noqa: PLC0415 - only without a service
 
@@ -197,12 +237,18 @@ def answer_from_catalog(method: str, tools: str, *, legacy_version: str | None) 
         "resources/templates/list": {"resourceTemplates": list(catalog.RESOURCES)},
     }
     name = catalog.SERVER_NAME
-    server = {"name": name, "title": catalog.SERVER_TITLE, "version": importlib.metadata.version(name)}
+    server = {
+        "name": name,
+        "title": catalog.SERVER_TITLE,
+        "version": importlib.metadata.version(name),
+    }
     offers = {"capabilities": _CAPABILITIES, "instructions": catalog.INSTRUCTIONS}
     if legacy_version is not None:
         initialized = {"protocolVersion": legacy_version, "serverInfo": server, **offers}
         return (lists | {"initialize": initialized, "ping": {}}).get(method)
-    result = (lists | {"server/discover": {"supportedVersions": MODERN_VERSIONS, **offers}}).get(method)
+    result = (lists | {"server/discover": {"supportedVersions": MODERN_VERSIONS, **offers}}).get(
+        method
+    )
     stamp = {"_meta": {"io.modelcontextprotocol/serverInfo": server}}
     return None if result is None else {**result, **_STALE, **stamp}
 
@@ -212,21 +258,27 @@ def _is_id(value: object) -> bool:
 
 
 def _version_of(message: Message) -> str | None:
-    """The MCP version that `message` states; None for older versions, which state it only in the handshake."""
+    """The MCP version that `message` states; None for older versions, which state it only in the
+    handshake.
+    """
     meta = message["params"].get("_meta")
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
     return version if isinstance(version, str) else None
 
 
 def _header_text(value: str) -> str:
-    """`value` as the value of an HTTP header. Text that is not plain ASCII is Base64-encoded as MCP prescribes."""
+    """`value` as the value of an HTTP header. Text that is not plain ASCII is Base64-encoded as MCP
+    prescribes.
+    """
     if _HEADER_TEXT.fullmatch(value):
         return value
     return f"=?base64?{base64.b64encode(value.encode('utf-8', 'replace')).decode()}?="
 
 
 def _failure(message: Message, text: str) -> Message:
-    """The answer to a failed call: for a tool call, a result with `text`, which the model reads; else an error."""
+    """The answer to a failed call: for a tool call, a result with `text`, which the model reads;
+    else an error.
+    """
     if message["method"] != "tools/call":
         return _error(message["id"], _INTERNAL_ERROR, text)
     result: Message = {"content": [{"type": "text", "text": text}], "isError": True}
@@ -245,5 +297,7 @@ def _write(target: BinaryIO, message: Message) -> None:
 
 
 def _encoded(message: Message) -> bytes:
-    """The message as JSON in ASCII. Escapes can express every text, even a text with lone surrogates."""
+    """The message as JSON in ASCII. Escapes can express every text, even a text with lone
+    surrogates.
+    """
     return json.dumps(message, separators=(",", ":")).encode()

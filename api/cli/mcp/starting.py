@@ -1,4 +1,6 @@
-"""Starts this machine's service for MCP clients, once even if several ask. It runs on after the clients end."""
+"""Starts this machine's service for MCP clients, once even if several ask. It runs on after the
+clients end.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from memtypes.model.errors import Unavailable
 from memtypes.stores.files import locked_by, private_directory, replace_file
 
 START_S = 60.0
-"""Seconds within which a service must answer after its start. The first start also prepares the encoder."""
+"""Seconds within which a service must answer after its start. The first start also prepares the
+encoder.
+"""
 
 OTHER_S = 5.0
 """Seconds that a failed start waits for a service that another program started at the same time."""
@@ -28,9 +32,12 @@ _PID = "service.pid"
 
 
 def local_url(host: str | None = None, port: int | None = None) -> str:
-    """URL of this machine's service. By default, host and port come from the environment variables of the service."""
+    """URL of this machine's service. By default, host and port come from the environment variables
+    of the service.
+    """
     host = (host or os.environ.get("REMEMBRANCER_HOST") or "127.0.0.1").strip("[]")
-    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - it listens on loopback, too
+    # It listens on loopback, too
+    host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104
     port_text = port or os.environ.get("REMEMBRANCER_PORT") or "8707"
     return f"http://[{host}]:{port_text}" if ":" in host else f"http://{host}:{port_text}"
 
@@ -42,14 +49,18 @@ class LocalService:
     url: str
 
     async def ensure_running(self) -> None:
-        """Start the service unless it runs, and wait until it answers. Raises Unavailable if this fails."""
+        """Start the service unless it runs, and wait until it answers. Raises Unavailable if this
+        fails.
+        """
         if await self._is_answering():
             return
         data_dir = await anyio.to_thread.run_sync(_data_dir)
         deadline = time.monotonic() + START_S
         async with locked_by(data_dir / "starting.lock", deadline) as locked:
             if not locked:
-                raise Unavailable(f"another process has been starting the service for {START_S:g} s")
+                raise Unavailable(
+                    f"another process has been starting the service for {START_S:g} s"
+                )
             if not await self._is_answering():
                 pid = _pid_of_recent_start(data_dir)
                 if pid is None:
@@ -74,7 +85,8 @@ class LocalService:
 
 
 def _data_dir() -> Path:
-    from api.settings import default_data_dir  # noqa: PLC0415 - pydantic is needed to start a service only
+    # Pydantic is needed to start a service only
+    from api.settings import default_data_dir  # noqa: PLC0415
 
     configured = os.environ.get("REMEMBRANCER_DATA_DIR")
     return private_directory(Path(configured).expanduser() if configured else default_data_dir())
@@ -98,10 +110,13 @@ def _spawn(data_dir: Path) -> int:
 
 
 def _pid_of_recent_start(data_dir: Path) -> int | None:
-    """Process id of a service that another process started and that does not answer yet; None if there is none."""
+    """Process id of a service that another process started and that does not answer yet; None if
+    there is none.
+    """
     file = data_dir / _PID
     try:
-        pid, age = int(file.read_text(encoding="ascii")), time.time() - file.stat().st_mtime
+        pid = int(file.read_text(encoding="ascii"))
+        age = time.time() - file.stat().st_mtime
     except (OSError, ValueError):
         return None
     return pid if age < START_S and _is_running(pid) else None

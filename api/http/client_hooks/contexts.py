@@ -1,7 +1,8 @@
 """Builds the contexts that hooks add to sessions of AI clients, such as Claude Code.
 
-A prompt gets memories that help with it; a session that begins gets open tasks and recent memories. A client's history
-keeps what was added to earlier prompts, so a memory is shown only once in a session.
+A prompt gets memories that help with it; a session that begins gets open tasks and recent memories.
+A client's history keeps what was added to earlier prompts, so a memory is shown only once in a
+session.
 """
 
 from __future__ import annotations
@@ -33,20 +34,31 @@ from retrieval.answer import ContextItem
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced, shortened
 from retrieval.receipts.build import Retrieval
 
-PROMPT_TOKENS, START_TOKENS = 1_500, 1_000
-"""Maximum tokens, by the model's own count, of the context for a prompt and of the context at a session's start."""
+PROMPT_TOKENS = 1_500
+START_TOKENS = 1_000
+"""Maximum tokens, by the model's own count, of the context for a prompt and of the context at a
+session's start.
+"""
 
 MAX_CHARACTERS = 9_500
-"""Maximum characters of a context. Of more than 10,000, Claude Code shows the model only a preview."""
+"""Maximum characters of a context. Of more than 10,000, Claude Code shows the model only a
+preview.
+"""
 
 QUERY_CHARACTERS = 2_000
-"""Maximum characters of a query. A longer prompt is reduced to its beginning and end, which saves time."""
+"""Maximum characters of a query. A longer prompt is reduced to its beginning and end, which saves
+time.
+"""
 
 MAX_SHOWN = 9_000
-"""Maximum memories that a session is shown until it is compacted. A filter could not exclude many more ids."""
+"""Maximum memories that a session is shown until it is compacted. A filter could not exclude many
+more ids.
+"""
 
 MARK_S = 0.5
-"""Seconds for recording a built context and marking its due tasks, even if the time to answer the event is up."""
+"""Seconds for recording a built context and marking its due tasks, even if the time to answer the
+event is up.
+"""
 
 _MODEL_CHARACTERS = 256
 _SAFETY_FACTOR = 0.9
@@ -66,7 +78,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """The text around the context in the answer to a hook. limit: maximum tokens of both, as `tokenizer` counts."""
+    """The text around the context in the answer to a hook. limit: maximum tokens of both, as
+    `tokenizer` counts.
+    """
 
     event: InjectingEvent
     introduction: str
@@ -80,43 +94,57 @@ class _Frame:
 
     def size(self, text: str) -> int:
         """Tokens of `text` and of the tags that the client puts around it."""
-        reminder = f"<system-reminder>\n{self.event} hook additional context: {text}\n</system-reminder>"
+        reminder = (
+            f"<system-reminder>\n{self.event} hook additional context: {text}\n</system-reminder>"
+        )
         return self.tokenizer.count(reminder)
 
     @property
     def budget(self) -> int:
-        """Maximum tokens of the context, so that it and the text around it have at most `limit` tokens."""
+        """Maximum tokens of the context, so that it and the text around it have at most `limit`
+        tokens.
+        """
         return max(0, self.limit - self.size(self.framed("")) - _JOINS)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientContexts:
-    """Builds contexts for the session of an AI client that `scope` names. model: name of the model that reads them."""
+    """Builds contexts for the session of an AI client that `scope` names. model: name of the model
+    that reads them.
+    """
 
     services: Services
     scope: Scope
     model: str
 
     async def for_prompt(self, prompt: str, shown: Shown) -> HookAnswer:
-        """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if there are none."""
+        """Answer a prompt's hook with helpful memories that the session was not shown yet; empty if
+        there are none.
+        """
         frame = self._frame("UserPromptSubmit", _FOR_PROMPT, PROMPT_TOKENS)
         query = shortened(prompt, QUERY_CHARACTERS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
                 return None
-            return self._request(shown, frame, _excluding(sorted(shown.ids)), query=query, include_due=True)
+            return self._request(
+                shown, frame, _excluding(sorted(shown.ids)), query=query, include_due=True
+            )
 
         return await self._answer(frame, request, shown)
 
     async def for_start(self, shown: Shown) -> HookAnswer:
-        """Answer the hook of a session's start with open tasks and recent memories that it was not shown, if any."""
+        """Answer the hook of a session's start with open tasks and recent memories that it was not
+        shown, if any.
+        """
         frame = self._frame("SessionStart", _FOR_START, START_TOKENS)
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if ids := await self._pending_and_recent(shown):
                 conditions = [{"id": {"any": ids}}]
-                return self._request(shown, frame, conditions, query=_START_QUERY, weights=_START_WEIGHTS, floor=0.0)
+                return self._request(
+                    shown, frame, conditions, query=_START_QUERY, weights=_START_WEIGHTS, floor=0.0
+                )
             return None
 
         return await self._answer(frame, request, shown)
@@ -124,7 +152,8 @@ class ClientContexts:
     def _request(
         self, shown: Shown, frame: _Frame, conditions: Iterable[dict[str, Any]], **fields: Any
     ) -> RetrieveRequest:
-        """A request for memories that meet `conditions`, except those of this session since its last compaction.
+        """A request for memories that meet `conditions`, except those of this session since its
+        last compaction.
 
         The client's history still contains these. fields: further fields of the request.
         """
@@ -142,11 +171,15 @@ class ClientContexts:
         )
 
     async def _answer(
-        self, frame: _Frame, make_request: Callable[[Shown], Awaitable[RetrieveRequest | None]], shown: Shown
+        self,
+        frame: _Frame,
+        make_request: Callable[[Shown], Awaitable[RetrieveRequest | None]],
+        shown: Shown,
     ) -> HookAnswer:
         """Answer a hook with a context. The answer is empty if there is nothing to show.
 
-        make_request: makes the retrieval request from what the session was shown so far; None if no context is needed.
+        make_request: makes the retrieval request from what the session was shown so far; None if no
+        context is needed.
         """
         sessions = self.services.client_sessions
         for _ in range(_ATTEMPTS):
@@ -157,51 +190,73 @@ class ClientContexts:
             retrieval, ids, statements = built
             if await sessions.claim(self.scope, ids, statements):
                 return await self._finish(frame, request, retrieval)
-            shown = await sessions.begin(self.scope)  # another prompt of the session changed what it was shown
+            # Another prompt of the session changed what it was shown
+            shown = await sessions.begin(self.scope)
         return HookAnswer()
 
     def _frame(self, event: InjectingEvent, introduction: str, total: int) -> _Frame:
         model = self.services.models().find(self.model[:_MODEL_CHARACTERS])
         encoding: Encoding = "o200k_base" if model.tokenizer == "o200k_base" else "cl100k_base"
-        return _Frame(event, introduction, self.services.tokenizers[encoding], encoding, reduced(total, model.margin))
+        return _Frame(
+            event,
+            introduction,
+            self.services.tokenizers[encoding],
+            encoding,
+            reduced(total, model.margin),
+        )
 
     async def _build(
         self, request: RetrieveRequest, frame: _Frame, shown: Shown
     ) -> tuple[Retrieval, list[str], frozenset[str]] | None:
-        """Build a context within the token limit of `frame` that repeats nothing that the session was shown before.
+        """Build a context within the token limit of `frame` that repeats nothing that the session
+        was shown before.
 
-        Returns also the ids of its memories and of memories that it leaves out because their texts repeat others, and
-        hashes of its sentences that are new to the session. Returns None if no such context could be built. A due task
-        may be repeated, because an earlier text that mentions the task does not say that it is due.
+        Returns also the ids of its memories and of memories that it leaves out because their texts
+        repeat others, and hashes of its sentences that are new to the session. Returns None if no
+        such context could be built. A due task may be repeated, because an earlier text that
+        mentions the task does not say that it is due.
         """
-        budget, repeated_ids, filters = frame.budget, list[str](), request.filters or {}
+        budget = frame.budget
+        repeated_ids = list[str]()
+        filters = request.filters or {}
         for _ in range(_ATTEMPTS):
             conditions = [*filters["and"], *_excluding(repeated_ids)]
-            attempt = request.model_copy(update={"budget": Budget(total=budget), "filters": {"and": conditions}})
+            attempt = request.model_copy(
+                update={"budget": Budget(total=budget), "filters": {"and": conditions}}
+            )
             query = await redact_query(self.services, self.scope.tenant, attempt)
             retrieval = await self.services.retriever.context(self.scope, query)
             answer = retrieval.answer
             if not answer.items:
                 break
             repeats, statements = _repetitions(answer.items, shown.statements)
-            due = await self.services.intentions.due_among(self.scope, repeats, due_request(self.services, attempt))
+            due = await self.services.intentions.due_among(
+                self.scope, repeats, due_request(self.services, attempt)
+            )
             repeats = [memory_id for memory_id in repeats if memory_id not in due]
             repeated_ids += repeats
             text = frame.framed(answer.text)
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not repeats:
-                ids = [*(item.id for item in answer.items), *repeated_ids, *answer.metadata.duplicates]
+                ids = [
+                    *(item.id for item in answer.items),
+                    *repeated_ids,
+                    *answer.metadata.duplicates,
+                ]
                 return retrieval, ids, statements
             if excess > 1.0:  # long words or tables have many characters a token
                 budget = int(budget / excess * _SAFETY_FACTOR)
         await self.services.client_sessions.note_shown(self.scope, repeated_ids)
         return None
 
-    async def _finish(self, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval) -> HookAnswer:
-        """Record `retrieval`, mark due tasks in its context as fired (not due again), and answer a hook with it.
+    async def _finish(
+        self, frame: _Frame, request: RetrieveRequest, retrieval: Retrieval
+    ) -> HookAnswer:
+        """Record `retrieval`, mark due tasks in its context as fired (not due again), and answer a
+        hook with it.
 
-        If marking fails or takes too long, the tasks stay due. The context is returned even then, because its memories
-        are already recorded as shown to the session.
+        If marking fails or takes too long, the tasks stay due. The context is returned even then,
+        because its memories are already recorded as shown to the session.
         """
         answer = retrieval.answer
         try:
@@ -209,27 +264,42 @@ class ClientContexts:
                 answer = await self.services.retriever.record(retrieval)
                 await mark_due_tasks(self.services, self.scope, request, answer)
         except (Unavailable, TimeoutError) as error:
-            _log.warning("due tasks in a context stay due: %s", str(error) or "marking them took too long")
-        self.services.metrics.count_context("hook", answer.metadata.total_tokens, answer.metadata.degraded)
+            _log.warning(
+                "due tasks in a context stay due: %s", str(error) or "marking them took too long"
+            )
+        self.services.metrics.count_context(
+            "hook", answer.metadata.total_tokens, answer.metadata.degraded
+        )
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)
 
     async def _pending_and_recent(self, shown: Shown) -> list[str]:
-        """Ids of open tasks and of the newest memories of other types that the session was not shown before."""
+        """Ids of open tasks and of the newest memories of other types that the session was not
+        shown before.
+        """
         valid = in_view(self.services.clock())
         is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
         store = self.services.store
-        pending = await store.page(self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST))
+        pending = await store.page(
+            self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST)
+        )
         other_types = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
         recent = await store.page(self.scope, Listing(other_types, valid, _NEWEST))
-        return [memory.id for memory in (*pending.memories, *recent.memories) if memory.id not in shown.ids]
+        return [
+            memory.id
+            for memory in (*pending.memories, *recent.memories)
+            if memory.id not in shown.ids
+        ]
 
 
-def _repetitions(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[list[str], frozenset[str]]:
-    """The ids of the items that say nothing new, and the hashes of all sentences that the session was not shown before.
+def _repetitions(
+    items: Sequence[ContextItem], shown: Collection[str]
+) -> tuple[list[str], frozenset[str]]:
+    """The ids of the items that say nothing new, and the hashes of all sentences that the session
+    was not shown before.
 
-    An item says nothing new if each of its sentences was shown to the session before or occurs in a longer item of
-    `items`. shown: hashes of the sentences that the session was shown before.
+    An item says nothing new if each of its sentences was shown to the session before or occurs in a
+    longer item of `items`. shown: hashes of the sentences that the session was shown before.
     """
     repeated: list[str] = []
     texts: list[str] = []
@@ -244,12 +314,16 @@ def _repetitions(items: Sequence[ContextItem], shown: Collection[str]) -> tuple[
 
 
 def _sentence_hashes(text: str) -> set[str]:
-    """Hashes of the sentences in `text`. Bullets, final periods and differences in white space do not matter."""
+    """Hashes of the sentences in `text`. Bullets, final periods and differences in white space do
+    not matter.
+    """
     sentences = {_EDGES.sub("", " ".join(sentence.split())) for sentence in sentences_in(text)}
     return {hashlib.sha256(sentence.encode()).hexdigest()[:16] for sentence in sentences or {text}}
 
 
 def _excluding(ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Filter conditions that exclude the memories `ids`. Each condition lists at most MAX_LIST ids."""
+    """Filter conditions that exclude the memories `ids`. Each condition lists at most MAX_LIST
+    ids.
+    """
     for start in range(0, len(ids), MAX_LIST):
         yield {"not": {"id": {"any": ids[start : start + MAX_LIST]}}}

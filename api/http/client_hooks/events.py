@@ -1,7 +1,8 @@
-"""Models of the events that the hooks of Claude Code, Codex and VS Code post, and of the answers that they read.
+"""Models of the events that the hooks of Claude Code, Codex and VS Code post, and of the answers
+that they read.
 
-Clients add fields and events in new releases. Unknown fields are ignored, and a text field of another type counts as
-missing.
+Clients add fields and events in new releases. Unknown fields are ignored, and a text field of
+another type counts as missing.
 """
 
 from __future__ import annotations
@@ -32,10 +33,18 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7
 
 
 def _text(value: object) -> str | None:
-    """`value` without terminal codes, control characters and lone surrogates; None if it is empty or no string."""
+    """`value` without terminal codes, control characters and lone surrogates; None if it is empty
+    or no string.
+    """
     if not isinstance(value, str):
         return None
-    return _CONTROL.sub("", value).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip() or None
+    return (
+        _CONTROL.sub("", value)
+        .encode("utf-16", "surrogatepass")
+        .decode("utf-16", "replace")
+        .strip()
+        or None
+    )
 
 
 _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_input_type=Any)]
@@ -44,9 +53,10 @@ _Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_inpu
 class ClientEvent(BaseModel):
     """An event in a session of an AI client, as its hook posts it.
 
-    hook_event_name and session_id may also be in camel case, as VS Code writes them. cwd: the session's current folder.
-    prompt_id, turn_id: id of the prompt; the event that reports the answer to the prompt has the same id. source: what
-    started the session or the prompt, such as "resume". agent_type: kind of the subagent that has stopped.
+    hook_event_name and session_id may also be in camel case, as VS Code writes them. cwd: the
+    session's current folder. prompt_id, turn_id: id of the prompt; the event that reports the
+    answer to the prompt has the same id. source: what started the session or the prompt, such as
+    "resume". agent_type: kind of the subagent that has stopped.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -72,24 +82,35 @@ class ClientEvent(BaseModel):
 
     @property
     def user_prompt(self) -> str | None:
-        """The text of the user's prompt; None for a slash command and for a prompt that the client sent by itself."""
-        if self.prompt is None or self.prompt.startswith("/") or self.source in _CLIENT_PROMPT_SOURCES:
+        """The text of the user's prompt; None for a slash command and for a prompt that the client
+        sent by itself.
+        """
+        if (
+            self.prompt is None
+            or self.prompt.startswith("/")
+            or self.source in _CLIENT_PROMPT_SOURCES
+        ):
             return None
         return self.prompt
 
     @property
     def folder(self) -> str | None:
-        """The folder in which the session began, if the transcript's path reveals it; else the current folder.
+        """The folder in which the session began, if the transcript's path reveals it; else the
+        current folder.
 
-        Claude Code stores a transcript in a folder with the name of the path where the session began, in which "-"
-        replaces all but letters and digits. So only the current folder and its parents can be recognised.
+        Claude Code stores a transcript in a folder with the name of the path where the session
+        began, in which "-" replaces all but letters and digits. So only the current folder and its
+        parents can be recognised.
         """
         if self.cwd is None or self.transcript_path is None:
             return self.cwd
         paths = PurePosixPath if self.cwd.startswith("/") else PureWindowsPath
-        start, current = paths(self.transcript_path).parent.name, paths(self.cwd)
+        start = paths(self.transcript_path).parent.name
+        current = paths(self.cwd)
         folders = [str(folder) for folder in (current, *current.parents)]
-        return next((folder for folder in folders if re.sub("[^A-Za-z0-9]", "-", folder) == start), self.cwd)
+        return next(
+            (folder for folder in folders if re.sub("[^A-Za-z0-9]", "-", folder) == start), self.cwd
+        )
 
 
 InjectingEvent: TypeAlias = Literal["SessionStart", "UserPromptSubmit"]
@@ -97,13 +118,17 @@ InjectingEvent: TypeAlias = Literal["SessionStart", "UserPromptSubmit"]
 
 
 class HookOutput(Answer):
-    """The part of a hook's answer with the text (additionalContext) that the client adds to what the model reads."""
+    """The part of a hook's answer with the text (additionalContext) that the client adds to what
+    the model reads.
+    """
 
     hookEventName: InjectingEvent  # noqa: N815 - the clients' name
     additionalContext: str  # noqa: N815 - the clients' name
 
 
 class HookAnswer(Answer):
-    """The answer to a client's hook; an empty object if there is nothing to add to what the model reads."""
+    """The answer to a client's hook; an empty object if there is nothing to add to what the model
+    reads.
+    """
 
     hookSpecificOutput: OmittedIfNone[HookOutput] = None  # noqa: N815 - the clients' name

@@ -1,4 +1,6 @@
-"""Logins to the inspector by API key, in memory, and CSRF tokens. A login ends after LOGIN_S, or with its key."""
+"""Logins to the inspector by API key, in memory, and CSRF tokens. A login ends after LOGIN_S, or
+with its key.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,16 @@ from api.auth.keys import Caller, KeyBook
 LOGIN_S = 8 * 3_600
 MAX_LOGINS = 1_000
 MAX_LOGINS_OF_KEY = 50
-"""Maximum number of logins with one API key at the same time. A further login ends the oldest one."""
+"""Maximum number of logins with one API key at the same time. A further login ends the oldest
+one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who sent a request to the inspector. token: CSRF token of its forms. logged_in: False without API keys."""
+    """Who sent a request to the inspector. token: CSRF token of its forms. logged_in: False without
+    API keys.
+    """
 
     caller: Caller
     token: str
@@ -35,16 +41,22 @@ class _Login:
 
 
 class Logins:
-    """The inspector's logins. rate: limit for requests with one API key, pages included. now: a clock in seconds."""
+    """The inspector's logins. rate: limit for requests with one API key, pages included. now: a
+    clock in seconds.
+    """
 
-    def __init__(self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, keys: KeyBook, rate: RateLimit, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._keys = keys
         self.rate = rate
         self._logins: TTLCache[str, _Login] = TTLCache(MAX_LOGINS, LOGIN_S, timer=now)
         self.anonymous_token = secrets.token_urlsafe(32)
 
     def begin(self, key: str) -> str | None:
-        """Log in with an API key. Returns the cookie, None for an unknown key. Raises TooMany above the rate limit."""
+        """Log in with an API key. Returns the cookie, None for an unknown key. Raises TooMany above
+        the rate limit.
+        """
         caller = self._keys.caller(key)
         if caller is None:
             return None
@@ -67,7 +79,9 @@ class Logins:
         if login is not None and caller is not None:
             return Visitor(caller, login.token, logged_in=True)
         anonymous = self._keys.caller(None)
-        return None if anonymous is None else Visitor(anonymous, self.anonymous_token, logged_in=False)
+        return (
+            None if anonymous is None else Visitor(anonymous, self.anonymous_token, logged_in=False)
+        )
 
 
 def _digest(cookie: str) -> str:

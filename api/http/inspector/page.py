@@ -30,8 +30,10 @@ ROOT = "/inspect"
 STATIC = Path(__file__).parent / "static"
 
 PAGE_HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
     # Without a referrer browsers send forms with `Origin: null`, which looks like another site's.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -52,12 +54,24 @@ NOTICES: Mapping[str, str] = {
     "namespace": "Choose a namespace first.",
     "logout": "You are logged out.",
 }
-"""Messages about what the previous request did, by the name with which a page's URL refers to each."""
+"""Messages about what the previous request did, by the name with which a page's URL refers to
+each.
+"""
 
 NAMES_S = 20.0
 MAX_TENANTS = 1_000
 
-_TITLES = ("Search", "Memories", "Receipts", "Sessions", "Due", "Threads", "Workflows", "Decisions", "Upkeep")
+_TITLES = (
+    "Search",
+    "Memories",
+    "Receipts",
+    "Sessions",
+    "Due",
+    "Threads",
+    "Workflows",
+    "Decisions",
+    "Upkeep",
+)
 VIEWS = (("Overview", "/"), *((title, f"/{title.lower()}") for title in _TITLES))
 """(title, path) of each page about a namespace, in the order of the navigation."""
 
@@ -69,7 +83,9 @@ def link(path: str, **parameters: object) -> str:
 
 
 def environment() -> Environment:
-    """The Jinja environment that loads the inspector's templates, with the filters and functions that they use."""
+    """The Jinja environment that loads the inspector's templates, with the filters and functions
+    that they use.
+    """
     jinja = Environment(
         loader=PackageLoader("api.http.inspector", "templates"),
         autoescape=True,
@@ -77,7 +93,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    versions = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()}
+    versions = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in STATIC.iterdir()
+    }
     jinja.globals |= {
         "bar_width": WIDTH,
         "link": link,
@@ -100,9 +118,15 @@ def environment() -> Environment:
 
 
 def shorten(text: str, most: int = 240) -> str:
-    """At most `most` characters of a text, on one line; an ellipsis marks that the text is longer."""
+    """At most `most` characters of a text, on one line; an ellipsis marks that the text is
+    longer.
+    """
     line = " ".join(text[: 4 * most].split())
-    return line if len(line) <= most and len(text) <= 4 * most else f"{line[:most].rstrip()} \N{HORIZONTAL ELLIPSIS}"
+    return (
+        line
+        if len(line) <= most and len(text) <= 4 * most
+        else f"{line[:most].rstrip()} \N{HORIZONTAL ELLIPSIS}"
+    )
 
 
 def plain(value: object) -> str:
@@ -111,14 +135,18 @@ def plain(value: object) -> str:
 
 
 class TenantNames:
-    """Cache of the names of each tenant's namespaces, which every page lists. Entries live NAMES_S seconds."""
+    """Cache of the names of each tenant's namespaces, which every page lists. Entries live NAMES_S
+    seconds.
+    """
 
     def __init__(self, store: MemoryStore, now: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._names: TTLCache[str, list[str]] = TTLCache(MAX_TENANTS, NAMES_S, timer=now)
 
     async def of(self, tenant: str, *, fresh: bool = False) -> list[str]:
-        """The sorted names of the tenant's namespaces. fresh: read them from the store instead of the cache."""
+        """The sorted names of the tenant's namespaces. fresh: read them from the store instead of
+        the cache.
+        """
         names = None if fresh else self._names.get(tenant)
         if names is None:
             names = self._names[tenant] = await self._store.namespaces(tenant)
@@ -131,14 +159,18 @@ Html: TypeAlias = Response[str]
 
 @dataclass(frozen=True, slots=True)
 class HtmlPage:
-    """Renders the answer to one request of a browser: a whole page, or an HTML fragment for htmx."""
+    """Renders the answer to one request of a browser: a whole page, or an HTML fragment for
+    htmx.
+    """
 
     templates: Environment
     request: Request[Any, Caller, Any]
 
     @property
     def is_fragment(self) -> bool:
-        """Whether htmx sent the request, which puts the answer into the page that the browser already shows."""
+        """Whether htmx sent the request, which puts the answer into the page that the browser
+        already shows.
+        """
         return self.request.headers.get("hx-request") == "true"
 
     @property
@@ -152,20 +184,29 @@ class HtmlPage:
         names: TenantNames = self.request.app.state.names
         return names
 
-    async def show(self, template: str, params: InNamespace | None, fragment: str = "", **context: Any) -> Html:
-        """The page that `template` renders. params: the page's parameters; None for a page about no namespace.
+    async def show(
+        self, template: str, params: InNamespace | None, fragment: str = "", **context: Any
+    ) -> Html:
+        """The page that `template` renders. params: the page's parameters; None for a page about no
+        namespace.
 
-        fragment: template of the fragment that htmx gets instead of the page; empty if htmx never asks for this page.
+        fragment: template of the fragment that htmx gets instead of the page; empty if htmx never
+        asks for this page.
         """
         namespace = None if params is None else params.namespace
         if fragment and self.is_fragment:
             return self.render(fragment, namespace=namespace, params=params, **context)
         names = await self.names.of(self.caller.tenant)
-        return self.render(template, namespaces=names, namespace=namespace, params=params, **context)
+        return self.render(
+            template, namespaces=names, namespace=namespace, params=params, **context
+        )
 
     def render(self, template: str, *, status: int = 200, **context: Any) -> Html:
-        """Render `template` with the values `context`. The navigation lists the namespaces in `context`, if any."""
-        request, visitor = self.request, visitor_of(self.request)
+        """Render `template` with the values `context`. The navigation lists the namespaces in
+        `context`, if any.
+        """
+        request = self.request
+        visitor = visitor_of(self.request)
         role = visitor.caller.role if visitor else None
         values = {
             "visitor": visitor,
@@ -180,28 +221,44 @@ class HtmlPage:
             "notice": NOTICES.get(request.query_params.get(NOTICE, "")),
         }
         text = self.templates.get_template(template).render(values | context)
-        return Response(text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS))
+        return Response(
+            text, status_code=status, media_type="text/html", headers=dict(PAGE_HEADERS)
+        )
 
     def error(self, error: Exception) -> Response[Any]:
-        """The answer to a request that raised `error`: a redirect to the login or the first page, or an error page."""
-        request, headers = self.request, self.request.headers
+        """The answer to a request that raised `error`: a redirect to the login or the first page,
+        or an error page.
+        """
+        request = self.request
+        headers = self.request.headers
         is_get = request.method == "GET"
         if isinstance(error, LoginNeeded):
             query = request.scope["query_string"].decode("latin-1")
             current_url = request.scope["path"] + (f"?{query}" if query else "")
             address = link("/login", next=current_url if is_get else ROOT)
             if self.is_fragment:
-                return Response("", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html")
+                return Response(
+                    "", headers={**PAGE_HEADERS, "HX-Redirect": address}, media_type="text/html"
+                )
             return Redirect(address, status_code=303, headers=dict(PAGE_HEADERS))
-        if is_get and not self.is_fragment and isinstance(error, InvalidInput) and error.errors[0].path == "namespace":
+        if (
+            is_get
+            and not self.is_fragment
+            and isinstance(error, InvalidInput)
+            and error.errors[0].path == "namespace"
+        ):
             return redirect("/", done="namespace")
         response = answer_problem(request, error)
         problem: ProblemAnswer = response.content
         before = urlsplit(headers.get("referer", ""))
-        from_inspector = before.netloc == headers.get("host") and f"{before.path}/".startswith(f"{ROOT}/")
+        from_inspector = before.netloc == headers.get("host") and f"{before.path}/".startswith(
+            f"{ROOT}/"
+        )
         back = f"{before.path}?{before.query}" if from_inspector else link("/")
         template = "problem.html" if self.is_fragment else "error.html"
-        answer = self.render(template, status=problem.status, problem=problem, back=back, notice=None)
+        answer = self.render(
+            template, status=problem.status, problem=problem, back=back, notice=None
+        )
         answer.headers.update(response.headers)
         return answer
 
@@ -211,5 +268,9 @@ Page: TypeAlias = NamedDependency[HtmlPage]
 
 
 def redirect(path: str, *, done: str | None = None, **parameters: object) -> Redirect:
-    """A redirect to a page after a form was sent. done: name, in NOTICES, of the message that the page shows."""
-    return Redirect(link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS))
+    """A redirect to a page after a form was sent. done: name, in NOTICES, of the message that the
+    page shows.
+    """
+    return Redirect(
+        link(path, **parameters, **{NOTICE: done}), status_code=303, headers=dict(PAGE_HEADERS)
+    )

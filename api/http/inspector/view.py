@@ -1,4 +1,6 @@
-"""`View`, the decorator of the inspector's handlers, and the login guard and form check that run before handlers."""
+"""`View`, the decorator of the inspector's handlers, and the login guard and form check that run
+before handlers.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ FORM = "application/x-www-form-urlencoded"
 _ModelT = TypeVar("_ModelT", bound=BaseModel)
 
 PageScope: TypeAlias = NamedDependency[Scope]
-"""Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that `params` names."""
+"""Type of a handler's parameter `namespace`: the scope of the visitor in the namespace that
+`params` names.
+"""
 
 
 class LoginNeeded(Unauthorized):
@@ -51,8 +55,8 @@ class MemoryAddress(InNamespace):
 class View:
     """One page or form of the inspector, used as a decorator of its handler.
 
-    route: method, and path below /inspect. role: lowest role that may use it; None for a page that needs no login.
-    max_bytes: largest form body; None for the service's usual limit.
+    route: method, and path below /inspect. role: lowest role that may use it; None for a page that
+    needs no login. max_bytes: largest form body; None for the service's usual limit.
     """
 
     route: str
@@ -65,7 +69,9 @@ class View:
         model = get_type_hints(handler).get("params", BaseModel)
 
         async def provide_params(request: ApiRequest) -> Any:
-            return read_address(request, model) if method == "GET" else await read_form(request, model)
+            return (
+                read_address(request, model) if method == "GET" else await read_form(request, model)
+            )
 
         def scope(request: ApiRequest, params: Params[InNamespace]) -> Scope:
             return request.scope_in(params.namespace)
@@ -76,17 +82,24 @@ class View:
             status_code=200,
             include_in_schema=False,
             request_max_body_size=self.max_bytes or Empty,
-            dependencies={"params": Provide(provide_params), "namespace": Provide(scope, sync_to_thread=False)},
+            dependencies={
+                "params": Provide(provide_params),
+                "namespace": Provide(scope, sync_to_thread=False),
+            },
             opt={"view": self},
         )
         return decorate(handler)
 
 
-async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Litestar guard of the inspector: admits a request, and stores the visitor and the caller in the connection.
+async def admit_visitor(
+    connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+) -> None:
+    """Litestar guard of the inspector: admits a request, and stores the visitor and the caller in
+    the connection.
 
-    Raises LoginNeeded without a login, Forbidden if the visitor's role is too low, and TooMany above the rate limit.
-    Handlers that are marked `public` admit everybody. Any other handler that is no `View` is refused.
+    Raises LoginNeeded without a login, Forbidden if the visitor's role is too low, and TooMany
+    above the rate limit. Handlers that are marked `public` admit everybody. Any other handler that
+    is no `View` is refused.
     """
     if handler.opt.get("public"):
         return
@@ -106,16 +119,21 @@ async def admit_visitor(connection: ASGIConnection[Any, Any, Any, Any], handler:
 
 
 def visitor_of(request: Request[Any, Any, Any]) -> Visitor | None:
-    """The visitor that the guard `admit_visitor` stored in the request's state; None if the visitor has to log in."""
+    """The visitor that the guard `admit_visitor` stored in the request's state; None if the visitor
+    has to log in.
+    """
     visitor: Visitor | None = getattr(request.state, "visitor", None)
     return visitor
 
 
 async def check_form(request: Request[Any, Any, Any]) -> None:
-    """Raise Forbidden for a form of another site or without the CSRF token. GET, HEAD and the login form need none."""
+    """Raise Forbidden for a form of another site or without the CSRF token. GET, HEAD and the login
+    form need none.
+    """
     if request.method in (HttpMethod.GET, HttpMethod.HEAD):
         return
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
     other = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if other or site not in (None, "same-origin", "none"):
         raise Forbidden("a page of another site may not send forms to the inspector")
@@ -129,7 +147,9 @@ async def check_form(request: Request[Any, Any, Any]) -> None:
 
 
 async def form_fields(request: ApiRequest) -> dict[str, str]:
-    """A form's fields that are not empty, the last one of each name. Raises UnsupportedMedia or InvalidInput."""
+    """A form's fields that are not empty, the last one of each name. Raises UnsupportedMedia or
+    InvalidInput.
+    """
     body = await request.body()
     if body == b"{}" and "content-type" not in request.headers:
         return {}
@@ -138,19 +158,30 @@ async def form_fields(request: ApiRequest) -> dict[str, str]:
 
 
 async def read_form(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
-    """The form that the request sent, validated as a `model`. Raises InvalidInput if a field is invalid."""
+    """The form that the request sent, validated as a `model`. Raises InvalidInput if a field is
+    invalid.
+    """
     fields = await form_fields(request)
     return validated(model, {name: value for name, value in fields.items() if name != TOKEN_FIELD})
 
 
 def read_address(request: ApiRequest, model: type[_ModelT]) -> _ModelT:
-    """The query parameters, without empty ones, validated as a `model`. Raises InvalidInput if one is invalid."""
-    return validated(model, {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE})
+    """The query parameters, without empty ones, validated as a `model`. Raises InvalidInput if one
+    is invalid.
+    """
+    return validated(
+        model,
+        {name: value for name, value in _pairs(request.scope["query_string"]) if name != NOTICE},
+    )
 
 
 def namespace_in(request: ApiRequest) -> str:
-    """The namespace in the URL's query. Raises InvalidInput if it is missing or invalid; ignores other parameters."""
-    named = {name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"}
+    """The namespace in the URL's query. Raises InvalidInput if it is missing or invalid; ignores
+    other parameters.
+    """
+    named = {
+        name: value for name, value in _pairs(request.scope["query_string"]) if name == "namespace"
+    }
     return validated(InNamespace, named).namespace
 
 
@@ -158,4 +189,6 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
     try:
         return parse_qsl(encoded.decode("ascii"), errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError as error:
-        raise InvalidInput.at("", f"must be percent-encoded UTF-8 of at most {MAX_FIELDS} fields") from error
+        raise InvalidInput.at(
+            "", f"must be percent-encoded UTF-8 of at most {MAX_FIELDS} fields"
+        ) from error

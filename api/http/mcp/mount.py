@@ -1,7 +1,9 @@
-"""The routes /mcp and /mcp/NAMESPACE, which pass HTTP calls to the MCP server. The first call loads this server.
+"""The routes /mcp and /mcp/NAMESPACE, which pass HTTP calls to the MCP server. The first call loads
+this server.
 
-Clients may only POST. A GET would open a stream for messages that a server sends unasked, but this server sends none.
-A GET is therefore answered with 405, as the protocol allows, and no idle stream delays a shutdown.
+Clients may only POST. A GET would open a stream for messages that a server sends unasked, but this
+server sends none. A GET is therefore answered with 405, as the protocol allows, and no idle stream
+delays a shutdown.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ async def mcp_handler(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def mcp_running(app: Litestar) -> AbstractAsyncContextManager[None]:
-    """Lifespan context of the application. The first MCP call starts the MCP server, and the context's end stops it."""
+    """Lifespan context of the application. The first MCP call starts the MCP server, and the
+    context's end stops it.
+    """
     mount: McpMount = app.state.mcp
     return mount.running()
 
@@ -70,13 +74,17 @@ class McpMount:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Context manager: the first MCP request inside it starts the server, and leaving it stops the server."""
+        """Context manager: the first MCP request inside it starts the server, and leaving it stops
+        the server.
+        """
         async with anyio.create_task_group() as self._tasks:
             yield
             self._tasks.cancel_scope.cancel()
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a POST to /mcp. Raises MethodNotAllowedException, and the errors of `connection_of`."""
+        """Answer a POST to /mcp. Raises MethodNotAllowedException, and the errors of
+        `connection_of`.
+        """
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
         scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
@@ -99,14 +107,18 @@ class McpMount:
             await anyio.sleep_forever()
 
     def _loaded(self) -> StreamableHTTPSessionManager:
-        from api.http.mcp.server import session_manager  # noqa: PLC0415 - the SDK takes half a second to import
+        # The SDK takes half a second to import
+        from api.http.mcp.server import session_manager  # noqa: PLC0415
 
         return session_manager(self._services, self._max_bytes)
 
 
 def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnection:
-    """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or InvalidRequest for a folder."""
-    caller, headers = connection.auth, connection.headers
+    """The caller, namespace, agent and tools of a call to /mcp. Raises InvalidInput, or
+    InvalidRequest for a folder.
+    """
+    caller = connection.auth
+    headers = connection.headers
     namespace = _path_namespace(connection.scope) or name_in_header(connection, NAMESPACE_HEADER)
     if namespace is None and (folder := headers.get(PROJECT_HEADER)):
         namespace = project_namespace(os.fsdecode(folder.encode("latin-1")))
@@ -114,11 +126,15 @@ def connection_of(connection: ASGIConnection[Any, Any, Any, Any]) -> McpConnecti
     preset = headers.get(TOOLS_HEADER, ToolPreset.DEFAULT)
     if preset not in set(ToolPreset):
         raise InvalidInput.at(TOOLS_HEADER, f"must be one of {', '.join(ToolPreset)}")
-    return McpConnection(caller, namespace or caller.namespace or DEFAULT_NAMESPACE, agent_id, ToolPreset(preset))
+    return McpConnection(
+        caller, namespace or caller.namespace or DEFAULT_NAMESPACE, agent_id, ToolPreset(preset)
+    )
 
 
 def _path_namespace(scope: Scope) -> str | None:
-    """The namespace that follows /mcp/ in the path, percent-decoded (it may contain a slash); None if there is none."""
+    """The namespace that follows /mcp/ in the path, percent-decoded (it may contain a slash); None
+    if there is none.
+    """
     after = scope["raw_path"].partition(b"?")[0].removeprefix(PATH.encode())
     if after and not after.startswith(b"/"):
         raise NotFoundException  # the application sends every path here that begins with /mcp

@@ -1,4 +1,6 @@
-"""The functions behind the MCP tools, which answer with text. The scope comes from the connection, not the model."""
+"""The functions behind the MCP tools, which answer with text. The scope comes from the connection,
+not the model.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from api.auth.keys import Caller, Role
 from api.http.mcp import catalog, texts
 from api.http.problems import validated
 from api.http.shapes.memories import MemoryAnswer, MemoryPost
-from api.http.use_cases import read_memory, readable_receipts, remove_memory, run_retrieve, run_search, valid_id
+from api.http.use_cases import (
+    read_memory,
+    readable_receipts,
+    remove_memory,
+    run_retrieve,
+    run_search,
+    valid_id,
+)
 from api.wiring.container import Services
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.settling import history_of
@@ -28,7 +37,9 @@ SOURCE = "mcp"
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:
-    """What an MCP call's key and headers say: its caller, namespace, agent (None if not named) and set of tools."""
+    """What an MCP call's key and headers say: its caller, namespace, agent (None if not named) and
+    set of tools.
+    """
 
     caller: Caller
     namespace: str
@@ -42,17 +53,25 @@ class McpConnection:
 
     @property
     def agent(self) -> str | None:
-        """The agent of the call, if any. Raises InvalidRequest if the key has several, AccessDenied for another."""
+        """The agent of the call, if any. Raises InvalidRequest if the key has several, AccessDenied
+        for another.
+        """
         return self.caller.required_agent(self.agent_id)
 
     @property
     def scope(self) -> Scope:
-        """The scope (tenant, namespace and agents) that the call may read and write. Raises the errors of `agent`."""
+        """The scope (tenant, namespace and agents) that the call may read and write. Raises the
+        errors of `agent`.
+        """
         return self.caller.scope(self.namespace, None, self.agent)
 
 
-async def recall(services: Services, connection: McpConnection, arguments: catalog.RecallArguments) -> str:
-    """Recall memories as text that ends with the receipt's id. All of it fits the budget by cl100k_base."""
+async def recall(
+    services: Services, connection: McpConnection, arguments: catalog.RecallArguments
+) -> str:
+    """Recall memories as text that ends with the receipt's id. All of it fits the budget by
+    cl100k_base.
+    """
     count = services.tokenizers[DEFAULT_TOKENIZER].count
     fields = {
         **_ranked(connection, arguments),
@@ -66,18 +85,30 @@ async def recall(services: Services, connection: McpConnection, arguments: catal
     return texts.recalled_text(answer, arguments.budget, count)
 
 
-async def search(services: Services, connection: McpConnection, arguments: catalog.SearchArguments) -> str:
+async def search(
+    services: Services, connection: McpConnection, arguments: catalog.SearchArguments
+) -> str:
     """Search for the best memories for a query. Returns one line of text for each memory."""
     request = validated(SearchRequest, {**_ranked(connection, arguments), "top_k": arguments.limit})
     return texts.hit_lines((await run_search(services, connection.scope, request)).hits)
 
 
-def _ranked(connection: McpConnection, arguments: catalog.RecallArguments | catalog.SearchArguments) -> dict[str, Any]:
-    return {"query": arguments.query, "namespace": connection.namespace, "agent_id": connection.agent}
+def _ranked(
+    connection: McpConnection, arguments: catalog.RecallArguments | catalog.SearchArguments
+) -> dict[str, Any]:
+    return {
+        "query": arguments.query,
+        "namespace": connection.namespace,
+        "agent_id": connection.agent,
+    }
 
 
-async def remember(services: Services, connection: McpConnection, arguments: catalog.RememberArguments) -> str:
-    """Write a memory and return how it was stored. Raises InvalidInput, or InvalidRequest if it was rejected."""
+async def remember(
+    services: Services, connection: McpConnection, arguments: catalog.RememberArguments
+) -> str:
+    """Write a memory and return how it was stored. Raises InvalidInput, or InvalidRequest if it was
+    rejected.
+    """
     kind = arguments.type or (MemoryType.PROSPECTIVE if arguments.due else None)
     if arguments.due and kind != MemoryType.PROSPECTIVE:
         raise InvalidRequest("only a to-do, of type prospective, can be due", path="due")
@@ -91,15 +122,21 @@ async def remember(services: Services, connection: McpConnection, arguments: cat
         "tags": arguments.tags,
         "importance": arguments.importance,
     }
-    post = validated(MemoryPost, {name: value for name, value in fields.items() if value is not None})
+    post = validated(
+        MemoryPost, {name: value for name, value in fields.items() if value is not None}
+    )
     outcome = await services.ingestor.write_one(connection.scope, post.root.submission())
     if outcome.status is WriteStatus.REJECTED:
         raise InvalidRequest(f"not stored: {outcome.reason}")
     return texts.written_text(outcome)
 
 
-async def correct(services: Services, connection: McpConnection, arguments: catalog.CorrectArguments) -> str:
-    """Change a memory and return what changed. Raises NotFound, Conflict for equal content, or InvalidRequest."""
+async def correct(
+    services: Services, connection: McpConnection, arguments: catalog.CorrectArguments
+) -> str:
+    """Change a memory and return what changed. Raises NotFound, Conflict for equal content, or
+    InvalidRequest.
+    """
     scope = connection.scope
     before = await read_memory(services, scope, arguments.id)
     changes = arguments.model_dump(include={"content", "pinned"}, exclude_none=True)
@@ -108,27 +145,39 @@ async def correct(services: Services, connection: McpConnection, arguments: cata
     after = before
     if arguments.done is not None:
         if before.type is not MemoryType.PROSPECTIVE:
-            raise InvalidRequest(f"only a to-do can be done or open; this memory is {before.type}", path="done")
+            raise InvalidRequest(
+                f"only a to-do can be done or open; this memory is {before.type}", path="done"
+            )
         if arguments.done:
             after = await services.intentions.end(scope, before.id, Status.COMPLETED)
         else:
-            after = await services.ingestor.editor.revise(scope, before.id, {"status": Status.PENDING})
+            after = await services.ingestor.editor.revise(
+                scope, before.id, {"status": Status.PENDING}
+            )
     if changes:
         after = await services.ingestor.editor.revise(scope, before.id, changes)
     return texts.corrected_text(before, after)
 
 
-async def forget(services: Services, connection: McpConnection, arguments: catalog.ForgetArguments) -> str:
+async def forget(
+    services: Services, connection: McpConnection, arguments: catalog.ForgetArguments
+) -> str:
     """Delete a memory and return its id and first words. Raises NotFound for an unknown id."""
     memory = await read_memory(services, connection.scope, arguments.id)
     await remove_memory(services, connection.scope, memory.id)
     return f"deleted {memory.id}: {texts.first_words(memory.content)}"
 
 
-async def why(services: Services, connection: McpConnection, arguments: catalog.WhyArguments) -> str:
-    """Explain a recall, a memory, or both. Raises NotFound, or InvalidRequest if the arguments name neither."""
+async def why(
+    services: Services, connection: McpConnection, arguments: catalog.WhyArguments
+) -> str:
+    """Explain a recall, a memory, or both. Raises NotFound, or InvalidRequest if the arguments name
+    neither.
+    """
     if arguments.receipt_id is not None:
-        receipt = Receipt.model_validate_json(await receipt_json(services, connection, arguments.receipt_id))
+        receipt = Receipt.model_validate_json(
+            await receipt_json(services, connection, arguments.receipt_id)
+        )
         if arguments.id is not None:
             return texts.candidate_text(receipt, valid_id(arguments.id))
         kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
@@ -136,11 +185,15 @@ async def why(services: Services, connection: McpConnection, arguments: catalog.
     if arguments.id is None:
         raise InvalidRequest("name a receipt_id or the id of a memory")
     memory = await read_memory(services, connection.scope, arguments.id)
-    return texts.memory_text(memory, await history_of(services.store, connection.scope, memory, services.clock()))
+    return texts.memory_text(
+        memory, await history_of(services.store, connection.scope, memory, services.clock())
+    )
 
 
 async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:
-    """The stored JSON of a receipt. Raises NotFound if the connection's namespace has no such receipt."""
+    """The stored JSON of a receipt. Raises NotFound if the connection's namespace has no such
+    receipt.
+    """
     receipts = await readable_receipts(services, connection.caller, receipt_id)
     text = await receipts.text(connection.caller.tenant, receipt_id)
     if Receipt.model_validate_json(text).request["namespace"] != connection.namespace:

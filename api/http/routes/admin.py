@@ -1,4 +1,6 @@
-"""HTTP calls for operators: API keys, upkeep jobs, re-embedding, and export, import and erasure of namespaces."""
+"""HTTP calls for operators: API keys, upkeep jobs, re-embedding, and export, import and erasure of
+namespaces.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ MAX_LINES = 50_000
 
 
 class NewKey(Answer):
-    """A new API key. Only this answer shows the key itself. agents: ids of the agents that the key is bound to."""
+    """A new API key. Only this answer shows the key itself. agents: ids of the agents that the key
+    is bound to.
+    """
 
     id: str
     key: str
@@ -50,7 +54,9 @@ class KeysAnswer(Answer):
 
 
 class ReembedAnswer(Answer):
-    """How many entries of all tenants were embedded again: memories by type, keyed items (items), and all together."""
+    """How many entries of all tenants were embedded again: memories by type, keyed items (items),
+    and all together.
+    """
 
     types: dict[MemoryType, int]
     items: int
@@ -58,7 +64,9 @@ class ReembedAnswer(Answer):
 
 
 class ErasePost(Model):
-    """What to erase. memory_id: the only memory to erase; if it is left out, everything in the namespace."""
+    """What to erase. memory_id: the only memory to erase; if it is left out, everything in the
+    namespace.
+    """
 
     namespace: Name
     memory_id: str = Field(default="", pattern=UUID)
@@ -84,7 +92,9 @@ async def delete_key(services: AppServices, key_id: PathId) -> None:
 
 
 @Endpoint("POST /v1/admin/jobs/{job}", role=Role.ADMIN, errors=(404, 503))
-async def run_job(request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]) -> JobReport:
+async def run_job(
+    request: ApiRequest, services: AppServices, job: PathId, data: JSONBody[JobRequest]
+) -> JobReport:
     """Run an upkeep job (promote, forget, expire or compact), by default as a dry run."""
     if job not in set(UpkeepJob):
         raise NotFound(f"no job of this name; known are {', '.join(UpkeepJob)}")
@@ -95,22 +105,35 @@ async def run_job(request: ApiRequest, services: AppServices, job: PathId, data:
 async def post_reembed(services: AppServices) -> ReembedAnswer:
     """Embed every memory and keyed item again.
 
-    The vectors go into new collections, which then replace the old ones. Until then, calls that need the store wait.
+    The vectors go into new collections, which then replace the old ones. Until then, calls that
+    need the store wait.
     """
     counts = await services.reembedding.run(stop_engine=True)
     types = {kind: counts[kind] for kind in MemoryType}
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
 
 
-@Endpoint("POST /v1/admin/export", role=Role.ADMIN, answers={200: str}, errors=(503,), media_type=NDJSON)
-async def post_export(request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]) -> Stream:
+@Endpoint(
+    "POST /v1/admin/export", role=Role.ADMIN, answers={200: str}, errors=(503,), media_type=NDJSON
+)
+async def post_export(
+    request: ApiRequest, services: AppServices, data: JSONBody[InNamespace]
+) -> Stream:
     """Export every memory and keyed item of a namespace as newline-delimited JSON."""
     await services.store.ping()  # once the answer has begun, an error can no longer be reported
     return Stream(_lines(services, request.scope_in(data.namespace)), media_type=NDJSON)
 
 
-@Endpoint("POST /v1/admin/import", role=Role.ADMIN, errors=(409, 503), raw={NDJSON: None}, max_bytes=BATCH_BYTES)
-async def post_import(request: ApiRequest, services: AppServices, namespace: QueryScope, body: RawBody) -> BatchAnswer:
+@Endpoint(
+    "POST /v1/admin/import",
+    role=Role.ADMIN,
+    errors=(409, 503),
+    raw={NDJSON: None},
+    max_bytes=BATCH_BYTES,
+)
+async def post_import(
+    request: ApiRequest, services: AppServices, namespace: QueryScope, body: RawBody
+) -> BatchAnswer:
     """Import the memories and keyed items of an exported namespace."""
     request.require_media_type(NDJSON)
     lines = await parse_body(body, lambda: read_lines(body, MAX_LINES, any_integer=True))
@@ -118,21 +141,28 @@ async def post_import(request: ApiRequest, services: AppServices, namespace: Que
         if not isinstance(line, dict):
             raise InvalidInput.at(f"items[{index}]", "must be an object")
     memories = await parse_body(body, lambda: read_exported(namespace, lines))
-    items = {index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM}
+    items = {
+        index: _item_in(index, line) for index, line in enumerate(lines) if line.get("type") == ITEM
+    }
     imported = iter(await services.ingestor.restorer.restore(namespace, memories))
     ids = {index: await services.items.restore(namespace, item) for index, item in items.items()}
     outcomes = [
-        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(imported) for index in range(len(lines))
+        WriteOutcome(WriteStatus.STORED, ids[index]) if index in ids else next(imported)
+        for index in range(len(lines))
     ]
     return BatchAnswer(**results_of(outcomes))
 
 
 @Endpoint("POST /v1/admin/erase", role=Role.ADMIN, errors=(503,))
-async def post_erase(request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]) -> Erased:
+async def post_erase(
+    request: ApiRequest, services: AppServices, data: JSONBody[ErasePost]
+) -> Erased:
     """Erase a namespace or one memory from every store."""
     scope = request.scope_in(data.namespace)
     async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
-        return await erase(services.erasable, services.ingestor, scope, data.memory_id.lower() or None)
+        return await erase(
+            services.erasable, services.ingestor, scope, data.memory_id.lower() or None
+        )
 
 
 def _item_in(index: int, line: object) -> ExportedItem:
@@ -140,7 +170,10 @@ def _item_in(index: int, line: object) -> ExportedItem:
         return validated(ExportedItem, line)
     except InvalidInput as error:
         prefix = f"items[{index}]."
-        errors = [field_error.model_copy(update={"path": prefix + field_error.path}) for field_error in error.errors]
+        errors = [
+            field_error.model_copy(update={"path": prefix + field_error.path})
+            for field_error in error.errors
+        ]
         raise InvalidInput(errors) from error
 
 

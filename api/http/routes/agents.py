@@ -1,4 +1,6 @@
-"""HTTP calls on language models (the service's registry of them), and for an agent's context in one token budget."""
+"""HTTP calls on language models (the service's registry of them), and for an agent's context in one
+token budget.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,17 @@ from retrieval.answer import Answer
 
 
 class ModelsQuery(Model):
-    """Query parameters for listing language models. category: only models of this category, such as fast or code."""
+    """Query parameters for listing language models. category: only models of this category, such as
+    fast or code.
+    """
 
     category: ModelCategory | None = None
 
 
 class ResolvePost(Model):
-    """Asks for a language model, either by task or by name. task: a model category: fast, long or code."""
+    """Asks for a language model, either by task or by name. task: a model category: fast, long or
+    code.
+    """
 
     task: ModelCategory | None = None
     name: Name | None = None
@@ -41,9 +47,10 @@ class ResolvePost(Model):
 class ModelAnswer(Answer):
     """A language model, or a family of models, that the service knows.
 
-    context_window: tokens of input and output; null for an unknown model. max_output: null if only the window limits
-    it. tokenizer: name of the tokenizer that counts tokens for the model. margin: share by which the model's own count
-    may exceed the tokenizer's. source: where these numbers come from, with the date.
+    context_window: tokens of input and output; null for an unknown model. max_output: null if only
+    the window limits it. tokenizer: name of the tokenizer that counts tokens for the model. margin:
+    share by which the model's own count may exceed the tokenizer's. source: where these numbers
+    come from, with the date.
     """
 
     name: str
@@ -57,31 +64,40 @@ class ModelAnswer(Answer):
 
 
 class ModelsAnswer(Answer):
-    """The language models that the service knows. Models of the operator's file precede the built-in ones."""
+    """The language models that the service knows. Models of the operator's file precede the
+    built-in ones.
+    """
 
     models: list[ModelAnswer]
 
 
 class ResolvedModel(Answer):
-    """The language model that was chosen, and how its context window is divided among the parts of a call to it."""
+    """The language model that was chosen, and how its context window is divided among the parts of
+    a call to it.
+    """
 
     model: ModelAnswer
-    allocation: Allocation | None = Field(description="Tokens for each part; null if the window is unknown.")
+    allocation: Allocation | None = Field(
+        description="Tokens for each part; null if the window is unknown."
+    )
 
 
 @Endpoint("GET /v1/models")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
     """List the language models that the service knows."""
-    return ModelsAnswer.model_validate({"models": services.models().listed(params.category)}, from_attributes=True)
+    return ModelsAnswer.model_validate(
+        {"models": services.models().listed(params.category)}, from_attributes=True
+    )
 
 
 @Endpoint("POST /v1/models/resolve", errors=(404,))
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
     """Find a language model by task or name.
 
-    For a task, the answer is the first model of its category; models of the operator's file come before built-in ones.
-    For an unknown name, the answer has the defaults of the model's provider, if the name reveals the provider. The
-    `allocation` divides the model's context window among the parts of a prompt and the response.
+    For a task, the answer is the first model of its category; models of the operator's file come
+    before built-in ones. For an unknown name, the answer has the defaults of the model's provider,
+    if the name reveals the provider. The `allocation` divides the model's context window among the
+    parts of a prompt and the response.
     """
     registry = services.models()
     if data.name is not None:
@@ -91,7 +107,9 @@ async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> R
         if not models:
             raise NotFound(f"the registry has no model of the category {data.task}")
         chosen = models[0]
-    return ResolvedModel.model_validate({"model": chosen, "allocation": chosen.allocation}, from_attributes=True)
+    return ResolvedModel.model_validate(
+        {"model": chosen, "allocation": chosen.allocation}, from_attributes=True
+    )
 
 
 @Endpoint("POST /v1/agents/{agent_id}/context", errors=(503,))
@@ -100,7 +118,8 @@ async def post_agent_context(
 ) -> AgentContextAnswer:
     """Build an agent's whole context in one token budget.
 
-    Items of working memory that belong to no agent are included, unless the API key is bound to agents.
+    Items of working memory that belong to no agent are included, unless the API key is bound to
+    agents.
     """
     scope = request.agent_scope(data.namespace, data.session_id, agent_id)
     if not scope.agents:

@@ -15,7 +15,9 @@ from retrieval.answer import Answer
 
 
 class ClassifyBody(Model):
-    """A text whose memory type to find. context: text around it, such as the rest of the conversation."""
+    """A text whose memory type to find. context: text around it, such as the rest of the
+    conversation.
+    """
 
     content: Text
     context: Text | None = None
@@ -24,7 +26,8 @@ class ClassifyBody(Model):
 class ReviewBody(Model):
     """A text to review as a possible memory of a namespace.
 
-    type: its memory type, which the service finds if it is left out. A type that the rules exclude is rejected.
+    type: its memory type, which the service finds if it is left out. A type that the rules exclude
+    is rejected.
     """
 
     content: Text
@@ -50,7 +53,9 @@ class ReviewAnswer(Answer):
 
 
 @Endpoint("POST /v1/classify", errors=(503,))
-async def post_classify(request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]) -> ClassifyAnswer:
+async def post_classify(
+    request: ApiRequest, services: AppServices, data: JSONBody[ClassifyBody]
+) -> ClassifyAnswer:
     """Find the memory type of a text."""
     classified = await services.examiner.classify(request.auth.tenant, data.content, data.context)
     parts = await services.examiner.parts(request.auth.tenant, data.content, classified.type)
@@ -58,7 +63,9 @@ async def post_classify(request: ApiRequest, services: AppServices, data: JSONBo
 
 
 @Endpoint("POST /v1/review", errors=(503,))
-async def post_review(request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]) -> ReviewAnswer:
+async def post_review(
+    request: ApiRequest, services: AppServices, data: JSONBody[ReviewBody]
+) -> ReviewAnswer:
     """Review whether a text is worth storing as a memory."""
     scope = request.scope_in(data.namespace)
     examined = await services.examiner.review(scope, data.content, data.type)

@@ -1,4 +1,6 @@
-"""HTTP calls (hooks) for the program that runs an agent: before a prompt, after a session, and for to-dos."""
+"""HTTP calls (hooks) for the program that runs an agent: before a prompt, after a session, and for
+to-dos.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +43,14 @@ from retrieval.query.request import (
 )
 
 PROMPT_BUDGET = 1_500
-"""Default token budget of a prompt's context: it should help the next answer, not fill the model's window."""
+"""Default token budget of a prompt's context: it should help the next answer, not fill the model's
+window.
+"""
 
 THREAD_SHARE = 0.5
-"""Largest share of a prompt's budget that the context of its thread may take. Memories get the rest."""
+"""Largest share of a prompt's budget that the context of its thread may take. Memories get the
+rest.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -58,9 +64,10 @@ def _distinct(todos: list[Todo]) -> list[Todo]:
 class SessionStop(InSession):
     """The messages of an ended session, or of a part of the session, oldest first.
 
-    review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores all messages, which
-    suits imports. before: the number of messages that the session sent in earlier calls, and the last of them as
-    context. ended: whether the session has ended, which pauses its to-dos; false if another call follows.
+    review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores
+    all messages, which suits imports. before: the number of messages that the session sent in
+    earlier calls, and the last of them as context. ended: whether the session has ended, which
+    pauses its to-dos; false if another call follows.
     """
 
     messages: list[SessionMessage] = Field(max_length=10_000)
@@ -72,14 +79,17 @@ class SessionStop(InSession):
 class PromptSubmit(InSession):
     """A prompt that is about to be sent to a model.
 
-    budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the agent's list, with
-    their status; to-dos left out stay as they are. todo_id: the to-do that the agent works on; by default the to-do in
-    progress among `todos`. thread_id: a thread whose own context takes up to half of the budget.
+    budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the
+    agent's list, with their status; to-dos left out stay as they are. todo_id: the to-do that the
+    agent works on; by default the to-do in progress among `todos`. thread_id: a thread whose own
+    context takes up to half of the budget.
     """
 
     prompt: Text
     todo_id: Name | None = None
-    todos: Annotated[list[Todo], Field(max_length=200), AfterValidator(_distinct)] = Field(default_factory=list)
+    todos: Annotated[list[Todo], Field(max_length=200), AfterValidator(_distinct)] = Field(
+        default_factory=list
+    )
     agent_id: Name | None = None
     thread_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     profile: Annotated[str, Field(min_length=1, max_length=64)] | None = None
@@ -89,9 +99,13 @@ class PromptSubmit(InSession):
     floor: Floor = DEFAULT_FLOOR
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
-        """The request that retrieves memories for the prompt. thread_tokens: tokens that its thread uses."""
+        """The request that retrieves memories for the prompt. thread_tokens: tokens that its thread
+        uses.
+        """
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
-        active = next((todo.id for todo in self.todos if todo.status is TodoStatus.IN_PROGRESS), None)
+        active = next(
+            (todo.id for todo in self.todos if todo.status is TodoStatus.IN_PROGRESS), None
+        )
         return RetrieveRequest(
             query=shortened(self.prompt, MAX_QUERY),
             namespace=self.namespace,
@@ -120,7 +134,9 @@ class TodoCreated(InSession):
 
 
 class TodoCompleted(InSession):
-    """A to-do that was completed in a session. steps: the steps that were taken for it, in order."""
+    """A to-do that was completed in a session. steps: the steps that were taken for it, in
+    order.
+    """
 
     todo_id: Name
     agent_id: Name | None = None
@@ -130,8 +146,9 @@ class TodoCompleted(InSession):
 class MessageResult(Answer):
     """The outcome of storing one message of a session.
 
-    index: position of the message in the request, from 0. ids, types: ids and types of the memories that store it.
-    reason: why it was rejected, merged or changed, or why storing it failed. redactions: secrets removed, by kind.
+    index: position of the message in the request, from 0. ids, types: ids and types of the memories
+    that store it. reason: why it was rejected, merged or changed, or why storing it failed.
+    redactions: secrets removed, by kind.
     """
 
     index: int
@@ -143,14 +160,18 @@ class MessageResult(Answer):
 
 
 class SessionStopAnswer(Answer):
-    """The outcome of each message of a session, in order, and the number of outcomes with each status."""
+    """The outcome of each message of a session, in order, and the number of outcomes with each
+    status.
+    """
 
     results: list[MessageResult]
     counts: StatusCounts
 
 
 class TodoCreatedAnswer(Answer):
-    """The id of the working memory item for a to-do. redactions: number of secrets removed from it, by kind."""
+    """The id of the working memory item for a to-do. redactions: number of secrets removed from it,
+    by kind.
+    """
 
     working_id: str
     redactions: Redactions = None
@@ -159,8 +180,9 @@ class TodoCreatedAnswer(Answer):
 class TodoCompletedAnswer(Answer):
     """What was done for a completed to-do.
 
-    cleared: number of its working memory items that were cleared. procedural_id: id of the memory that stores its steps
-    if there were more than 5, else null. redactions: number of secrets removed from the steps, by kind.
+    cleared: number of its working memory items that were cleared. procedural_id: id of the memory
+    that stores its steps if there were more than 5, else null. redactions: number of secrets
+    removed from the steps, by kind.
     """
 
     cleared: int
@@ -168,12 +190,16 @@ class TodoCompletedAnswer(Answer):
     redactions: Redactions = None
 
 
-@Endpoint("POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=32 * 1024 * 1024)
-async def session_stop(request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]) -> SessionStopAnswer:
+@Endpoint(
+    "POST /v1/hooks/session-stop", role=Role.WRITER, errors=(409, 503), max_bytes=32 * 1024 * 1024
+)
+async def session_stop(
+    request: ApiRequest, services: AppServices, data: JSONBody[SessionStop]
+) -> SessionStopAnswer:
     """Store the messages of a session as memories, each with the memory type that fits its text.
 
-    Text that repeats recalled memories is cut from a message first, and the `reason` of the message's result says so. A
-    repeated call stores only messages that are not stored yet.
+    Text that repeats recalled memories is cut from a message first, and the `reason` of the
+    message's result says so. A repeated call stores only messages that are not stored yet.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
@@ -184,24 +210,31 @@ async def session_stop(request: ApiRequest, services: AppServices, data: JSONBod
 
 
 @Endpoint("POST /v1/hooks/prompt-submit", role=Role.WRITER, errors=(404, 503))
-async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]) -> RetrieveAnswer:
+async def prompt_submit(
+    request: ApiRequest, services: AppServices, data: JSONBody[PromptSubmit]
+) -> RetrieveAnswer:
     """Build the context for a prompt that is about to be sent.
 
-    Due tasks in the context are marked as fired, so that they are not due again. `todos`, the agent's own list, is
-    stored first: new to-dos are created, completed to-dos are closed, and to-dos with a changed text are replaced. The
-    context of a thread follows the memories; the receipt records only the memories. If the live store is unavailable,
-    the context has neither working memory nor thread, and `degraded` in the answer's metadata says so.
+    Due tasks in the context are marked as fired, so that they are not due again. `todos`, the
+    agent's own list, is stored first: new to-dos are created, completed to-dos are closed, and
+    to-dos with a changed text are replaced. The context of a thread follows the memories; the
+    receipt records only the memories. If the live store is unavailable, the context has neither
+    working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     try:
         await submit_todos(services.working, scope, data.todos)
     except Unavailable as error:
-        _log.warning("the to-dos of a prompt were not stored; those of the next prompt will be: %s", error)
+        _log.warning(
+            "the to-dos of a prompt were not stored; those of the next prompt will be: %s", error
+        )
     thread, degraded = await _thread_part(services, scope, data)
     query = await redact_query(services, scope.tenant, data.request(thread.tokens if thread else 0))
     answer = await services.retriever.retrieve(scope, query)
     await mark_due_tasks(services, scope, query, answer)
-    answer = (answer if thread is None else answer.with_thread(thread.text, thread.tokens)).degraded_by(*degraded)
+    answer = (
+        answer if thread is None else answer.with_thread(thread.text, thread.tokens)
+    ).degraded_by(*degraded)
     services.metrics.count_context("prompt", answer.metadata.total_tokens, answer.metadata.degraded)
     return answer
 
@@ -209,14 +242,16 @@ async def prompt_submit(request: ApiRequest, services: AppServices, data: JSONBo
 async def _thread_part(
     services: Services, scope: Scope, data: PromptSubmit
 ) -> tuple[ThreadContext | None, tuple[str, ...]]:
-    """The context of the prompt's thread, and the names of parts that did not answer: ("threads",) or ().
+    """The context of the prompt's thread, and the names of parts that did not answer: ("threads",)
+    or ().
 
-    The context is None if the prompt names no thread, or if threads cannot be read. Raises NotFound for an unknown
-    thread, and AccessDenied if the agent may not read the thread.
+    The context is None if the prompt names no thread, or if threads cannot be read. Raises NotFound
+    for an unknown thread, and AccessDenied if the agent may not read the thread.
     """
     if data.thread_id is None:
         return None, ()
-    threads, counter = services.threads, services.tokenizers[DEFAULT_TOKENIZER]
+    threads = services.threads
+    counter = services.tokenizers[DEFAULT_TOKENIZER]
     try:
         await threads.check_access(scope, data.thread_id, write=False)
         total = data.budget.total if isinstance(data.budget, Budget) else data.budget
@@ -230,10 +265,13 @@ async def _thread_part(
 
 
 @Endpoint("POST /v1/hooks/todo-created", role=Role.WRITER, errors=(429, 503))
-async def todo_created(request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]) -> TodoCreatedAnswer:
+async def todo_created(
+    request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]
+) -> TodoCreatedAnswer:
     """Create an item of working memory for a new to-do.
 
-    The item replaces an item that this session already has for the to-do. It is cleared when the to-do is completed.
+    The item replaces an item that this session already has for the to-do. It is cleared when the
+    to-do is completed.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
@@ -250,4 +288,6 @@ async def todo_completed(
     cleared, outcome = await complete_todo(services.working, scope, data.todo_id, data.steps)
     if outcome is None:
         return TodoCompletedAnswer(cleared=cleared, procedural_id=None)
-    return TodoCompletedAnswer(cleared=cleared, procedural_id=outcome.id, redactions=outcome.redactions)
+    return TodoCompletedAnswer(
+        cleared=cleared, procedural_id=outcome.id, redactions=outcome.redactions
+    )

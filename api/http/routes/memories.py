@@ -1,4 +1,6 @@
-"""HTTP calls on memories: write one or many, read, list, change, restore, delete and rate memories."""
+"""HTTP calls on memories: write one or many, read, list, change, restore, delete and rate
+memories.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.idempotency import idempotency_key
 from api.http.problems import InvalidInput, validated
-from api.http.request import BATCH_BYTES, JSON, NDJSON, ApiRequest, InNamespace, MaybeNamespace, parse_body, read_lines
+from api.http.request import (
+    BATCH_BYTES,
+    JSON,
+    NDJSON,
+    ApiRequest,
+    InNamespace,
+    MaybeNamespace,
+    parse_body,
+    read_lines,
+)
 from api.http.shapes.memories import (
     MAX_BATCH,
     Batch,
@@ -49,7 +60,9 @@ class FeedbackPost(Model):
 class EraseQuery(InNamespace):
     """Which memories of a namespace to delete: by default all. confirm: must be `true`."""
 
-    confirm: Annotated[Literal["true"], Field(description="Must be true: deleted memories cannot be restored.")]
+    confirm: Annotated[
+        Literal["true"], Field(description="Must be true: deleted memories cannot be restored.")
+    ]
     type: MemoryType | None = None
     session_id: Name | None = None
 
@@ -63,10 +76,12 @@ class ListAnswer(Answer):
 
 
 class HistoryVersion(Answer):
-    """A text in a memory's history: its own, or that of a memory that it replaced, that replaced it or contradicts it.
+    """A text in a memory's history: its own, or that of a memory that it replaced, that replaced it
+    or contradicts it.
 
-    memory: the memory with this text as its content. from, to: when the text was valid. replaced_by: id of the memory
-    whose text took its place. This is the id of `memory` if its text was edited or merged with another wording.
+    memory: the memory with this text as its content. from, to: when the text was valid.
+    replaced_by: id of the memory whose text took its place. This is the id of `memory` if its text
+    was edited or merged with another wording.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True, validate_by_name=True)
@@ -79,24 +94,32 @@ class HistoryVersion(Answer):
 
 
 class HistoryAnswer(Answer):
-    """A memory's history, oldest first: its texts, and those of memories that precede, replace or contradict it."""
+    """A memory's history, oldest first: its texts, and those of memories that precede, replace or
+    contradict it.
+    """
 
     versions: list[HistoryVersion]
 
 
 class DeletedAnswer(Answer):
-    """How many memories were deleted. remaining: number of matching memories that exist afterwards."""
+    """How many memories were deleted. remaining: number of matching memories that exist
+    afterwards.
+    """
 
     deleted: int
     remaining: int
 
 
-@Endpoint("POST /v1/memories", role=Role.WRITER, status=201, answers={200: WriteAnswer}, errors=(409, 503))
-async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]) -> Response[WriteAnswer]:
+@Endpoint(
+    "POST /v1/memories", role=Role.WRITER, status=201, answers={200: WriteAnswer}, errors=(409, 503)
+)
+async def post_memory(
+    request: ApiRequest, services: AppServices, data: JSONBody[MemoryPost]
+) -> Response[WriteAnswer]:
     """Write one memory.
 
-    The HTTP status is 201 if the memory was stored, else 200. Then `status` in the answer is merged (into another
-    memory), rejected or failed, and `reason` says why.
+    The HTTP status is 201 if the memory was stored, else 200. Then `status` in the answer is merged
+    (into another memory), rejected or failed, and `reason` says why.
     """
     post = data.root
     scope = request.agent_scope(post.namespace, post.session_id, post.agent_id)
@@ -114,7 +137,11 @@ async def post_memory(request: ApiRequest, services: AppServices, data: JSONBody
     errors=(409, 503),
     raw={JSON: Batch, NDJSON: None},
     max_bytes=BATCH_BYTES,
-    headers={"Idempotency-Key": "The same key and body within 24 hours give the same answer; another body is a 409."},
+    headers={
+        "Idempotency-Key": (
+            "The same key and body within 24 hours give the same answer; another body is a 409."
+        )
+    },
 )
 async def post_batch(
     request: ApiRequest, services: AppServices, params: Params[MaybeNamespace], body: RawBody
@@ -130,12 +157,17 @@ async def post_batch(
         answer = await _write(services, scope, batch)
     else:
         digest = hashlib.sha256(f"{kind}\n{batch.namespace}\n".encode() + body).hexdigest()
-        answer = await services.idempotency.answer(scope, key, digest, lambda: _write(services, scope, batch))
-    return Response[Any](answer, media_type=JSON)  # bytes, the same for a call repeated with its idempotency key
+        answer = await services.idempotency.answer(
+            scope, key, digest, lambda: _write(services, scope, batch)
+        )
+    # Bytes, the same for a call repeated with its idempotency key
+    return Response[Any](answer, media_type=JSON)
 
 
 async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
-    await services.ingestor.check_links(scope, {f"items[{at}].": item for at, item in enumerate(batch.items)})
+    await services.ingestor.check_links(
+        scope, {f"items[{at}].": item for at, item in enumerate(batch.items)}
+    )
     outcomes = await services.ingestor.write(scope, [item.submission() for item in batch.items])
     return BatchAnswer(**results_of(outcomes)).model_dump_json().encode()
 
@@ -143,20 +175,24 @@ async def _write(services: Services, scope: Scope, batch: Batch) -> bytes:
 def read_batch(raw: bytes, kind: str, namespace: str | None) -> Batch:
     """The batch in the body `raw`, whose media type `kind` is JSON or newline-delimited JSON.
 
-    namespace: from the query; needed for newline-delimited JSON, and not allowed for JSON. Raises MalformedJson if the
-    body cannot be parsed, and InvalidInput if it is no valid batch.
+    namespace: from the query; needed for newline-delimited JSON, and not allowed for JSON. Raises
+    MalformedJson if the body cannot be parsed, and InvalidInput if it is no valid batch.
     """
     if kind == NDJSON:
         if namespace is None:
             raise InvalidInput.at("namespace", "newline-delimited JSON needs ?namespace=")
         return validated(Batch, {"namespace": namespace, "items": read_lines(raw, MAX_BATCH)})
     if namespace is not None:
-        raise InvalidInput.at("namespace", "belongs into the body of a JSON batch, not into the query")
+        raise InvalidInput.at(
+            "namespace", "belongs into the body of a JSON batch, not into the query"
+        )
     return validated(Batch, strict_json(raw))
 
 
 @Endpoint("GET /v1/memories", errors=(503,))
-async def list_memories(services: AppServices, namespace: QueryScope, params: Params[ListQuery]) -> ListAnswer:
+async def list_memories(
+    services: AppServices, namespace: QueryScope, params: Params[ListQuery]
+) -> ListAnswer:
     """List memories, newest first."""
     now = services.clock()
     page = await services.store.page(namespace, params.listing(now))
@@ -165,14 +201,18 @@ async def list_memories(services: AppServices, namespace: QueryScope, params: Pa
 
 
 @Endpoint("DELETE /v1/memories", role=Role.WRITER, errors=(503,))
-async def erase_memories(request: ApiRequest, services: AppServices, params: Params[EraseQuery]) -> DeletedAnswer:
+async def erase_memories(
+    request: ApiRequest, services: AppServices, params: Params[EraseQuery]
+) -> DeletedAnswer:
     """Delete memories of a namespace.
 
-    This also deletes texts that could still become such memories: rejected texts; without a type, turns that clients'
-    hooks reported; without a session_id, and with no type or episodic, turns that were removed from threads. Without
-    the store of these texts, nothing is deleted, and the HTTP status is 503.
+    This also deletes texts that could still become such memories: rejected texts; without a type,
+    turns that clients' hooks reported; without a session_id, and with no type or episodic, turns
+    that were removed from threads. Without the store of these texts, nothing is deleted, and the
+    HTTP status is 503.
     """
-    scope, session = request.scope_in(params.namespace), request.scope_in(params.namespace, params.session_id)
+    scope = request.scope_in(params.namespace)
+    session = request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
     if params.type in (None, MemoryType.WORKING):
@@ -189,7 +229,9 @@ async def erase_memories(request: ApiRequest, services: AppServices, params: Par
 
 
 @Endpoint("GET /v1/memories/{memory_id}", errors=(404, 503))
-async def get_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
+async def get_memory(
+    services: AppServices, namespace: QueryScope, memory_id: PathId
+) -> MemoryAnswer:
     """Read a memory."""
     return MemoryAnswer(await read_memory(services, namespace, memory_id))
 
@@ -202,11 +244,15 @@ async def patch_memory(
 
     The memory keeps its id. If its content changes, it is embedded again.
     """
-    return MemoryAnswer(await services.ingestor.editor.revise(namespace, valid_id(memory_id), data.root))
+    return MemoryAnswer(
+        await services.ingestor.editor.revise(namespace, valid_id(memory_id), data.root)
+    )
 
 
 @Endpoint("GET /v1/memories/{memory_id}/history", errors=(404, 503))
-async def get_history(services: AppServices, namespace: QueryScope, memory_id: PathId) -> HistoryAnswer:
+async def get_history(
+    services: AppServices, namespace: QueryScope, memory_id: PathId
+) -> HistoryAnswer:
     """Show what a memory said over time, what it replaced and what replaced it."""
     memory = await read_memory(services, namespace, memory_id)
     versions = await history_of(services.store, namespace, memory, services.clock())
@@ -214,11 +260,13 @@ async def get_history(services: AppServices, namespace: QueryScope, memory_id: P
 
 
 @Endpoint("POST /v1/memories/{memory_id}/restore", role=Role.WRITER, errors=(404, 409, 503))
-async def restore_memory(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
+async def restore_memory(
+    services: AppServices, namespace: QueryScope, memory_id: PathId
+) -> MemoryAnswer:
     """Make a replaced or expired memory current again.
 
-    If another memory took its place, both then have the state contested: they contradict each other, and both stay. The
-    HTTP status is 409 if the memory is neither replaced nor expired.
+    If another memory took its place, both then have the state contested: they contradict each
+    other, and both stay. The HTTP status is 409 if the memory is neither replaced nor expired.
     """
     return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, valid_id(memory_id)))
 
@@ -234,4 +282,6 @@ async def post_feedback(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[FeedbackPost]
 ) -> MemoryAnswer:
     """Rate how useful a recalled memory was."""
-    return MemoryAnswer(await services.ingestor.editor.rate(namespace, valid_id(memory_id), data.outcome))
+    return MemoryAnswer(
+        await services.ingestor.editor.rate(namespace, valid_id(memory_id), data.outcome)
+    )

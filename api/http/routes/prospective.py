@@ -1,4 +1,6 @@
-"""HTTP calls on prospective memories (tasks to do later): list due tasks, and complete, cancel or postpone a task."""
+"""HTTP calls on prospective memories (tasks to do later): list due tasks, and complete, cancel or
+postpone a task.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,21 @@ _CHANGE_ERRORS = (404, 409, 503)
 
 
 class DueQuery(InNamespace):
-    """Which tasks to list: those due at the time `at` (by default now), on `event`, or because of the text `context`.
+    """Which tasks to list: those due at the time `at` (by default now), on `event`, or because of
+    the text `context`.
 
-    context: text that may meet a task's condition, such as a prompt. session_id: the calling session; tasks that only
-    another session may see are left out. mark: mark the listed tasks as fired, so that they are not due again.
+    context: text that may meet a task's condition, such as a prompt. session_id: the calling
+    session; tasks that only another session may see are left out. mark: mark the listed tasks as
+    fired, so that they are not due again.
     """
 
     at: Instant | None = None
-    event: Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(not_blank)] | None = None
-    context: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(not_blank)] | None = None
+    event: (
+        Annotated[str, Field(min_length=1, max_length=1_000), AfterValidator(not_blank)] | None
+    ) = None
+    context: (
+        Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(not_blank)] | None
+    ) = None
     session_id: Name | None = None
     mark: QueryFlag = False
 
@@ -51,7 +59,9 @@ class SnoozePost(Model):
 
 
 @Endpoint("GET /v1/prospective/due", errors=(503,), head=False)
-async def get_due(request: ApiRequest, services: AppServices, params: Params[DueQuery]) -> DueAnswer:
+async def get_due(
+    request: ApiRequest, services: AppServices, params: Params[DueQuery]
+) -> DueAnswer:
     """List due tasks, and mark them as fired (not due again) if `mark` is true."""
     if params.mark and not request.auth.role.may(Role.WRITER):
         raise Forbidden(f"mark=true needs the role {Role.WRITER}; the key has {request.auth.role}")
@@ -64,13 +74,17 @@ async def get_due(request: ApiRequest, services: AppServices, params: Params[Due
 @Endpoint("POST /v1/memories/{memory_id}/complete", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def complete(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """Complete a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.end(namespace, valid_id(memory_id), Status.COMPLETED))
+    return MemoryAnswer(
+        await services.intentions.end(namespace, valid_id(memory_id), Status.COMPLETED)
+    )
 
 
 @Endpoint("POST /v1/memories/{memory_id}/cancel", role=Role.WRITER, errors=_CHANGE_ERRORS)
 async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
     """Cancel a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.end(namespace, valid_id(memory_id), Status.CANCELLED))
+    return MemoryAnswer(
+        await services.intentions.end(namespace, valid_id(memory_id), Status.CANCELLED)
+    )
 
 
 @Endpoint("POST /v1/memories/{memory_id}/snooze", role=Role.WRITER, errors=_CHANGE_ERRORS)
@@ -78,4 +92,6 @@ async def snooze(
     services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[SnoozePost]
 ) -> MemoryAnswer:
     """Postpone a task (a prospective memory)."""
-    return MemoryAnswer(await services.intentions.snooze(namespace, valid_id(memory_id), data.until))
+    return MemoryAnswer(
+        await services.intentions.snooze(namespace, valid_id(memory_id), data.until)
+    )

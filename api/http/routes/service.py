@@ -1,4 +1,6 @@
-"""HTTP calls about the service: liveness, readiness, metrics, the size of a namespace, and the API documentation."""
+"""HTTP calls about the service: liveness, readiness, metrics, the size of a namespace, and the API
+documentation.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ PING_S = 2.0
 
 
 class HealthCheck(Answer):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it failed."""
+    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
+    failed.
+    """
 
     ok: bool
     ms: float
@@ -33,7 +37,9 @@ class HealthCheck(Answer):
 
 
 class HealthAnswer(Answer):
-    """Whether the service is alive or ready. checks: results by resource; only in the answer about readiness."""
+    """Whether the service is alive or ready. checks: results by resource; only in the answer about
+    readiness.
+    """
 
     status: Literal["ok", "unavailable"]
     checks: OmittedIfNone[dict[str, HealthCheck]] = None
@@ -60,7 +66,9 @@ async def live() -> HealthAnswer:
 
 @Endpoint("GET /health/ready", role=None, answers={503: HealthAnswer})
 async def ready(services: AppServices) -> Response[HealthAnswer]:
-    """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer names each part."""
+    """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer
+    names each part.
+    """
     outcomes = await asyncio.gather(*map(_check, services.pings.values()))
     checks = dict(zip(services.pings, outcomes, strict=True))
     if all(check.ok for check in checks.values()):
@@ -72,7 +80,9 @@ async def ready(services: AppServices) -> Response[HealthAnswer]:
 @Endpoint("GET /metrics", media_type="text/plain")
 async def metrics(services: AppServices) -> Response[bytes]:
     """Metrics of the service in the Prometheus text format."""
-    return Response(generate_latest(ServiceMetrics(services)), media_type="text/plain; version=0.0.4")
+    return Response(
+        generate_latest(ServiceMetrics(services)), media_type="text/plain; version=0.0.4"
+    )
 
 
 @Endpoint("GET /v1/stats", errors=(503,))
@@ -81,9 +91,13 @@ async def stats(services: AppServices, namespace: QueryScope) -> StatsAnswer:
     current = in_view(services.clock())
     types = await services.store.stats(namespace, current)
     past = sum((await services.store.counts(namespace, [Not(current)]))[0].values())
-    total = TypeStats(sum(size.count for size in types.values()), sum(size.tokens for size in types.values()))
+    total = TypeStats(
+        sum(size.count for size in types.values()), sum(size.tokens for size in types.values())
+    )
     items = await services.items.count(namespace)
-    return StatsAnswer(namespace=namespace.namespace, types=types, total=total, past=past, items=items)
+    return StatsAnswer(
+        namespace=namespace.namespace, types=types, total=total, past=past, items=items
+    )
 
 
 @Endpoint("GET /openapi.json", "This document", role=None)
@@ -108,4 +122,6 @@ async def _check(ping: Ping) -> HealthCheck:
         detail = f"no answer within {PING_S:g} s"
     except RemembrancerError as error:
         detail = str(error)
-    return HealthCheck(ok=detail is None, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail)
+    return HealthCheck(
+        ok=detail is None, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail
+    )

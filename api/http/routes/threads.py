@@ -1,4 +1,6 @@
-"""HTTP calls on threads (conversations): open, list, read and delete threads, and show their size and health."""
+"""HTTP calls on threads (conversations): open, list, read and delete threads, and show their size
+and health.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ WRITE_ERRORS = (403, 404, 409, 429, 503)
 
 
 class ThreadPost(OpenRequest):
-    """A thread (a conversation) to create or find. variables: values for the placeholders in its key."""
+    """A thread (a conversation) to create or find. variables: values for the placeholders in its
+    key.
+    """
 
     namespace: Name
 
 
 class ThreadsQuery(InNamespace):
-    """Filters for a list of threads, all of which must match. key_prefix: how the key of a thread begins.
+    """Filters for a list of threads, all of which must match. key_prefix: how the key of a thread
+    begins.
 
     agent_id: id of the agent that opened the thread. parent_id: id of the thread that it continues.
     """
@@ -50,21 +55,27 @@ class ThreadsQuery(InNamespace):
 
 
 class PageQuery(AsAgent):
-    """Which turns of a thread to return: the `limit` oldest turns after the first `offset` turns."""
+    """Which turns of a thread to return: the `limit` oldest turns after the first `offset`
+    turns.
+    """
 
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 100
     offset: Annotated[QueryWhole, Field(ge=0, le=10_000_000)] = 0
 
 
 class ThreadsAnswer(Answer):
-    """A page of threads, the last changed first. next_cursor: `cursor` of the next page; null on the last page."""
+    """A page of threads, the last changed first. next_cursor: `cursor` of the next page; null on
+    the last page.
+    """
 
     threads: list[ThreadAnswer]
     next_cursor: str | None
 
 
 class ReferenceAnswer(Answer):
-    """A thread of an agent. resource: name of the thread's policy. mode: whether the agent may change the thread."""
+    """A thread of an agent. resource: name of the thread's policy. mode: whether the agent may
+    change the thread.
+    """
 
     resource: str
     mode: AccessMode
@@ -72,7 +83,9 @@ class ReferenceAnswer(Answer):
 
 
 class ReferencesAnswer(Answer):
-    """The threads of an agent: one for each thread policy (resource) that the policy file lists for the agent."""
+    """The threads of an agent: one for each thread policy (resource) that the policy file lists for
+    the agent.
+    """
 
     threads: list[ReferenceAnswer]
 
@@ -86,7 +99,9 @@ class PageAnswer(Answer):
 
 
 class ThreadChainAnswer(Answer):
-    """A thread and the threads that it continues, oldest first. gap: whether one of them expired or may not be read."""
+    """A thread and the threads that it continues, oldest first. gap: whether one of them expired or
+    may not be read.
+    """
 
     threads: list[ThreadAnswer]
     gap: bool
@@ -94,13 +109,15 @@ class ThreadChainAnswer(Answer):
 
 
 class ThreadStatsAnswer(Answer):
-    """The size of a thread and its limits. utilization: its size as a share of the limit that it is nearest to.
+    """The size of a thread and its limits. utilization: its size as a share of the limit that it is
+    nearest to.
 
-    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before an automatic flush moves
-    turns to memories. turns_to_flush: turns that can be added before their number starts such a flush. Both are null
-    for a thread that is not flushed automatically. waiting: number of batches of removed turns, of all threads of the
-    namespace, that wait to be stored as memories. set_aside: number of batches of this thread's removed turns that
-    could not be stored. Storing them is tried again at next_try_at and whenever a service starts.
+    distance_to_flush: tokens (or turns, if tokens are not limited) that can be added before an
+    automatic flush moves turns to memories. turns_to_flush: turns that can be added before their
+    number starts such a flush. Both are null for a thread that is not flushed automatically.
+    waiting: number of batches of removed turns, of all threads of the namespace, that wait to be
+    stored as memories. set_aside: number of batches of this thread's removed turns that could not
+    be stored. Storing them is tried again at next_try_at and whenever a service starts.
     """
 
     turns: int
@@ -121,7 +138,9 @@ class ThreadStatsAnswer(Answer):
 
 
 class ThreadCheck(Answer):
-    """One check of a thread's health. detail: which turns could not be stored, why, and when they are retried."""
+    """One check of a thread's health. detail: which turns could not be stored, why, and when they
+    are retried.
+    """
 
     name: str
     ok: bool
@@ -135,14 +154,18 @@ class ThreadHealthAnswer(Answer):
     checks: list[ThreadCheck]
 
 
-async def readable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
+async def readable(
+    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
+) -> Scope:
     """The scope of a call that reads a thread. Raises NotFound or AccessDenied."""
     scope = await agent_scope(request, params)
     await services.threads.check_access(scope, thread_id, write=False)
     return scope
 
 
-async def writable(request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId) -> Scope:
+async def writable(
+    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId
+) -> Scope:
     """The scope of a call that changes a thread. Raises NotFound, AccessDenied or ReadOnly."""
     scope = await agent_scope(request, params)
     await services.threads.check_access(scope, thread_id, write=True)
@@ -161,17 +184,25 @@ async def post_thread(
 ) -> Response[ThreadAnswer | ReferencesAnswer]:
     """Create a thread, or find an existing thread by resource and key.
 
-    A resource is the name of a thread policy. If the body names an agent but no resource, a thread is opened for each
-    resource that the policy file lists for this agent. The status is 201 if a thread was created, else 200.
+    A resource is the name of a thread policy. If the body names an agent but no resource, a thread
+    is opened for each resource that the policy file lists for this agent. The status is 201 if a
+    thread was created, else 200.
     """
-    scope, threads = request.agent_scope(data.namespace, agent_id=data.agent_id), services.threads
+    scope = request.agent_scope(data.namespace, agent_id=data.agent_id)
+    threads = services.threads
     data = data.model_copy(update={"agent_id": scope.agent_id})
     if not opens_for_agent(threads, data):
         opened = await threads.open(scope, data)
-        return Response(ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200)
+        return Response(
+            ThreadAnswer.opened(threads, opened), status_code=201 if opened.created else 200
+        )
     all_opened = await open_for_agent(threads, scope, data)
     references = [
-        ReferenceAnswer(resource=opened.thread.resource, mode=opened.mode, thread=ThreadAnswer.opened(threads, opened))
+        ReferenceAnswer(
+            resource=opened.thread.resource,
+            mode=opened.mode,
+            thread=ThreadAnswer.opened(threads, opened),
+        )
         for opened in all_opened
     ]
     created = any(opened.created for opened in all_opened)
@@ -179,12 +210,19 @@ async def post_thread(
 
 
 @Endpoint("GET /v1/threads", errors=READ_ERRORS)
-async def list_threads(request: ApiRequest, services: AppServices, params: Params[ThreadsQuery]) -> ThreadsAnswer:
+async def list_threads(
+    request: ApiRequest, services: AppServices, params: Params[ThreadsQuery]
+) -> ThreadsAnswer:
     """List the threads that the caller may read, the last changed first."""
-    scope, threads = request.agent_scope(params.namespace, agent_id=params.agent_id), services.threads
-    page = await threads.store.page_of_threads(scope, ThreadQuery(**params.model_dump(exclude={"namespace"})))
+    scope = request.agent_scope(params.namespace, agent_id=params.agent_id)
+    threads = services.threads
+    page = await threads.store.page_of_threads(
+        scope, ThreadQuery(**params.model_dump(exclude={"namespace"}))
+    )
     access = threads.policies.access
-    readable_threads = [thread for thread in page.threads if access(scope, thread.resource, thread.key)]
+    readable_threads = [
+        thread for thread in page.threads if access(scope, thread.resource, thread.key)
+    ]
     answers = [ThreadAnswer.of(threads, thread) for thread in readable_threads]
     return ThreadsAnswer(threads=answers, next_cursor=page.next_cursor)
 
@@ -195,7 +233,8 @@ async def get_thread(
 ) -> PageAnswer:
     """Read a thread and a page of its turns.
 
-    The call marks the turns in the answer as used now. LRU policies remove the least recently used turns first.
+    The call marks the turns in the answer as used now. LRU policies remove the least recently used
+    turns first.
     """
     content = await services.threads.store.page(namespace, thread_id, params.offset, params.limit)
     thread = ThreadAnswer.of(services.threads, content.thread)
@@ -203,7 +242,9 @@ async def get_thread(
 
 
 @Endpoint("GET /v1/threads/{thread_id}/chain", errors=READ_ERRORS, scope=readable)
-async def get_chain(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadChainAnswer:
+async def get_chain(
+    services: AppServices, namespace: QueryScope, thread_id: PathId
+) -> ThreadChainAnswer:
     """List a thread and the threads that it continues."""
     chain = await services.threads.chain(namespace, thread_id)
     answers = [ThreadAnswer.of(services.threads, thread) for thread in chain]
@@ -212,16 +253,24 @@ async def get_chain(services: AppServices, namespace: QueryScope, thread_id: Pat
 
 
 @Endpoint("GET /v1/threads/{thread_id}/stats", errors=READ_ERRORS, scope=readable)
-async def get_stats(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadStatsAnswer:
+async def get_stats(
+    services: AppServices, namespace: QueryScope, thread_id: PathId
+) -> ThreadStatsAnswer:
     """Show the size of a thread and its limits."""
     threads = services.threads
     thread = await threads.store.get(namespace, thread_id)
     backlog = await threads.evicted_turns.store.backlog(namespace, thread_id)
     policy = threads.policies.of(thread.resource)
     limits = threads.policies.limits(policy)
-    bounds = [(thread.tokens, limits.tokens), (thread.turns, limits.messages), (thread.turns, limits.turns)]
+    bounds = [
+        (thread.tokens, limits.tokens),
+        (thread.turns, limits.messages),
+        (thread.turns, limits.turns),
+    ]
     threshold = policy.flush.threshold
-    distances = [max(0, math.ceil(threshold * limit) - used) for used, limit in bounds if limit is not None]
+    distances = [
+        max(0, math.ceil(threshold * limit) - used) for used, limit in bounds if limit is not None
+    ]
     flushes = policy.type is not PolicyType.BUFFER
     return ThreadStatsAnswer(
         turns=thread.turns,
@@ -231,7 +280,9 @@ async def get_stats(services: AppServices, namespace: QueryScope, thread_id: Pat
         max_turns=limits.turns,
         utilization=max(used / limit for used, limit in bounds if limit),
         distance_to_flush=distances[0] if flushes else None,
-        turns_to_flush=max(0, math.ceil(threshold * limits.count) - thread.turns) if flushes else None,
+        turns_to_flush=max(0, math.ceil(threshold * limits.count) - thread.turns)
+        if flushes
+        else None,
         last_flush_at=thread.last_flush_at,
         ttl_s=thread.ttl_left_s,
         resource=thread.resource,
@@ -243,10 +294,13 @@ async def get_stats(services: AppServices, namespace: QueryScope, thread_id: Pat
 
 
 @Endpoint("GET /v1/threads/{thread_id}/health", errors=READ_ERRORS, scope=readable)
-async def get_health(services: AppServices, namespace: QueryScope, thread_id: PathId) -> ThreadHealthAnswer:
+async def get_health(
+    services: AppServices, namespace: QueryScope, thread_id: PathId
+) -> ThreadHealthAnswer:
     """Check the health of a thread.
 
-    The checks are its limits, its token count, its time to live, and whether the turns removed from it were stored.
+    The checks are its limits, its token count, its time to live, and whether the turns removed from
+    it were stored.
     """
     threads = services.threads
     content = await threads.store.read(namespace, thread_id)
@@ -254,7 +308,8 @@ async def get_health(services: AppServices, namespace: QueryScope, thread_id: Pa
     thread = content.thread
     limits = threads.policies.limits(threads.policies.of(thread.resource))
     passed = {
-        "tokens_add_up": sum(turn.tokens for turn in content.turns) + thread.summary_tokens == thread.tokens,
+        "tokens_add_up": sum(turn.tokens for turn in content.turns) + thread.summary_tokens
+        == thread.tokens,
         "within_max_tokens": limits.tokens is None or thread.tokens <= limits.tokens,
         "within_max_messages": limits.messages is None or thread.turns <= limits.messages,
         "within_max_turns": thread.turns <= limits.turns,
@@ -267,11 +322,19 @@ async def get_health(services: AppServices, namespace: QueryScope, thread_id: Pa
         retry = "" if batch.retry_at is None else f"; tried again at {rfc3339(batch.retry_at)}"
         failures.append(f"turns {indices}: {batch.reason}{retry}")
     details = {"nothing_set_aside": "; ".join(failures) or None}
-    checks = [ThreadCheck(name=name, ok=ok, detail=details.get(name)) for name, ok in passed.items()]
+    checks = [
+        ThreadCheck(name=name, ok=ok, detail=details.get(name)) for name, ok in passed.items()
+    ]
     return ThreadHealthAnswer(ok=all(passed.values()), checks=checks)
 
 
-@Endpoint("DELETE /v1/threads/{thread_id}", role=Role.WRITER, status=204, errors=WRITE_ERRORS, scope=writable)
+@Endpoint(
+    "DELETE /v1/threads/{thread_id}",
+    role=Role.WRITER,
+    status=204,
+    errors=WRITE_ERRORS,
+    scope=writable,
+)
 async def delete_thread(services: AppServices, namespace: QueryScope, thread_id: PathId) -> None:
     """Delete a thread and its turns."""
     await services.threads.store.delete(namespace, thread_id)

@@ -1,4 +1,6 @@
-"""HTTP calls on the turns of a thread: read, append, replace, flush and clear them, and build contexts of them."""
+"""HTTP calls on the turns of a thread: read, append, replace, flush and clear them, and build
+contexts of them.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ MAX_TURNS = 1_000
 
 
 class TurnsQuery(AsAgent):
-    """Which turns to list. include_flushed: also turns moved to memories. after: only turns with a higher index."""
+    """Which turns to list. include_flushed: also turns moved to memories. after: only turns with a
+    higher index.
+    """
 
     include_flushed: QueryFlag = False
     after: Annotated[QueryWhole, Field(ge=-1, le=2**53)] = -1
@@ -46,13 +50,17 @@ class TurnsQuery(AsAgent):
 
 
 class TurnPost(NewTurn):
-    """A turn to append to a thread. expected_version: answer 409 unless the thread has this version."""
+    """A turn to append to a thread. expected_version: answer 409 unless the thread has this
+    version.
+    """
 
     expected_version: Version | None = None
 
 
 class ReplacePost(Model):
-    """Turns that replace all turns of a thread. expected_version: answer 409 unless the thread has this version."""
+    """Turns that replace all turns of a thread. expected_version: answer 409 unless the thread has
+    this version.
+    """
 
     turns: list[NewTurn] = Field(max_length=MAX_TURNS)
     expected_version: Version | None = None
@@ -61,8 +69,9 @@ class ReplacePost(Model):
 class ContextPost(Model):
     """A request for a thread's context. model: the language model that reads the context.
 
-    tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by default the maximum that
-    the thread's policy sets for a context, or else the part of the model's context window that is meant for history.
+    tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by
+    default the maximum that the thread's policy sets for a context, or else the part of the model's
+    context window that is meant for history.
     """
 
     budget: Tokens | None = None
@@ -72,7 +81,9 @@ class ContextPost(Model):
 
 
 class ClearPost(Model):
-    """A request to remove all turns of a thread. confirm: must be true. backup: keep a copy for 24 hours."""
+    """A request to remove all turns of a thread. confirm: must be true. backup: keep a copy for 24
+    hours.
+    """
 
     confirm: Flag
     backup: Flag = False
@@ -85,13 +96,17 @@ class ClearPost(Model):
 
 
 class BackupQuery(MaybeNamespace):
-    """Query parameters for reading a backup. agent_id: the calling agent; it must have access to the thread."""
+    """Query parameters for reading a backup. agent_id: the calling agent; it must have access to
+    the thread.
+    """
 
     agent_id: Name | None = None
 
 
 class TurnsAnswer(Answer):
-    """A page of a thread's turns, oldest first. next_after: `after` of the next page; null on the last page."""
+    """A page of a thread's turns, oldest first. next_after: `after` of the next page; null on the
+    last page.
+    """
 
     turns: list[ListedTurn]
     next_after: int | None
@@ -100,9 +115,10 @@ class TurnsAnswer(Answer):
 class SaidAnswer(Answer):
     """An appended turn, and how the thread changed.
 
-    version: the thread's new version, which the next call may send as expected_version. flushed: number of older turns
-    removed because the thread had reached the size at which its policy starts a flush. evicted: number of older turns
-    removed to make room for this turn. redactions: number of secrets removed from this turn, by kind.
+    version: the thread's new version, which the next call may send as expected_version. flushed:
+    number of older turns removed because the thread had reached the size at which its policy starts
+    a flush. evicted: number of older turns removed to make room for this turn. redactions: number
+    of secrets removed from this turn, by kind.
     """
 
     turn: Turn
@@ -113,17 +129,21 @@ class SaidAnswer(Answer):
 
 
 class VersionAnswer(Answer):
-    """The new version of a changed thread. redactions: number of secrets removed from the new turns, by kind."""
+    """The new version of a changed thread. redactions: number of secrets removed from the new
+    turns, by kind.
+    """
 
     version: int
     redactions: Redactions = None
 
 
 class ThreadContextMetadata(Answer):
-    """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term or files).
+    """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term
+    or files).
 
-    model_tokens: the count of the model's provider; left out if no provider counts for the model. gap: whether a thread
-    that this one continues is missing. degraded: "token_count" if the provider failed to count, else empty.
+    model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    gap: whether a thread that this one continues is missing. degraded: "token_count" if the
+    provider failed to count, else empty.
     """
 
     total_tokens: int
@@ -151,7 +171,10 @@ class ContextAnswer(Answer):
         context = counted.value
         return cls(
             context=context.text,
-            turns=[TurnPlace(thread_id=at[0], index=at[1], cut=at in context.cut or None) for at in context.turns],
+            turns=[
+                TurnPlace(thread_id=at[0], index=at[1], cut=at in context.cut or None)
+                for at in context.turns
+            ],
             files=context.files,
             images=context.images,
             omitted=context.omitted,
@@ -170,8 +193,9 @@ class ContextAnswer(Answer):
 class FlushAnswer(Answer):
     """The result of a flush, which removes turns from a thread and stores them as memories.
 
-    flushed: number of turns removed, or that a dry run would remove. tokens_before, tokens_after: size of the thread.
-    summary: text that replaces the removed turns in the thread. memory_ids: ids of the memories that store these turns.
+    flushed: number of turns removed, or that a dry run would remove. tokens_before, tokens_after:
+    size of the thread. summary: text that replaces the removed turns in the thread. memory_ids: ids
+    of the memories that store these turns.
     """
 
     flushed: int
@@ -182,7 +206,9 @@ class FlushAnswer(Answer):
 
 
 class ThreadCleared(Answer):
-    """How many turns were removed from a thread. backup_id: id of their backup; left out if none was requested."""
+    """How many turns were removed from a thread. backup_id: id of their backup; left out if none
+    was requested.
+    """
 
     cleared: int
     backup_id: OmittedIfNone[str] = None
@@ -200,9 +226,12 @@ async def get_turns(
 ) -> TurnsAnswer:
     """List the turns of a thread, oldest first.
 
-    The call does not count as use of the turns, which would delay their removal under an LRU policy.
+    The call does not count as use of the turns, which would delay their removal under an LRU
+    policy.
     """
-    turns = await services.threads.turns(namespace, thread_id, include_flushed=params.include_flushed)
+    turns = await services.threads.turns(
+        namespace, thread_id, include_flushed=params.include_flushed
+    )
     later = [turn for turn in map(ListedTurn.of, turns) if turn.index > params.after]
     page = later[: params.limit]
     return TurnsAnswer(turns=page, next_after=page[-1].index if len(page) < len(later) else None)
@@ -213,10 +242,18 @@ async def get_turns(
     role=Role.WRITER,
     status=201,
     errors=WRITE_ERRORS,
-    headers={"Idempotency-Key": "The same key and body within 24 hours append one turn; another body is a 409."},
+    headers={
+        "Idempotency-Key": (
+            "The same key and body within 24 hours append one turn; another body is a 409."
+        )
+    },
 )
 async def post_turn(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[TurnPost]
+    request: ApiRequest,
+    services: AppServices,
+    params: Params[AsAgent],
+    thread_id: PathId,
+    data: JSONBody[TurnPost],
 ) -> SaidAnswer:
     """Append a turn to a thread."""
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or data.agent_id)
@@ -225,19 +262,27 @@ async def post_turn(
     key = idempotency_key(request)
     digest = hashlib.sha256(turn.model_dump_json().encode()).hexdigest()
     request_key = None if key is None else RequestKey(key, digest)
-    appended = await services.threads.append(scope, thread_id, turn, data.expected_version, request_key)
+    appended = await services.threads.append(
+        scope, thread_id, turn, data.expected_version, request_key
+    )
     return SaidAnswer.model_validate(appended, from_attributes=True)
 
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=WRITE_ERRORS)
 async def put_turns(
-    request: ApiRequest, services: AppServices, params: Params[AsAgent], thread_id: PathId, data: JSONBody[ReplacePost]
+    request: ApiRequest,
+    services: AppServices,
+    params: Params[AsAgent],
+    thread_id: PathId,
+    data: JSONBody[ReplacePost],
 ) -> VersionAnswer:
     """Replace all turns of a thread."""
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
     scope = await writable(request, services, params, thread_id)
-    version, redactions = await services.threads.replace(scope, thread_id, data.turns, data.expected_version)
+    version, redactions = await services.threads.replace(
+        scope, thread_id, data.turns, data.expected_version
+    )
     return VersionAnswer(version=version, redactions=redactions)
 
 
@@ -247,9 +292,9 @@ async def post_context(
 ) -> ContextAnswer:
     """Build the context of a thread in a token budget.
 
-    The thread's turns in the context are marked as used, so that LRU policies keep them longer. A larger budget than
-    the policy's maximum is reduced to it. If the tokenizer only approximates the model's count, the context stays
-    smaller by the margin known for the model.
+    The thread's turns in the context are marked as used, so that LRU policies keep them longer. A
+    larger budget than the policy's maximum is reduced to it. If the tokenizer only approximates the
+    model's count, the context stays smaller by the margin known for the model.
     """
     policy = await services.threads.policy(namespace, thread_id)
     name = data.model or policy.model
@@ -260,13 +305,20 @@ async def post_context(
     budget = data.budget if data.budget is not None else window or history
     if budget is None:
         unknown = "" if model is None else f"; the window of {model.name!r} is unknown"
-        raise InvalidInput.at("budget", f"is required without a model whose window is known{unknown}")
+        raise InvalidInput.at(
+            "budget", f"is required without a model whose window is known{unknown}"
+        )
     limit = budget if window is None else min(budget, window)
 
     async def build(margin: float) -> BuiltContext[ThreadContext]:
-        room, counter = reduced(limit, margin), services.tokenizers[tokenizer]
-        context = await build_thread_context(services, namespace, thread_id, room, counter, files=data.include_files)
-        return BuiltContext(context, context.text, context.tokens, limit if data.tokenizer is None else MAX_BUDGET)
+        room = reduced(limit, margin)
+        counter = services.tokenizers[tokenizer]
+        context = await build_thread_context(
+            services, namespace, thread_id, room, counter, files=data.include_files
+        )
+        return BuiltContext(
+            context, context.text, context.tokens, limit if data.tokenizer is None else MAX_BUDGET
+        )
 
     margin = model.margin if model and data.tokenizer is None else 0.0
     counted = await within_model_budget(services.counter, name, margin, build)
@@ -274,7 +326,9 @@ async def post_context(
     return ContextAnswer.of(counted, budget, tokenizer)
 
 
-@Endpoint("POST /v1/threads/{thread_id}/flush", role=Role.WRITER, errors=WRITE_ERRORS, scope=writable)
+@Endpoint(
+    "POST /v1/threads/{thread_id}/flush", role=Role.WRITER, errors=WRITE_ERRORS, scope=writable
+)
 async def post_flush(
     services: AppServices, namespace: QueryScope, thread_id: PathId, data: JSONBody[FlushRequest]
 ) -> FlushAnswer:
@@ -283,13 +337,16 @@ async def post_flush(
     return FlushAnswer.model_validate(flushed, from_attributes=True)
 
 
-@Endpoint("POST /v1/threads/{thread_id}/clear", role=Role.WRITER, errors=WRITE_ERRORS, scope=writable)
+@Endpoint(
+    "POST /v1/threads/{thread_id}/clear", role=Role.WRITER, errors=WRITE_ERRORS, scope=writable
+)
 async def post_clear(
     services: AppServices, namespace: QueryScope, thread_id: PathId, data: JSONBody[ClearPost]
 ) -> ThreadCleared:
     """Remove all turns of a thread."""
     cleared, backup_id = await services.threads.clear(namespace, thread_id, backup=data.backup)
-    encoded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")  # so that the id alone finds it
+    # So that the id alone finds it
+    encoded = urlsafe_b64encode(namespace.namespace.encode()).decode().rstrip("=")
     return ThreadCleared(cleared=cleared, backup_id=backup_id and f"{backup_id}.{encoded}")
 
 

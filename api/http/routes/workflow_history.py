@@ -1,4 +1,6 @@
-"""HTTP calls for the history of a workflow as text, in a token budget, also while continuing the workflow."""
+"""HTTP calls for the history of a workflow as text, in a token budget, also while continuing the
+workflow.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,10 @@ from retrieval.context.model_count import BuiltContext, CountedContext, within_m
 class HistoryQuery(InNamespace):
     """How to write the history of a workflow as text.
 
-    budget: maximum tokens; by default the part of the context window of `model` that is meant for history, or 8,000 if
-    no model is named or its window is unknown. model: the model whose tokens are counted. versions: whether to show
-    only the newest value of each resource, or all its values.
+    budget: maximum tokens; by default the part of the context window of `model` that is meant for
+    history, or 8,000 if no model is named or its window is unknown. model: the model whose tokens
+    are counted. versions: whether to show only the newest value of each resource, or all its
+    values.
     """
 
     budget: Annotated[QueryWhole, Field(ge=0, le=MAX_BUDGET)] | None = None
@@ -39,15 +42,17 @@ class HistoryQuery(InNamespace):
 CountedHistory: TypeAlias = CountedContext[tuple[WorkflowHistory, int]]
 """A pair of a workflow's history and a version, with the token count of the history.
 
-The version is that of the workflow's newest event or, for the call `continue`, of the event with the new input.
+The version is that of the workflow's newest event or, for the call `continue`, of the event with
+the new input.
 """
 
 
 class OmittedFromHistory(Answer):
     """Numbers of entries that the text of a workflow's history leaves out or cuts.
 
-    resources: values of resources. data: values in the workflow's `data`. older_values: how many of the values of
-    resources had been replaced by newer values. The parameter `versions=all` asks for them.
+    resources: values of resources. data: values in the workflow's `data`. older_values: how many of
+    the values of resources had been replaced by newer values. The parameter `versions=all` asks for
+    them.
     """
 
     events: int
@@ -57,10 +62,11 @@ class OmittedFromHistory(Answer):
 
 
 class HistoryMetadata(Answer):
-    """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model may count more.
+    """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model
+    may count more.
 
-    model_tokens: the count of the model's provider; left out if no provider counts for the model. degraded:
-    "token_count" if the provider failed to count, else empty.
+    model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    degraded: "token_count" if the provider failed to count, else empty.
     """
 
     total_tokens: int
@@ -71,7 +77,9 @@ class HistoryMetadata(Answer):
 
 
 class WorkflowHistoryAnswer(Answer):
-    """The history of a workflow and its ancestors as text. version: number of the workflow's newest event."""
+    """The history of a workflow and its ancestors as text. version: number of the workflow's newest
+    event.
+    """
 
     history: str
     version: int
@@ -80,7 +88,9 @@ class WorkflowHistoryAnswer(Answer):
 
     @classmethod
     def of(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
-        """The answer for `counted`, a history written as `view` says. fields: further fields of the answer."""
+        """The answer for `counted`, a history written as `view` says. fields: further fields of the
+        answer.
+        """
         history, version = counted.value
         metadata = HistoryMetadata(
             total_tokens=history.total_tokens,
@@ -90,14 +100,17 @@ class WorkflowHistoryAnswer(Answer):
             degraded=list(counted.degraded),
         )
         omitted = OmittedFromHistory.model_validate(history.omitted, from_attributes=True)
-        return cls(history=history.text, version=version, omitted=omitted, metadata=metadata, **fields)
+        return cls(
+            history=history.text, version=version, omitted=omitted, metadata=metadata, **fields
+        )
 
 
 class ContinueAnswer(WorkflowHistoryAnswer):
-    """The answer to a call that continued a workflow: the call appended an input as the workflow's next event.
+    """The answer to a call that continued a workflow: the call appended an input as the workflow's
+    next event.
 
-    history: text of the history before this event. version: number of this event. redactions: number of secrets removed
-    from the input, by kind.
+    history: text of the history before this event. version: number of this event. redactions:
+    number of secrets removed from the input, by kind.
     """
 
     redactions: Redactions = None
@@ -124,14 +137,22 @@ async def post_continue(
     workflow_id: PathId,
     data: JSONBody[ResumeRequest],
 ) -> ContinueAnswer:
-    """Continue a workflow: append the input as its next event, and return its history in a token budget."""
+    """Continue a workflow: append the input as its next event, and return its history in a token
+    budget.
+    """
     scope = request.agent_scope(params.namespace, agent_id=data.agent, field="agent")
-    view, counted = _view(services, data), None
-    if services.counter is not None and data.model is not None and services.counter.counts(data.model):
+    view = _view(services, data)
+    counted = None
+    if (
+        services.counter is not None
+        and data.model is not None
+        and services.counter.counts(data.model)
+    ):
         counted = await _counted(services, scope, workflow_id, data.model, view)
         view = replace(view, margin=counted.margin)
     history, version, redactions = await services.workflows.resume(scope, workflow_id, data, view)
-    if counted is None or counted.value[0] != history:  # events came between, or the call is repeated
+    # Events came between, or the call is repeated
+    if counted is None or counted.value[0] != history:
         counted = CountedContext((history, version), view.margin)
     else:
         counted = replace(counted, value=(history, version))
@@ -139,22 +160,33 @@ async def post_continue(
 
 
 def _view(services: Services, request: HistoryQuery | ResumeRequest) -> HistoryView:
-    """Options for writing a history: those of `request`, and the tokenizer, margin and budget of its model."""
-    tokenizer, margin, budget = services.workflows.tokenizer, 0.0, DEFAULT_BUDGET
+    """Options for writing a history: those of `request`, and the tokenizer, margin and budget of
+    its model.
+    """
+    tokenizer = services.workflows.tokenizer
+    margin = 0.0
+    budget = DEFAULT_BUDGET
     if request.model is not None:
         model = services.models().find(request.model)
-        tokenizer, margin = services.tokenizers.get(model.tokenizer, tokenizer), model.margin
+        tokenizer = services.tokenizers.get(model.tokenizer, tokenizer)
+        margin = model.margin
         budget = model.allocation.history if model.allocation else budget
-    return HistoryView(budget if request.budget is None else request.budget, tokenizer, margin, request.versions)
+    return HistoryView(
+        budget if request.budget is None else request.budget, tokenizer, margin, request.versions
+    )
 
 
 async def _counted(
     services: Services, scope: Scope, workflow_id: str, model: str | None, view: HistoryView
 ) -> CountedHistory:
-    """The history of a workflow, shortened until the count of the model's provider, if it counts, fits the budget."""
+    """The history of a workflow, shortened until the count of the model's provider, if it counts,
+    fits the budget.
+    """
 
     async def build(margin: float) -> BuiltContext[tuple[WorkflowHistory, int]]:
-        history, version = await services.workflows.history(scope, workflow_id, replace(view, margin=margin))
+        history, version = await services.workflows.history(
+            scope, workflow_id, replace(view, margin=margin)
+        )
         tokens = math.ceil(history.total_tokens / (1.0 + margin))
         return BuiltContext((history, version), history.text, tokens, view.budget)
 

@@ -1,4 +1,6 @@
-"""HTTP calls on workflows: append events to a log, and read the events and the state that results from them."""
+"""HTTP calls on workflows: append events to a log, and read the events and the state that results
+from them.
+"""
 
 from __future__ import annotations
 
@@ -32,20 +34,26 @@ class WorkflowPost(WorkflowRequest):
 
 
 class StateQuery(InNamespace):
-    """Which state of a workflow to return. at_version: number of the last event to include; by default the newest."""
+    """Which state of a workflow to return. at_version: number of the last event to include; by
+    default the newest.
+    """
 
     at_version: Annotated[QueryWhole, Field(ge=0)] | None = None
 
 
 class EventsQuery(InNamespace):
-    """Which events of a workflow to return: the `limit` oldest events whose version is above `after`."""
+    """Which events of a workflow to return: the `limit` oldest events whose version is above
+    `after`.
+    """
 
     after: Annotated[QueryWhole, Field(ge=0)] = 0
     limit: Annotated[QueryWhole, Field(ge=1, le=1_000)] = 500
 
 
 class WorkflowsQuery(InNamespace):
-    """Filters for a list of workflows. parent_id: id of the workflow that the listed workflows continue."""
+    """Filters for a list of workflows. parent_id: id of the workflow that the listed workflows
+    continue.
+    """
 
     status: WorkflowStatus | None = None
     parent_id: Name | None = None
@@ -62,11 +70,12 @@ class BegunAnswer(Answer):
 
 
 class EventAnswer(Answer):
-    """The version of an appended event. redactions: number of secrets removed from the event, by kind.
+    """The version of an appended event. redactions: number of secrets removed from the event, by
+    kind.
 
-    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the memories that record the
-    workflow, by memory type. threads: how many of its threads were flushed or deleted. items: how many of its working
-    memory items ended.
+    The other fields are empty or 0 unless the event ended the workflow. memories: ids of the
+    memories that record the workflow, by memory type. threads: how many of its threads were flushed
+    or deleted. items: how many of its working memory items ended.
     """
 
     version: int
@@ -79,8 +88,8 @@ class EventAnswer(Answer):
 class StatusAnswer(Answer):
     """A status that a workflow had, and the event that set it.
 
-    at: time of the event. version: number of the event. actor: agent that reported the event; null if unknown. reason:
-    reason that the agent gave.
+    at: time of the event. version: number of the event. actor: agent that reported the event; null
+    if unknown. reason: reason that the agent gave.
     """
 
     status: WorkflowStatus
@@ -91,7 +100,9 @@ class StatusAnswer(Answer):
 
 
 class WorkflowStateAnswer(Answer):
-    """The state of a workflow that results from its events. changes: every status that it had, oldest first."""
+    """The state of a workflow that results from its events. changes: every status that it had,
+    oldest first.
+    """
 
     status: WorkflowStatus
     steps: dict[str, dict[str, Any]]
@@ -115,7 +126,9 @@ class WorkflowAnswer(Answer):
 
 
 class ListedWorkflow(Answer):
-    """A workflow in a list of workflows. updated_at: time of its last event, or of its creation if it has none."""
+    """A workflow in a list of workflows. updated_at: time of its last event, or of its creation if
+    it has none.
+    """
 
     workflow_id: str
     parent_id: str | None
@@ -127,7 +140,9 @@ class ListedWorkflow(Answer):
 
 
 class WorkflowsAnswer(Answer):
-    """A page of workflows, latest created first, maybe fewer than `limit`. next_cursor: null on the last page only."""
+    """A page of workflows, latest created first, maybe fewer than `limit`. next_cursor: null on the
+    last page only.
+    """
 
     workflows: list[ListedWorkflow]
     next_cursor: str | None
@@ -136,7 +151,8 @@ class WorkflowsAnswer(Answer):
 class WorkflowLink(Answer):
     """A workflow in a chain of workflows, each of which continues the one before.
 
-    actor, reason: which agent reported its current status, and why. states: every status that it had, oldest first.
+    actor, reason: which agent reported its current status, and why. states: every status that it
+    had, oldest first.
     """
 
     workflow_id: str
@@ -151,14 +167,20 @@ class WorkflowLink(Answer):
     def of(cls, log: WorkflowLog) -> Self:
         """The answer for one workflow of the chain, given its event log."""
         state = log.state
-        states = [StatusAnswer.model_validate(change, from_attributes=True) for change in state.changes]
-        latest = {name: getattr(states[-1], name) if states else None for name in ("actor", "reason")}
+        states = [
+            StatusAnswer.model_validate(change, from_attributes=True) for change in state.changes
+        ]
+        latest = {
+            name: getattr(states[-1], name) if states else None for name in ("actor", "reason")
+        }
         ids = {"workflow_id": log.workflow_id, "parent_id": log.parent_id}
         return cls(**ids, status=state.status, version=log.version, **latest, states=states)
 
 
 class WorkflowChainAnswer(Answer):
-    """A workflow and the workflows that it continues, oldest first. gap: whether any of them has expired."""
+    """A workflow and the workflows that it continues, oldest first. gap: whether any of them has
+    expired.
+    """
 
     workflows: list[WorkflowLink]
     gap: bool
@@ -166,7 +188,9 @@ class WorkflowChainAnswer(Answer):
 
 
 class ResourceAnswer(Answer):
-    """The latest value of a resource (a named value). workflow_id, version: the workflow and the event that set it."""
+    """The latest value of a resource (a named value). workflow_id, version: the workflow and the
+    event that set it.
+    """
 
     id: str
     value: Any
@@ -175,13 +199,17 @@ class ResourceAnswer(Answer):
 
 
 class ResourcesAnswer(Answer):
-    """The resources (named values) of a workflow and of the workflows that it continues, latest change first."""
+    """The resources (named values) of a workflow and of the workflows that it continues, latest
+    change first.
+    """
 
     resources: list[ResourceAnswer]
 
 
 class LoggedEvent(Answer):
-    """An event of a workflow's log: its version, type and time, and further fields that depend on its type."""
+    """An event of a workflow's log: its version, type and time, and further fields that depend on
+    its type.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -191,14 +219,18 @@ class LoggedEvent(Answer):
 
 
 class EventsAnswer(Answer):
-    """A page of a workflow's events, oldest first. next_after: `after` of the next page; null on the last page."""
+    """A page of a workflow's events, oldest first. next_after: `after` of the next page; null on
+    the last page.
+    """
 
     events: list[LoggedEvent]
     next_after: int | None
 
 
 @Endpoint("POST /v1/workflows", role=Role.WRITER, status=201, errors=WRITE_ERRORS)
-async def post_workflow(request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]) -> BegunAnswer:
+async def post_workflow(
+    request: ApiRequest, services: AppServices, data: JSONBody[WorkflowPost]
+) -> BegunAnswer:
     """Begin a workflow.
 
     An API key that is bound to agents can end the workflow later only if the key's agent began it.
@@ -218,7 +250,9 @@ async def list_workflows(
     return WorkflowsAnswer.model_validate(page, from_attributes=True)
 
 
-@Endpoint("POST /v1/workflows/{workflow_id}/events", role=Role.WRITER, status=201, errors=WRITE_ERRORS)
+@Endpoint(
+    "POST /v1/workflows/{workflow_id}/events", role=Role.WRITER, status=201, errors=WRITE_ERRORS
+)
 async def post_event(
     request: ApiRequest,
     services: AppServices,
@@ -228,8 +262,8 @@ async def post_event(
 ) -> EventAnswer:
     """Append an event to a workflow.
 
-    An event that ends the workflow also stores a record of the workflow as memories. An event that names no agent gets
-    the agent that the API key is bound to.
+    An event that ends the workflow also stores a record of the workflow as memories. An event that
+    names no agent gets the agent that the API key is bound to.
     """
     scope = request.agent_scope(params.namespace, agent_id=data.agent, field="agent")
     version, redactions, ended = await services.workflows.append(scope, workflow_id, data)
@@ -253,15 +287,21 @@ async def get_workflow(
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/chain", errors=READ_ERRORS)
-async def get_workflow_chain(services: AppServices, namespace: QueryScope, workflow_id: PathId) -> WorkflowChainAnswer:
+async def get_workflow_chain(
+    services: AppServices, namespace: QueryScope, workflow_id: PathId
+) -> WorkflowChainAnswer:
     """List a workflow and the workflows that it continues."""
     logs = await services.workflows.chain(namespace, workflow_id)
     gap = len(logs) <= len(logs[-1].ancestors)
-    return WorkflowChainAnswer(workflows=[WorkflowLink.of(log) for log in logs], gap=gap, cycle=False)
+    return WorkflowChainAnswer(
+        workflows=[WorkflowLink.of(log) for log in logs], gap=gap, cycle=False
+    )
 
 
 @Endpoint("GET /v1/workflows/{workflow_id}/resources", errors=READ_ERRORS)
-async def get_workflow_resources(services: AppServices, namespace: QueryScope, workflow_id: PathId) -> ResourcesAnswer:
+async def get_workflow_resources(
+    services: AppServices, namespace: QueryScope, workflow_id: PathId
+) -> ResourcesAnswer:
     """List the resources (named values) of a workflow and its ancestors."""
     resources = await services.workflows.resources(namespace, workflow_id)
     return ResourcesAnswer.model_validate({"resources": resources}, from_attributes=True)
@@ -272,7 +312,11 @@ async def get_events(
     services: AppServices, namespace: QueryScope, params: Params[EventsQuery], workflow_id: PathId
 ) -> EventsAnswer:
     """List the events of a workflow."""
-    later = await services.workflows.store.events(namespace, workflow_id, params.after, params.limit + 1)
+    later = await services.workflows.store.events(
+        namespace, workflow_id, params.after, params.limit + 1
+    )
     page = later[: params.limit]
     next_after = page[-1].version if len(page) < len(later) else None
-    return EventsAnswer(events=[LoggedEvent(**event.members()) for event in page], next_after=next_after)
+    return EventsAnswer(
+        events=[LoggedEvent(**event.members()) for event in page], next_after=next_after
+    )

@@ -27,9 +27,11 @@ class WorkingIn(NewItem, InSession):
 
 
 class WorkingQuery(InSession):
-    """Which items of working memory to list. todo_id: only items of this to-do; by default all items of the session.
+    """Which items of working memory to list. todo_id: only items of this to-do; by default all
+    items of the session.
 
-    agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are listed.
+    agent_id: the calling agent, needed for an API key that is bound to several agents; only its
+    items are listed.
     """
 
     agent_id: Name | None = None
@@ -38,9 +40,11 @@ class WorkingQuery(InSession):
 
 
 class ClearIn(InSession):
-    """Which items of working memory to clear: those of `todo_id`, the item `id`, or by default all of the session.
+    """Which items of working memory to clear: those of `todo_id`, the item `id`, or by default all
+    of the session.
 
-    agent_id: the calling agent, needed for an API key that is bound to several agents; only its items are cleared.
+    agent_id: the calling agent, needed for an API key that is bound to several agents; only its
+    items are cleared.
     """
 
     agent_id: Name | None = None
@@ -82,7 +86,9 @@ class WorkingItemAnswer(Answer):
 
 
 class WorkingCreated(WorkingItemAnswer):
-    """An item of working memory that was created. redactions: number of secrets removed from its content, by kind."""
+    """An item of working memory that was created. redactions: number of secrets removed from its
+    content, by kind.
+    """
 
     redactions: Redactions = None
 
@@ -100,7 +106,9 @@ class WorkingCleared(Answer):
 
 
 @Endpoint("POST /v1/working", role=Role.WRITER, status=201, errors=(404, 409, 429, 503))
-async def post_working(request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]) -> WorkingCreated:
+async def post_working(
+    request: ApiRequest, services: AppServices, data: JSONBody[WorkingIn]
+) -> WorkingCreated:
     """Create an item of working memory."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     created = await services.working.create(scope, data)
@@ -109,15 +117,23 @@ async def post_working(request: ApiRequest, services: AppServices, data: JSONBod
 
 
 @Endpoint("GET /v1/working", errors=(503,))
-async def list_working(request: ApiRequest, services: AppServices, params: Params[WorkingQuery]) -> ItemsAnswer:
+async def list_working(
+    request: ApiRequest, services: AppServices, params: Params[WorkingQuery]
+) -> ItemsAnswer:
     """List items of working memory, without renewing their time to live."""
     scope = request.agent_scope(params.namespace, params.session_id, params.agent_id)
-    items = await services.working.list_items(scope, params.todo_id, include_cleared=params.include_cleared)
+    items = await services.working.list_items(
+        scope, params.todo_id, include_cleared=params.include_cleared
+    )
     return ItemsAnswer.model_validate({"items": items}, from_attributes=True)
 
 
 @Endpoint("POST /v1/working/clear", role=Role.WRITER, errors=(503,))
-async def clear_working(request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]) -> WorkingCleared:
+async def clear_working(
+    request: ApiRequest, services: AppServices, data: JSONBody[ClearIn]
+) -> WorkingCleared:
     """Clear items of working memory."""
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    return WorkingCleared(cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id)))
+    return WorkingCleared(
+        cleared=await services.working.clear(scope, ItemSelection(data.todo_id, data.id))
+    )

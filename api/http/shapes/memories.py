@@ -1,4 +1,6 @@
-"""Pydantic models of the request bodies, query parameters and answers of the HTTP calls on memories."""
+"""Pydantic models of the request bodies, query parameters and answers of the HTTP calls on
+memories.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ from retrieval.answer import Answer, OmittedIfNone
 MAX_BATCH = 1_000
 
 _HIDDEN = {"tenant", "earlier"}
-"""Fields of a memory that answers leave out. The call GET /v1/memories/{id}/history shows its earlier texts."""
+"""Fields of a memory that answers leave out. The call GET /v1/memories/{id}/history shows its
+earlier texts.
+"""
 
 _Value = TypeVar("_Value")
 
@@ -47,11 +51,15 @@ OmittedIfEmpty = Annotated[_Value | None, Field(exclude_if=operator.not_)]
 """Type of an answer's field that is left out of the JSON if its value is None or empty."""
 
 Redactions: TypeAlias = OmittedIfEmpty[Mapping[str, int]]
-"""Number of secrets removed from a text, by kind of secret; the answer omits this field if none were removed."""
+"""Number of secrets removed from a text, by kind of secret; the answer omits this field if none
+were removed.
+"""
 
 
 class MemoryAnswer(RootModel[Memory]):
-    """A memory with all fields of its type, even null ones, but without its tenant and its earlier texts."""
+    """A memory with all fields of its type, even null ones, but without its tenant and its earlier
+    texts.
+    """
 
     @model_serializer(mode="plain")
     def members(self) -> dict[str, Any]:
@@ -59,38 +67,56 @@ class MemoryAnswer(RootModel[Memory]):
         return self.root.model_dump(mode="json", exclude=_HIDDEN)
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         shapes = []
         for kind in MEMORY_CLASSES.values():
             schema = handler.resolve_ref_schema(handler(kind.__pydantic_core_schema__))
-            properties = {name: content for name, content in schema["properties"].items() if name not in _HIDDEN}
+            properties = {
+                name: content
+                for name, content in schema["properties"].items()
+                if name not in _HIDDEN
+            }
             title = f"{kind.__name__}Memory"
-            shapes.append({**schema, "title": title, "properties": properties, "required": sorted(properties)})
+            shapes.append(
+                {**schema, "title": title, "properties": properties, "required": sorted(properties)}
+            )
         return {"description": "A memory of any type.", "anyOf": shapes}
 
 
 class ItemFields(Draft):
     """A memory in a batch of memories to write.
 
-    review: with `auto`, the service reviews whether the memory is worth storing. With `skip`, or if it is left out,
-    there is no review.
+    review: with `auto`, the service reviews whether the memory is worth storing. With `skip`, or if
+    it is left out, there is no review.
     """
 
     review: Literal["auto", "skip"] | None = None
 
     def submission(self) -> Submission:
-        """The memory to write with its review mode, as the object that the ingestion pipeline takes."""
+        """The memory to write with its review mode, as the object that the ingestion pipeline
+        takes.
+        """
         return Submission(self.draft(), ReviewMode(self.review or ReviewMode.GIVEN))
 
     def draft(self) -> AnyDraft | UntypedDraft:
-        """The memory to write, without `review` and `namespace`. Its fields are already valid and not checked again."""
-        kind: type[Any] = next(base for base in type(self).__mro__ if not issubclass(base, ItemFields))
+        """The memory to write, without `review` and `namespace`. Its fields are already valid and
+        not checked again.
+        """
+        kind: type[Any] = next(
+            base for base in type(self).__mro__ if not issubclass(base, ItemFields)
+        )
         fields = {name: getattr(self, name) for name in kind.model_fields}
-        draft: AnyDraft | UntypedDraft = kind.model_construct(self.model_fields_set & fields.keys(), **fields)
+        draft: AnyDraft | UntypedDraft = kind.model_construct(
+            self.model_fields_set & fields.keys(), **fields
+        )
         return draft
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         reference = handler(schema)
         properties = handler.resolve_ref_schema(reference)["properties"]
         if source := properties.get("source"):
@@ -106,7 +132,9 @@ class PostFields(ItemFields):
 
 
 def _by_type(fields: type[ItemFields], suffix: str) -> Any:
-    """A union of models, such as EpisodicItem: a type's draft with further `fields`. `type` in a body selects one."""
+    """A union of models, such as EpisodicItem: a type's draft with further `fields`. `type` in a
+    body selects one.
+    """
 
     def tag(value: object) -> str:
         kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
@@ -115,8 +143,16 @@ def _by_type(fields: type[ItemFields], suffix: str) -> Any:
     models: list[Any] = []
     for draft in (*get_args(get_args(AnyDraft)[0]), UntypedDraft):
         kind = draft.__name__.removesuffix("Draft")
-        description = "whose type the service finds" if draft is UntypedDraft else f"of the type {kind.lower()}"
-        model = create_model(f"{kind}{suffix}", __base__=(fields, draft), __doc__=f"A memory to write, {description}.")
+        description = (
+            "whose type the service finds"
+            if draft is UntypedDraft
+            else f"of the type {kind.lower()}"
+        )
+        model = create_model(
+            f"{kind}{suffix}",
+            __base__=(fields, draft),
+            __doc__=f"A memory to write, {description}.",
+        )
         models.append(Annotated[model, Tag(kind.lower())])
     return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 
@@ -141,10 +177,14 @@ class Batch(Model):
 
 
 class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
-    """New values for fields of a memory, by field name. They must be valid for a memory of its type."""
+    """New values for fields of a memory, by field name. They must be valid for a memory of its
+    type.
+    """
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        cls, _schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         choices = handler(DRAFT.core_schema)["oneOf"]
         drafts = [handler.resolve_ref_schema(choice)["properties"] for choice in choices]
         names = CHANGEABLE.union(*(kind.own_fields for kind in MEMORY_CLASSES.values()))
@@ -157,16 +197,24 @@ class MemoryPatch(RootModel[Annotated[dict[str, Any], Field(min_length=1)]]):
             "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
             "description": "When the memory ends; null brings back one that was replaced or ended.",
         }
-        properties["superseded_by"] = {"type": "string", "description": "Id of the memory that replaces this one."}
-        return {"type": "object", "minProperties": 1, "additionalProperties": False, "properties": properties}
+        properties["superseded_by"] = {
+            "type": "string",
+            "description": "Id of the memory that replaces this one.",
+        }
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": properties,
+        }
 
 
 class ListQuery(InNamespace):
     """Query parameters of a list of memories, all of which must match.
 
-    created_after, created_before: only memories created at the first time or later, and before the second. state: only
-    memories in this state; by default, all except replaced and expired memories. include_expired: list replaced and
-    expired memories too; ignored if `state` is set.
+    created_after, created_before: only memories created at the first time or later, and before the
+    second. state: only memories in this state; by default, all except replaced and expired
+    memories. include_expired: list replaced and expired memories too; ignored if `state` is set.
     """
 
     type: MemoryType | None = None
@@ -181,11 +229,17 @@ class ListQuery(InNamespace):
     cursor: Annotated[str, Field(min_length=1, max_length=2_048)] | None = None
 
     def listing(self, now: datetime) -> Listing:
-        """The parameters as a query to the memory store. now: the time that decides what has expired."""
+        """The parameters as a query to the memory store. now: the time that decides what has
+        expired.
+        """
         equal = {"session_id": self.session_id, "agent_id": self.agent_id, "tags": self.tag}
-        conditions: list[Filter] = [Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None]
+        conditions: list[Filter] = [
+            Compare(name, Op.EQ, value) for name, value in equal.items() if value is not None
+        ]
         times = ((Op.GTE, self.created_after), (Op.LT, self.created_before))
-        conditions += [Compare("created_at", comparison, time) for comparison, time in times if time]
+        conditions += [
+            Compare("created_at", comparison, time) for comparison, time in times if time
+        ]
         if self.state is not None:
             conditions.append(with_states(Compare("state", Op.EQ, self.state), now))
         elif not self.include_expired:
@@ -211,7 +265,8 @@ class TextPart(Answer):
 class ClassifyAnswer(Answer):
     """The memory type of a text, and why it was chosen. The confidences of all types sum to 1.
 
-    parts: sentences that clearly have another type than the whole text. Only POST /v1/classify answers with them.
+    parts: sentences that clearly have another type than the whole text. Only POST /v1/classify
+    answers with them.
     """
 
     type: MemoryType
@@ -221,22 +276,31 @@ class ClassifyAnswer(Answer):
     parts: OmittedIfNone[list[TextPart]] = None
 
     @classmethod
-    def of(cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None) -> Self:
-        """The answer for `classified`. parts: (type, text) of each sentence of another type; None to omit the field."""
+    def of(
+        cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None
+    ) -> Self:
+        """The answer for `classified`. parts: (type, text) of each sentence of another type; None
+        to omit the field.
+        """
         return cls(
             type=classified.type,
             confidence=classified.confidence,
             reason=classified.reason,
-            alternatives=[Alternative(type=kind, confidence=score) for kind, score in classified.alternatives],
-            parts=None if parts is None else [TextPart(type=kind, content=content) for kind, content in parts],
+            alternatives=[
+                Alternative(type=kind, confidence=score) for kind, score in classified.alternatives
+            ],
+            parts=None
+            if parts is None
+            else [TextPart(type=kind, content=content) for kind, content in parts],
         )
 
 
 class ItemResult(Answer):
     """The outcome of writing one memory, confirmed by reading the store.
 
-    supersedes: ids of the facts that the new memory replaced. contests: ids of memories that it contradicts without
-    replacing them. changed: if it was merged into a stored memory, the fields of that memory that changed.
+    supersedes: ids of the facts that the new memory replaced. contests: ids of memories that it
+    contradicts without replacing them. changed: if it was merged into a stored memory, the fields
+    of that memory that changed.
     """
 
     id: str | None
@@ -273,17 +337,24 @@ class StatusCounts(Answer):
 
 
 class BatchAnswer(Answer):
-    """The outcome of each memory of a batch, in order, and the number of outcomes with each status."""
+    """The outcome of each memory of a batch, in order, and the number of outcomes with each
+    status.
+    """
 
     results: list[BatchItem]
     counts: StatusCounts
 
 
 def results_of(outcomes: Sequence[WriteOutcome | MessageOutcome]) -> dict[str, Any]:
-    """The members `results` and `counts` of an answer: each outcome with its index, and the number with each status."""
+    """The members `results` and `counts` of an answer: each outcome with its index, and the number
+    with each status.
+    """
     counts = Counter(outcome.status for outcome in outcomes)
     results = [
-        {"index": index, **{member.name: getattr(outcome, member.name) for member in fields(outcome)}}
+        {
+            "index": index,
+            **{member.name: getattr(outcome, member.name) for member in fields(outcome)},
+        }
         for index, outcome in enumerate(outcomes)
     ]
     return {"results": results, "counts": {status: counts[status] for status in WriteStatus}}

@@ -17,8 +17,9 @@ from retrieval.answer import Answer, OmittedIfNone
 class ThreadAnswer(Answer):
     """A thread without its turns.
 
-    redactions: number of secrets removed from its initial context, by kind. policy: the thread's resource, if it is the
-    name of a policy in the policy file. Null if not: then the default limits of 50 turns and 3 hours apply.
+    redactions: number of secrets removed from its initial context, by kind. policy: the thread's
+    resource, if it is the name of a policy in the policy file. Null if not: then the default limits
+    of 50 turns and 3 hours apply.
     """
 
     id: str
@@ -48,12 +49,16 @@ class ThreadAnswer(Answer):
 
     @classmethod
     def opened(cls, threads: Threads, opened: OpenedThread) -> Self:
-        """The answer for a thread that a call created or found, with the number of secrets removed by the call."""
+        """The answer for a thread that a call created or found, with the number of secrets removed
+        by the call.
+        """
         return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
 
 
 class ListedTurn(Answer):
-    """A turn. flushed: whether it has left its thread, by flush or eviction. memory_id: memory that then stores it."""
+    """A turn. flushed: whether it has left its thread, by flush or eviction. memory_id: memory that
+    then stores it.
+    """
 
     index: int
     role: str
@@ -73,12 +78,16 @@ class ListedTurn(Answer):
     @classmethod
     def of(cls, entry: Turn | LeftTurn) -> Self:
         """The answer for `entry`: a turn in its thread, or a LeftTurn that was removed from it."""
-        turn, memory_id = (entry.turn, entry.memory_id) if isinstance(entry, LeftTurn) else (entry, None)
+        turn, memory_id = (
+            (entry.turn, entry.memory_id) if isinstance(entry, LeftTurn) else (entry, None)
+        )
         return cls(**asdict(turn), flushed=entry is not turn, memory_id=memory_id)
 
 
 class TurnPlace(Answer):
-    """A turn that a context shows, by its thread and its index in it. cut: true if the context shows only a part."""
+    """A turn that a context shows, by its thread and its index in it. cut: true if the context
+    shows only a part.
+    """
 
     thread_id: str
     index: int

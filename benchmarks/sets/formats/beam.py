@@ -1,6 +1,8 @@
-"""Converts BEAM chats of one size (folder chats/100K, 500K or 1M) to a set. Each numbered folder is a conversation.
+"""Converts BEAM chats of one size (folder chats/100K, 500K or 1M) to a set. Each numbered folder is
+a conversation.
 
-BEAM gives no times of turns: the first turn of a day's batch gets nine o'clock, each later turn one minute more.
+BEAM gives no times of turns: the first turn of a day's batch gets nine o'clock, each later turn one
+minute more.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from benchmarks.sets.formats.source import BadSource, Prepared, parse_time, read
 
 UNANSWERABLE = "abstention"
 UPDATED = "updated_info"
-"""Name of the list in source_chat_ids with the turns that state a fact as it is after it changed."""
+"""Name of the list in source_chat_ids with the turns that state a fact as it is after it
+changed.
+"""
 
 _MORNING = timedelta(hours=9)
 _TURN = timedelta(minutes=1)
@@ -43,7 +47,9 @@ class Batch(msgspec.Struct):
 
 
 class Probe(msgspec.Struct):
-    """A question. source_chat_ids: ids of answering turns, in nested lists or objects. Another field has the answer."""
+    """A question. source_chat_ids: ids of answering turns, in nested lists or objects. Another
+    field has the answer.
+    """
 
     question: str
     source_chat_ids: Any = ()
@@ -53,10 +59,15 @@ class Probe(msgspec.Struct):
 
 
 def prepare_beam(path: Path, limit: int | None = None) -> list[Prepared]:
-    """A list with one set, made of at most `limit` conversations in the folder `path`. Raises BadSource."""
+    """A list with one set, made of at most `limit` conversations in the folder `path`. Raises
+    BadSource.
+    """
     if not path.is_dir():
         raise BadSource(f"{path} is not a folder of numbered conversations")
-    folders = sorted((entry for entry in path.iterdir() if entry.name.isdigit()), key=lambda entry: int(entry.name))
+    folders = sorted(
+        (entry for entry in path.iterdir() if entry.name.isdigit()),
+        key=lambda entry: int(entry.name),
+    )
     if not folders:
         raise BadSource(f"{path} has no numbered folder")
     prepared = Prepared(f"beam_{path.name.lower()}")
@@ -66,7 +77,8 @@ def prepare_beam(path: Path, limit: int | None = None) -> list[Prepared]:
 
 
 def _add(folder: Path, prepared: Prepared) -> None:
-    name, chat = f"beam-{folder.name}", folder / "chat.json"
+    name = f"beam-{folder.name}"
+    chat = folder / "chat.json"
     rows = list(_rows(name, read_json(chat, list[Batch]), chat))
     if not rows:
         raise BadSource(f"{chat}: has no turn")
@@ -87,12 +99,15 @@ def _add(folder: Path, prepared: Prepared) -> None:
                     query[member] = [turn for turn in query[member] if turn in turn_ids]
             prepared.left_out["citations of missing turns"] += len(cited) - len(query["evidence"])
             prepared.queries.append(
-                query | {"id": f"{name}:{category}:{index}", "conversation": name, "asked_at": asked_at}
+                query
+                | {"id": f"{name}:{category}:{index}", "conversation": name, "asked_at": asked_at}
             )
 
 
 def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any]]:
-    """Yield a row of corpus.jsonl for each turn. A batch without a date is dated one day after the previous batch."""
+    """Yield a row of corpus.jsonl for each turn. A batch without a date is dated one day after the
+    previous batch.
+    """
     at: datetime | None = None
     for index, batch in enumerate(batches):
         turns = [turn for group in batch.turns for turn in group]
@@ -118,7 +133,14 @@ def _rows(name: str, batches: list[Batch], chat: Path) -> Iterator[dict[str, Any
 def _query(probe: Probe, category: str, location: str, name: str) -> dict[str, Any]:
     answerable = category != UNANSWERABLE
     source = probe.source_chat_ids if answerable else ()
-    answer = next((text for text in (probe.answer, probe.ideal_answer, probe.ideal_summary) if text is not None), "")
+    answer = next(
+        (
+            text
+            for text in (probe.answer, probe.ideal_answer, probe.ideal_summary)
+            if text is not None
+        ),
+        "",
+    )
     query = {
         "text": probe.question,
         "category": category,
@@ -132,10 +154,16 @@ def _query(probe: Probe, category: str, location: str, name: str) -> dict[str, A
 
 
 def _cited(source: Any, name: str, location: str) -> list[str]:
-    """Distinct corpus ids of the turns that the nested `source` names. location: named in errors."""
+    """Distinct corpus ids of the turns that the nested `source` names. location: named in
+    errors.
+    """
     if isinstance(source, int):
         return [f"{name}:m{source}"]
     if not isinstance(source, dict | list | tuple):
         raise BadSource(f"{location}.source_chat_ids: must have whole numbers, has {source!r}")
     nested = source.values() if isinstance(source, dict) else source
-    return list(dict.fromkeys(turn for nested_source in nested for turn in _cited(nested_source, name, location)))
+    return list(
+        dict.fromkeys(
+            turn for nested_source in nested for turn in _cited(nested_source, name, location)
+        )
+    )

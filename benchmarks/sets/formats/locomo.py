@@ -1,7 +1,8 @@
-"""Converts LoCoMo (locomo10.json) to two sets: the turns, and the observations, facts that LoCoMo states about turns.
+"""Converts LoCoMo (locomo10.json) to two sets: the turns, and the observations, facts that LoCoMo
+states about turns.
 
-In the file, session_N has the turns of session N and session_N_date_time its time. LoCoMo gives no times of turns: the
-first turn gets the time of its session, each later turn 20 seconds more.
+In the file, session_N has the turns of session N and session_N_date_time its time. LoCoMo gives no
+times of turns: the first turn gets the time of its session, each later turn 20 seconds more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ DialogSession: TypeAlias = tuple[int, datetime, list["DialogTurn"]]
 """A session of a conversation: its number, its time and its turns."""
 
 Observations: TypeAlias = dict[str, list[tuple[str, str | list[str]]]]
-"""Observations of a session by speaker, each as (text, ids of the turns that the observation cites)."""
+"""Observations of a session by speaker, each as (text, ids of the turns that the observation
+cites).
+"""
 
 
 class DialogTurn(msgspec.Struct):
@@ -51,7 +54,9 @@ class LocomoQuestion(msgspec.Struct):
 
 
 class Sample(msgspec.Struct):
-    """A conversation with questions (`qa`) and with observations, the facts that LoCoMo states about its turns."""
+    """A conversation with questions (`qa`) and with observations, the facts that LoCoMo states
+    about its turns.
+    """
 
     sample_id: str
     conversation: dict[str, str | list[DialogTurn]]
@@ -60,8 +65,11 @@ class Sample(msgspec.Struct):
 
 
 def prepare_locomo(path: Path, limit: int | None = None) -> list[Prepared]:
-    """The set of turns, and the set of observations if any, of at most `limit` conversations. Raises BadSource."""
-    turns, facts = Prepared("locomo_turns"), Prepared("locomo_observations")
+    """The set of turns, and the set of observations if any, of at most `limit` conversations.
+    Raises BadSource.
+    """
+    turns = Prepared("locomo_turns")
+    facts = Prepared("locomo_observations")
     for index, sample in enumerate(read_json(path, list[Sample])[:limit]):
         _add(sample, f"{path}[{index}]", turns, facts)
     return [turns, *([facts] if facts.corpus else [])]
@@ -71,13 +79,19 @@ def _add(sample: Sample, location: str, turns: Prepared, facts: Prepared) -> Non
     sessions = list(_sessions(sample, location))
     if not sessions:
         raise BadSource(f"{location}.conversation: has no session")
-    turn_ids = {row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)}
+    turn_ids = {
+        row["id"] for session in sessions for row in _add_turns(sample.sample_id, session, turns)
+    }
     observations = _add_observations(sample, location, sessions, facts)
     _, last_time, _ = sessions[-1]
     asked_at = stamp(last_time + timedelta(days=1))
     for number, question in enumerate(sample.qa):
         query = _query(question, sample.sample_id, turn_ids, turns)
-        query |= {"id": f"{sample.sample_id}:q{number}", "conversation": sample.sample_id, "asked_at": asked_at}
+        query |= {
+            "id": f"{sample.sample_id}:q{number}",
+            "conversation": sample.sample_id,
+            "asked_at": asked_at,
+        }
         turns.queries.append(query)
         cited = query["evidence"]
         if cited and all(turn in observations for turn in cited):
@@ -86,11 +100,18 @@ def _add(sample: Sample, location: str, turns: Prepared, facts: Prepared) -> Non
 
 
 def _sessions(sample: Sample, location: str) -> Iterator[DialogSession]:
-    numbers = sorted(int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name)))
+    numbers = sorted(
+        int(match[1]) for name in sample.conversation if (match := _SESSION.fullmatch(name))
+    )
     for number in numbers:
-        date, turns = (sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", ""))
+        date, turns = (
+            sample.conversation.get(f"session_{number}{suffix}") for suffix in ("_date_time", "")
+        )
         if not isinstance(date, str) or not isinstance(turns, list):
-            raise BadSource(f"{location}.conversation.session_{number}: needs turns and session_{number}_date_time")
+            raise BadSource(
+                f"{location}.conversation.session_{number}: needs turns and "
+                f"session_{number}_date_time"
+            )
         yield number, parse_time(date, _DATE, f"{location}.session_{number}_date_time"), turns
 
 
@@ -122,14 +143,20 @@ def _add_turns(name: str, session: DialogSession, turns: Prepared) -> list[dict[
 def _add_observations(
     sample: Sample, location: str, sessions: Sequence[DialogSession], facts: Prepared
 ) -> dict[str, list[str]]:
-    """Add a conversation's observations (facts) to `facts`. Returns ids of observations by the turn that they cite."""
+    """Add a conversation's observations (facts) to `facts`. Returns ids of observations by the turn
+    that they cite.
+    """
     by_turn: dict[str, list[str]] = {}
     for number, at, _ in sessions:
         for speaker, texts in sample.observation.get(f"session_{number}_observation", {}).items():
             for index, (text, citations) in enumerate(texts):
                 if not text.strip():
-                    raise BadSource(f"{location}.observation of session {number}: must not be blank")
-                cited = _turn_ids([citations] if isinstance(citations, str) else citations, sample.sample_id)
+                    raise BadSource(
+                        f"{location}.observation of session {number}: must not be blank"
+                    )
+                cited = _turn_ids(
+                    [citations] if isinstance(citations, str) else citations, sample.sample_id
+                )
                 row_id = f"{sample.sample_id}:obs:{number}:{speaker}:{index}"
                 row = {
                     "id": row_id,
@@ -147,7 +174,9 @@ def _add_observations(
     return by_turn
 
 
-def _query(question: LocomoQuestion, name: str, turn_ids: set[str], turns: Prepared) -> dict[str, Any]:
+def _query(
+    question: LocomoQuestion, name: str, turn_ids: set[str], turns: Prepared
+) -> dict[str, Any]:
     cited = _turn_ids(question.evidence, name)
     evidence = [turn for turn in cited if turn in turn_ids]
     turns.left_out["citations of missing turns"] += len(cited) - len(evidence)

@@ -1,7 +1,8 @@
-"""Converts a file of LongMemEval, such as longmemeval_s.json, to a set. Each question has its own conversation.
+"""Converts a file of LongMemEval, such as longmemeval_s.json, to a set. Each question has its own
+conversation.
 
-A question whose id ends with _abs is not answerable. LongMemEval gives no times of turns: the first turn gets the time
-of its session, each later turn 30 seconds more.
+A question whose id ends with _abs is not answerable. LongMemEval gives no times of turns: the first
+turn gets the time of its session, each later turn 30 seconds more.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class HaystackTurn(msgspec.Struct):
 
 
 class Instance(msgspec.Struct):
-    """A question with its haystack, the sessions to search. answer_session_ids: the sessions that have the answer."""
+    """A question with its haystack, the sessions to search. answer_session_ids: the sessions that
+    have the answer.
+    """
 
     question_id: str
     question_type: str
@@ -63,17 +66,28 @@ def _add(instance: Instance, location: str, prepared: Prepared) -> None:
             "evidence": (with_answer or in_answering_sessions) if answerable else [],
             "evidence_level": "turn" if with_answer else "session",
             "evidence_sessions": instance.answer_session_ids,
-            "asked_at": stamp(parse_time(instance.question_date, _DATE, f"{location}.question_date")),
+            "asked_at": stamp(
+                parse_time(instance.question_date, _DATE, f"{location}.question_date")
+            ),
             "answer": str(instance.answer),
         }
     )
 
 
-def _add_turns(instance: Instance, name: str, location: str, prepared: Prepared) -> tuple[list[str], list[str]]:
-    """Add all turns to `prepared`. Returns ids of turns with the answer, and of all turns in answering sessions."""
-    ids, dates, sessions = instance.haystack_session_ids, instance.haystack_dates, instance.haystack_sessions
+def _add_turns(
+    instance: Instance, name: str, location: str, prepared: Prepared
+) -> tuple[list[str], list[str]]:
+    """Add all turns to `prepared`. Returns ids of turns with the answer, and of all turns in
+    answering sessions.
+    """
+    ids = instance.haystack_session_ids
+    dates = instance.haystack_dates
+    sessions = instance.haystack_sessions
     if not len(ids) == len(dates) == len(sessions):
-        raise BadSource(f"{location}: has {len(ids)} session ids, {len(dates)} dates and {len(sessions)} sessions")
+        raise BadSource(
+            f"{location}: has {len(ids)} session ids, {len(dates)} dates and "
+            f"{len(sessions)} sessions"
+        )
     with_answer: list[str] = []
     in_answering_sessions: list[str] = []
     occurrences: Counter[str] = Counter()

@@ -1,4 +1,6 @@
-"""Reads the published JSON files of a benchmark, with validation, and writes a set's corpus.jsonl and queries.jsonl."""
+"""Reads the published JSON files of a benchmark, with validation, and writes a set's corpus.jsonl
+and queries.jsonl.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +20,16 @@ T = TypeVar("T")
 
 
 class BadSource(BadSet):
-    """A published file is not in the expected format. The message names the file and the position in it."""
+    """A published file is not in the expected format. The message names the file and the position
+    in it.
+    """
 
 
 @dataclass(slots=True)
 class Prepared:
-    """A converted set: rows of corpus.jsonl and queries.jsonl. left_out: number of skipped turns and ids, by reason."""
+    """A converted set: rows of corpus.jsonl and queries.jsonl. left_out: number of skipped turns
+    and ids, by reason.
+    """
 
     name: str
     corpus: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +38,9 @@ class Prepared:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """The JSON file `path` as a value of type `kind`. Raises BadSource if it is missing or does not match the type."""
+    """The JSON file `path` as a value of type `kind`. Raises BadSource if it is missing or does not
+    match the type.
+    """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
@@ -42,7 +50,9 @@ def read_json(path: Path, kind: type[T]) -> T:
 
 
 def parse_time(text: str, pattern: str, location: str) -> datetime:
-    """`text` parsed by the strptime `pattern`, as UTC. If it does not match, raises BadSource with its `location`."""
+    """`text` parsed by the strptime `pattern`, as UTC. If it does not match, raises BadSource with
+    its `location`.
+    """
     try:
         return datetime.strptime(text.strip(), pattern).replace(tzinfo=UTC)
     except ValueError as error:
@@ -55,7 +65,9 @@ def stamp(at: datetime) -> str:
 
 
 def write_set(prepared: Prepared, directory: Path) -> Path:
-    """Write the set to a new folder in `directory`, and return that folder. Raises BadSource if it exists."""
+    """Write the set to a new folder in `directory`, and return that folder. Raises BadSource if it
+    exists.
+    """
     folder = directory / prepared.name
     if folder.exists():
         raise BadSource(f"{folder} exists: remove it or choose another --out")

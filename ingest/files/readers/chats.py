@@ -1,8 +1,10 @@
-"""Reads the conversations that chat programs export, as files or in the ZIP archive that the user downloads.
+"""Reads the conversations that chat programs export, as files or in the ZIP archive that the user
+downloads.
 
-Each message of ChatGPT's conversations.json (a tree of messages per conversation) and of Claude's conversations.json (a
-list of messages) becomes a row: an event with its speaker, in the session of its conversation. System, tool, hidden and
-empty messages are skipped. Of ChatGPT's tree only the branch that ends in current_node is read.
+Each message of ChatGPT's conversations.json (a tree of messages per conversation) and of Claude's
+conversations.json (a list of messages) becomes a row: an event with its speaker, in the session of
+its conversation. System, tool, hidden and empty messages are skipped. Of ChatGPT's tree only the
+branch that ends in current_node is read.
 """
 
 from __future__ import annotations
@@ -25,14 +27,18 @@ from ingest.files.readers.transcripts import PastMessage, PastSession, clean
 from memtypes.model.memory import MAX_LABEL
 
 CONVERSATIONS = "conversations"
-"""How the names of an export's conversation files begin, and the name that the list in such a file may have."""
+"""How the names of an export's conversation files begin, and the name that the list in such a file
+may have.
+"""
 
 _EVENTS = {"user": "user_query", "assistant": "agent_response"}
 
 
 @export_reader(CONVERSATIONS)
 def read_chatgpt(line: FileRow) -> Iterator[Exported]:
-    """One event per user or assistant message of `line`, a conversation in ChatGPT's conversations.json, in order."""
+    """One event per user or assistant message of `line`, a conversation in ChatGPT's
+    conversations.json, in order.
+    """
     fields = line.fields
     nodes = fields["mapping"]
     session = str(fields.get("conversation_id") or fields.get("id") or fields["create_time"])
@@ -46,12 +52,16 @@ def read_chatgpt(line: FileRow) -> Iterator[Exported]:
         to_tool = message.get("recipient") not in (None, "all")
         if role in _EVENTS and text.strip() and not hidden and not to_tool:
             seconds = message.get("create_time") or fields.get("create_time")
-            at = None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
+            at = (
+                None if seconds is None else datetime.fromtimestamp(float(seconds), UTC).isoformat()
+            )
             yield _event(session, fields.get("title"), turn, role, text, at)
 
 
 def _branch(nodes: dict[str, Any], last_node: str | None) -> list[dict[str, Any]]:
-    """The messages from the root of a tree to `last_node`, or to its last leaf if that is unknown. Stops at a cycle."""
+    """The messages from the root of a tree to `last_node`, or to its last leaf if that is unknown.
+    Stops at a cycle.
+    """
     parents = {node.get("parent") for node in nodes.values()}
     leaves = [name for name in nodes if name not in parents]
     node_id: Any = last_node if last_node in nodes else next(reversed(leaves), None)
@@ -64,7 +74,9 @@ def _branch(nodes: dict[str, Any], last_node: str | None) -> list[dict[str, Any]
 
 @export_reader(CONVERSATIONS)
 def read_claude(line: FileRow) -> Iterator[Exported]:
-    """One event per user or assistant message of `line`, a conversation in Claude's conversations.json, in order."""
+    """One event per user or assistant message of `line`, a conversation in Claude's
+    conversations.json, in order.
+    """
     fields = line.fields
     if not fields["uuid"]:
         raise KeyError("uuid")
@@ -72,17 +84,24 @@ def read_claude(line: FileRow) -> Iterator[Exported]:
     for turn, message in enumerate(fields["chat_messages"]):
         role = {"human": "user"}.get(message["sender"], message["sender"])
         blocks = () if message.get("text") else message.get("content") or ()
-        texts = [block["text"] for block in blocks if block.get("type") == "text" and block.get("text")]
+        texts = [
+            block["text"] for block in blocks if block.get("type") == "text" and block.get("text")
+        ]
         text = str(message.get("text") or "\n".join(map(str, texts)))
         if role not in _EVENTS:
-            reason = f"message {turn} of conversation {session} is of {role!r:.50}; known are human and assistant"
+            reason = (
+                f"message {turn} of conversation {session} is of {role!r:.50}; known are "
+                "human and assistant"
+            )
             yield BadLine(line.file, line.line, reason)
         elif text.strip():
             at = message.get("created_at") or fields.get("created_at")
             yield _event(session, fields.get("name"), turn, role, text, at)
 
 
-def _event(session: str, title: object, turn: int, role: str, text: str, at: str | None) -> dict[str, Any]:
+def _event(
+    session: str, title: object, turn: int, role: str, text: str, at: str | None
+) -> dict[str, Any]:
     return {
         "type": "episodic",
         "content": text,
@@ -97,27 +116,36 @@ def _event(session: str, title: object, turn: int, role: str, text: str, at: str
 
 @dataclass(slots=True)
 class ChatFile:
-    """A file or ZIP archive of exported conversations. left_out: counts of unreadable messages, by reason."""
+    """A file or ZIP archive of exported conversations. left_out: counts of unreadable messages, by
+    reason.
+    """
 
     path: Path
     reader: Reader
     left_out: Counter[str] = field(default_factory=Counter)
 
     def sessions(self, *, quiet: bool) -> list[PastSession]:
-        """The conversations of the export. Raises OSError if it cannot be read. quiet: has no effect here."""
+        """The conversations of the export. Raises OSError if it cannot be read. quiet: has no
+        effect here.
+        """
         del quiet
         self.left_out.clear()
         messages: defaultdict[str, list[PastMessage]] = defaultdict(list)
         occurrences: Counter[str] = Counter()
         for event in self._events():
-            session, speaker, text = clean(event["session_id"]), event["speaker"], clean(event["content"])
+            session = clean(event["session_id"])
+            speaker = event["speaker"]
+            text = clean(event["content"])
             if text:
-                # A message's position changes between exports, so a hash of it is the key by which imports know it.
+                # A message's position changes between exports, so a hash of it is the key by which
+                # imports know it.
                 identity = "\0".join((session, speaker, str(event.get("created_at")), text))
                 digest = hashlib.sha256(identity.encode(errors="replace")).hexdigest()[:24]
                 occurrences[digest] += 1
                 key = f"{session}/{digest}.{occurrences[digest]}"
-                messages[session].append(PastMessage(speaker, in_utc(event.get("created_at")), ((key, text),)))
+                messages[session].append(
+                    PastMessage(speaker, in_utc(event.get("created_at")), ((key, text),))
+                )
         return [PastSession(session, None, tuple(past)) for session, past in messages.items()]
 
     def _events(self) -> Iterator[dict[str, Any]]:
@@ -136,7 +164,9 @@ class ChatFile:
 
 @contextmanager
 def export_streams(path: Path) -> Iterator[list[tuple[str, Callable[[], BinaryIO]]]]:
-    """The conversation files in a file or ZIP archive: each name with a function that opens it. Raises OSError."""
+    """The conversation files in a file or ZIP archive: each name with a function that opens it.
+    Raises OSError.
+    """
     if path.suffix.lower() != ".zip":
         yield [(str(path), lambda: path.open("rb"))]
         return

@@ -1,9 +1,9 @@
 """Reads rollouts, Codex's session logs: JSON Lines files with one line per item of a session.
 
-Only the messages of user and assistant among the `response_item`s are read. `event_msg` lines repeat them, and
-developer messages are instructions. Text that Codex itself put into a user's message (environment, instructions,
-context of hooks) is left out; it is recognised by the kind that the log records for it, or by its beginning. Messages
-that were rolled back are left out, too.
+Only the messages of user and assistant among the `response_item`s are read. `event_msg` lines
+repeat them, and developer messages are instructions. Text that Codex itself put into a user's
+message (environment, instructions, context of hooks) is left out; it is recognised by the kind that
+the log records for it, or by its beginning. Messages that were rolled back are left out, too.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ingest.files.readers.transcripts import REMINDERS, PastMessage, PastSession, TranscriptLines, clean, name_or_none
+from ingest.files.readers.transcripts import (
+    REMINDERS,
+    PastMessage,
+    PastSession,
+    TranscriptLines,
+    clean,
+    name_or_none,
+)
 
 ROLLED_BACK = "messages that were rolled back"
 SUBAGENTS = "messages of subagents"
@@ -22,9 +29,12 @@ _NOTE = "internal_chat_message_metadata_passthrough"
 _USER_TEXT = "user.text"
 _TEXT_TYPES = {"user": "input_text", "assistant": "output_text"}
 _PROGRAM_TEXT = re.compile(
-    r"<(?:[a-z]+(?:_[a-z]+)+|INSTRUCTIONS|skill|permissions instructions)[ >]|# AGENTS\.md instructions"
+    r"<(?:[a-z]+(?:_[a-z]+)+|INSTRUCTIONS|skill|permissions instructions)[ >]|# AGENTS\.md "
+    r"instructions"
 )
-_REQUEST = re.compile(r"# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE)
+_REQUEST = re.compile(
+    r"# Context from my IDE setup:.*?^## My request for Codex:\s*", re.DOTALL | re.MULTILINE
+)
 
 
 class CodexLines(TranscriptLines):
@@ -39,7 +49,9 @@ class CodexLines(TranscriptLines):
         self._messages: list[PastMessage] = []
 
     def add(self, number: int, line: dict[str, Any]) -> None:
-        """Add a line; lines that hold no message of their own, such as token counts, are skipped."""
+        """Add a line; lines that hold no message of their own, such as token counts, are
+        skipped.
+        """
         payload = line.get("payload")
         if not isinstance(payload, dict):
             return
@@ -68,22 +80,34 @@ class CodexLines(TranscriptLines):
         if role not in _TEXT_TYPES:
             self.left_out[DEVELOPER] += 1
             return
-        items, marks = payload["content"], payload.get(_NOTE)
+        items = payload["content"]
+        marks = payload.get(_NOTE)
         kinds = marks.get("content_item_kinds") if isinstance(marks, dict) else None
         if role == "user" and isinstance(kinds, list):  # items are marked; not all are the user's
             items = [item for item, kind in zip(items, kinds, strict=False) if kind == _USER_TEXT]
         texts = [clean(item.get("text")) for item in items if item.get("type") == _TEXT_TYPES[role]]
-        spoken_texts = [text for text in texts if text and (role != "user" or not _PROGRAM_TEXT.match(text))]
+        spoken_texts = [
+            text for text in texts if text and (role != "user" or not _PROGRAM_TEXT.match(text))
+        ]
         if not spoken_texts or self._is_subagent:
             self.left_out[SUBAGENTS if spoken_texts else REMINDERS] += 1
             return
-        text = "\n".join(_REQUEST.sub("", item) if role == "user" else item for item in spoken_texts)
-        key = f"{self._file}/{number}"  # lines have no id, but are never changed, and the name has the session
-        self._messages.append(PastMessage(role, name_or_none(line.get("timestamp")), ((key, text),)))
+        text = "\n".join(
+            _REQUEST.sub("", item) if role == "user" else item for item in spoken_texts
+        )
+        # Lines have no id, but are never changed, and the name has the session
+        key = f"{self._file}/{number}"
+        self._messages.append(
+            PastMessage(role, name_or_none(line.get("timestamp")), ((key, text),))
+        )
 
     def _roll_back(self, turns: int) -> None:
-        """Remove the last `turns` messages of the user, and all messages after the first of the removed ones."""
-        positions = [position for position, message in enumerate(self._messages) if message.role == "user"]
+        """Remove the last `turns` messages of the user, and all messages after the first of the
+        removed ones.
+        """
+        positions = [
+            position for position, message in enumerate(self._messages) if message.role == "user"
+        ]
         if turns > 0 and positions:
             start = positions[max(0, len(positions) - turns)]
             self.left_out[ROLLED_BACK] += len(self._messages) - start

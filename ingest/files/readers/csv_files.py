@@ -1,4 +1,5 @@
-"""Read CSV with a header: one row per record. Values stay text; a row has no field for an empty cell.
+"""Read CSV with a header: one row per record. Values stay text; a row has no field for an empty
+cell.
 
 The separator is comma, semicolon or tab, whichever occurs most often in the header.
 """
@@ -17,7 +18,9 @@ _QUOTE = "put cells that have separators or line breaks in quotes"
 
 
 def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row for each CSV record after the header, a BadLine for each unreadable one. file: its name in reports."""
+    """One row for each CSV record after the header, a BadLine for each unreadable one. file: its
+    name in reports.
+    """
     numbers: list[int] = []
     unreadable: list[BadLine] = []
     lines = _text_lines(stream, file, numbers, unreadable)
@@ -30,7 +33,8 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
     if isinstance(header, str):
         yield BadLine(file, numbers[-1], header)
         return
-    # The csv module's own limit is 131,072 characters a cell for the whole process; a content may have 500,000.
+    # The csv module's own limit is 131,072 characters a cell for the whole process; a content may
+    # have 500,000.
     csv.field_size_limit(MAX_LINE)
     records = csv.reader(lines, delimiter=separator, strict=True)
     cells: list[str] | None = header
@@ -43,7 +47,9 @@ def read_csv(stream: BinaryIO, file: str) -> Iterator[Reading]:
                 reason = f"has {len(cells)} cells, the header has {len(header)}; {_QUOTE}"
                 readings.append(BadLine(file, numbers[0], reason))
             elif cells and any(cells):
-                fields = {name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()}
+                fields = {
+                    name: cell for name, cell in zip(header, cells, strict=False) if cell.strip()
+                }
                 readings.append(FileRow(fields, file, numbers[0], textual=True))
         except csv.Error as error:
             readings.append(BadLine(file, numbers[0], f"is not CSV: {error}; {_QUOTE}"))
@@ -58,13 +64,24 @@ def _header(line: str, separator: str) -> list[str] | str:
         return "the lines end with a carriage return alone; save the file with line feeds"
     names = [name.strip() for name in next(csv.reader([line], delimiter=separator))]
     if "" in names:
-        return f"the header must name every column; column {names.index('') + 1} of {len(names)} has no name"
+        return (
+            f"the header must name every column; column {names.index('') + 1} of "
+            f"{len(names)} has no name"
+        )
     name, count = Counter(names).most_common(1)[0]
-    return names if count == 1 else f"the header must name every column once; {name:.50} stands there {count} times"
+    return (
+        names
+        if count == 1
+        else f"the header must name every column once; {name:.50} stands there {count} times"
+    )
 
 
-def _text_lines(stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]) -> Iterator[str]:
-    """Yield readable lines and append their numbers to `numbers`; append the other lines to `unreadable`."""
+def _text_lines(
+    stream: BinaryIO, file: str, numbers: list[int], unreadable: list[BadLine]
+) -> Iterator[str]:
+    """Yield readable lines and append their numbers to `numbers`; append the other lines to
+    `unreadable`.
+    """
     for line in read_lines(stream, file):
         if isinstance(line, BadLine):
             unreadable.append(line)

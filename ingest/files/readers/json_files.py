@@ -2,9 +2,9 @@
 
 JSON Lines: one object per line; blank lines are skipped.
 
-JSON: a list of objects, an object that has such a list under "memories" or "items", or one or more objects that follow
-each other, such as one per line. The file is parsed value by value, so that each row has its line number, and rows
-before a syntax error are still read.
+JSON: a list of objects, an object that has such a list under "memories" or "items", or one or more
+objects that follow each other, such as one per line. The file is parsed value by value, so that
+each row has its line number, and rows before a syntax error are still read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _LIST_NAMES = ("memories", "items")
 _TYPE_NAMES = {list: "a list", str: "a text", bool: "true or false", type(None): "null"}
 
 Exported: TypeAlias = dict[str, Any] | BadLine
-"""The fields of one row made from an export's object, with its `key`; or a BadLine that says what is wrong with it."""
+"""The fields of one row made from an export's object, with its `key`; or a BadLine that says what
+is wrong with it.
+"""
 
 
 def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
@@ -40,15 +42,17 @@ def read_jsonl(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def read_json(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """Read a JSON file: a list of objects (or an object with such a list as "memories" or "items"), one row each."""
+    """Read a JSON file: a list of objects (or an object with such a list as "memories" or "items"),
+    one row each.
+    """
     return read_objects(stream, file, _LIST_NAMES)
 
 
 def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> Iterator[Reading]:
     """Read a JSON file with a list of objects: one row per object.
 
-    The list is the whole file or, in an object, a member with one of `list_names`. An object that has no such member is
-    read as one row. Objects may follow each other, as in JSON Lines.
+    The list is the whole file or, in an object, a member with one of `list_names`. An object that
+    has no such member is read as one row. Objects may follow each other, as in JSON Lines.
     """
     text = read_utf8(stream, file, MAX_FILE, "; split it, or make it JSON Lines")
     if isinstance(text, BadLine):
@@ -58,17 +62,20 @@ def read_objects(stream: BinaryIO, file: str, list_names: tuple[str, ...]) -> It
 
 
 def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Exported]]], Reader]:
-    """Decorator that makes a `Reader` of a function which converts one object of an export into rows.
+    """Decorator that makes a `Reader` of a function which converts one object of an export into
+    rows.
 
-    list_names: names under which a JSON file may have the list of objects; without names, the file is JSON Lines. If
-    the function raises an error, because an object does not have the expected form, the reader returns a BadLine for
-    it.
+    list_names: names under which a JSON file may have the list of objects; without names, the file
+    is JSON Lines. If the function raises an error, because an object does not have the expected
+    form, the reader returns a BadLine for it.
     """
 
     def decorate(convert: Callable[[FileRow], Iterator[Exported]]) -> Reader:
         @wraps(convert)
         def read(stream: BinaryIO, file: str) -> Iterator[Reading]:
-            for reading in read_objects(stream, file, list_names) if list_names else read_jsonl(stream, file):
+            for reading in (
+                read_objects(stream, file, list_names) if list_names else read_jsonl(stream, file)
+            ):
                 if isinstance(reading, BadLine):
                     yield reading
                     continue
@@ -76,11 +83,21 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
                 try:
                     for fields in convert(reading):
                         yield (
-                            fields if isinstance(fields, BadLine) else row(file, line, fields, fields.pop("key", None))
+                            fields
+                            if isinstance(fields, BadLine)
+                            else row(file, line, fields, fields.pop("key", None))
                         )
                 except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-                    fault = f"it has no {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-                    yield BadLine(file, line, f"is no entry of the chosen export format: {fault:.120}; choose another")
+                    fault = (
+                        f"it has no {error}"
+                        if isinstance(error, KeyError)
+                        else f"{type(error).__name__}: {error}"
+                    )
+                    yield BadLine(
+                        file,
+                        line,
+                        f"is no entry of the chosen export format: {fault:.120}; choose another",
+                    )
 
         return read
 
@@ -89,13 +106,17 @@ def export_reader(*list_names: str) -> Callable[[Callable[[FileRow], Iterator[Ex
 
 def _row(value: Any, file: str, line: int) -> Reading:
     if not isinstance(value, dict):
-        return BadLine(file, line, f"must be a JSON object, is {_TYPE_NAMES.get(type(value), 'a number')}")
+        return BadLine(
+            file, line, f"must be a JSON object, is {_TYPE_NAMES.get(type(value), 'a number')}"
+        )
     return FileRow(value, file, line)
 
 
 @dataclass(slots=True)
 class _JsonWalk:
-    """Parses a JSON text value by value, so that rows have line numbers. at, line: current offset and line number."""
+    """Parses a JSON text value by value, so that rows have line numbers. at, line: current offset
+    and line number.
+    """
 
     text: str
     file: str
@@ -116,13 +137,17 @@ class _JsonWalk:
                 yield BadLine(self.file, self.line, f"must be a list, or an object with {names}")
                 return
             if self._peek():
-                yield BadLine(self.file, self.line, "has text after the JSON value; nothing after it was read")
+                yield BadLine(
+                    self.file, self.line, "has text after the JSON value; nothing after it was read"
+                )
         except MalformedJson as error:
             self._advance(max(error.position, self.at))
             yield BadLine(self.file, self.line, f"{error}; nothing after it was read")
 
     def _object(self) -> Iterator[Reading]:
-        first_line, fields, has_list = self.line, dict[str, Any](), False
+        first_line = self.line
+        fields = dict[str, Any]()
+        has_list = False
         for _ in self._members("{", "}"):
             key = self._value()
             if not isinstance(key, str):
@@ -159,7 +184,9 @@ class _JsonWalk:
     def _expect(self, expected: str) -> None:
         char = self._peek()
         if char != expected:
-            raise MalformedJson(f"is not JSON: {expected} expected, {char or 'the end'} found", position=self.at)
+            raise MalformedJson(
+                f"is not JSON: {expected} expected, {char or 'the end'} found", position=self.at
+            )
         self._advance(self.at + 1)
 
     def _value(self) -> Any:

@@ -1,7 +1,8 @@
 """Read exports of other memory services and stores: each memory, fact or item becomes a row.
 
-As JSON or JSON Lines: the answer of mem0's get_all, and Zep's facts (edges of its graph) and episodes. As JSON Lines
-only: the items of a LangGraph store, and the graph of the MCP memory server.
+As JSON or JSON Lines: the answer of mem0's get_all, and Zep's facts (edges of its graph) and
+episodes. As JSON Lines only: the items of a LangGraph store, and the graph of the MCP memory
+server.
 """
 
 from __future__ import annotations
@@ -38,16 +39,26 @@ def read_mem0(line: FileRow) -> Iterator[Exported]:
 
 @export_reader("edges", "facts", "episodes", "results")
 def read_zep(line: FileRow) -> Iterator[Exported]:
-    """One event per episode of a Zep graph, or one fact per edge, with the expiry at which the edge became invalid."""
+    """One event per episode of a Zep graph, or one fact per edge, with the expiry at which the edge
+    became invalid.
+    """
     record = line.fields
     names = ("uuid", "name", "source_description", "role_name", "source")
-    metadata = {f"zep_{name}": record[name] for name in names if isinstance(record.get(name), str) and record[name]}
-    created, key = _as_utc(record.get("created_at")), metadata.get("zep_uuid")
+    metadata = {
+        f"zep_{name}": record[name]
+        for name in names
+        if isinstance(record.get(name), str) and record[name]
+    }
+    created = _as_utc(record.get("created_at"))
+    key = metadata.get("zep_uuid")
     if "fact" in record:
         ended = _as_utc(record.get("invalid_at") or record.get("expired_at"))
         began = _as_utc(record.get("valid_at")) or created
-        if ended and (began is None or datetime.fromisoformat(began) >= datetime.fromisoformat(ended)):
-            began = (datetime.fromisoformat(ended) - timedelta(seconds=1)).isoformat()  # it must begin before it ends
+        if ended and (
+            began is None or datetime.fromisoformat(began) >= datetime.fromisoformat(ended)
+        ):
+            # It must begin before it ends
+            began = (datetime.fromisoformat(ended) - timedelta(seconds=1)).isoformat()
         fact = {"key": key, "type": "semantic", "content": record["fact"], "metadata": metadata}
         yield {**fact, "created_at": began, "expires_at": ended}
         return
@@ -66,7 +77,9 @@ def read_zep(line: FileRow) -> Iterator[Exported]:
 
 @export_reader()
 def read_langgraph(line: FileRow) -> Iterator[Exported]:
-    """One memory per item (line) of a LangGraph store; the item's namespace path and key become metadata."""
+    """One memory per item (line) of a LangGraph store; the item's namespace path and key become
+    metadata.
+    """
     item = line.fields
     path = [str(label) for label in item["namespace"]]
     text = value = item["value"]
@@ -82,7 +95,9 @@ def read_langgraph(line: FileRow) -> Iterator[Exported]:
 
 
 def _as_utc(time: str | None) -> str | None:
-    """The ISO time `time` as RFC 3339; without an offset it is taken as UTC. None for year 1, which means no time."""
+    """The ISO time `time` as RFC 3339; without an offset it is taken as UTC. None for year 1, which
+    means no time.
+    """
     parsed = None if time is None else datetime.fromisoformat(time)
     if parsed is None or parsed.year == 1:
         return None
@@ -91,23 +106,36 @@ def _as_utc(time: str | None) -> str | None:
 
 @export_reader()
 def read_mcp(line: FileRow) -> Iterator[Exported]:
-    """One fact per observation of an entity ("Ann: likes tea") and per relation in the MCP memory server's graph."""
+    """One fact per observation of an entity ("Ann: likes tea") and per relation in the MCP memory
+    server's graph.
+    """
     record = line.fields
     if record["type"] == "entity":
-        name, kind = str(record["name"]), str(record.get("entityType") or "")
+        name = str(record["name"])
+        kind = str(record.get("entityType") or "")
         texts = [f"{name}: {observation}" for observation in record.get("observations") or []]
         for number, text in enumerate(texts or [f"{name} is a {kind}" if kind else name]):
             yield _mcp_fact(line, text, name, {"entity_type": kind, "observation": number})
     elif record["type"] == "relation":
         words = (record["from"], str(record["relationType"]).replace("_", " "), record["to"])
-        yield _mcp_fact(line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])})
+        yield _mcp_fact(
+            line, " ".join(map(str, words)), str(record["from"]), {"related_to": str(record["to"])}
+        )
     else:
-        yield BadLine(line.file, line.line, f"has the type {record['type']!r:.50}; known are entity and relation")
+        yield BadLine(
+            line.file,
+            line.line,
+            f"has the type {record['type']!r:.50}; known are entity and relation",
+        )
 
 
 def _mcp_fact(line: FileRow, text: str, concept: str, metadata: dict[str, Any]) -> dict[str, Any]:
     # Several facts come from one line, so the line alone does not identify the source.
-    source = {"thread_id": f"{line.file}:{line.line}"[-256:], "turns": [metadata.get("observation", 0)], "line": None}
+    source = {
+        "thread_id": f"{line.file}:{line.line}"[-256:],
+        "turns": [metadata.get("observation", 0)],
+        "line": None,
+    }
     return {
         "type": "semantic",
         "content": text,

@@ -1,10 +1,12 @@
-"""Read Markdown notes: one row per note, or per section of a long note, with fields from its YAML front matter.
+"""Read Markdown notes: one row per note, or per section of a long note, with fields from its YAML
+front matter.
 
-`title` becomes the memory's concept, `tags` its tags, a date (created, date, updated ...) its `created_at`. Other
-fields become metadata.
+`title` becomes the memory's concept, `tags` its tags, a date (created, date, updated ...) its
+`created_at`. Other fields become metadata.
 
-In the notes of an Obsidian vault, a link becomes its text, and its target is listed in the metadata. Embeds, comments
-and block ids are left out; tags in the text are added to the note's tags. Code stays as it is.
+In the notes of an Obsidian vault, a link becomes its text, and its target is listed in the
+metadata. Embeds, comments and block ids are left out; tags in the text are added to the note's
+tags. Code stays as it is.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ _MAX_LINKS = 100
 
 
 def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per note, or per section of a long note. If the front matter is not valid YAML, a BadLine comes first."""
+    """One row per note, or per section of a long note. If the front matter is not valid YAML, a
+    BadLine comes first.
+    """
     text = read_utf8(stream, file, MAX_NOTE, "; split the note")
     if isinstance(text, BadLine):
         yield text
@@ -55,18 +59,30 @@ def read_notes(stream: BinaryIO, file: str) -> Iterator[Reading]:
     front = front_matter(lines, file)
     if front.fault:
         yield front.fault
-    fields = {"type": "semantic", "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL], **front.fields}
+    fields = {
+        "type": "semantic",
+        "concept": str(front.extra.pop("title", None) or "")[:MAX_LABEL],
+        **front.fields,
+    }
     for first, content in _sections(lines, front.end):
-        heading = content.partition("\n")[0] if first > front.end + 1 and content.startswith("#") else ""
-        yield row(file, first, {**fields, "metadata": as_metadata(front.extra), "content": content}, heading)
+        heading = (
+            content.partition("\n")[0] if first > front.end + 1 and content.startswith("#") else ""
+        )
+        yield row(
+            file,
+            first,
+            {**fields, "metadata": as_metadata(front.extra), "content": content},
+            heading,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FrontMatter:
-    """YAML between two `---` lines at the top of a note. end: number of lines up to and with the second `---`.
+    """YAML between two `---` lines at the top of a note. end: number of lines up to and with the
+    second `---`.
 
-    fault: why it could not be read. fields: `tags` and `created_at` of a memory, from its tags and dates. extra: the
-    rest of it, as plain JSON.
+    fault: why it could not be read. fields: `tags` and `created_at` of a memory, from its tags and
+    dates. extra: the rest of it, as plain JSON.
     """
 
     end: int = 0
@@ -76,18 +92,27 @@ class FrontMatter:
 
 
 def front_matter(lines: Sequence[str], file: str) -> FrontMatter:
-    """The front matter in the first lines of a note; an empty one if there is none or it is not YAML."""
-    ends = (index for index, line in enumerate(lines[1:MAX_FRONT], 1) if line.rstrip() in ("---", "..."))
+    """The front matter in the first lines of a note; an empty one if there is none or it is not
+    YAML.
+    """
+    ends = (
+        index for index, line in enumerate(lines[1:MAX_FRONT], 1) if line.rstrip() in ("---", "...")
+    )
     if not lines or lines[0].rstrip() != "---" or (end := next(ends, None)) is None:
         return FrontMatter()
     try:
         front = _mapping("\n".join(lines[1:end]))
     except YAML_ERRORS as error:
-        reason = f"the front matter is not YAML: {' '.join(str(error).split())[:200]}; correct or remove it"
+        reason = (
+            f"the front matter is not YAML: {' '.join(str(error).split())[:200]}; correct "
+            "or remove it"
+        )
         return FrontMatter(fault=BadLine(file, 1, reason))
     tags = front.pop("tags", None) or front.pop("tag", None)
     words = tags if isinstance(tags, list) else str(tags or "").replace(",", " ").split()
-    names = dict.fromkeys(str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# "))
+    names = dict.fromkeys(
+        str(word).lstrip("#").strip()[:MAX_TAG] for word in words if str(word).strip("# ")
+    )
     times = ((name, in_utc(str(front[name]))) for name in _DATES if name in front)
     dated, created_at = next(((name, time) for name, time in times if time), (None, None))
     extra = {name: _plain(value) for name, value in front.items() if name != dated}
@@ -104,8 +129,12 @@ def _mapping(head: str) -> dict[str, Any]:
 
 
 def _sections(lines: list[str], start: int) -> Iterator[tuple[int, str]]:
-    """Divide a long note at its headings, a short one not at all; yield each section with its first line number."""
-    outline, cuts, is_bare = Outline(), [start], True
+    """Divide a long note at its headings, a short one not at all; yield each section with its first
+    line number.
+    """
+    outline = Outline()
+    cuts = [start]
+    is_bare = True
     for index in range(start, len(lines)):
         if is_heading := outline.enters_section(lines[index]):
             cuts += [] if is_bare else [index]  # a heading alone is no section
@@ -127,7 +156,9 @@ def _plain(value: Any) -> Any:
 
 
 def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """The rows of `read_notes` without Obsidian's own markup. A note without a title gets its file's name as title."""
+    """The rows of `read_notes` without Obsidian's own markup. A note without a title gets its
+    file's name as title.
+    """
     for reading in read_notes(stream, file):
         if not isinstance(reading, FileRow):
             yield reading
@@ -136,7 +167,9 @@ def read_obsidian(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
-    """The fields of an Obsidian note without its markup; None if no text remains. title: for a note without one."""
+    """The fields of an Obsidian note without its markup; None if no text remains. title: for a note
+    without one.
+    """
     links: dict[str, None] = {}
     tags: dict[str, None] = dict.fromkeys(fields.get("tags", ()))
 
@@ -154,14 +187,18 @@ def _without_marks(fields: dict[str, Any], title: str) -> dict[str, Any] | None:
     content = "".join(pieces).strip()
     if not content:
         return None
-    metadata = fields.get("metadata", {}) | ({"linked_notes": [*links][:_MAX_LINKS]} if links else {})
+    metadata = fields.get("metadata", {}) | (
+        {"linked_notes": [*links][:_MAX_LINKS]} if links else {}
+    )
     tagged = {"tags": [*tags][:MAX_TAGS]} if tags else {}
     concept = fields.get("concept") or title[:MAX_LABEL]
     return {**fields, **tagged, "content": content, "concept": concept, "metadata": metadata}
 
 
 class Outline:
-    """The headings above the current line of a Markdown file, and whether it is in a fenced block or a comment."""
+    """The headings above the current line of a Markdown file, and whether it is in a fenced block
+    or a comment.
+    """
 
     def __init__(self) -> None:
         self._fence: str | None = None
@@ -169,9 +206,15 @@ class Outline:
         self._headings: dict[int, str] = {}
 
     def enters_section(self, text: str) -> bool:
-        """Whether the line `text` is a heading, at which a section begins. Must be called for every line, in order."""
+        """Whether the line `text` is a heading, at which a section begins. Must be called for every
+        line, in order.
+        """
         if not self._is_comment and (fence := _FENCE.match(text)):
-            closes = self._fence is not None and fence[1].startswith(self._fence) and not fence[2].strip()
+            closes = (
+                self._fence is not None
+                and fence[1].startswith(self._fence)
+                and not fence[2].strip()
+            )
             self._fence = None if closes else self._fence or fence[1]
             return False
         heading = None if self._fence or self._is_comment else HEADING.match(text)
@@ -185,5 +228,7 @@ class Outline:
         return True
 
     def path(self) -> str | None:
-        """The headings above the current line as a path ("Deploying > Rolling back"); None before the first heading."""
+        """The headings above the current line as a path ("Deploying > Rolling back"); None before
+        the first heading.
+        """
         return " > ".join(name for _, name in sorted(self._headings.items()) if name) or None

@@ -1,4 +1,6 @@
-"""Rows and bad lines, which all file readers return, and functions that read UTF-8 files for them."""
+"""Rows and bad lines, which all file readers return, and functions that read UTF-8 files for
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any, BinaryIO, TypeAlias
 from memtypes.model.memory import Memory
 
 MAX_LINE = 8 * 1024 * 1024
-"""Maximum bytes of a line: three times the longest content of a memory if every character is escaped."""
+"""Maximum bytes of a line: three times the longest content of a memory if every character is
+escaped.
+"""
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _UTF16 = "is UTF-16 text; convert it to UTF-8"
@@ -21,9 +25,10 @@ _UTF16 = "is UTF-16 text; convert it to UTF-8"
 class FileRow:
     """One entry that a reader found in a file: its fields, file and line.
 
-    heading: the title that the file's structure gives the row, such as a Markdown heading. textual: whether text in it
-    is still to be parsed as numbers, lists or objects. extra_to_metadata: whether unknown fields become metadata. key:
-    identifies the row even after its text has changed, such as its headings; None if only a field `id` may do so.
+    heading: the title that the file's structure gives the row, such as a Markdown heading. textual:
+    whether text in it is still to be parsed as numbers, lists or objects. extra_to_metadata:
+    whether unknown fields become metadata. key: identifies the row even after its text has changed,
+    such as its headings; None if only a field `id` may do so.
     """
 
     fields: dict[str, Any]
@@ -37,7 +42,9 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that a reader could not read, and why. line: its number, from 1; None if the problem is the whole file."""
+    """A line that a reader could not read, and why. line: its number, from 1; None if the problem
+    is the whole file.
+    """
 
     file: str
     line: int | None
@@ -47,7 +54,9 @@ class BadLine:
 Reading: TypeAlias = FileRow | BadLine
 
 Reader: TypeAlias = Callable[[BinaryIO, str], Iterator[Reading]]
-"""A function that reads a binary stream into rows and bad lines. Its second argument is the file's name in reports."""
+"""A function that reads a binary stream into rows and bad lines. Its second argument is the file's
+name in reports.
+"""
 
 
 def row(file: str, line: int, fields: dict[str, Any], key: str | None = None) -> FileRow:
@@ -57,12 +66,19 @@ def row(file: str, line: int, fields: dict[str, Any], key: str | None = None) ->
 
 
 def as_metadata(fields: dict[str, Any]) -> dict[str, Any]:
-    """`fields` as metadata of a memory. The prefix original_ is added to names that are fields of a memory."""
-    return {f"original_{name}" if name in Memory.model_fields else name: value for name, value in fields.items()}
+    """`fields` as metadata of a memory. The prefix original_ is added to names that are fields of a
+    memory.
+    """
+    return {
+        f"original_{name}" if name in Memory.model_fields else name: value
+        for name, value in fields.items()
+    }
 
 
 def in_utc(time: Any) -> str | None:
-    """The ISO time `time` as RFC 3339 in UTC; without an offset it is taken as UTC. None if it is not a valid time."""
+    """The ISO time `time` as RFC 3339 in UTC; without an offset it is taken as UTC. None if it is
+    not a valid time.
+    """
     try:
         parsed = datetime.fromisoformat(time)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
@@ -79,7 +95,9 @@ class TextLine:
 
 
 def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
-    """The lines of UTF-8 text, in bounded memory; a BadLine for each unreadable one, or a single one for UTF-16."""
+    """The lines of UTF-8 text, in bounded memory; a BadLine for each unreadable one, or a single
+    one for UTF-16.
+    """
     for number, chunk in enumerate(iter(lambda: stream.readline(MAX_LINE + 1), b""), 1):
         if number == 1 and chunk.startswith(_UTF16_MARKS):
             yield BadLine(file, None, _UTF16)
@@ -92,13 +110,17 @@ def read_lines(stream: BinaryIO, file: str) -> Iterator[TextLine | BadLine]:
         try:
             text = chunk.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            yield BadLine(file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file")
+            yield BadLine(
+                file, number, f"is not UTF-8 (byte {error.start + 1} of the line); convert the file"
+            )
         else:
             yield TextLine(number, text.rstrip("\r\n"))
 
 
 def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str) -> str | BadLine:
-    """The text of a UTF-8 file; a BadLine if it is not UTF-8, or, with `advice`, if it has over `limit` bytes."""
+    """The text of a UTF-8 file; a BadLine if it is not UTF-8, or, with `advice`, if it has over
+    `limit` bytes.
+    """
     content = stream.read(limit + 1)
     if len(content) > limit:
         return BadLine(file, None, f"is larger than {limit} bytes{advice}")
@@ -107,4 +129,6 @@ def read_utf8(stream: BinaryIO, file: str, limit: int, advice: str) -> str | Bad
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return BadLine(file, content.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file")
+        return BadLine(
+            file, content.count(b"\n", 0, error.start) + 1, "is not UTF-8; convert the file"
+        )

@@ -1,4 +1,6 @@
-"""The file formats that can be imported, and the search for the files to import below given paths."""
+"""The file formats that can be imported, and the search for the files to import below given
+paths.
+"""
 
 from __future__ import annotations
 
@@ -42,21 +44,37 @@ class Format(StrEnum):
 
 
 READERS: Mapping[Format, Reader] = {
-    Format.JSON: read_json, Format.JSONL: read_jsonl, Format.CSV: read_csv,
-    Format.MARKDOWN: read_markdown, Format.TEXT: read_text, Format.NOTES: read_notes,
-    Format.CHATGPT: read_chatgpt, Format.CLAUDE: read_claude, Format.MEM0: read_mem0, Format.MCP: read_mcp,
-    Format.ZEP: read_zep, Format.LANGGRAPH: read_langgraph, Format.OBSIDIAN: read_obsidian,
-}  # fmt: skip
+    Format.JSON: read_json,
+    Format.JSONL: read_jsonl,
+    Format.CSV: read_csv,
+    Format.MARKDOWN: read_markdown,
+    Format.TEXT: read_text,
+    Format.NOTES: read_notes,
+    Format.CHATGPT: read_chatgpt,
+    Format.CLAUDE: read_claude,
+    Format.MEM0: read_mem0,
+    Format.MCP: read_mcp,
+    Format.ZEP: read_zep,
+    Format.LANGGRAPH: read_langgraph,
+    Format.OBSIDIAN: read_obsidian,
+}
 
 SUFFIXES: Mapping[str, Format] = {
-    ".json": Format.JSON, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL,
-    ".csv": Format.CSV, ".tsv": Format.CSV,
-    ".md": Format.MARKDOWN, ".markdown": Format.MARKDOWN,
-    ".txt": Format.TEXT, ".text": Format.TEXT,
-}  # fmt: skip
+    ".json": Format.JSON,
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".csv": Format.CSV,
+    ".tsv": Format.CSV,
+    ".md": Format.MARKDOWN,
+    ".markdown": Format.MARKDOWN,
+    ".txt": Format.TEXT,
+    ".text": Format.TEXT,
+}
 
 EXPORTS = tuple(form for form in Format if form not in SUFFIXES.values())
-"""Formats of other programs' exports. All but Obsidian's notes are recognised by a file's name and beginning."""
+"""Formats of other programs' exports. All but Obsidian's notes are recognised by a file's name and
+beginning.
+"""
 
 BEGINNING = 64 * 1024
 """Bytes at the start of a file by which an export is recognised."""
@@ -65,15 +83,29 @@ _MCP_RECORD = re.compile(rb'^\s*\{[^\n]*"type"\s*:\s*"(?:entity|relation)"')
 _SIGNATURES = (
     (Format.CHATGPT, (re.compile(rb'"mapping"\s*:\s*\{'),)),
     (Format.CLAUDE, (re.compile(rb'"chat_messages"\s*:\s*\['), re.compile(rb'"uuid"\s*:'))),
-    (Format.LANGGRAPH, tuple(re.compile(rb'"%s"\s*:' % name) for name in (b"namespace", b"key", b"value"))),
-    (Format.ZEP, (re.compile(rb'"fact"\s*:\s*"'), re.compile(rb'"(?:valid_at|invalid_at|source_node_uuid)"\s*:'))),
-    (Format.MEM0, (re.compile(rb'"memory"\s*:\s*"'), re.compile(rb'"(?:hash|user_id|created_at)"\s*:'))),
+    (
+        Format.LANGGRAPH,
+        tuple(re.compile(rb'"%s"\s*:' % name) for name in (b"namespace", b"key", b"value")),
+    ),
+    (
+        Format.ZEP,
+        (
+            re.compile(rb'"fact"\s*:\s*"'),
+            re.compile(rb'"(?:valid_at|invalid_at|source_node_uuid)"\s*:'),
+        ),
+    ),
+    (
+        Format.MEM0,
+        (re.compile(rb'"memory"\s*:\s*"'), re.compile(rb'"(?:hash|user_id|created_at)"\s*:')),
+    ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file to read; standard input if `path` is None. name: for reports and as `source`. size: in bytes."""
+    """A file to read; standard input if `path` is None. name: for reports and as `source`. size: in
+    bytes.
+    """
 
     path: Path | None
     name: str
@@ -83,7 +115,9 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files that an import reads, in order. skipped: names of files in folders whose format is unknown."""
+    """The files that an import reads, in order. skipped: names of files in folders whose format is
+    unknown.
+    """
 
     files: tuple[SourceFile, ...]
     skipped: tuple[str, ...]
@@ -95,15 +129,21 @@ class Sources:
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
-def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False) -> Sources:
-    """Find the files to import at `paths`. Folders are searched recursively, sorted by name, without hidden entries.
+def find_sources(
+    paths: tuple[str, ...], chosen: Format | None, *, by_content: bool = False
+) -> Sources:
+    """Find the files to import at `paths`. Folders are searched recursively, sorted by name,
+    without hidden entries.
 
-    chosen: the format of every file; None detects it by the file's name. by_content: detect it by the file's beginning
-    first, then by its name. Raises InvalidRequest for a path that does not exist or cannot be read, and for a file in
-    `paths` of unknown format; in a folder, such files are skipped.
+    chosen: the format of every file; None detects it by the file's name. by_content: detect it by
+    the file's beginning first, then by its name. Raises InvalidRequest for a path that does not
+    exist or cannot be read, and for a file in `paths` of unknown format; in a folder, such files
+    are skipped.
     """
     if not paths or "" in paths:
-        raise InvalidRequest("at least one file or folder, or - for standard input, is needed", path="paths")
+        raise InvalidRequest(
+            "at least one file or folder, or - for standard input, is needed", path="paths"
+        )
     detect = partial(format_of, by_content=by_content)
     files: list[SourceFile] = []
     skipped: list[str] = []
@@ -119,13 +159,18 @@ def find_sources(paths: tuple[str, ...], chosen: Format | None, *, by_content: b
                 files += [_file(entry, form) for entry, form in formats.items() if form is not None]
                 skipped += [_name(entry) for entry, form in formats.items() if form is None]
         except OSError as error:
-            raise InvalidRequest(f"{_name(path):.200} can't be read: {error}", path="paths") from error
-    distinct = {file.path and file.path.resolve(): file for file in reversed(files)}  # links may lead to one file
+            raise InvalidRequest(
+                f"{_name(path):.200} can't be read: {error}", path="paths"
+            ) from error
+    # Links may lead to one file
+    distinct = {file.path and file.path.resolve(): file for file in reversed(files)}
     return Sources(tuple(reversed(distinct.values())), tuple(skipped))
 
 
 def format_of(path: Path, *, by_content: bool) -> Format | None:
-    """The format that the suffix of `path` stands for; with `by_content`, first the one recognised by its beginning."""
+    """The format that the suffix of `path` stands for; with `by_content`, first the one recognised
+    by its beginning.
+    """
     if by_content:
         with suppress(OSError), path.open("rb") as stream:  # reading it will report the error
             if form := export_format(path.name, stream.read(BEGINNING)):
@@ -134,7 +179,9 @@ def format_of(path: Path, *, by_content: bool) -> Format | None:
 
 
 def export_format(name: str, beginning: bytes) -> Format | None:
-    """The export format of a file with this name and these first bytes; None if it is no known export."""
+    """The export format of a file with this name and these first bytes; None if it is no known
+    export.
+    """
     suffix = Path(name).suffix.lower()
     if suffix in (".md", ".markdown"):
         return Format.NOTES
@@ -142,7 +189,9 @@ def export_format(name: str, beginning: bytes) -> Format | None:
         return None
     if _MCP_RECORD.match(beginning):
         return Format.MCP
-    return next((form for form, marks in _SIGNATURES if all(mark.search(beginning) for mark in marks)), None)
+    return next(
+        (form for form, marks in _SIGNATURES if all(mark.search(beginning) for mark in marks)), None
+    )
 
 
 def _named_file(path: Path, form: Format | None) -> SourceFile:
@@ -150,8 +199,13 @@ def _named_file(path: Path, form: Format | None) -> SourceFile:
     if not path.exists():
         raise InvalidRequest(f"there is no file or folder {name}", path="paths", got=name)
     if form is None:
-        is_archive, suffixes = path.suffix.lower() == ".zip", ", ".join(SUFFIXES)
-        advice = "import chats with `import chatgpt` or `import claude`" if is_archive else "name it with --format"
+        is_archive = path.suffix.lower() == ".zip"
+        suffixes = ", ".join(SUFFIXES)
+        advice = (
+            "import chats with `import chatgpt` or `import claude`"
+            if is_archive
+            else "name it with --format"
+        )
         message = f"the format of {name} can't be told from its name (known: {suffixes}); {advice}"
         raise InvalidRequest(message, path="paths", got=name)
     return _file(path, form)

@@ -1,11 +1,13 @@
 """Read plain text and Markdown.
 
-Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the paragraph below it.
-Two paragraphs that together have a secret, such as its name and its value, are one row, so that it is found.
+Plain text: one row per paragraph; blank lines separate paragraphs. A heading is in one row with the
+paragraph below it. Two paragraphs that together have a secret, such as its name and its value, are
+one row, so that it is found.
 
-Markdown: one row per section, with the text of the section and the path of its heading ("Deploying > Rolling back"). A
-heading begins with `#` outside fenced blocks. Text before the first heading is a section without heading. Front matter
-(YAML between two `---` lines at the top) gives fields that every section has.
+Markdown: one row per section, with the text of the section and the path of its heading ("Deploying
+> Rolling back"). A heading begins with `#` outside fenced blocks. Text before the first heading is
+a section without heading. Front matter (YAML between two `---` lines at the top) gives fields that
+every section has.
 """
 
 from __future__ import annotations
@@ -16,7 +18,16 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from ingest.files.readers.notes import HEADING, MAX_FRONT, Outline, front_matter
-from ingest.files.readers.rows import MAX_LINE, BadLine, FileRow, Reading, TextLine, as_metadata, read_lines, row
+from ingest.files.readers.rows import (
+    MAX_LINE,
+    BadLine,
+    FileRow,
+    Reading,
+    TextLine,
+    as_metadata,
+    read_lines,
+    row,
+)
 from ingest.screening.redaction.scan import secrets_in
 from memtypes.model.policy import MemoryType
 
@@ -25,10 +36,16 @@ _WINDOW = 64 * 1024
 
 
 def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per paragraph of a plain-text file; see `_belong_together` for paragraphs that share a row."""
+    """One row per paragraph of a plain-text file; see `_belong_together` for paragraphs that share
+    a row.
+    """
     previous: Reading | None = None
     for reading in chain(_blocks(read_lines(stream, file), file, None), [None]):
-        if isinstance(previous, FileRow) and isinstance(reading, FileRow) and _belong_together(previous, reading):
+        if (
+            isinstance(previous, FileRow)
+            and isinstance(reading, FileRow)
+            and _belong_together(previous, reading)
+        ):
             previous.fields["content"] += f"\n\n{reading.fields['content']}"
             continue
         if previous:
@@ -37,10 +54,13 @@ def read_text(stream: BinaryIO, file: str) -> Iterator[Reading]:
 
 
 def _belong_together(first: FileRow, second: FileRow) -> bool:
-    """Whether a paragraph is the heading of the next, or a secret is found only if both are read together."""
+    """Whether a paragraph is the heading of the next, or a secret is found only if both are read
+    together.
+    """
     if HEADING.match(first.fields["content"].rpartition("\n\n")[2]):
         return True
-    end, start = first.fields["content"][-_WINDOW:], second.fields["content"][:_WINDOW]
+    end = first.fields["content"][-_WINDOW:]
+    start = second.fields["content"][:_WINDOW]
     offset = len(f"{end}\n\n")
     separate = [(secret.start, secret.end) for secret in secrets_in(end)]
     separate += [(offset + secret.start, offset + secret.end) for secret in secrets_in(start)]
@@ -49,7 +69,9 @@ def _belong_together(first: FileRow, second: FileRow) -> bool:
 
 
 def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
-    """One row per section that has text, with the fields of the front matter; unknown ones are metadata."""
+    """One row per section that has text, with the fields of the front matter; unknown ones are
+    metadata.
+    """
     lines = read_lines(stream, file)
     head = list(islice(lines, 1))
     if head and isinstance(head[0], TextLine) and head[0].text.rstrip() == "---":
@@ -69,18 +91,28 @@ def read_markdown(stream: BinaryIO, file: str) -> Iterator[Reading]:
             yield reading
 
 
-def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | None) -> Iterator[Reading]:
-    """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its blank lines.
+def _blocks(
+    lines: Iterator[TextLine | BadLine], file: str, outline: Outline | None
+) -> Iterator[Reading]:
+    """Divide a text into rows: at its headings with `outline` (for Markdown), otherwise at its
+    blank lines.
 
     A block that is too long gives a BadLine, and is not kept, so that memory use is bounded.
     """
-    first, heading = 0, None  # the line at which the block begins, 0 between blocks; the headings above it
-    texts, size = list[str](), 0
+    # the line at which the block begins, 0 between blocks; the headings above it
+    first = 0
+    heading = None
+    texts = list[str]()
+    size = 0
 
     def block() -> Iterator[Reading]:
         content = "\n".join(texts).strip("\n").rstrip()
         if size > MAX_LINE:
-            yield BadLine(file, first, f"the text from here on is longer than {MAX_LINE} characters; divide it")
+            yield BadLine(
+                file,
+                first,
+                f"the text from here on is longer than {MAX_LINE} characters; divide it",
+            )
         elif content.strip():
             yield FileRow({"content": content}, file, first, heading=heading)
 
@@ -90,7 +122,8 @@ def _blocks(lines: Iterator[TextLine | BadLine], file: str, outline: Outline | N
         elif outline.enters_section(line.text) if outline else not line.text.strip():
             yield from block()
             first, heading = (line.number, outline.path()) if outline else (0, None)
-            texts, size = [], 0
+            texts = []
+            size = 0
         elif first or line.text.strip():
             first = first or line.number
             size += len(line.text) + 1

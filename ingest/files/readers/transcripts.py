@@ -1,8 +1,9 @@
-"""Reads messages of past sessions from the transcripts (JSON Lines files) that agents write while a session runs.
+"""Reads messages of past sessions from the transcripts (JSON Lines files) that agents write while a
+session runs.
 
-Only what people and agents said becomes messages. Other lines and texts are left out and counted by reason. Each part
-of a message has a key that is the same in all copies of the transcript, so that no message is imported twice. A
-malformed line does not stop the reading.
+Only what people and agents said becomes messages. Other lines and texts are left out and counted by
+reason. Each part of a message has a key that is the same in all copies of the transcript, so that
+no message is imported twice. A malformed line does not stop the reading.
 """
 
 from __future__ import annotations
@@ -32,19 +33,23 @@ REMINDERS = "texts of the program, such as commands and reminders"
 _REMINDER = re2.compile(
     r"(?s)<system-reminder>.*?</system-reminder>|<user-prompt-submit-hook>.*?</user-prompt-submit-hook>"
 )
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
+)
 """Escape sequences of terminals, and control characters, which no memory may have."""
 
 Block: TypeAlias = tuple[str, str]
-"""A part of a message: its key, which identifies it in all copies of the transcript, and its text."""
+"""A part of a message: its key, which identifies it in all copies of the transcript, and its
+text.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PastMessage:
     """A message of the user or the agent in a transcript.
 
-    at: the time, in the transcript's own format; None if it has none. blocks: the parts of the message (content
-    blocks), each with its key and text.
+    at: the time, in the transcript's own format; None if it has none. blocks: the parts of the
+    message (content blocks), each with its key and text.
     """
 
     role: str
@@ -69,7 +74,9 @@ class PastMessage:
 
 @dataclass(frozen=True, slots=True)
 class PastSession:
-    """The messages of one past session, oldest first. folder: where the agent worked; None if it is not recorded."""
+    """The messages of one past session, oldest first. folder: where the agent worked; None if it is
+    not recorded.
+    """
 
     id: str
     folder: str | None
@@ -81,7 +88,9 @@ class PastSession:
 
 
 def clean(text: Any) -> str:
-    """`text` without control characters and without reminders that a program inserted; empty if it is not a `str`."""
+    """`text` without control characters and without reminders that a program inserted; empty if it
+    is not a `str`.
+    """
     if not isinstance(text, str):
         return ""
     without: str = _REMINDER.sub("", _CONTROL.sub("", text))
@@ -94,7 +103,9 @@ def name_or_none(value: Any) -> str | None:
 
 
 class TranscriptLines:
-    """Collects a transcript's lines; each format has a subclass. left_out: counts of skipped lines, by reason."""
+    """Collects a transcript's lines; each format has a subclass. left_out: counts of skipped lines,
+    by reason.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -103,7 +114,8 @@ class TranscriptLines:
     def add(self, number: int, line: dict[str, Any]) -> None:
         """Add the line with this number, counted from 0.
 
-        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line of another form.
+        Raises LookupError, TypeError, ValueError, AttributeError or ArithmeticError for a line of
+        another form.
         """
         raise NotImplementedError
 
@@ -114,10 +126,12 @@ class TranscriptLines:
 
 @dataclass(slots=True)
 class TranscriptFile:
-    """A transcript file, and how far it was read. An incomplete last line is not read until it is complete.
+    """A transcript file, and how far it was read. An incomplete last line is not read until it is
+    complete.
 
-    lines_of: makes an empty collector of lines (`TranscriptLines`) for a file with this name. offset, number: bytes and
-    lines that were read. junk: counts of lines that could not be read, by reason.
+    lines_of: makes an empty collector of lines (`TranscriptLines`) for a file with this name.
+    offset, number: bytes and lines that were read. junk: counts of lines that could not be read, by
+    reason.
     """
 
     path: Path
@@ -138,9 +152,9 @@ class TranscriptFile:
     def sessions(self, *, quiet: bool) -> list[PastSession]:
         """All sessions in the file so far. Reads only what was added since the last call.
 
-        quiet: whether the file was left unchanged for a while. If not, an agent's answer at its end may be incomplete,
-        so it is left out for now. Raises OSError if the file cannot be read, and InvalidRequest if it is compressed and
-        the library for that is not installed.
+        quiet: whether the file was left unchanged for a while. If not, an agent's answer at its end
+        may be incomplete, so it is left out for now. Raises OSError if the file cannot be read, and
+        InvalidRequest if it is compressed and the library for that is not installed.
         """
         compressed = self.path.suffix == ".zst"
         if compressed or self.path.stat().st_size < self.offset:
@@ -155,7 +169,9 @@ class TranscriptFile:
         return sessions
 
     def forget(self) -> None:
-        """Forget what was read, which frees memory; the next call of `sessions` reads the file from its beginning."""
+        """Forget what was read, which frees memory; the next call of `sessions` reads the file from
+        its beginning.
+        """
         self.offset = self.number = 0
         self.junk = Counter()
         self.lines = self.lines_of(self.path.name)
@@ -163,13 +179,18 @@ class TranscriptFile:
     def _take_line(self, stream: BinaryIO) -> bool:
         """Read the next complete line of the transcript. Returns False if there is none yet."""
         chunk = stream.readline(MAX_LINE + 1)
-        size, ended, is_short = len(chunk), chunk.endswith(b"\n"), len(chunk) <= MAX_LINE
+        size = len(chunk)
+        ended = chunk.endswith(b"\n")
+        is_short = len(chunk) <= MAX_LINE
         while not ended and size > MAX_LINE and (chunk_rest := stream.readline(MAX_LINE)):
-            size, ended = size + len(chunk_rest), chunk_rest.endswith(b"\n")
+            size = size + len(chunk_rest)
+            ended = chunk_rest.endswith(b"\n")
         line = _parsed(chunk) if is_short else None
         if not chunk or not (ended or line is not None):
             return False
-        number, self.number = self.number, self.number + ended  # the end of a line may be written later than the line
+        # the end of a line may be written later than the line
+        number = self.number
+        self.number = self.number + ended
         self.offset += size
         if not is_short:
             self.junk[TOO_LONG] += 1
@@ -184,12 +205,15 @@ class TranscriptFile:
 
 
 def _parsed(chunk: bytes) -> dict[str, Any] | None:
-    """The object in a JSON line, without lone surrogates (halves of a character); None if it is not JSON."""
+    """The object in a JSON line, without lone surrogates (halves of a character); None if it is not
+    JSON.
+    """
     value = None
     try:
         value = msgspec.json.decode(chunk)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        if b"\\u" in chunk:  # perhaps the escape of half a character, such as of an emoji that was cut in two
+        # Perhaps the escape of half a character, such as of an emoji that was cut in two
+        if b"\\u" in chunk:
             with suppress(ValueError, RecursionError):
                 text = json.dumps(json.loads(chunk), ensure_ascii=False)
                 value = json.loads(text.encode(errors="ignore"))
@@ -198,9 +222,13 @@ def _parsed(chunk: bytes) -> dict[str, Any] | None:
 
 @contextmanager
 def _zstd_opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a Zstandard file. Raises InvalidRequest if no zstd library is installed, OSError if the file is damaged."""
+    """Open a Zstandard file. Raises InvalidRequest if no zstd library is installed, OSError if the
+    file is damaged.
+    """
     try:
-        zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
+        zstd = importlib.import_module(
+            "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+        )
     except ImportError as error:
         message = f"{path} is compressed; install remembrancer[zstd] to read it"
         raise InvalidRequest(message, path="paths") from error

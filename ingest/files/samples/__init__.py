@@ -1,4 +1,6 @@
-"""Sample memories: a few weeks of a developer's work on an inventory service with a coding agent, all made up."""
+"""Sample memories: a few weeks of a developer's work on an inventory service with a coding agent,
+all made up.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Due times: the instant at which a text says that its task is due, read with the speaker's clock and time zone.
+"""Due times: the instant at which a text says that its task is due, read with the speaker's clock
+and time zone.
 
-A grammar (`mentions`) reads the times that the text mentions. A logistic model chooses the due time among them, by the
-words around each: past tense, negation, habits, names and others. `benchmarks/training/due.py` trains the weights.
+A grammar (`mentions`) reads the times that the text mentions. A logistic model chooses the due time
+among them, by the words around each: past tense, negation, habits, names and others.
+`benchmarks/training/due.py` trains the weights.
 """
 
 from __future__ import annotations
@@ -32,7 +34,16 @@ _MAX_TEXT = 500
 
 _MONTH_FIRST = frozenset(
     f"America/{city}"
-    for city in ("New_York", "Detroit", "Chicago", "Denver", "Boise", "Phoenix", "Los_Angeles", "Anchorage")
+    for city in (
+        "New_York",
+        "Detroit",
+        "Chicago",
+        "Denver",
+        "Boise",
+        "Phoenix",
+        "Los_Angeles",
+        "Anchorage",
+    )
 ) | {"Pacific/Honolulu"}
 """Time zones where 3/4 is read as 4 March, as it is if the zone is unknown."""
 
@@ -41,9 +52,19 @@ _CLAUSE_ENDS = (*_SENTENCE_ENDS, ",", ":", "(", ")", "\u2013", "\u2014", "=")
 _QUOTES = tuple('"\u201c\u201d\u201e\u00ab\u00bb\u2018')
 _LEADS = ("by", "on", "at", "in", "from", "of", "to")
 _CLAUSE_CUES = (
-    "past", "participle", "negation", "cancel", "habit", "task", "condition", "extent", "change", "future", "opening",
+    "past",
+    "participle",
+    "negation",
+    "cancel",
+    "habit",
+    "task",
+    "condition",
+    "extent",
+    "change",
+    "future",
+    "opening",
     "moved",
-)  # fmt: skip
+)
 _SENTENCE_CUES = ("past", "participle", "negation", "cancel", "habit", "task", "condition", "vague")
 _REACH = 40
 """Number of tokens on either side of a mention in which cues count."""
@@ -60,23 +81,33 @@ class DueTime:
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
-    """Screening step that reads the due time of an intention (a task to be done later) from its text.
+    """Screening step that reads the due time of an intention (a task to be done later) from its
+    text.
 
-    Words such as "tomorrow" count from the draft's created_at, or from now if that is not set. They are read in the
-    time zone in the draft's metadata (key TIMEZONE), by default UTC.
+    Words such as "tomorrow" count from the draft's created_at, or from now if that is not set. They
+    are read in the time zone in the draft's metadata (key TIMEZONE), by default UTC.
     """
 
     clock: Clock
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
-        """Add the due time that its text names to a task whose trigger is a time and that has no due time yet."""
+        """Add the due time that its text names to a task whose trigger is a time and that has no
+        due time yet.
+        """
         draft = submission.draft
-        if not isinstance(draft, ProspectiveDraft) or draft.due_at or draft.trigger_type is not TriggerType.TIME:
+        if (
+            not isinstance(draft, ProspectiveDraft)
+            or draft.due_at
+            or draft.trigger_type is not TriggerType.TIME
+        ):
             return submission
-        now, zone = draft.created_at or self.clock(), zone_of(draft.metadata.get(TIMEZONE))
+        now = draft.created_at or self.clock()
+        zone = zone_of(draft.metadata.get(TIMEZONE))
         for text in filter(None, (draft.trigger_condition, draft.content, draft.title)):
             if due := await anyio.to_thread.run_sync(due_in, text[:_MAX_READ], now, zone):
-                timed = draft.model_copy(update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]})
+                timed = draft.model_copy(
+                    update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]}
+                )
                 return replace(submission, draft=timed)
         return submission
 
@@ -87,15 +118,17 @@ def zone_of(name: object) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # not a key of the zone database, or a path
+    # Not a key of the zone database, or a path
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
 
 def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | None:
     """The due time that `text` names; None if it names none.
 
-    now, zone: when the text was said, and the speaker's time zone (default: UTC). A wall-clock time that is skipped
-    when summer time begins is read as one hour later. One that occurs twice means the first that is still to come.
+    now, zone: when the text was said, and the speaker's time zone (default: UTC). A wall-clock time
+    that is skipped when summer time begins is read as one hour later. One that occurs twice means
+    the first that is still to come.
     """
     reader = reader_of(text, now, zone)
     try:
@@ -109,25 +142,40 @@ def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | 
 
 
 def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
-    """A reader of the times that `text` mentions. now, zone: when and in which zone (default: UTC) it was said."""
-    return MentionReader.of(read_words(text), now, zone or UTC, month_first=zone is None or zone.key in _MONTH_FIRST)
+    """A reader of the times that `text` mentions. now, zone: when and in which zone (default: UTC)
+    it was said.
+    """
+    return MentionReader.of(
+        read_words(text), now, zone or UTC, month_first=zone is None or zone.key in _MONTH_FIRST
+    )
 
 
 def candidates(reader: MentionReader) -> Iterator[tuple[Mention, Mapping[str, float]]]:
     """Yield each mention of today or later, with its features."""
     today = reader.now.date()
-    upcoming = [m for m in reader.mentions() if m.day is None or not (m.day.past or m.day.date < today)]
+    upcoming = [
+        m for m in reader.mentions() if m.day is None or not (m.day.past or m.day.date < today)
+    ]
     for mention in upcoming:
         present = {**features(reader.words, upcoming, mention)}
         if reader.instant_of(mention) < reader.now:
             present["elapsed"] = 1.0
-        if mention.kind == "monthday" and mention.day and mention.day.date - today > timedelta(days=183):
-            present |= {"nearer last year": 1.0, "of last year": float("monthday of a noun" in present)}
+        if (
+            mention.kind == "monthday"
+            and mention.day
+            and mention.day.date - today > timedelta(days=183)
+        ):
+            present |= {
+                "nearer last year": 1.0,
+                "of last year": float("monthday of a noun" in present),
+            }
         yield mention, present
 
 
 def probability(present: Mapping[str, float]) -> float:
-    """The probability that a mention is the due time of its text. present: its features, see `features`."""
+    """The probability that a mention is the due time of its text. present: its features, see
+    `features`.
+    """
     weights = _weights()
     score = weights["bias"] + sum(weights.get(name, 0.0) * value for name, value in present.items())
     return 1 / (1 + exp(-score))
@@ -135,18 +183,24 @@ def probability(present: Mapping[str, float]) -> float:
 
 @cache
 def _weights() -> Mapping[str, float]:
-    weights: dict[str, float] = json.loads(files(__package__).joinpath("weights.json").read_text(encoding="utf-8"))
+    weights: dict[str, float] = json.loads(
+        files(__package__).joinpath("weights.json").read_text(encoding="utf-8")
+    )
     return weights
 
 
 def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Mapping[str, float]:
-    """Features of a mention of a time, from which a model tells whether it is the due time of the text's task.
+    """Features of a mention of a time, from which a model tells whether it is the due time of the
+    text's task.
 
-    mentions: all mentions in the text, except past ones. Returns the features that are present, each with the value 1.
+    mentions: all mentions in the text, except past ones. Returns the features that are present,
+    each with the value 1.
     """
     clause = _around(words, mention, _CLAUSE_ENDS, conjunctions=True)
     sentence = _around(words, mention, _SENTENCE_ENDS, conjunctions=False)
-    first, clock, lead = mention.first, mention.clock, _lead(words, mention)
+    first = mention.first
+    clock = mention.clock
+    lead = _lead(words, mention)
     others = [m for m in mentions if m is not mention]
     names = {f"kind {mention.kind}", f"lead {lead}"}
     names |= {f"clause {cue}" for cue in _CLAUSE_CUES if _has(words, cue, *clause, mention)}
@@ -160,7 +214,9 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
     signs: Mapping[str, object] = {
         "habit before": _has(words, "habit", clause[0], first, mention),
         "negated task": names >= {"clause negation", "clause task"},
-        "another negated": others and "sentence negation" in names and "clause negation" not in names,
+        "another negated": others
+        and "sentence negation" in names
+        and "clause negation" not in names,
         "as a subject": opens and words.is_a("copula", mention.last),
         "infinitive": _infinitive(words, mention, *sentence),
         "opening hours": mention.hours and "clause opening" in names,
@@ -170,7 +226,8 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
         "with clock": clock,
         "lone clock": clock and not mention.day and not others,
         "sure clock": clock and clock.sure,
-        "loose clock": clock and not mention.day and not clock.sure and lead != "at",  # "Psalm 23:4"
+        # "Psalm 23:4" has a loose clock.
+        "loose clock": clock and not mention.day and not clock.sure and lead != "at",
         "moved to": words.has("moved") and (mention.moved or lead == "to"),
         "quoted": words.plain(first - 1) in _QUOTES or words.plain(mention.last) in _QUOTES,
     }
@@ -180,16 +237,25 @@ def features(words: Words, mentions: Sequence[Mention], mention: Mention) -> Map
 
 
 def _as_name(words: Words, mention: Mention, lead: str) -> Mapping[str, object]:
-    """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: the words before it, see `_lead`."""
-    before, after, starts = mention.first - 1, mention.last, lead in ("start", "none")
+    """Features that tell a day from a part of a name ("Ruby Tuesday"). lead: the words before it,
+    see `_lead`.
+    """
+    before = mention.first - 1
+    after = mention.last
+    starts = lead in ("start", "none")
     start = words.start_of("det", mention.first)
     link = words.start_of("adnominal", start)  # "the letter of 3 May"
-    timed = any(words.is_a(kind, link - 1) for kind in ("end", "part", "weekday"))  # "by the close of Friday"
+    # "by the close of Friday"
+    timed = any(words.is_a(kind, link - 1) for kind in ("end", "part", "weekday"))
     noun = _is_noun(words, after) and not _infinitive(words, mention, after, after + 1)
     capitals = not words.language.flag("capital_nouns")  # where only names have them
-    verb_second = "past_prefix" in words.language.rules  # Dutch and German: a verb follows, and nouns are joined
+    # Dutch and German: a verb follows, and nouns are joined
+    verb_second = "past_prefix" in words.language.rules
     return {
-        "after a name": capitals and lead == "none" and words.is_capital(before) and words.is_capital(mention.first),
+        "after a name": capitals
+        and lead == "none"
+        and words.is_capital(before)
+        and words.is_capital(mention.first),
         "before a name": capitals and words.is_capital(after),
         "before a noun": starts and noun and not verb_second,
         f"{mention.kind} of a noun": link < start and _is_noun(words, link - 1) and not timed,
@@ -201,7 +267,9 @@ def _is_noun(words: Words, i: int) -> bool:
 
 
 def _lead(words: Words, mention: Mention) -> str:
-    """The kind of the words before a mention: a preposition such as "by", "start" (of a clause), or "none"."""
+    """The kind of the words before a mention: a preposition such as "by", "start" (of a clause), or
+    "none".
+    """
     i = mention.first
     for _ in range(4):
         kind = next((kind for kind in _LEADS if words.start_of(kind, i) < i), None)
@@ -215,14 +283,19 @@ def _lead(words: Words, mention: Mention) -> str:
     return "in" if mention.kind == "offset" else "none"
 
 
-def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool) -> tuple[int, int]:
-    """The tokens around a mention, as (start, end): up to a mark in `ends` or, if `conjunctions`, a conjunction."""
+def _around(
+    words: Words, mention: Mention, ends: Sequence[str], *, conjunctions: bool
+) -> tuple[int, int]:
+    """The tokens around a mention, as (start, end): up to a mark in `ends` or, if `conjunctions`, a
+    conjunction.
+    """
 
     def is_end(i: int) -> bool:
         inner = words.glued(i) and words.glued(i + 1)  # as in Monday.com
         return (words.plain(i) in ends and not inner) or (conjunctions and words.is_a("conj", i))
 
-    start, end = mention.first, mention.last
+    start = mention.first
+    end = mention.last
     while mention.first - start < _REACH and start > 0 and not is_end(start - 1):
         start -= 1
     while end - mention.last < _REACH and end < len(words.tokens) and not is_end(end):
@@ -231,7 +304,8 @@ def _around(words: Words, mention: Mention, ends: Sequence[str], *, conjunctions
 
 
 def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool:
-    """Whether the tokens from `start` to `end` have a word of the kind `cue`, such as "habit", outside of the mention.
+    """Whether the tokens from `start` to `end` have a word of the kind `cue`, such as "habit",
+    outside of the mention.
 
     In "don't forget", words of negation do not count.
     """
@@ -239,16 +313,30 @@ def _has(words: Words, cue: str, start: int, end: int, mention: Mention) -> bool
     if cue == "participle":
         return any(words.is_participle(i) for i in outside)
     if cue in ("negation", "cancel"):
-        heeded = {i for first in range(start, end) for i in range(first, words.after("heed", first))}
+        heeded = {
+            i for first in range(start, end) for i in range(first, words.after("heed", first))
+        }
         return any(words.is_a(cue, i) and i not in heeded for i in outside)
     return any(words.is_a(cue, i) for i in outside)
 
 
 def _infinitive(words: Words, mention: Mention, start: int, end: int) -> bool:
-    """Whether a clause in the range, or the text after `mention`, begins with an infinitive (German, Dutch: ends)."""
+    """Whether a clause in the range, or the text after `mention`, begins with an infinitive
+    (German, Dutch: ends).
+    """
     language = words.language
-    endings, beside = language.listed("infinitive"), 1 if "past_prefix" in language.rules else -1
-    edges = [i for i in range(start, end) if i == mention.last or words.plain(i + beside) in ("", *_CLAUSE_ENDS)]
+    endings = language.listed("infinitive")
+    beside = 1 if "past_prefix" in language.rules else -1
+    edges = [
+        i
+        for i in range(start, end)
+        if i == mention.last or words.plain(i + beside) in ("", *_CLAUSE_ENDS)
+    ]
     if "after_verb" in language.rules:
-        return any(_is_noun(words, i) and words.plain(i + 1) in language.listed("after_verb") for i in edges)
-    return any(words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges)
+        return any(
+            _is_noun(words, i) and words.plain(i + 1) in language.listed("after_verb")
+            for i in edges
+        )
+    return any(
+        words.kind(i) == "word" and words.tokens[i].text.casefold().endswith(endings) for i in edges
+    )

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 BigramTable = npt.NDArray[np.float32]
-"""log2 probability that a letter (second index) follows another (first index), as an array of shape (27, 27).
+"""log2 probability that a letter (second index) follows another (first index), as an array of shape
+(27, 27).
 
 Index 0 is the border of a word, 1 to 26 are a to z.
 """
@@ -32,23 +33,33 @@ _CODE = re.compile(
     r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?|\{\d+,?\d*\})|"
     r"[a-zA-Z_]+(?:\.[a-zA-Z_]+)+\??$|.*\)\.\w+$|[\w.]+\($"
 )
-_REFERENCE = re.compile(r"(?i)(?:op|vault|file|https?|s3|arn|ssm|secret|git|urn|data|env)[:/]|!|\.{0,2}/|~/|[a-z]:\\")
+_REFERENCE = re.compile(
+    r"(?i)(?:op|vault|file|https?|s3|arn|ssm|secret|git|urn|data|env)[:/]|!|\.{0,2}/|~/|[a-z]:\\"
+)
 _FILE = re.compile(r"(?i).*\.[a-z]{1,4}[a-z0-9]{0,3}$")
 _IDENTIFIER = re.compile(r"[A-Za-z]+(?:[_\-.:/ ][A-Za-z]+|[_\-.:/]\d{1,4})*\d{0,4}")
 _TICKET = re.compile(r"[A-Z]{1,6}[\-#_]?\d[\d\-/.]*[A-Za-z]?$")
-_PREFIX = re.compile(r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$")
+_PREFIX = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$"
+)
 
 _CROSSED = ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
-"""Word features that mean something else beside the name of a secret, so they are multiplied by context features."""
+"""Word features that mean something else beside the name of a secret, so they are multiplied by
+context features.
+"""
 
 FAMILIES = ("", "password", "token", "weak")
-"""Families of names of secrets. Weak ones (login, key, the name of a vendor) are mostly near harmless words."""
+"""Families of names of secrets. Weak ones (login, key, the name of a vendor) are mostly near
+harmless words.
+"""
 
 
 def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
     """Features that describe the letters and signs of `word`, by name; mostly from 0 to 1."""
     length = len(word)
-    lower, upper, digits = (sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
+    lower, upper, digits = (
+        sum(map(test, word)) for test in (str.islower, str.isupper, str.isdigit)
+    )
     signs = length - lower - upper - digits
     likeness, pairs, longest = _likeness(word, bigrams)
     kinds = [(letter.islower(), letter.isupper(), letter.isdigit()) for letter in word]
@@ -78,7 +89,8 @@ def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
         "identifier": _IDENTIFIER.fullmatch(word) is not None,
         "prefix": prefixed(word),
         "padded": word.endswith("="),
-        "entropy": -sum(share * math.log2(share) for share in frequencies) / 6,  # Shannon's, in bits per character
+        # Shannon's, in bits per character
+        "entropy": -sum(share * math.log2(share) for share in frequencies) / 6,
         "passwordlike": mixed >= 3 and 6 <= length <= 32,
         "letters_only": digits == 0 and signs == 0,
         "short": length < 8,
@@ -87,9 +99,11 @@ def word_features(word: str, bigrams: BigramTable) -> dict[str, float]:
 
 
 def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
-    """How word-like the letters are, the number of letter pairs, and the length of the longest run of letters.
+    """How word-like the letters are, the number of letter pairs, and the length of the longest run
+    of letters.
 
-    The first number is 1 for ordinary text, 0 for random letters, and 0.5 if there are no letter pairs.
+    The first number is 1 for ordinary text, 0 for random letters, and 0.5 if there are no letter
+    pairs.
     """
     codes = [ord(letter) - 96 if "a" <= letter <= "z" else 0 for letter in word.lower()]
     pairs = [(a, b) for a, b in pairwise(codes) if a and b]
@@ -104,11 +118,12 @@ def _likeness(word: str, bigrams: BigramTable) -> tuple[float, int, int]:
 class Surroundings:
     """The text around a word, and the nearest name of a secret, such as "password".
 
-    key: family of that name, see `FAMILIES`; empty if there is no such name. gap: text between the name and the word.
-    side: where the name is: "left", "right", "above" (in the head of the column), or "heading" (in the heading of the
-    line or list; the word is then judged as if it came after that heading). before: up to 80 characters before the
-    word. after: the two characters after the word. quoted: whether the word is in quotes. name: what the word is
-    assigned to, as in `name = "word"`; empty if there is no assignment.
+    key: family of that name, see `FAMILIES`; empty if there is no such name. gap: text between the
+    name and the word. side: where the name is: "left", "right", "above" (in the head of the
+    column), or "heading" (in the heading of the line or list; the word is then judged as if it came
+    after that heading). before: up to 80 characters before the word. after: the two characters
+    after the word. quoted: whether the word is in quotes. name: what the word is assigned to, as in
+    `name = "word"`; empty if there is no assignment.
     """
 
     key: str = ""
@@ -121,28 +136,31 @@ class Surroundings:
 
 
 _SUFFIX = re.compile(
-    r"(?i)[_\- ]?(?:min|max|length|len|ttl|file|path|field|hash|hint|name|ref|expir|life|rotat|timeout|reset|policy|"
-    r"manager|header|count|limit|budget|type|url|uri|endpoint|arn|id\b|iz|s\b|store|generator|provider|encoder|auth|"
-    r"input|label|required|changed|version|bucket|format|s?_?id\b|ring|method|usage|used)"
+    r"(?i)[_\- ]?(?:min|max|length|len|ttl|file|path|field|hash|hint|name|ref|expir|life|rotat|"
+    r"timeout|reset|policy|manager|header|count|limit|budget|type|url|uri|endpoint|arn|id\b|iz|s\b|"
+    r"store|generator|provider|encoder|auth|input|label|required|changed|version|bucket|format|"
+    r"s?_?id\b|ring|method|usage|used)"
 )
 _HARMLESS = re.compile(
-    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev(?:ision)?|etag|fingerprint|uuid|guid|ids?|trace|span|"
-    r"request|serial|version|build|order|invoice|tracking|image|public[ _-]?key|pub|kid|nonce|cache|blob|tree|merge|"
-    r"layer|"
-    r"container|file|path|block|tx|address|recipient|rsa|dss|ed25519|nistp\d+|base64|cert\w*|h1|bh|index|snapshot|object|"
-    r"model|digest|signature of|bucket|account|app|customer|price|node|host|route|ray|ticket|gpg key|pgp|key id|"
-    r"client[ _-]?id)"
-    r"[\"']?\s?[:=@\-#/]?\s*(?:is |ist |matches )?[\"'(<]?$"
+    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev(?:ision)?|etag|fingerprint|"
+    r"uuid|guid|ids?|trace|span|request|serial|version|build|order|invoice|tracking|image|"
+    r"public[ _-]?key|pub|kid|nonce|cache|blob|tree|merge|layer|container|file|path|block|tx|"
+    r"address|recipient|rsa|dss|ed25519|nistp\d+|base64|cert\w*|h1|bh|index|snapshot|object|model|"
+    r"digest|signature of|bucket|account|app|customer|price|node|host|route|ray|ticket|gpg key|pgp|"
+    r"key id|client[ _-]?id)[\"']?\s?[:=@\-#/]?\s*(?:is |ist |matches )?[\"'(<]?$"
 )
 COPULA = re.compile(
     r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
 _PURPOSE = re.compile(
-    rf"(?i)(?:^ (?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|voor)\b[^.:\d]{{1,60}}?)?"
+    rf"(?i)(?:^ (?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|"
+    rf"voor)\b[^.:\d]{{1,60}}?)?"
     rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})?(?=\s?[:\uff1a])"
 )
-"""Matches " for the portal is" in "my password for the portal is: ...", to leave it out of the gap before the colon."""
+"""Matches " for the portal is" in "my password for the portal is: ...", to leave it out of the gap
+before the colon.
+"""
 _HARMLESS_NAME = re.compile(
     r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
     r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
@@ -154,10 +172,12 @@ _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]I
 
 def context_features(near: Surroundings) -> dict[str, float]:
     """Features that describe the surroundings of a word, by name; each is from 0 to 1."""
-    gap, left = _PURPOSE.sub("", near.gap), near.side in ("left", "heading")
+    gap = _PURPOSE.sub("", near.gap)
+    left = near.side in ("left", "heading")
     words = len(gap.split())
     assigned = re.fullmatch(
-        r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*", gap
+        r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*",
+        gap,
     )
     return {
         "adjacent": left and len(gap) <= 4,
@@ -185,20 +205,26 @@ def context_features(near: Surroundings) -> dict[str, float]:
 
 
 def prefixed(word: str) -> bool:
-    """Whether `word` has the form of most vendors' tokens: a prefix such as "sk_live_", then letters and digits."""
+    """Whether `word` has the form of most vendors' tokens: a prefix such as "sk_live_", then
+    letters and digits.
+    """
     return _PREFIX.match(word) is not None
 
 
 def ruled_out(word: str, *, quoted: bool) -> bool:
-    """Whether `word` can't be a credential: it is a template, variable, path, colour, or (unless quoted) code."""
+    """Whether `word` can't be a credential: it is a template, variable, path, colour, or (unless
+    quoted) code.
+    """
     return _TEMPLATE.match(word) is not None or (not quoted and _CODE.match(word) is not None)
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:
-    """All features of a word, in one vector: those of the word, those of its surroundings, and products of both.
+    """All features of a word, in one vector: those of the word, those of its surroundings, and
+    products of both.
 
-    The vector has one block of word features for each family of names of secrets (none, password, token, weak). Only
-    the block for the nearest name is set, so a trained model has weights for each family.
+    The vector has one block of word features for each family of names of secrets (none, password,
+    token, weak). Only the block for the nearest name is set, so a trained model has weights for
+    each family.
     """
     of_word = word_features(word, bigrams)
     blocks = np.zeros((len(FAMILIES), len(of_word)), dtype=np.float32)

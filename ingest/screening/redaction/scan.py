@@ -11,10 +11,14 @@ from typing import Any
 from ingest.screening.redaction.patterns import BUILT_IN, Pattern
 
 _MAX_PASSWORD = 200
-"""Maximum length of a value that may be a password because of its key alone, as in {"password": ...}."""
+"""Maximum length of a value that may be a password because of its key alone, as in {"password":
+...}.
+"""
 _TITLES = ("name", "key", "label", "title", "heading", "concept", "procedure_name", "question")
 _TEXTS = ("value", "answer", "text", "content")
-"""Members of an object that may name the secret in a member of `_TEXTS`: {"name": "DB_PASSWORD", "value": ...}."""
+"""Members of an object that may name the secret in a member of `_TEXTS`: {"name": "DB_PASSWORD",
+"value": ...}.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,12 @@ class Secret:
 
 
 def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret]:
-    """The secrets in `text`, by position. Overlapping secrets become one, of the kind that is first in `patterns`."""
+    """The secrets in `text`, by position. Overlapping secrets become one, of the kind that is first
+    in `patterns`.
+    """
     encoded = text.encode("utf-8", "replace")  # RE2 reads UTF-8, which has no lone surrogates
-    # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a write.
+    # Encoded once and not for each pattern: most texts hold no secret, and this is a good part of a
+    # write.
     decoded = encoded.decode()  # as long as `text`
     lowered = decoded.lower()
     likely = (pattern for pattern in patterns if pattern.likely(encoded, lowered))
@@ -47,7 +54,9 @@ def secrets_in(text: str, patterns: Sequence[Pattern] = BUILT_IN) -> list[Secret
 
 
 def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
-    """Whether `value`, any JSON, may contain a secret: a quick search of its texts, which rules out most values."""
+    """Whether `value`, any JSON, may contain a secret: a quick search of its texts, which rules out
+    most values.
+    """
     if any(pattern.anchored for pattern in patterns):
         return True
     encoded = "\n".join(_lines(value)).encode("utf-8", "replace")
@@ -56,7 +65,9 @@ def may_hold_secrets(value: Any, patterns: Sequence[Pattern]) -> bool:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """Yield every text in `value`, any JSON, that is searched for secrets: strings, integers, keys, key=value pairs."""
+    """Yield every text in `value`, any JSON, that is searched for secrets: strings, integers, keys,
+    key=value pairs.
+    """
     match value:
         case str() if not isinstance(value, Enum):
             yield value
@@ -74,11 +85,14 @@ def _lines(value: Any) -> Iterator[str]:
                     yield f"{key}={member}"
 
 
-def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: str | None = None) -> Any:
-    """`value`, any JSON, with each leaf replaced by `replace(leaf, key)`, and each key by `replace(key, None)`.
+def replace_leaves(
+    value: Any, replace: Callable[[Any, str | None], Any], key: str | None = None
+) -> Any:
+    """`value`, any JSON, with each leaf replaced by `replace(leaf, key)`, and each key by
+    `replace(key, None)`.
 
-    A leaf in an object has the name of its member as `key`; in a list, None. Keys that become equal are numbered, so
-    that no value is lost.
+    A leaf in an object has the name of its member as `key`; in a list, None. Keys that become equal
+    are numbered, so that no value is lost.
     """
     if isinstance(value, list):
         return [replace_leaves(element, replace) for element in value]
@@ -94,15 +108,22 @@ def replace_leaves(value: Any, replace: Callable[[Any, str | None], Any], key: s
 
 
 def _series(value: Any) -> list[tuple[Any, Any]]:
-    """The texts in `value` to search as one text, each as the list or object that holds it and its index or key.
+    """The texts in `value` to search as one text, each as the list or object that holds it and its
+    index or key.
 
-    So a secret is recognised by the text before it: in a list of sentences or messages, or after a title.
+    So a secret is recognised by the text before it: in a list of sentences or messages, or after a
+    title.
     """
     if isinstance(value, dict):
         return [(value, key) for key in (*_TITLES, *_TEXTS) if isinstance(value.get(key), str)]
-    if not isinstance(value, list) or not any(isinstance(element, dict) or " " in str(element) for element in value):
+    if not isinstance(value, list) or not any(
+        isinstance(element, dict) or " " in str(element) for element in value
+    ):
         return []
-    series = ([(value, at)] if isinstance(element, str) else _series(element) for at, element in enumerate(value))
+    series = (
+        [(value, at)] if isinstance(element, str) else _series(element)
+        for at, element in enumerate(value)
+    )
     return [text for texts in series for text in texts]
 
 
@@ -117,7 +138,9 @@ def _marker(kind: str) -> str:
 
 @dataclass(slots=True)
 class Redaction:
-    """Replaces secrets in texts and JSON by markers. counts: number of secrets replaced so far, by kind."""
+    """Replaces secrets in texts and JSON by markers. counts: number of secrets replaced so far, by
+    kind.
+    """
 
     patterns: Sequence[Pattern] = BUILT_IN
     counts: Counter[str] = field(default_factory=Counter)
@@ -127,14 +150,19 @@ class Redaction:
         return self._lines([text])[0]
 
     def _lines(self, texts: Sequence[str]) -> list[str]:
-        """`texts`, searched as lines of one text, with a marker in each line for every secret that overlaps with it."""
+        """`texts`, searched as lines of one text, with a marker in each line for every secret that
+        overlaps with it.
+        """
         secrets = secrets_in("\n".join(texts), self.patterns)
         self.counts.update(secret.kind for secret in secrets)
-        redacted, start = [], 0
+        redacted = []
+        start = 0
         for text in texts:
-            pieces, last = [], 0
+            pieces = []
+            last = 0
             for secret in secrets:
-                first, end = max(0, secret.start - start), min(len(text), secret.end - start)
+                first = max(0, secret.start - start)
+                end = min(len(text), secret.end - start)
                 if first < end:
                     pieces += [text[last:first], _marker(secret.kind)]
                     last = end
@@ -143,18 +171,24 @@ class Redaction:
         return redacted
 
     def value(self, value: Any) -> Any:
-        """`value`, any JSON, with secrets in its texts, keys and integers (as card numbers are) replaced by markers."""
+        """`value`, any JSON, with secrets in its texts, keys and integers (as card numbers are)
+        replaced by markers.
+        """
         return replace_leaves(self._together(value), self._leaf)
 
     def _together(self, value: Any) -> Any:
-        """A copy of `value` with markers for the secrets that are recognised by texts before them; see `_series`."""
+        """A copy of `value` with markers for the secrets that are recognised by texts before them;
+        see `_series`.
+        """
         if isinstance(value, dict):
             value = {key: self._together(member) for key, member in value.items()}
         elif isinstance(value, list):
             value = [self._together(element) for element in value]
         series = _series(value)
         if len(series) > 1:
-            for (holder, key), text in zip(series, self._lines([holder[key] for holder, key in series]), strict=True):
+            for (holder, key), text in zip(
+                series, self._lines([holder[key] for holder, key in series]), strict=True
+            ):
                 holder[key] = text
         return value
 
@@ -167,7 +201,11 @@ class Redaction:
         if key is None or len(text) > _MAX_PASSWORD:
             return text
         line = f"{key}={text}"  # a key may make it a secret, as in {"password": ...}
-        kinds = [s.kind for s in secrets_in(line, self.patterns) if (s.start, s.end) == (len(key) + 1, len(line))]
+        kinds = [
+            s.kind
+            for s in secrets_in(line, self.patterns)
+            if (s.start, s.end) == (len(key) + 1, len(line))
+        ]
         if not kinds or text == _marker(kinds[0]):
             return text
         self.counts[kinds[0]] += 1

@@ -1,7 +1,8 @@
-"""Review: three reviewers score a text at the same time, and their votes decide whether it is stored.
+"""Review: three reviewers score a text at the same time, and their votes decide whether it is
+stored.
 
-A reviewer that fails, is too slow or gives an invalid answer only loses its own vote. If it is a language model, its
-local stand-in votes in its place.
+A reviewer that fails, is too slow or gives an invalid answer only loses its own vote. If it is a
+language model, its local stand-in votes in its place.
 """
 
 from __future__ import annotations
@@ -23,18 +24,24 @@ from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.search.vectors import Embedding
 
-IMPORTANCE, RELEVANCE, NOVELTY = "importance", "relevance", "novelty"
+IMPORTANCE = "importance"
+RELEVANCE = "relevance"
+NOVELTY = "novelty"
 TIME_LIMIT_S = 2.0
 
 MIN_IMPORTANCE = 4.0
 MIN_RELEVANCE = 5.0
 MIN_IMPORTANCE_ALONE = 3.0
-"""Minimum importance if only one vote is valid; lower, as there is no second opinion to correct that vote."""
+"""Minimum importance if only one vote is valid; lower, as there is no second opinion to correct
+that vote.
+"""
 
 FALLBACK_IMPORTANCE = 5.0
 
 MAX_READ = 20_000
-"""Maximum characters of a text that reviewers see: the beginning shows whether it is worth storing."""
+"""Maximum characters of a text that reviewers see: the beginning shows whether it is worth
+storing.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +54,9 @@ class ReviewFailed(RemembrancerError):
 class ReviewRequest:
     """A text on which reviewers vote, to decide whether it is stored.
 
-    nearest: cosine of the most similar stored memory; None if not searched yet. judgement: how much the text matters,
-    as judged within its conversation by the pre-filter; None to let the panel judge the text by itself.
+    nearest: cosine of the most similar stored memory; None if not searched yet. judgement: how much
+    the text matters, as judged within its conversation by the pre-filter; None to let the panel
+    judge the text by itself.
     """
 
     scope: Scope
@@ -75,17 +83,22 @@ class Reviewer(Protocol):
 
     @property
     def stand_in(self) -> Reviewer | None:
-        """The local reviewer that votes if this reviewer, a language model, fails; None if this reviewer is local."""
+        """The local reviewer that votes if this reviewer, a language model, fails; None if this
+        reviewer is local.
+        """
         ...
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote on the text of `request`, with score and reason. Raises ReviewFailed or another error."""
+        """The vote on the text of `request`, with score and reason. Raises ReviewFailed or another
+        error.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Decides whether a text is stored, by the votes of several reviewers, who are asked at the same time.
+    """Decides whether a text is stored, by the votes of several reviewers, who are asked at the
+    same time.
 
     judge: judges texts whose request has no judgement yet. limit_s: seconds that a vote may take.
     """
@@ -95,19 +108,33 @@ class Panel:
     limit_s: float = TIME_LIMIT_S
 
     async def review(self, request: ReviewRequest) -> Reviewed:
-        """Ask all reviewers; return the decision to store or reject the text, with the votes in reviewer order."""
+        """Ask all reviewers; return the decision to store or reject the text, with the votes in
+        reviewer order.
+        """
         text = request.text[:MAX_READ]
         judgement = request.judgement
         if judgement is None:
-            judgement = await offload([text], lambda: self.judge.judged(self.judge.input_of(text, request.embedding)))
+            judgement = await offload(
+                [text], lambda: self.judge.judged(self.judge.input_of(text, request.embedding))
+            )
         request = replace(request, text=text, judgement=judgement)
-        ballots = await asyncio.gather(*(self._votes(reviewer, request) for reviewer in self.reviewers))
-        by_models = [votes for votes, voter in zip(ballots, self.reviewers, strict=True) if voter.stand_in is not None]
+        ballots = await asyncio.gather(
+            *(self._votes(reviewer, request) for reviewer in self.reviewers)
+        )
+        by_models = [
+            votes
+            for votes, voter in zip(ballots, self.reviewers, strict=True)
+            if voter.stand_in is not None
+        ]
         answered = [votes[0].ok for votes in by_models or ballots]
-        return decide([vote for ballot in ballots for vote in ballot], tier_of(answered), judgement.objection)
+        return decide(
+            [vote for ballot in ballots for vote in ballot], tier_of(answered), judgement.objection
+        )
 
     async def _votes(self, reviewer: Reviewer, request: ReviewRequest) -> list[Vote]:
-        """The reviewer's vote. If it failed, the list also has the vote of the reviewer's stand-in, if there is one."""
+        """The reviewer's vote. If it failed, the list also has the vote of the reviewer's stand-in,
+        if there is one.
+        """
         vote = await self._vote(reviewer, request)
         if vote.ok or reviewer.stand_in is None:
             return [vote]
@@ -120,7 +147,9 @@ class Panel:
             with anyio.fail_after(self.limit_s):
                 vote = await reviewer.vote(request)
         except TimeoutError:
-            vote = Vote(reviewer=reviewer.name, ok=False, reason=f"no answer within {self.limit_s:g} s")
+            vote = Vote(
+                reviewer=reviewer.name, ok=False, reason=f"no answer within {self.limit_s:g} s"
+            )
         except RemembrancerError as error:
             vote = Vote(reviewer=reviewer.name, ok=False, reason=str(error))
         if not vote.ok:
@@ -131,8 +160,9 @@ class Panel:
 def tier_of(answered: Sequence[bool]) -> Tier:
     """How far a decision can be trusted, by the number of reviewers that answered.
 
-    FALLBACK: none. PARTIAL: one of several. CONSENSUS: two or more, or the only one. answered: whether each language
-    model answered; if no reviewer is a language model, whether each local reviewer answered.
+    FALLBACK: none. PARTIAL: one of several. CONSENSUS: two or more, or the only one. answered:
+    whether each language model answered; if no reviewer is a language model, whether each local
+    reviewer answered.
     """
     count = sum(answered)
     if count == 0:
@@ -141,18 +171,28 @@ def tier_of(answered: Sequence[bool]) -> Tier:
 
 
 def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> Reviewed:
-    """The decision on a text by its `votes`. prefilter: why the pre-filter finds the text trivial; None if it does not.
+    """The decision on a text by its `votes`. prefilter: why the pre-filter finds the text trivial;
+    None if it does not.
 
-    The tier, which says how many reviewers answered, sets the rules. Consensus: rejected if two reviewers find the
-    text trivial, or if the mean importance is below MIN_IMPORTANCE or the mean relevance below MIN_RELEVANCE. Partial:
-    stored if the importance is at least MIN_IMPORTANCE_ALONE, no vote says trivial and the pre-filter does not object.
-    Fallback: the pre-filter decides, and importance is FALLBACK_IMPORTANCE.
+    The tier, which says how many reviewers answered, sets the rules. Consensus: rejected if two
+    reviewers find the text trivial, or if the mean importance is below MIN_IMPORTANCE or the mean
+    relevance below MIN_RELEVANCE. Partial: stored if the importance is at least
+    MIN_IMPORTANCE_ALONE, no vote says trivial and the pre-filter does not object. Fallback: the
+    pre-filter decides, and importance is FALLBACK_IMPORTANCE.
     """
     valid = [vote for vote in votes if vote.ok]
-    scores = {name: [v.scores[name] for v in valid if name in v.scores] for name in (IMPORTANCE, RELEVANCE, NOVELTY)}
-    means = {name: round(statistics.fmean(values), 4) if values else None for name, values in scores.items()}
-    importance, relevance = means[IMPORTANCE], means[RELEVANCE]
-    trivial, against = [vote.reason for vote in valid if vote.trivial], None
+    scores = {
+        name: [v.scores[name] for v in valid if name in v.scores]
+        for name in (IMPORTANCE, RELEVANCE, NOVELTY)
+    }
+    means = {
+        name: round(statistics.fmean(values), 4) if values else None
+        for name, values in scores.items()
+    }
+    importance = means[IMPORTANCE]
+    relevance = means[RELEVANCE]
+    trivial = [vote.reason for vote in valid if vote.trivial]
+    against = None
     if tier is Tier.CONSENSUS:
         reason = "the reviewers agree to store it"
         if len(trivial) >= 2:
@@ -165,9 +205,15 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
         reason = "the only reviewer that answered would store it"
         against = prefilter or next(iter(trivial), None)
         if importance is not None and importance < MIN_IMPORTANCE_ALONE:
-            against = f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer ({importance:g})"
+            against = (
+                f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer "
+                f"({importance:g})"
+            )
     else:
-        reason, against = "no reviewer answered; the pre-filter has no objection", prefilter
+        reason = "no reviewer answered; the pre-filter has no objection"
+        against = prefilter
         means[IMPORTANCE] = FALLBACK_IMPORTANCE
     decision = Decision.REJECT if against else Decision.STORE
-    return Reviewed(decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means)
+    return Reviewed(
+        decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means
+    )

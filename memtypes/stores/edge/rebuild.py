@@ -1,7 +1,9 @@
-"""Re-embedding of an embedded store: writes all points with new vectors to new shards, then makes these current.
+"""Re-embedding of an embedded store: writes all points with new vectors to new shards, then makes
+these current.
 
-The engine is stopped first and can't be started meanwhile, so no write is missed. The store is unchanged until
-store.json, which names the current shards, is replaced. The previous shards are not deleted.
+The engine is stopped first and can't be started meanwhile, so no write is missed. The store is
+unchanged until store.json, which names the current shards, is replaced. The previous shards are not
+deleted.
 """
 
 from __future__ import annotations
@@ -31,18 +33,24 @@ ENDING_S = 3.0
 """Seconds in which an engine ends after it has lingered without clients."""
 
 
-async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool) -> dict[Collection, int]:
-    """Re-embed every memory and every keyed item of a store. Returns the number of points of each collection.
+async def rebuild(
+    settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool
+) -> dict[Collection, int]:
+    """Re-embed every memory and every keyed item of a store. Returns the number of points of each
+    collection.
 
-    settings: the store's settings, with the fingerprint and dimensions of the new embedder. stop_engine: if True, a
-    running engine is stopped first, and its clients wait; if False, StoreInUse is raised if one runs. Also raises
-    StoreInUse if another process is opening the store, InvalidRequest if there is no store, Unavailable, and the errors
-    of `embed`. After any error the store is unchanged.
+    settings: the store's settings, with the fingerprint and dimensions of the new embedder.
+    stop_engine: if True, a running engine is stopped first, and its clients wait; if False,
+    StoreInUse is raised if one runs. Also raises StoreInUse if another process is opening the
+    store, InvalidRequest if there is no store, Unavailable, and the errors of `embed`. After any
+    error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
     with locked(layout.opening_lock) as acquired:
         if not acquired:
-            raise StoreInUse(f"process {holder_of(layout.opening_lock)} is opening the store; try again")
+            raise StoreInUse(
+                f"process {holder_of(layout.opening_lock)} is opening the store; try again"
+            )
         if stop_engine:
             with locked(layout.engine_lock) as engine_ended:
                 engine = None if engine_ended else layout.read_engine()
@@ -52,11 +60,16 @@ async def rebuild(settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: boo
         async with locked_by(layout.engine_lock, time.monotonic() + wait_s) as acquired_engine:
             if not acquired_engine:
                 holder = holder_of(layout.engine_lock)
-                raise StoreInUse(f"process {holder} serves the store in {layout.directory}; stop the service first")
+                raise StoreInUse(
+                    f"process {holder} serves the store in {layout.directory}; stop the "
+                    "service first"
+                )
             return await _rebuild_shards(layout, settings, embed)
 
 
-async def _rebuild_shards(layout: Layout, settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
+async def _rebuild_shards(
+    layout: Layout, settings: EdgeSettings, embed: EmbedTexts
+) -> dict[Collection, int]:
     manifest = layout.read_manifest()
     if manifest is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
@@ -73,7 +86,9 @@ async def _rebuild_shards(layout: Layout, settings: EdgeSettings, embed: EmbedTe
 
 
 class _OpenedStore(MessageStore):
-    """A store whose engine runs in this process. Re-embedding a turn reads the turns before it from this store."""
+    """A store whose engine runs in this process. Re-embedding a turn reads the turns before it from
+    this store.
+    """
 
     def __init__(self, engine: EdgeEngine) -> None:
         super().__init__(0)
@@ -90,11 +105,17 @@ class _OpenedStore(MessageStore):
 
 
 async def _copy(old: EdgeEngine, new: EdgeEngine, kind: Collection, embed: EmbedTexts) -> int:
-    """Write a collection's points with new vectors to `new`. Returns how many. Raises Unavailable if any is missing."""
+    """Write a collection's points with new vectors to `new`. Returns how many. Raises Unavailable
+    if any is missing.
+    """
     old_store = _OpenedStore(old)
     for payloads in old.payload_batches(kind):
-        await new.write({kind: [PutPoints(await embed_again(old_store, kind, payloads, embed), EVERYTHING)]})
+        await new.write(
+            {kind: [PutPoints(await embed_again(old_store, kind, payloads, embed), EVERYTHING)]}
+        )
     counts = [(await engine.count({kind: EVERYTHING}))[kind] for engine in (old, new)]
     if counts[0] != counts[1]:
-        raise Unavailable(f"{counts[1]} of {counts[0]} {kind} points were re-embedded; nothing was changed")
+        raise Unavailable(
+            f"{counts[1]} of {counts[0]} {kind} points were re-embedded; nothing was changed"
+        )
     return counts[1]

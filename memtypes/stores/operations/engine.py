@@ -1,8 +1,9 @@
 """The operations that every vector engine (a Qdrant server or the embedded engine) implements.
 
-An engine has a collection for the memories of each type, and one for keyed items. The store's requests (see `messages`)
-are answered with these operations. Each operation takes a mapping from collections to queries or changes: a server is
-asked about several collections concurrently, while the embedded engine handles them one by one.
+An engine has a collection for the memories of each type, and one for keyed items. The store's
+requests (see `messages`) are answered with these operations. Each operation takes a mapping from
+collections to queries or changes: a server is asked about several collections concurrently, while
+the embedded engine handles them one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ Payload: TypeAlias = dict[str, Any]
 """A memory (see `Memory.to_payload`) or an item as a JSON object."""
 
 Keys: TypeAlias = NDArray[Any]
-"""The engine's identifiers of memories: UUIDs or point numbers. Callers may sort and compare them, nothing else."""
+"""The engine's identifiers of memories: UUIDs or point numbers. Callers may sort and compare them,
+nothing else.
+"""
 
 FacetCounts: TypeAlias = list[tuple[str | int, int]]
 """Values of a payload field, each with the number of memories that have it."""
@@ -42,8 +45,9 @@ FacetCounts: TypeAlias = list[tuple[str | int, int]]
 class VectorQuery:
     """A query for the `limit` memories nearest to one dense or sparse vector.
 
-    where: the condition that hits must meet. corpus: condition for the memories over which the IDF of a sparse query is
-    computed. among: search only these memories, without an approximate index; None to search all that meet `where`.
+    where: the condition that hits must meet. corpus: condition for the memories over which the IDF
+    of a sparse query is computed. among: search only these memories, without an approximate index;
+    None to search all that meet `where`.
     """
 
     vector: DenseVector | SparseVector
@@ -55,7 +59,9 @@ class VectorQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QueryHits:
-    """The hits of one query, best first: the engine's identifiers of the memories (keys), and their scores."""
+    """The hits of one query, best first: the engine's identifiers of the memories (keys), and their
+    scores.
+    """
 
     keys: Keys
     scores: NDArray[np.float64]
@@ -71,7 +77,9 @@ class ScrollOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scroll:
-    """A request for the first `limit` memories that meet a condition. fields: None for all. start_id: the least id."""
+    """A request for the first `limit` memories that meet a condition. fields: None for all.
+    start_id: the least id.
+    """
 
     where: Condition
     limit: int
@@ -82,7 +90,9 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """A mask of the requested memories that exist, and the ranking fields of these, in the order of the request."""
+    """A mask of the requested memories that exist, and the ranking fields of these, in the order of
+    the request.
+    """
 
     exists: NDArray[np.bool_]
     columns: Columns
@@ -90,7 +100,9 @@ class ExistingColumns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ItemPoint:
-    """A keyed item as a point: a row of dense vectors for each text. Its payload is that of `items.payload_of`."""
+    """A keyed item as a point: a row of dense vectors for each text. Its payload is that of
+    `items.payload_of`.
+    """
 
     id: str
     payload: Payload
@@ -103,7 +115,9 @@ Point: TypeAlias = Record | ItemPoint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PutPoints:
-    """Insert points. An existing point with the same id is replaced only if it meets the condition `where`."""
+    """Insert points. An existing point with the same id is replaced only if it meets the condition
+    `where`.
+    """
 
     points: Sequence[Point]
     where: Condition
@@ -136,17 +150,20 @@ Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
 class EngineOperations(ABC):
-    """Base class of vector engines. An engine has a collection of points for each memory type, and one for items.
+    """Base class of vector engines. An engine has a collection of points for each memory type, and
+    one for items.
 
-    A point has an id, a payload and vectors. An answer has the same collections as the request, in the same order.
-    Operations raise Unavailable when the engine can't be reached, and InvalidRequest if it refuses a request.
+    A point has an id, a payload and vectors. An answer has the same collections as the request, in
+    the same order. Operations raise Unavailable when the engine can't be reached, and
+    InvalidRequest if it refuses a request.
     """
 
     score_all_factor: ClassVar[int] = 2
-    """Up to this many times `depth` memories of a type in a namespace, a hybrid search asks for all scores at once.
+    """Up to this many times `depth` memories of a type in a namespace, a hybrid search asks for all
+    scores at once.
 
-    With more memories, it asks for the best hits of each of its two vectors. A second call then gets the missing scores
-    of the hits that only one of the vectors found.
+    With more memories, it asks for the best hits of each of its two vectors. A second call then
+    gets the missing scores of the hits that only one of the vectors found.
     """
 
     @abstractmethod
@@ -154,47 +171,74 @@ class EngineOperations(ABC):
         """For each collection in `wheres`, the exact number of points that meet its condition."""
 
     @abstractmethod
-    async def facet(self, field: str, wheres: Mapping[Kind, Condition], limit: int) -> dict[Kind, FacetCounts]:
-        """By collection, up to `limit` values of a payload field, each with the number of points that have it."""
+    async def facet(
+        self, field: str, wheres: Mapping[Kind, Condition], limit: int
+    ) -> dict[Kind, FacetCounts]:
+        """By collection, up to `limit` values of a payload field, each with the number of points
+        that have it.
+        """
 
     @abstractmethod
     async def scroll(self, scrolls: Mapping[Kind, Scroll]) -> dict[Kind, dict[str, Payload]]:
-        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection, then by point id."""
+        """Read points by each `Scroll`'s condition, in its order. Returns payloads by collection,
+        then by point id.
+        """
 
     @abstractmethod
-    async def search(self, queries: Mapping[Kind, Sequence[VectorQuery]]) -> dict[Kind, list[QueryHits]]:
-        """Run the vector queries of each collection. Returns, by collection, the hits of each query, in query order.
+    async def search(
+        self, queries: Mapping[Kind, Sequence[VectorQuery]]
+    ) -> dict[Kind, list[QueryHits]]:
+        """Run the vector queries of each collection. Returns, by collection, the hits of each
+        query, in query order.
 
-        A sparse query finds only points that share a term with it. A keyed item (a stored JSON value) has a vector for
-        each of its texts. Its score is that of its nearest text; without texts it is never found.
+        A sparse query finds only points that share a term with it. A keyed item (a stored JSON
+        value) has a vector for each of its texts. Its score is that of its nearest text; without
+        texts it is never found.
         """
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of those that exist."""
+        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of
+        those that exist.
+        """
 
     @abstractmethod
-    async def token_maxima(self, query: TokenVectors, keys: Mapping[MemoryType, Keys]) -> TokenMaxima:
-        """The best cosine of each query token (a column) with any token of each memory (a row); NaN without tokens."""
+    async def token_maxima(
+        self, query: TokenVectors, keys: Mapping[MemoryType, Keys]
+    ) -> TokenMaxima:
+        """The best cosine of each query token (a column) with any token of each memory (a row); NaN
+        without tokens.
+        """
 
     @abstractmethod
     async def ids(self, keys: Mapping[Kind, Keys]) -> Ids:
-        """The UUIDs of the points with these keys (the engine's identifiers, by collection), in the order of `keys`."""
+        """The UUIDs of the points with these keys (the engine's identifiers, by collection), in the
+        order of `keys`.
+        """
 
     @abstractmethod
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order. Returns when they are durable."""
 
-    async def payloads(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Payload]:
-        """The payloads of the memories with these `ids` that exist in the scope, in no particular order."""
+    async def payloads(
+        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]
+    ) -> list[Payload]:
+        """The payloads of the memories with these `ids` that exist in the scope, in no particular
+        order.
+        """
         scrolls = {
-            kind: Scroll(within(scope, has_ids(ids_of_type)), len(ids_of_type)) for kind, ids_of_type in ids.items()
+            kind: Scroll(within(scope, has_ids(ids_of_type)), len(ids_of_type))
+            for kind, ids_of_type in ids.items()
         }
         payloads = await self.scroll(scrolls)
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 
-    async def passages(self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]) -> list[Passage]:
-        """The passages (the fields that a context shows) of the memories with these `ids` that exist in the scope."""
+    async def passages(
+        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]
+    ) -> list[Passage]:
+        """The passages (the fields that a context shows) of the memories with these `ids` that
+        exist in the scope.
+        """
         return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
 
 

@@ -1,4 +1,6 @@
-"""Implements `ItemStore`, the store of keyed items, by requests to a vector engine, embedded or on a server."""
+"""Implements `ItemStore`, the store of keyed items, by requests to a vector engine, embedded or on
+a server.
+"""
 
 from __future__ import annotations
 
@@ -23,39 +25,63 @@ _EXPORTED = 100
 
 
 class EngineItems(ItemStore):
-    """Stores keyed items in a store's engine. window: first read of a filtered search. most_bytes: of an answer."""
+    """Stores keyed items in a store's engine. window: first read of a filtered search. most_bytes:
+    of an answer.
+    """
 
-    def __init__(self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(
+        self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES
+    ) -> None:
         self._store = store
         self._window = window
         self._most_bytes = most_bytes
 
-    async def put(self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False) -> Item:
-        """Store an item, replacing the item with the same address (path and key). Returns it with its creation time."""
+    async def put(
+        self, scope: Scope, item: Item, vectors: DenseVectors, *, restored: bool = False
+    ) -> Item:
+        """Store an item, replacing the item with the same address (path and key). Returns it with
+        its creation time.
+        """
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
-        request = items.put_item(scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored)
+        request = items.put_item(
+            scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored
+        )
         return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
 
-    async def get(self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False) -> Item | None:
-        """The item at an address (path and key); None if missing or expired. refresh: restart its time to live."""
+    async def get(
+        self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False
+    ) -> Item | None:
+        """The item at an address (path and key); None if missing or expired. refresh: restart its
+        time to live.
+        """
         item_id = address.id_in(scope, scope.agent_id)
-        payload = await self._store.ask(items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh))
+        payload = await self._store.ask(
+            items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh)
+        )
         return None if payload is None else items.item_of(payload)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
         """Remove the item at an address (path and key), if there is one."""
-        await self._store.ask(items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id)))
+        await self._store.ask(
+            items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id))
+        )
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The unexpired items that a search finds. If `search.refresh` is set, restarts their time to live."""
+        """The unexpired items that a search finds. If `search.refresh` is set, restarts their time
+        to live.
+        """
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
             await self._store.ask(items.refresh_items(scope=scope, ids=ids, at=at))
         return hits
 
-    async def paths(self, scope: Scope, listing: PathListing, at: datetime) -> list[tuple[str, ...]]:
-        """One page of the paths that contain unexpired items and meet the conditions of `listing`, sorted."""
+    async def paths(
+        self, scope: Scope, listing: PathListing, at: datetime
+    ) -> list[tuple[str, ...]]:
+        """One page of the paths that contain unexpired items and meet the conditions of `listing`,
+        sorted.
+        """
         where = [
             equals("prefixes", ".".join(condition.path))
             for condition in listing.match
@@ -65,19 +91,27 @@ class EngineItems(ItemStore):
         return listing.select(map(items.path_of_text, texts))
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
-        """The number of items of every agent in the namespace. at: exclude items expired by then; None for all."""
+        """The number of items of every agent in the namespace. at: exclude items expired by then;
+        None for all.
+        """
         return await self._store.ask(items.count_items(scope=scope, at=at))
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
-        """Yield every item of every agent in the namespace that had not expired by `at`, ordered by id."""
+        """Yield every item of every agent in the namespace that had not expired by `at`, ordered by
+        id.
+        """
         after: str | None = None
-        while payloads := await self._store.ask(items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)):
+        while payloads := await self._store.ask(
+            items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)
+        ):
             for payload in payloads:
                 yield items.item_of(payload)
             after = payloads[-1]["id"]
 
     async def delete_all(self, scope: Scope) -> int:
-        """Remove the items of every agent in the namespace, expired ones too. Returns how many there were."""
+        """Remove the items of every agent in the namespace, expired ones too. Returns how many
+        there were.
+        """
         return await self._store.ask(items.delete_items(scope=scope))
 
     async def delete_expired(self, at: datetime) -> int:
@@ -88,12 +122,25 @@ class EngineItems(ItemStore):
         return total
 
     async def _hits(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
-        """The items that a search finds, read page by page until enough pass its filter. Raises InvalidRequest."""
-        hits, size, where = list[Item](), 0, _conditions(search)
-        skipped, start, window = (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
+        """The items that a search finds, read page by page until enough pass its filter. Raises
+        InvalidRequest.
+        """
+        hits = list[Item]()
+        size = 0
+        where = _conditions(search)
+        skipped, start, window = (
+            (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
+        )
         while len(hits) < search.limit:
             page = await self._store.ask(
-                items.find_items(scope=scope, where=where, vector=search.vector, limit=window, offset=start, at=at)
+                items.find_items(
+                    scope=scope,
+                    where=where,
+                    vector=search.vector,
+                    limit=window,
+                    offset=start,
+                    at=at,
+                )
             )
             if not page.read:
                 break
@@ -108,7 +155,8 @@ class EngineItems(ItemStore):
                     size += payload[items.SIZE]
             if size > self._most_bytes:
                 raise InvalidRequest(
-                    f"the values of {len(hits)} items have {size} bytes, and one answer has at most "
+                    f"the values of {len(hits)} items have {size} bytes, and one answer "
+                    "has at most "
                     f"{self._most_bytes}: ask for fewer items",
                     path="limit",
                     got=search.limit,
@@ -119,7 +167,12 @@ class EngineItems(ItemStore):
 
 
 def _conditions(search: ItemSearch) -> list[Condition]:
-    """The conditions by which the engine preselects items. The caller must check the filter on each item."""
+    """The conditions by which the engine preselects items. The caller must check the filter on each
+    item.
+    """
     conditions = [equals("prefixes", ".".join(search.prefix))] if search.prefix else []
     facts = search.filter.facts() if search.filter else ()
-    return [*conditions, *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts)]
+    return [
+        *conditions,
+        *({"should": [equals("facts", fact), equals("facts", MANY)]} for fact in facts),
+    ]

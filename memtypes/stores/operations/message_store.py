@@ -1,4 +1,6 @@
-"""Implements the `MemoryStore` port by requests to an engine, embedded or Qdrant. Checks the arguments first."""
+"""Implements the `MemoryStore` port by requests to an engine, embedded or Qdrant. Checks the
+arguments first.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from memtypes.model.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore, Page, Record, TypeStats, Use
+from memtypes.ports.memory_store import (
+    CandidateSearch,
+    Listing,
+    MemoryStore,
+    Page,
+    Record,
+    TypeStats,
+    Use,
+)
 from memtypes.search.candidates import Candidates
 from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector
@@ -31,7 +41,9 @@ Answer = TypeVar("Answer")
 
 
 class MessageStore(MemoryStore):
-    """A memory store that sends requests to an engine by `ask`. dimensions: the length of its dense vectors."""
+    """A memory store that sends requests to an engine by `ask`. dimensions: the length of its dense
+    vectors.
+    """
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
@@ -41,14 +53,20 @@ class MessageStore(MemoryStore):
         """Send a request to the engine. Returns its answer."""
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Check all memories, then store them with their vectors, in batches. A failed call can be repeated."""
+        """Check all memories, then store them with their vectors, in batches. A failed call can be
+        repeated.
+        """
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
             await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
 
-    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
-        """The memories that exist, by id, in the order of `ids`. If `ids` maps ids to types, reads only these types."""
+    async def get(
+        self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
+    ) -> dict[str, Memory]:
+        """The memories that exist, by id, in the order of `ids`. If `ids` maps ids to types, reads
+        only these types.
+        """
         valid = valid_ids(ids)
         if not valid:
             return {}
@@ -57,7 +75,9 @@ class MessageStore(MemoryStore):
         return {memory_id: memories[memory_id] for memory_id in valid if memory_id in memories}
 
     async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (the fields that a context shows) of the memories that exist, by id, in the order of `ids`."""
+        """The passages (the fields that a context shows) of the memories that exist, by id, in the
+        order of `ids`.
+        """
         valid = valid_ids(ids)
         if not valid:
             return {}
@@ -73,7 +93,9 @@ class MessageStore(MemoryStore):
         removed: Sequence[str] = (),
         fence: int | None = None,
     ) -> None:
-        """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of IDENTITY."""
+        """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of
+        IDENTITY.
+        """
         for fields in (*changes.values(), dict.fromkeys(removed)):
             immutable = sorted(IDENTITY.intersection(fields))
             if immutable:
@@ -86,13 +108,16 @@ class MessageStore(MemoryStore):
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
-        """Add to the memories' access counts. On a Qdrant server, concurrent uses of a memory may be counted once."""
+        """Add to the memories' access counts. On a Qdrant server, concurrent uses of a memory may
+        be counted once.
+        """
         valid = set(valid_ids([use.id for use in uses]))
         typed: dict[MemoryType, list[Use]] = {}
         for use in uses:
             if use.id in valid:
                 typed.setdefault(use.type, []).append(use)
-        for kind, same_type in typed.items():  # one request for each type, so that a search waits for one type only
+        # One request for each type, so that a search waits for one type only
+        for kind, same_type in typed.items():
             await self.ask(writes.note_uses(scope=scope, kind=kind, uses=same_type))
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
@@ -100,9 +125,15 @@ class MessageStore(MemoryStore):
         valid = valid_ids(ids)
         return await self.ask(writes.delete(scope=scope, ids=valid)) if valid else 0
 
-    async def delete_where(self, scope: Scope, types: Sequence[MemoryType], where: Filter | None) -> int:
-        """Remove every memory of `types` that matches the filter `where`. Returns how many were removed."""
-        return await self.ask(writes.delete_where(scope=scope, types=_types(types), where=to_condition(where)))
+    async def delete_where(
+        self, scope: Scope, types: Sequence[MemoryType], where: Filter | None
+    ) -> int:
+        """Remove every memory of `types` that matches the filter `where`. Returns how many were
+        removed.
+        """
+        return await self.ask(
+            writes.delete_where(scope=scope, types=_types(types), where=to_condition(where))
+        )
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """One page of the memories that match the listing, newest first."""
@@ -120,11 +151,19 @@ class MessageStore(MemoryStore):
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
     async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """The ids of the newest `limit` memories of a type that match the filter `where`, newest first."""
-        return await self.ask(reads.newest_ids(scope=scope, kind=kind, where=to_condition(where), limit=limit))
+        """The ids of the newest `limit` memories of a type that match the filter `where`, newest
+        first.
+        """
+        return await self.ask(
+            reads.newest_ids(scope=scope, kind=kind, where=to_condition(where), limit=limit)
+        )
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """The candidates of each search: the best hits of its dense vector and of its sparse vector."""
+    async def candidates(
+        self, scope: Scope, searches: Sequence[CandidateSearch]
+    ) -> list[Candidates]:
+        """The candidates of each search: the best hits of its dense vector and of its sparse
+        vector.
+        """
         if not searches:
             return []
         visible = visible_to(scope.session_id)
@@ -132,28 +171,39 @@ class MessageStore(MemoryStore):
         return await self.ask(find_candidates(scope=scope, searches=typed))
 
     async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
-        """The number of memories of every type in the scope that match `where`, and of their tokens."""
+        """The number of memories of every type in the scope that match `where`, and of their
+        tokens.
+        """
         return await self.ask(reads.count_tokens(scope=scope, where=to_condition(where)))
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """For each filter, the number of memories that match it, by memory type."""
-        return await self.ask(reads.count_each(scope=scope, wheres=[to_condition(where) for where in filters]))
+        return await self.ask(
+            reads.count_each(scope=scope, wheres=[to_condition(where) for where in filters])
+        )
 
     async def namespaces(self, tenant: str) -> list[str]:
         """The names of the tenant's namespaces, sorted."""
         return await self.ask(reads.list_namespaces(tenant=tenant))
 
     def _check_record(self, scope: Scope, record: Record) -> None:
-        if (record.payload["tenant"], record.payload["namespace"]) != (scope.tenant, scope.namespace):
+        if (record.payload["tenant"], record.payload["namespace"]) != (
+            scope.tenant,
+            scope.namespace,
+        ):
             raise InvalidRequest(f"memory {record.id} belongs to another scope", path="namespace")
         if not valid_ids([record.id]):
-            raise InvalidRequest("must be a UUID in lower case with hyphens", path="id", got=record.id)
+            raise InvalidRequest(
+                "must be a UUID in lower case with hyphens", path="id", got=record.id
+            )
         self._check_dense(record.vectors.dense)
         check_integers(record.payload, record.id)
 
     def _check_dense(self, vector: DenseVector) -> None:
         if vector.shape != (self._dimensions,):
-            raise InvalidRequest(f"the dense vector has shape {vector.shape}; the store needs ({self._dimensions},)")
+            raise InvalidRequest(
+                f"the dense vector has shape {vector.shape}; the store needs ({self._dimensions},)"
+            )
 
     def _typed(self, search: CandidateSearch, visible: Filter) -> TypedSearch:
         if search.depth < 1:
@@ -161,19 +211,31 @@ class MessageStore(MemoryStore):
         if search.dense is not None:
             self._check_dense(search.dense)
         filters = {id(where): where for where in search.filters.values()}  # types often share one
-        conditions = {filter_id: to_condition(all_of(where, visible)) for filter_id, where in filters.items()}
+        conditions = {
+            filter_id: to_condition(all_of(where, visible)) for filter_id, where in filters.items()
+        }
         wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}
-        return TypedSearch(wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns)
+        return TypedSearch(
+            wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns
+        )
 
 
 def visible_to(session_id: str | None) -> Filter:
-    """The filter for memories that a search may find: of the whole namespace, and of the session, if any."""
+    """The filter for memories that a search may find: of the whole namespace, and of the session,
+    if any.
+    """
     public = Compare("visibility", Op.EQ, Visibility.NAMESPACE.value)
-    return public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
+    return (
+        public if session_id is None else AnyOf((public, Compare("session_id", Op.EQ, session_id)))
+    )
 
 
-def by_type(valid: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[MemoryType, list[str]]:
-    """Group the memory ids `valid` by memory type. ids: maps ids to types; if it does not, every type gets all ids."""
+def by_type(
+    valid: Sequence[str], ids: Sequence[str] | Mapping[str, MemoryType]
+) -> dict[MemoryType, list[str]]:
+    """Group the memory ids `valid` by memory type. ids: maps ids to types; if it does not, every
+    type gets all ids.
+    """
     if not isinstance(ids, Mapping):
         return {kind: list(valid) for kind in MemoryType}
     typed: dict[MemoryType, list[str]] = {}

@@ -1,7 +1,9 @@
-"""Typed requests to a store's engine, in this or in another process, and their encoding as MessagePack.
+"""Typed requests to a store's engine, in this or in another process, and their encoding as
+MessagePack.
 
-A request class names the type of its answer: `ask(request: Request[T]) -> T`. Most requests are calls of functions that
-take an engine; the decorator `request` makes a request class from such a function. Arrays are sent as raw bytes.
+A request class names the type of its answer: `ask(request: Request[T]) -> T`. Most requests are
+calls of functions that take an engine; the decorator `request` makes a request class from such a
+function. Arrays are sent as raw bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +11,17 @@ from __future__ import annotations
 import types
 from collections.abc import Awaitable, Callable
 from functools import cache
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, get_args, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 
 import msgspec
 import numpy as np
@@ -29,7 +41,9 @@ class Request(msgspec.Struct, Generic[Answer], frozen=True, kw_only=True, tag_fi
 
 
 class EngineRequest(Request[Answer], frozen=True, kw_only=True):
-    """Base class of requests to call a `function` on an engine. The fields of a subclass are its other arguments."""
+    """Base class of requests to call a `function` on an engine. The fields of a subclass are its
+    other arguments.
+    """
 
     function: ClassVar[Callable[..., Awaitable[Any]]]
 
@@ -48,18 +62,27 @@ def request(
 ) -> Callable[[EngineFunction[Parameters, Answer]], RequestMaker[Parameters, Answer]]:
     """Decorator that turns an async function into a class of requests to an engine.
 
-    The function takes the engine first, then keyword arguments that can be encoded as MessagePack. They become the
-    fields of the class. `EngineRequest.run` calls the function. repeatable: True if a lost call may be sent again.
+    The function takes the engine first, then keyword arguments that can be encoded as MessagePack.
+    They become the fields of the class. `EngineRequest.run` calls the function. repeatable: True if
+    a lost call may be sent again.
     """
 
-    def to_request_class(function: EngineFunction[Parameters, Answer]) -> RequestMaker[Parameters, Answer]:
+    def to_request_class(
+        function: EngineFunction[Parameters, Answer],
+    ) -> RequestMaker[Parameters, Answer]:
         fields = get_type_hints(function)
         base: Any = EngineRequest[fields.pop("return")]  # type: ignore[misc]  # known at run time only
         del fields["engine"]
         members: dict[str, Any] = {"function": staticmethod(function), "repeatable": repeatable}
-        members |= {"__annotations__": fields, "__module__": function.__module__, "__doc__": function.__doc__}
+        members |= {
+            "__annotations__": fields,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+        }
         options = {"frozen": True, "kw_only": True, "tag": True}
-        return types.new_class(function.__name__, (base,), options, lambda body: body.update(members))
+        return types.new_class(
+            function.__name__, (base,), options, lambda body: body.update(members)
+        )
 
     return to_request_class
 
@@ -71,7 +94,9 @@ def answer_type(request: type[Request[Any]]) -> Any:
 
 
 def decode(content: bytes | msgspec.Raw, message_type: Any) -> Any:
-    """Decode MessagePack to a value of `message_type`. Raises msgspec.MsgspecError for any other content."""
+    """Decode MessagePack to a value of `message_type`. Raises msgspec.MsgspecError for any other
+    content.
+    """
     return _decoder(message_type).decode(content)
 
 
@@ -97,4 +122,6 @@ encode = _encoder.encode
 """Encode a value as MessagePack."""
 
 encode_into = _encoder.encode_into
-"""Encode a value as MessagePack into a bytearray from an offset on; anything after the value is cut off."""
+"""Encode a value as MessagePack into a bytearray from an offset on; anything after the value is cut
+off.
+"""

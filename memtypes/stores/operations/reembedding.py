@@ -17,13 +17,17 @@ from memtypes.stores.operations.items import NO_TERMS
 from memtypes.stores.operations.schema import ITEMS, Collection
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
-"""Computes the vectors of texts, each with its conversation context (see `memtypes.conversation_context`)."""
+"""Computes the vectors of texts, each with its conversation context (see
+`memtypes.conversation_context`).
+"""
 
 
 async def embed_again(
     store: MemoryStore, kind: Collection, payloads: Sequence[Payload], embed: EmbedTexts
 ) -> Sequence[Point]:
-    """Return points with new vectors for `payloads`. A turn is embedded with the turns before it, read from `store`."""
+    """Return points with new vectors for `payloads`. A turn is embedded with the turns before it,
+    read from `store`.
+    """
     if kind is ITEMS:
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]
@@ -34,5 +38,9 @@ async def embed_again(
 async def _item_point(payload: Payload, embed: EmbedTexts) -> ItemPoint:
     texts = texts_at(json.loads(payload["value"]), payload.get("index"))
     vectors = await embed([InContext(text) for text in texts]) if texts else []
-    dense = np.vstack([text_vectors.dense for text_vectors in vectors]) if vectors else np.empty((0, 0), np.float32)
+    dense = (
+        np.vstack([text_vectors.dense for text_vectors in vectors])
+        if vectors
+        else np.empty((0, 0), np.float32)
+    )
     return ItemPoint(payload["id"], payload, Vectors(dense, NO_TERMS))

@@ -1,7 +1,9 @@
-"""Candidates of a search: the best hits of its dense and of its sparse query, each with the exact scores of both.
+"""Candidates of a search: the best hits of its dense and of its sparse query, each with the exact
+scores of both.
 
-A search runs a dense and a sparse query (its legs) in each memory type. The candidates of a type form a pool. All legs
-are sent to the engine at once. If only one leg found a candidate, a second operation gets its score by the other leg.
+A search runs a dense and a sparse query (its legs) in each memory type. The candidates of a type
+form a pool. All legs are sent to the engine at once. If only one leg found a candidate, a second
+operation gets its score by the other leg.
 """
 
 from __future__ import annotations
@@ -25,14 +27,17 @@ from memtypes.stores.operations.messages import request
 from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
-"""The score of each candidate of a pool (`_Pool`), in the order of its keys; NaN for an unknown score."""
+"""The score of each candidate of a pool (`_Pool`), in the order of its keys; NaN for an unknown
+score.
+"""
 
 
 class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
     """A search for candidates (the memories that ranking then orders), as it is sent to an engine.
 
-    wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors. depth: number of
-    hits for each vector and type. columns: whether to return the payload fields that ranking uses.
+    wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors.
+    depth: number of hits for each vector and type. columns: whether to return the payload fields
+    that ranking uses.
     """
 
     wheres: dict[MemoryType, Condition]
@@ -47,8 +52,9 @@ class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
 class _Leg:
     """The dense or the sparse query of a search in one memory type, with its hits.
 
-    depth: number of best hits that become candidates. limit: number of hits to ask for; more than `depth` if they shall
-    also give the scores of the other query's candidates. scores: of all candidates; NaN where unknown.
+    depth: number of best hits that become candidates. limit: number of hits to ask for; more than
+    `depth` if they shall also give the scores of the other query's candidates. scores: of all
+    candidates; NaN where unknown.
     """
 
     vector: DenseVector | SparseVector
@@ -63,25 +69,32 @@ class _Leg:
         return isinstance(self.vector, SparseVector) and not len(self.vector.indices)
 
     def score(self, keys: Keys) -> None:
-        """Set `scores` to the scores of the candidates `keys` by this query; NaN where the score is unknown."""
+        """Set `scores` to the scores of the candidates `keys` by this query; NaN where the score is
+        unknown.
+        """
         self.scores = scores_of(keys, self.hits)
         if len(self.hits.keys) < self.limit:
             self._score_unmatched()
 
     def add(self, keys: Keys, hits: QueryHits) -> None:
-        """Fill in missing scores. keys: all candidates. hits: of a second query for the candidates without a score."""
+        """Fill in missing scores. keys: all candidates. hits: of a second query for the candidates
+        without a score.
+        """
         missing = np.isnan(self.scores)
         self.scores[missing] = scores_of(keys[missing], hits)
         self._score_unmatched()
 
     def _score_unmatched(self) -> None:
-        if isinstance(self.vector, SparseVector):  # complete hits lack only memories that share no term with the query
+        # Complete hits lack only memories that share no term with the query
+        if isinstance(self.vector, SparseVector):
             self.scores[np.isnan(self.scores)] = 0.0
 
 
 @dataclass(slots=True, eq=False)
 class _Pool:
-    """The candidates of one search in one memory type: the best hits of its dense and its sparse query, each once."""
+    """The candidates of one search in one memory type: the best hits of its dense and its sparse
+    query, each once.
+    """
 
     kind: MemoryType
     where: Condition
@@ -94,7 +107,9 @@ class _Pool:
         return [leg for leg in (self.dense, self.sparse) if leg is not None]
 
     def unite(self) -> None:
-        """Make the best hits of the dense and the sparse query the candidates. Sets their scores; NaN if unknown."""
+        """Make the best hits of the dense and the sparse query the candidates. Sets their scores;
+        NaN if unknown.
+        """
         best = [leg.hits.keys[: leg.depth] for leg in self.legs if len(leg.hits.keys)]
         if best:
             self.keys = union(best)
@@ -109,31 +124,49 @@ class _Pool:
 
 
 @request()
-async def find_candidates(engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]) -> list[Candidates]:
-    """The candidates of each search, ordered by memory type: the best hits of its dense and its sparse query."""
+async def find_candidates(
+    engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]
+) -> list[Candidates]:
+    """The candidates of each search, ordered by memory type: the best hits of its dense and its
+    sparse query.
+    """
     corpus = within(scope)
     hybrid = (
-        kind for search in searches if search.dense is not None and search.sparse is not None for kind in search.wheres
+        kind
+        for search in searches
+        if search.dense is not None and search.sparse is not None
+        for kind in search.wheres
     )
     counts = await engine.count(dict.fromkeys(hybrid, corpus))
     pools = [_pools(scope, search, counts, engine.score_all_factor) for search in searches]
     all_pools = [pool for group in pools for pool in group]
     await _find(engine, all_pools, corpus)
     await _add_missing_scores(engine, all_pools, corpus)
-    return [await _candidates(engine, search, group) for search, group in zip(searches, pools, strict=True)]
+    return [
+        await _candidates(engine, search, group)
+        for search, group in zip(searches, pools, strict=True)
+    ]
 
 
-def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int) -> list[_Pool]:
-    """A pool for each memory type of a search: its dense and its sparse query, not run yet, and no candidates yet.
+def _pools(
+    scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], factor: int
+) -> list[_Pool]:
+    """A pool for each memory type of a search: its dense and its sparse query, not run yet, and no
+    candidates yet.
 
-    If the namespace has at most `factor * search.depth` memories of a type, both queries ask for the scores of all, so
-    that each candidate has both. counts: number of memories by type; unused if the search has only one query.
+    If the namespace has at most `factor * search.depth` memories of a type, both queries ask for
+    the scores of all, so that each candidate has both. counts: number of memories by type; unused
+    if the search has only one query.
     """
     pools = []
     for kind, where in search.wheres.items():
         # Without the other query, no score can be missing.
         single = search.dense is None or search.sparse is None
-        limit = search.depth if single or counts[kind] > factor * search.depth else max(counts[kind], search.depth)
+        limit = (
+            search.depth
+            if single or counts[kind] > factor * search.depth
+            else max(counts[kind], search.depth)
+        )
         dense = None if search.dense is None else _Leg(search.dense, search.depth, limit)
         sparse = None if search.sparse is None else _Leg(search.sparse, search.depth, limit)
         pools.append(_Pool(kind, within(scope, where), dense, sparse))
@@ -141,17 +174,25 @@ def _pools(scope: Scope, search: TypedSearch, counts: Mapping[MemoryType, int], 
 
 
 async def _find(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Run the dense and sparse queries of all pools. The best hits of both become the candidates of their pool."""
+    """Run the dense and sparse queries of all pools. The best hits of both become the candidates of
+    their pool.
+    """
     legs = [(pool, leg) for pool in pools for leg in pool.legs if not leg.is_empty]
-    queries = [(pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs]
+    queries = [
+        (pool.kind, VectorQuery(leg.vector, leg.limit, pool.where, corpus)) for pool, leg in legs
+    ]
     for (_, leg), hits in zip(legs, await _search(engine, queries), strict=True):
         leg.hits = hits
     for pool in pools:
         pool.unite()
 
 
-async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition) -> None:
-    """Get the dense scores of candidates that only the sparse query found, and vice versa. corpus: memories for IDF."""
+async def _add_missing_scores(
+    engine: EngineOperations, pools: Sequence[_Pool], corpus: Condition
+) -> None:
+    """Get the dense scores of candidates that only the sparse query found, and vice versa. corpus:
+    memories for IDF.
+    """
     legs = [(pool, leg) for pool in pools for leg in pool.legs if np.isnan(leg.scores).any()]
     missing = [pool.keys[np.isnan(leg.scores)] for pool, leg in legs]
     queries = [
@@ -162,10 +203,13 @@ async def _add_missing_scores(engine: EngineOperations, pools: Sequence[_Pool], 
         leg.add(pool.keys, hits)
     for pool in pools:
         for leg in pool.legs:
-            pool.keep(~np.isnan(leg.scores))  # memories without a score were removed between the two queries
+            # Memories without a score were removed between the two queries
+            pool.keep(~np.isnan(leg.scores))
 
 
-async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]) -> list[QueryHits]:
+async def _search(
+    engine: EngineOperations, queries: Sequence[tuple[MemoryType, VectorQuery]]
+) -> list[QueryHits]:
     """The hits of each query, in order; all queries of a type are sent as one batch."""
     batches: dict[MemoryType, list[VectorQuery]] = {}
     for kind, query in queries:
@@ -175,8 +219,12 @@ async def _search(engine: EngineOperations, queries: Sequence[tuple[MemoryType, 
     return [next(hits[kind]) for kind, _ in queries]
 
 
-async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]) -> Candidates:
-    """The candidates in `pools`: ids, scores, ranking fields and, with token vectors, late-interaction scores."""
+async def _candidates(
+    engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]
+) -> Candidates:
+    """The candidates in `pools`: ids, scores, ranking fields and, with token vectors,
+    late-interaction scores.
+    """
     pools = [pool for pool in pools if len(pool.keys)]
     columns = None
     if search.columns and pools:
@@ -202,7 +250,9 @@ async def _candidates(engine: EngineOperations, search: TypedSearch, pools: Sequ
 
 
 def _concatenated_scores(legs: Sequence[_Leg | None]) -> Scores | None:
-    """Concatenate the scores of the dense (or the sparse) queries of several memory types; None without queries."""
+    """Concatenate the scores of the dense (or the sparse) queries of several memory types; None
+    without queries.
+    """
     scores = [leg.scores for leg in legs if leg is not None]
     return np.concatenate(scores) if scores else None
 
@@ -217,7 +267,9 @@ def union(key_lists: Sequence[Keys]) -> Keys:
 
 
 def scores_of(keys: Keys, hits: QueryHits) -> Scores:
-    """The score that each memory in `keys` (the engine's identifiers) has in `hits`; NaN if it is not a hit."""
+    """The score that each memory in `keys` (the engine's identifiers) has in `hits`; NaN if it is
+    not a hit.
+    """
     if not len(hits.keys):
         return np.full(len(keys), np.nan)
     order = np.argsort(hits.keys)

@@ -21,13 +21,17 @@ _GROUPS = tuple(
     (slice(start + hyphens, end + hyphens), slice(start, end))
     for hyphens, (start, end) in enumerate(itertools.pairwise((0, 8, 12, 16, 20, 32)))
 )
-"""Position of each group of a UUID's digits: in a text with hyphens, and in a text without hyphens."""
+"""Position of each group of a UUID's digits: in a text with hyphens, and in a text without
+hyphens.
+"""
 
 _TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def valid_ids(ids: Iterable[str]) -> list[str]:
-    """The `ids` that are UUIDs in lower case with hyphens, without repetitions. No memory has any other id."""
+    """The `ids` that are UUIDs in lower case with hyphens, without repetitions. No memory has any
+    other id.
+    """
     return list(dict.fromkeys(memory_id for memory_id in ids if _TEXT.fullmatch(memory_id)))
 
 
@@ -37,7 +41,9 @@ def ids_of(texts: Iterable[str]) -> Ids:
 
 
 def texts_of(ids: Ids) -> NDArray[np.bytes_]:
-    """Convert ids of 16 bytes to an array of ASCII texts of 36 bytes, in lower case with hyphens."""
+    """Convert ids of 16 bytes to an array of ASCII texts of 36 bytes, in lower case with
+    hyphens.
+    """
     digits = np.frombuffer(ids.tobytes().hex().encode(), dtype=np.uint8).reshape(-1, 2 * BYTES)
     texts = np.full((len(ids), _LENGTH), ord("-"), dtype=np.uint8)
     for text, digit in _GROUPS:

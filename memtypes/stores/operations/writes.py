@@ -1,4 +1,6 @@
-"""Requests that write memories. The condition of each write contains the namespace (see `within`)."""
+"""Requests that write memories. The condition of each write contains the namespace (see
+`within`).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
-"""Maximum number of characters of content in one write. The engine answers queries only between two writes."""
+"""Maximum number of characters of content in one write. The engine answers queries only between two
+writes.
+"""
 
 FENCE = "fence"
 
@@ -37,8 +41,12 @@ _INTEGERS = range(-(2**63), 2**64)
 
 
 @request()
-async def upsert(engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]) -> None:
-    """Store memories of one type, replacing earlier ones. Raises Conflict if an id belongs to another namespace."""
+async def upsert(
+    engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]
+) -> None:
+    """Store memories of one type, replacing earlier ones. Raises Conflict if an id belongs to
+    another namespace.
+    """
     ids = has_ids(point.id for point in points)
     foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
     if foreign[kind]:
@@ -56,14 +64,23 @@ class FieldChange(msgspec.Struct, frozen=True, array_like=True):
 
 @request()
 async def patch(
-    engine: EngineOperations, *, scope: Scope, changes: list[FieldChange], removed: list[str], fence: int | None
+    engine: EngineOperations,
+    *,
+    scope: Scope,
+    changes: list[FieldChange],
+    removed: list[str],
+    fence: int | None,
 ) -> int:
-    """Set payload fields of the memories that exist, and remove the fields `removed` from all of them.
+    """Set payload fields of the memories that exist, and remove the fields `removed` from all of
+    them.
 
-    fence: the fencing number of the caller's lock, which is stored with the memories; None without a lock. Returns how
-    many memories were left unchanged, because they had been patched under a higher fence.
+    fence: the fencing number of the caller's lock, which is stored with the memories; None without
+    a lock. Returns how many memories were left unchanged, because they had been patched under a
+    higher fence.
     """
-    existing = await _existing(engine, scope, (memory_id for change in changes for memory_id in change.ids))
+    existing = await _existing(
+        engine, scope, (memory_id for change in changes for memory_id in change.ids)
+    )
     fence_field = {} if fence is None else {FENCE: fence}
     unfenced = {} if fence is None else negated(in_range(FENCE, gt=fence))
     typed_changes: dict[MemoryType, list[Change]] = {}
@@ -71,20 +88,29 @@ async def patch(
         for change in changes:
             if (ids_to_change := ids.intersection(change.ids)) and (change.fields or fence_field):
                 where = within(scope, has_ids(sorted(ids_to_change)), unfenced)
-                typed_changes.setdefault(kind, []).append(SetFields(where, {**change.fields, **fence_field}))
+                typed_changes.setdefault(kind, []).append(
+                    SetFields(where, {**change.fields, **fence_field})
+                )
         if removed:
             where = within(scope, has_ids(sorted(ids)), unfenced)
             typed_changes.setdefault(kind, []).append(DropFields(where, tuple(removed)))
     await engine.write(typed_changes)
     if fence is None:
         return 0
-    newer = {kind: within(scope, has_ids(sorted(ids)), in_range(FENCE, gt=fence)) for kind, ids in existing.items()}
+    newer = {
+        kind: within(scope, has_ids(sorted(ids)), in_range(FENCE, gt=fence))
+        for kind, ids in existing.items()
+    }
     return sum((await engine.count(newer)).values())
 
 
 @request(repeatable=False)
-async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]) -> None:
-    """Add uses to the memories' access counts, and set the time of the last use. Unknown ids are ignored."""
+async def note_uses(
+    engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]
+) -> None:
+    """Add uses to the memories' access counts, and set the time of the last use. Unknown ids are
+    ignored.
+    """
     by_id = {use.id: use for use in uses}
     counts = Scroll(within(scope, has_ids(by_id)), len(by_id), ("access_count",))
     payloads = (await engine.scroll({kind: counts}))[kind]
@@ -103,28 +129,40 @@ async def note_uses(engine: EngineOperations, *, scope: Scope, kind: MemoryType,
 async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> int:
     """Remove the memories with these ids that exist in the scope. Returns how many there were."""
     existing = await _existing(engine, scope, ids)
-    wheres = {kind: within(scope, has_ids(sorted(ids_of_type))) for kind, ids_of_type in existing.items()}
+    wheres = {
+        kind: within(scope, has_ids(sorted(ids_of_type))) for kind, ids_of_type in existing.items()
+    }
     await engine.write({kind: [RemovePoints(where)] for kind, where in wheres.items()})
     return sum(map(len, existing.values()))
 
 
 @request(repeatable=False)
-async def delete_where(engine: EngineOperations, *, scope: Scope, types: list[MemoryType], where: Condition) -> int:
-    """Remove from the scope the memories of `types` that meet a condition. Returns how many there were."""
+async def delete_where(
+    engine: EngineOperations, *, scope: Scope, types: list[MemoryType], where: Condition
+) -> int:
+    """Remove from the scope the memories of `types` that meet a condition. Returns how many there
+    were.
+    """
     where = within(scope, where)
     counts = await engine.count(dict.fromkeys(types, where))
     await engine.write({kind: [RemovePoints(where)] for kind, count in counts.items() if count})
     return sum(counts.values())
 
 
-async def _existing(engine: EngineOperations, scope: Scope, ids: Iterable[str]) -> dict[MemoryType, set[str]]:
+async def _existing(
+    engine: EngineOperations, scope: Scope, ids: Iterable[str]
+) -> dict[MemoryType, set[str]]:
     unique = list(dict.fromkeys(ids))
-    payloads = await engine.scroll(dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(unique)), len(unique), ())))
+    payloads = await engine.scroll(
+        dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(unique)), len(unique), ()))
+    )
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
 
 
 def batches(records: Collection[Record]) -> Iterator[list[Record]]:
-    """Split `records` into batches of one memory type, of at most MAX_RECORDS records and about MAX_CHARACTERS."""
+    """Split `records` into batches of one memory type, of at most MAX_RECORDS records and about
+    MAX_CHARACTERS.
+    """
     for kind in MemoryType:
         batch: list[Record] = []
         size = 0
@@ -132,7 +170,8 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
             length = len(record.payload["content"])
             if batch and (len(batch) == MAX_RECORDS or size + length > MAX_CHARACTERS):
                 yield batch
-                batch, size = [], 0
+                batch = []
+                size = 0
             batch.append(record)
             size += length
         if batch:
@@ -140,7 +179,9 @@ def batches(records: Collection[Record]) -> Iterator[list[Record]]:
 
 
 def check_integers(value: object, path: str) -> None:
-    """Raise InvalidRequest if a JSON value contains an integer beyond 64 bits. path: names the value in the error."""
+    """Raise InvalidRequest if a JSON value contains an integer beyond 64 bits. path: names the
+    value in the error.
+    """
     if isinstance(value, dict):
         for key, member in value.items():
             check_integers(member, f"{path}.{key}")
@@ -148,7 +189,9 @@ def check_integers(value: object, path: str) -> None:
         for member in value:
             check_integers(member, path)
     elif isinstance(value, int) and value not in _INTEGERS:
-        raise InvalidRequest("an integer beyond 64 bits can't be stored exactly; send it as text", path=path)
+        raise InvalidRequest(
+            "an integer beyond 64 bits can't be stored exactly; send it as text", path=path
+        )
 
 
 def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
@@ -157,5 +200,7 @@ def group_changes(changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]
     for memory_id, fields in changes.items():
         payload = dict(fields)
         check_integers(payload, memory_id)
-        groups.setdefault(json.dumps(payload, sort_keys=True), FieldChange([], payload)).ids.append(memory_id)
+        groups.setdefault(json.dumps(payload, sort_keys=True), FieldChange([], payload)).ids.append(
+            memory_id
+        )
     return list(groups.values())

@@ -1,8 +1,9 @@
 """The memory store on a Qdrant server or cluster.
 
-Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, and so have keyed items.
-The collection's metadata contains the embedder's fingerprint. A write is acknowledged when `write_consistency` replicas
-have stored it. The url ":memory:" selects the Qdrant client's local mode, for tests: exact search in Python.
+Each memory type has a collection `{prefix}_{type}_v1` behind the alias `{prefix}_{type}`, and so
+have keyed items. The collection's metadata contains the embedder's fingerprint. A write is
+acknowledged when `write_consistency` replicas have stored it. The url ":memory:" selects the Qdrant
+client's local mode, for tests: exact search in Python.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ LOCAL = ":memory:"
 
 _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
     {
-        Index.TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+        Index.TENANT: models.KeywordIndexParams(
+            type=models.KeywordIndexType.KEYWORD, is_tenant=True
+        ),
         Index.KEYWORD: models.PayloadSchemaType.KEYWORD,
         Index.TIME: models.PayloadSchemaType.DATETIME,
-        Index.INTEGER: models.IntegerIndexParams(type=models.IntegerIndexType.INTEGER, lookup=True, range=True),
+        Index.INTEGER: models.IntegerIndexParams(
+            type=models.IntegerIndexType.INTEGER, lookup=True, range=True
+        ),
     }
 )
 
@@ -55,19 +60,25 @@ class QdrantSettings:
 
 
 class QdrantStore(MessageStore):
-    """The memory store on one Qdrant server or cluster. aliases: the name of each collection on the server."""
+    """The memory store on one Qdrant server or cluster. aliases: the name of each collection on the
+    server.
+    """
 
     def __init__(self, settings: QdrantSettings, client: AsyncQdrantClient) -> None:
         super().__init__(settings.dimensions)
         self._settings = settings
         self._client = client
         self._local = settings.url == LOCAL
-        self.aliases: Mapping[Collection, str] = {kind: f"{settings.prefix}_{kind}" for kind in schema.COLLECTIONS}
+        self.aliases: Mapping[Collection, str] = {
+            kind: f"{settings.prefix}_{kind}" for kind in schema.COLLECTIONS
+        }
         self._engine = QdrantEngine(client, self.aliases, local=self._local)
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """Open the store and create its missing collections. Raises EmbedderMismatch or Unavailable."""
+        """Open the store and create its missing collections. Raises EmbedderMismatch or
+        Unavailable.
+        """
         store = cls(settings, client_of(settings))
         try:
             await store.prepare()
@@ -77,7 +88,9 @@ class QdrantStore(MessageStore):
         return store
 
     async def prepare(self) -> None:
-        """Create missing collections, and check that existing ones have this embedder. Nothing is deleted."""
+        """Create missing collections, and check that existing ones have this embedder. Nothing is
+        deleted.
+        """
         with translate_errors(self._settings.url):
             aliases = (await self._client.get_aliases()).aliases
             collections = {alias.alias_name: alias.collection_name for alias in aliases}
@@ -94,12 +107,16 @@ class QdrantStore(MessageStore):
         await self._client.close()
 
     async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Answer `request` by operations on the server. Raises Unavailable if the server can't be reached."""
+        """Answer `request` by operations on the server. Raises Unavailable if the server can't be
+        reached.
+        """
         with translate_errors(self._settings.url):
             return await request.run(self._engine)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
-        """Check the embedder of a collection. If `collection` is None, create it and its alias, the alias last."""
+        """Check the embedder of a collection. If `collection` is None, create it and its alias, the
+        alias last.
+        """
         name = collection or f"{self.aliases[kind]}_{schema.VERSION}"
         if not await self._client.collection_exists(name):
             try:
@@ -116,45 +133,63 @@ class QdrantStore(MessageStore):
         await self.index(kind, name)
         if collection is None:
             alias = models.CreateAlias(collection_name=name, alias_name=self.aliases[kind])
-            await self._client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+            await self._client.update_collection_aliases(
+                [models.CreateAliasOperation(create_alias=alias)]
+            )
 
     async def create(self, kind: Collection, collection: str) -> None:
-        """Create an empty collection named `collection` with the store's settings, without payload indexes."""
+        """Create an empty collection named `collection` with the store's settings, without payload
+        indexes.
+        """
         settings = self._settings
         await self._client.create_collection(
             collection,
             vectors_config=vectors_config(settings, kind),
-            sparse_vectors_config={schema.SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            sparse_vectors_config={
+                schema.SPARSE: models.SparseVectorParams(modifier=models.Modifier.IDF)
+            },
             shard_number=settings.shards,
             replication_factor=settings.replicas,
             write_consistency_factor=settings.write_consistency,
-            # Graphs for each tenant and namespace instead of one over all, as a search stays in one namespace.
+            # Graphs for each tenant and namespace instead of one over all, as a search stays in one
+            # namespace.
             hnsw_config=models.HnswConfigDiff(m=0, payload_m=16),
             metadata={"fingerprint": settings.fingerprint, "dimensions": settings.dimensions},
         )
 
     async def index(self, kind: Collection, collection: str) -> None:
-        """Create the payload indexes that a collection lacks; none in the Qdrant client's local mode (for tests)."""
+        """Create the payload indexes that a collection lacks; none in the Qdrant client's local
+        mode (for tests).
+        """
         if self._local:
             return
         present = (await self._client.get_collection(collection)).payload_schema
         for field, index in schema.indexes_of(kind).items():
             if field not in present:
-                await self._client.create_payload_index(collection, field, field_schema=_INDEX_PARAMS[index])
+                await self._client.create_payload_index(
+                    collection, field, field_schema=_INDEX_PARAMS[index]
+                )
 
 
 def client_of(settings: QdrantSettings) -> AsyncQdrantClient:
     """A client for the Qdrant server of `settings`. It connects on its first call."""
     # The version check would run in a thread and warn; the first call reports what is wrong.
     return AsyncQdrantClient(
-        location=settings.url, api_key=settings.api_key, timeout=settings.timeout_s, check_compatibility=False
+        location=settings.url,
+        api_key=settings.api_key,
+        timeout=settings.timeout_s,
+        check_compatibility=False,
     )
 
 
 def vectors_config(settings: QdrantSettings, kind: Collection) -> dict[str, models.VectorParams]:
-    """Parameters of a collection's dense vectors, and of its token vectors, which only rerank and need no graph."""
+    """Parameters of a collection's dense vectors, and of its token vectors, which only rerank and
+    need no graph.
+    """
     int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
-    quantization = models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
+    quantization = (
+        models.ScalarQuantization(scalar=int8) if settings.quantization == "int8" else None
+    )
     nearest = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
     return {
         schema.DENSE: models.VectorParams(

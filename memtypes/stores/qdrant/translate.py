@@ -1,4 +1,6 @@
-"""Converts conditions, queries, points and changes to the Qdrant client's classes; converts hits and errors back."""
+"""Converts conditions, queries, points and changes to the Qdrant client's classes; converts hits
+and errors back.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +42,24 @@ def to_filter(where: Condition) -> models.Filter:
 
 
 def to_query(query: VectorQuery, *, local: bool, texts: bool = False) -> models.QueryRequest:
-    """Convert a query for the client. local: True for its local mode. texts: True if a point has a vector per text."""
+    """Convert a query for the client. local: True for its local mode. texts: True if a point has a
+    vector per text.
+    """
     if isinstance(query.vector, SparseVector):
         params = models.SearchParams(idf=models.IdfCorpusParams(corpus=to_filter(query.corpus)))
         request = models.QueryRequest(query=_sparse(query.vector), using=SPARSE, params=params)
     else:
-        dense, exact = [query.vector.tolist()] if texts else query.vector.tolist(), query.among is not None
+        dense = [query.vector.tolist()] if texts else query.vector.tolist()
+        exact = query.among is not None
         # Hits are found by quantized vectors if there are any, and scored by the original vectors.
         rescoring = models.QuantizationSearchParams(rescore=True, oversampling=2.0, ignore=exact)
         params = models.SearchParams(exact=exact, quantization=rescoring)
         request = models.QueryRequest(query=dense, using=DENSE, params=None if local else params)
-    conditions = [to_filter(query.where)] if query.among is None else [to_filter(query.where), _has_ids(query.among)]
+    conditions = (
+        [to_filter(query.where)]
+        if query.among is None
+        else [to_filter(query.where), _has_ids(query.among)]
+    )
     where = models.Filter(must=conditions)
     return request.model_copy(update={"filter": where, "limit": query.limit, "with_payload": False})
 
@@ -62,16 +71,22 @@ def to_hits(points: Sequence[models.ScoredPoint]) -> QueryHits:
 
 
 def to_token_queries(query: TokenVectors, keys: Keys) -> list[models.QueryRequest]:
-    """One query for each token of `query`: its hits' scores are the token's best cosines with the memories `keys`."""
+    """One query for each token of `query`: its hits' scores are the token's best cosines with the
+    memories `keys`.
+    """
     where = _has_ids(keys)
     return [
-        models.QueryRequest(query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False)
+        models.QueryRequest(
+            query=[token], using=TOKENS, filter=where, limit=len(keys), with_payload=False
+        )
         for token in unit_tokens(query).tolist()
     ]
 
 
 def to_token_maxima(keys: Keys, answers: Sequence[models.QueryResponse]) -> TokenMaxima:
-    """The best cosines in the answers to `to_token_queries`: a row for each key, NaN without token vectors."""
+    """The best cosines in the answers to `to_token_queries`: a row for each key, NaN without token
+    vectors.
+    """
     rows = {memory_id: row for row, memory_id in enumerate(strings_of(keys))}
     best = np.full((len(keys), len(answers)), np.nan, dtype=np.float32)
     for column, answer in enumerate(answers):
@@ -91,19 +106,29 @@ def to_operation(change: Change) -> models.UpdateOperation:
     match change:
         case PutPoints(points, _):
             return models.UpsertOperation(
-                upsert=models.PointsList(points=[to_point(point) for point in points], update_filter=where)
+                upsert=models.PointsList(
+                    points=[to_point(point) for point in points], update_filter=where
+                )
             )
         case SetFields(_, fields):
-            return models.SetPayloadOperation(set_payload=models.SetPayload(payload=fields, filter=where))
+            return models.SetPayloadOperation(
+                set_payload=models.SetPayload(payload=fields, filter=where)
+            )
         case DropFields(_, fields):
-            return models.DeletePayloadOperation(delete_payload=models.DeletePayload(keys=list(fields), filter=where))
+            return models.DeletePayloadOperation(
+                delete_payload=models.DeletePayload(keys=list(fields), filter=where)
+            )
         case RemovePoints():
             return models.DeleteOperation(delete=models.FilterSelector(filter=where))
 
 
 def to_point(point: Point) -> models.PointStruct:
-    """Convert a point. A memory without terms gets no sparse vector, an item without texts gets no dense vector."""
-    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
+    """Convert a point. A memory without terms gets no sparse vector, an item without texts gets no
+    dense vector.
+    """
+    vectors: dict[str, Any] = (
+        {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
+    )
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
     if point.vectors.tokens is not None and len(point.vectors.tokens):
@@ -121,24 +146,36 @@ def _has_ids(keys: Keys) -> models.Filter:
 
 @contextmanager
 def translate_errors(url: str) -> Iterator[None]:
-    """Context manager that translates the Qdrant client's errors to InvalidRequest or Unavailable with the url."""
+    """Context manager that translates the Qdrant client's errors to InvalidRequest or Unavailable
+    with the url.
+    """
     try:
         yield
     except UnexpectedResponse as error:
         if error.status_code in (401, 403):
-            message = f"the Qdrant server at {url} refused the API key ({error.status_code}); set the server's key"
+            message = (
+                f"the Qdrant server at {url} refused the API key ({error.status_code}); "
+                "set the server's key"
+            )
             raise Unavailable(message) from error
         detail = error.content[:200].decode("utf-8", "replace").strip() or error.reason_phrase
         if error.status_code in (400, 422):
-            raise InvalidRequest(f"the Qdrant server at {url} refused the request: {detail}") from error
-        raise Unavailable(f"the Qdrant server at {url} answered {error.status_code}: {detail}") from error
+            raise InvalidRequest(
+                f"the Qdrant server at {url} refused the request: {detail}"
+            ) from error
+        raise Unavailable(
+            f"the Qdrant server at {url} answered {error.status_code}: {detail}"
+        ) from error
     except ResponseHandlingException as error:
         raise _unreachable(url, error.source) from error
-    except (json.JSONDecodeError, AssertionError) as error:  # raised by the client for an unexpected answer
+    # Raised by the client for an unexpected answer
+    except (json.JSONDecodeError, AssertionError) as error:
         raise _unreachable(url, error) from error
     except ResourceExhaustedResponse as error:
         wait = max(1, math.ceil(error.retry_after_s))
-        raise Unavailable(f"the Qdrant server at {url} is overloaded", retry_after_s=wait) from error
+        raise Unavailable(
+            f"the Qdrant server at {url} is overloaded", retry_after_s=wait
+        ) from error
 
 
 def _unreachable(url: str, cause: Exception) -> Unavailable:

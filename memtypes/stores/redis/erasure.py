@@ -1,4 +1,6 @@
-"""Erases live state in Redis: the keys of a namespace, and what the embedded server's append-only file has of them."""
+"""Erases live state in Redis: the keys of a namespace, and what the embedded server's append-only
+file has of them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.keys import scope_prefix
 
 APPEND_ONLY_DIRECTORY = "appendonlydir"
-"""Name of the subdirectory of the embedded server's directory that contains its append-only files."""
+"""Name of the subdirectory of the embedded server's directory that contains its append-only
+files.
+"""
 
 REWRITE_S = 30.0
 _POLL_S = 0.02
@@ -23,13 +27,17 @@ _BATCH = 500
 
 
 class LiveState(Erasable):
-    """Erases a namespace's keys, or one memory from the working items and shown memories of all sessions."""
+    """Erases a namespace's keys, or one memory from the working items and shown memories of all
+    sessions.
+    """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Remove all Redis keys of the namespace, or only the memory. Returns how many keys or entries were removed."""
+        """Remove all Redis keys of the namespace, or only the memory. Returns how many keys or
+        entries were removed.
+        """
         if memory_id is not None:
             return await self._in_sessions(scope, memory_id, {"working": "hdel", SHOWN: "srem"})
         keys = await self._live.keys_of(scope)
@@ -39,13 +47,19 @@ class LiveState(Erasable):
         return removed
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count the Redis keys of the namespace or, if `memory_id` is given, the session keys that contain it."""
+        """Count the Redis keys of the namespace or, if `memory_id` is given, the session keys that
+        contain it.
+        """
         if memory_id is not None:
-            return await self._in_sessions(scope, memory_id, {"working": "hexists", SHOWN: "sismember"})
+            return await self._in_sessions(
+                scope, memory_id, {"working": "hexists", SHOWN: "sismember"}
+            )
         return len(await self._live.keys_of(scope))
 
     async def _in_sessions(self, scope: Scope, memory_id: str, commands: Mapping[str, str]) -> int:
-        """Run the command of each kind of key on all sessions, with `memory_id`. Returns the sum of the replies."""
+        """Run the command of each kind of key on all sessions, with `memory_id`. Returns the sum of
+        the replies.
+        """
         count = 0
         for kind, command in commands.items():
             for key in await self._live.keys_of(scope, kind):
@@ -54,7 +68,9 @@ class LiveState(Erasable):
 
 
 class LiveLog(Erasable):
-    """Removes erased state from the embedded server's append-only file, by rewriting it after `LiveState.erase`."""
+    """Removes erased state from the embedded server's append-only file, by rewriting it after
+    `LiveState.erase`.
+    """
 
     def __init__(self, live: LiveClient, directory: Path) -> None:
         self._live = live
@@ -62,7 +78,9 @@ class LiveLog(Erasable):
         self._rewriting = asyncio.Lock()
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
-        """Rewrite the append-only file. Returns by how much `remaining` fell. Raises Unavailable after REWRITE_S."""
+        """Rewrite the append-only file. Returns by how much `remaining` fell. Raises Unavailable
+        after REWRITE_S.
+        """
         before = await self.remaining(scope, memory_id)
         async with self._rewriting:
             await self._wait_for_rewrite()
@@ -71,18 +89,24 @@ class LiveLog(Erasable):
         return before - await self.remaining(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
-        """Count how often the append-only file contains the memory's id or, without one, the namespace's key prefix."""
+        """Count how often the append-only file contains the memory's id or, without one, the
+        namespace's key prefix.
+        """
         text = (memory_id or scope_prefix(scope)).encode()
         return await asyncio.to_thread(_count, self._files, text)
 
     async def _wait_for_rewrite(self) -> None:
         deadline = time.monotonic() + REWRITE_S
         while True:
-            info: dict[str, int] = await self._live.run(lambda redis: redis.info("persistence"), idempotent=True)
+            info: dict[str, int] = await self._live.run(
+                lambda redis: redis.info("persistence"), idempotent=True
+            )
             if not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"]):
                 return
             if time.monotonic() > deadline:
-                raise Unavailable("the live store is rewriting its file; try again", retry_after_s=5)
+                raise Unavailable(
+                    "the live store is rewriting its file; try again", retry_after_s=5
+                )
             await asyncio.sleep(_POLL_S)
 
 

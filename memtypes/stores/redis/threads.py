@@ -1,8 +1,9 @@
 """Conversation threads on Redis: every change is one Lua script and one round trip.
 
-The hash of a thread contains its version, number of tokens, summary and ancestors (ids of its parent, the parent's
-parent and so on). Two more hashes contain its turns and their sizes by turn index. Three sorted sets order the turn
-indices: by index, by eviction rank and by last use. Evicted turns go to a queue of the namespace (see `evicted_turns`).
+The hash of a thread contains its version, number of tokens, summary and ancestors (ids of its
+parent, the parent's parent and so on). Two more hashes contain its turns and their sizes by turn
+index. Three sorted sets order the turn indices: by index, by eviction rank and by last use. Evicted
+turns go to a queue of the namespace (see `evicted_turns`).
 """
 
 from __future__ import annotations
@@ -40,10 +41,14 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 _MICROSECONDS = 1_000_000
 _INDEX = "threads"
-"""The `kind` in the key (see `live_key`) of a namespace's index of threads. The scripts use the same name."""
+"""The `kind` in the key (see `live_key`) of a namespace's index of threads. The scripts use the
+same name.
+"""
 
 _MAX_EXAMINED = 1_000
-"""Maximum number of threads that one call of the list script examines, or of the expiry script returns."""
+"""Maximum number of threads that one call of the list script examines, or of the expiry script
+returns.
+"""
 
 _RECORD_S = round(ANSWER_TTL.total_seconds())
 
@@ -52,21 +57,40 @@ BACKUP_S = 24 * 3_600
 
 _CREATE, _LIST, _APPEND, _READ, _TAIL, _REMOVE, _REPLACE, _USE, _DELETE, _EXPIRED = (
     Script.load("thread_common", f"thread_{name}")
-    for name in ("create", "list", "append", "read", "tail", "remove", "replace", "use", "delete", "expired")
+    for name in (
+        "create",
+        "list",
+        "append",
+        "read",
+        "tail",
+        "remove",
+        "replace",
+        "use",
+        "delete",
+        "expired",
+    )
 )
 
 
 class RedisThreads(ThreadStore):
-    """Implements `ThreadStore` on Redis: stores the conversation threads and turns of all namespaces."""
+    """Implements `ThreadStore` on Redis: stores the conversation threads and turns of all
+    namespaces.
+    """
 
     def __init__(self, live: LiveClient) -> None:
         self._live = live
 
     async def create(self, scope: Scope, new: NewThread) -> str:
-        """Create a thread, unless its name (resource and key) is taken; return the id of the new or existing thread."""
+        """Create a thread, unless its name (resource and key) is taken; return the id of the new or
+        existing thread.
+        """
         thread = _key(scope, new.thread_id)
         parent = thread if new.parent_id is None else _key(scope, new.parent_id)
-        name = thread if new.key is None else live_key(scope, "thread-name", new.resource or "", new.key)
+        name = (
+            thread
+            if new.key is None
+            else live_key(scope, "thread-name", new.resource or "", new.key)
+        )
         names = ("resource", "key", "agent_id", "initial_context", "workflow_id")
         fields: dict[str, Argument] = {name: getattr(new, name) for name in names}
         fields |= {
@@ -76,25 +100,42 @@ class RedisThreads(ThreadStore):
             "flushes": int(new.flushes),
         }
         arguments: list[Argument] = [new.thread_id, new.parent_id, MAX_CHAIN, new.workflow_id]
-        arguments += (argument for field in fields.items() if field[1] is not None for argument in field)
+        arguments += (
+            argument for field in fields.items() if field[1] is not None for argument in field
+        )
         match await self._live.script(_CREATE, [thread, parent, name], arguments, idempotent=False):
             case ["ok", thread_id]:
                 return str(thread_id)
             case ["no_parent"]:
-                raise NotFound(f"the parent thread {new.parent_id!r} is not in this namespace; it may have expired")
+                raise NotFound(
+                    f"the parent thread {new.parent_id!r} is not in this namespace; it may "
+                    "have expired"
+                )
             case ["deep"]:
-                raise InvalidRequest(f"a chain has at most {MAX_CHAIN} threads", path="parent_id", got=new.parent_id)
+                raise InvalidRequest(
+                    f"a chain has at most {MAX_CHAIN} threads", path="parent_id", got=new.parent_id
+                )
             case ["cycle"]:
-                raise InvalidRequest("the thread would be its own ancestor", path="parent_id", got=new.parent_id)
+                raise InvalidRequest(
+                    "the thread would be its own ancestor", path="parent_id", got=new.parent_id
+                )
             case ["workflow", other]:
                 belongs = f"belongs to workflow {other!r}" if other else "belongs to no workflow"
-                raise Conflict(f"a thread with this resource and key exists, and it {belongs}; use another key")
+                raise Conflict(
+                    f"a thread with this resource and key exists, and it {belongs}; use another key"
+                )
             case _:
-                raise Conflict("a thread with this resource and key exists, and it has another parent")
+                raise Conflict(
+                    "a thread with this resource and key exists, and it has another parent"
+                )
 
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
-        """Append a turn. Evicts other turns if the thread's limits require it; see `ThreadStore`."""
-        limits, request, turn = append.limits, append.request, append.turn
+        """Append a turn. Evicts other turns if the thread's limits require it; see
+        `ThreadStore`.
+        """
+        limits = append.limits
+        request = append.request
+        turn = append.turn
         thread = _key(scope, append.thread_id)
         arguments = [
             *(turn.to_json(), turn.tokens, _rank(append.rank)),
@@ -102,19 +143,34 @@ class RedisThreads(ThreadStore):
             *(batch_head(scope, append.thread_id), _marks(turn)),
             *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
         ]
-        request_key = thread if request is None else live_key(scope, "thread-request", append.thread_id, request.key)
-        # With an idempotency key, a call whose connection broke is sent again: the script appends the turn only once.
+        request_key = (
+            thread
+            if request is None
+            else live_key(scope, "thread-request", append.thread_id, request.key)
+        )
+        # With an idempotency key, a call whose connection broke is sent again: the script appends
+        # the turn only once.
         keys = [thread, live_key(scope, EVICTED), request_key]
-        match await self._run(_APPEND, append.thread_id, keys, arguments, idempotent=request is not None):
+        match await self._run(
+            _APPEND, append.thread_id, keys, arguments, idempotent=request is not None
+        ):
             case ["full"]:
-                message = "the turn does not fit: the pinned and system turns of this thread fill its limits"
+                message = (
+                    "the turn does not fit: the pinned and system turns of this thread "
+                    "fill its limits"
+                )
                 raise InvalidRequest(message, path="content")
             case ["repeated", digest, appended_at, *counts]:
                 if request is None or digest != request.digest:
-                    raise Conflict("this Idempotency-Key came with another body in the last 24 hours; use a new key")
-                at, repeated = datetime.fromisoformat(appended_at), True
+                    raise Conflict(
+                        "this Idempotency-Key came with another body in the last 24 hours; "
+                        "use a new key"
+                    )
+                at = datetime.fromisoformat(appended_at)
+                repeated = True
             case [_, *counts]:
-                at, repeated = turn.at, False
+                at = turn.at
+                repeated = False
         index, version, tokens, turns, evicted, *flushed = map(int, counts)
         return TurnAppended(index, version, tokens, turns, evicted, at, repeated, sum(flushed))
 
@@ -123,25 +179,48 @@ class RedisThreads(ThreadStore):
         return (await self._read(scope, thread_id, 1, 0)).thread
 
     async def find(self, scope: Scope, resource: str | None, key: str) -> str | None:
-        """Return the id of the thread with this name (resource and key); None if there is no such thread."""
-        thread_id: str | None = await self._live.command("get", live_key(scope, "thread-name", resource or "", key))
+        """Return the id of the thread with this name (resource and key); None if there is no such
+        thread.
+        """
+        thread_id: str | None = await self._live.command(
+            "get", live_key(scope, "thread-name", resource or "", key)
+        )
         if thread_id is None or not await self._live.command("exists", _key(scope, thread_id)):
             return None
         return thread_id
 
     async def page_of_threads(self, scope: Scope, query: ThreadQuery) -> ThreadPage:
-        """Return a page of the threads that match the query, most recently used first; see `ThreadStore`."""
-        names = {"resource": "resource", "agent_id": "agent_id", "parent_id": "parent", "workflow_id": "workflow_id"}
+        """Return a page of the threads that match the query, most recently used first; see
+        `ThreadStore`.
+        """
+        names = {
+            "resource": "resource",
+            "agent_id": "agent_id",
+            "parent_id": "parent",
+            "workflow_id": "workflow_id",
+        }
         conditions = [
-            text for name, stored in names.items() if (value := getattr(query, name)) for text in (stored, value)
+            text
+            for name, stored in names.items()
+            if (value := getattr(query, name))
+            for text in (stored, value)
         ]
-        before, threads = query.cursor, list[Thread]()
+        before = query.cursor
+        threads = list[Thread]()
         if before is not None and not (before.isascii() and before.isdecimal()):
             raise InvalidRequest("is not the cursor of a page", path="cursor", got=before)
         while True:
             highest = "+inf" if before is None else f"({before}"
-            arguments = [highest, query.limit - len(threads), _MAX_EXAMINED, query.key_prefix, *conditions]
-            entries, before = await self._live.script(_LIST, [_key(scope, "")], arguments, idempotent=True)
+            arguments = [
+                highest,
+                query.limit - len(threads),
+                _MAX_EXAMINED,
+                query.key_prefix,
+                *conditions,
+            ]
+            entries, before = await self._live.script(
+                _LIST, [_key(scope, "")], arguments, idempotent=True
+            )
             threads += [_thread(unquote(thread_id), fields) for thread_id, fields in entries]
             if not before or len(threads) >= query.limit:
                 return ThreadPage(tuple(threads), before or None)
@@ -151,8 +230,12 @@ class RedisThreads(ThreadStore):
         return await self._read(scope, thread_id, 0, -1)
 
     async def tail(self, scope: Scope, thread_id: str, tokens: int) -> ThreadTail:
-        """Return a thread's newest turns and system turns, about `tokens` tokens of each, and its files and images."""
-        answer = await self._run(_TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True)
+        """Return a thread's newest turns and system turns, about `tokens` tokens of each, and its
+        files and images.
+        """
+        answer = await self._run(
+            _TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True
+        )
         _, fields, turns, (files, file_count), (images, image_count) = answer
         return ThreadTail(
             _thread(thread_id, fields),
@@ -164,26 +247,40 @@ class RedisThreads(ThreadStore):
         )
 
     async def page(self, scope: Scope, thread_id: str, offset: int, limit: int) -> ThreadContent:
-        """Return the thread with `limit` turns from `offset`, and mark these turns as used now; see `ThreadStore`."""
+        """Return the thread with `limit` turns from `offset`, and mark these turns as used now; see
+        `ThreadStore`.
+        """
         return await self._read(scope, thread_id, offset, offset + limit - 1, used=True)
 
     async def use(self, scope: Scope, thread_id: str, indices: Sequence[int]) -> None:
-        """Mark the turns with these indices as used now, which delays eviction by last use; see `ThreadStore`."""
+        """Mark the turns with these indices as used now, which delays eviction by last use; see
+        `ThreadStore`.
+        """
         if indices:
             await self._live.script(_USE, [_key(scope, thread_id)], list(indices), idempotent=True)
 
     async def remove(self, scope: Scope, removal: Removal) -> int:
-        """Evict turns, and set the summary if there is a new one. Returns the new version; 0 if a turn is missing."""
+        """Evict turns, and set the summary if there is a new one. Returns the new version; 0 if a
+        turn is missing.
+        """
         keys = [_key(scope, removal.thread_id), live_key(scope, EVICTED)]
         arguments = [
-            *(json.dumps(removal.indices), batch_head(scope, removal.thread_id), rfc3339(removal.at)),
+            *(
+                json.dumps(removal.indices),
+                batch_head(scope, removal.thread_id),
+                rfc3339(removal.at),
+            ),
             *(int(removal.summary is not None), removal.summary, removal.summary_tokens),
         ]
         answer = await self._run(_REMOVE, removal.thread_id, keys, arguments)
         return int(answer[1]) if answer[0] == "ok" else 0
 
     async def replace(
-        self, scope: Scope, thread_id: str, turns: Sequence[tuple[Turn, str | None]], expected: int | None = None
+        self,
+        scope: Scope,
+        thread_id: str,
+        turns: Sequence[tuple[Turn, str | None]],
+        expected: int | None = None,
     ) -> int:
         """Replace all turns of a thread, each given with its eviction rank; see `ThreadStore`."""
         arguments: list[Argument] = [expected, BACKUP_S]
@@ -193,52 +290,81 @@ class RedisThreads(ThreadStore):
         return int((await self._run(_REPLACE, thread_id, [thread, thread], arguments))[1])
 
     async def clear(self, scope: Scope, thread_id: str, backup_id: str | None) -> int:
-        """Remove a thread's turns and summary; return the number of turns. With a `backup_id`, first backs them up."""
+        """Remove a thread's turns and summary; return the number of turns. With a `backup_id`,
+        first backs them up.
+        """
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else live_key(scope, "thread-backup", backup_id)
         return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
-        """Return the turns that `clear` saved as the backup `backup_id`. Raises NotFound if it does not exist."""
+        """Return the turns that `clear` saved as the backup `backup_id`. Raises NotFound if it does
+        not exist.
+        """
         key = live_key(scope, "thread-backup", backup_id)
         stored: str | None = await self._live.command("get", key)
         if stored is None:
-            raise NotFound(f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours")
+            raise NotFound(
+                f"there is no backup {backup_id!r} in this namespace; backups expire after 24 hours"
+            )
         return tuple(Turn.from_json(json.dumps(turn), index) for index, turn in json.loads(stored))
 
     async def delete(self, scope: Scope, thread_id: str, *, flush: bool = False) -> None:
-        """Delete a thread. flush: if True, its turns are queued to be stored as memories; if False, deleted too."""
-        keys, head = [_key(scope, thread_id), live_key(scope, EVICTED)], batch_head(scope, thread_id) if flush else ""
+        """Delete a thread. flush: if True, its turns are queued to be stored as memories; if False,
+        deleted too.
+        """
+        keys = [_key(scope, thread_id), live_key(scope, EVICTED)]
+        head = batch_head(scope, thread_id) if flush else ""
         await self._run(_DELETE, thread_id, keys, [head, "0"])
 
     async def queue_expired(self) -> int:
-        """Queue the turns of expired threads, so that they are stored as memories. Returns the number of threads."""
+        """Queue the turns of expired threads, so that they are stored as memories. Returns the
+        number of threads.
+        """
         queued = 0
         for index in await self._live.keys_matching(every_scope(_INDEX)):
             scope = scope_of(index)
-            expired = await self._live.script(_EXPIRED, [_key(scope, "")], [_MAX_EXAMINED], idempotent=True)
+            expired = await self._live.script(
+                _EXPIRED, [_key(scope, "")], [_MAX_EXAMINED], idempotent=True
+            )
             for thread_id in map(unquote, expired):
-                keys, head = [_key(scope, thread_id), live_key(scope, EVICTED)], batch_head(scope, thread_id)
+                keys = [_key(scope, thread_id), live_key(scope, EVICTED)]
+                head = batch_head(scope, thread_id)
                 answer = await self._live.script(_DELETE, keys, [head, "1"], idempotent=False)
                 queued += answer[0] == "ok"
         return queued
 
     async def _run(
-        self, script: Script, thread_id: str, keys: Sequence[str], args: Sequence[Argument], *, idempotent: bool = False
+        self,
+        script: Script,
+        thread_id: str,
+        keys: Sequence[str],
+        args: Sequence[Argument],
+        *,
+        idempotent: bool = False,
     ) -> list[Any]:
-        """Run a script on a thread and return its answer. Raises NotFound, or VersionConflict for another version."""
+        """Run a script on a thread and return its answer. Raises NotFound, or VersionConflict for
+        another version.
+        """
         answer: list[Any] = await self._live.script(script, keys, args, idempotent=idempotent)
         if answer[0] == "missing":
-            raise NotFound(f"there is no thread {thread_id!r} in this namespace; it may have expired")
+            raise NotFound(
+                f"there is no thread {thread_id!r} in this namespace; it may have expired"
+            )
         if answer[0] == "version":
             raise VersionConflict(
-                f"version {answer[1]} is current; read the thread and try again", current_version=int(answer[1])
+                f"version {answer[1]} is current; read the thread and try again",
+                current_version=int(answer[1]),
             )
         return answer
 
-    async def _read(self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False) -> ThreadContent:
+    async def _read(
+        self, scope: Scope, thread_id: str, first: int, last: int, *, used: bool = False
+    ) -> ThreadContent:
         arguments = [first, last, int(used)]
-        answer = await self._run(_READ, thread_id, [_key(scope, thread_id)], arguments, idempotent=True)
+        answer = await self._run(
+            _READ, thread_id, [_key(scope, thread_id)], arguments, idempotent=True
+        )
         _, fields, turns, by_use = answer
         ranks_by_use = {int(index): rank for rank, index in enumerate(by_use)}
         return ThreadContent(_thread(thread_id, fields), tuple(map(_turn, turns)), ranks_by_use)
@@ -249,20 +375,28 @@ def _key(scope: Scope, thread_id: str) -> str:
 
 
 def _rank(rank: str | None) -> str:
-    """Encode a turn's eviction rank for the Lua scripts: None as "never", and "" as "use" (evict by last use)."""
+    """Encode a turn's eviction rank for the Lua scripts: None as "never", and "" as "use" (evict by
+    last use).
+    """
     return "never" if rank is None else rank or "use"
 
 
 def _marks(turn: Turn) -> str:
-    """JSON of a turn's time, files, images and system flag; "" if it has no file or image and is no system turn."""
+    """JSON of a turn's time, files, images and system flag; "" if it has no file or image and is no
+    system turn.
+    """
     if not turn.files and not turn.images and turn.role != "system":
         return ""
     at = round(turn.at.timestamp() * _MICROSECONDS)
-    return json.dumps({"at": at, "files": turn.files, "images": turn.images, "system": turn.role == "system"})
+    return json.dumps(
+        {"at": at, "files": turn.files, "images": turn.images, "system": turn.role == "system"}
+    )
 
 
 def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
-    """Mentions of files or images, the last first. fields: path, time and turn index of each, as one flat list."""
+    """Mentions of files or images, the last first. fields: path, time and turn index of each, as
+    one flat list.
+    """
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
     mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
@@ -291,7 +425,14 @@ def _thread(thread_id: str, stored: Sequence[Any]) -> Thread:
         parent_id=fields["parent"] or None,
         **{
             name: fields.get(name)
-            for name in ("resource", "key", "agent_id", "initial_context", "last_flush_at", "workflow_id")
+            for name in (
+                "resource",
+                "key",
+                "agent_id",
+                "initial_context",
+                "last_flush_at",
+                "workflow_id",
+            )
         },
         summary=fields.get("summary", ""),
         summary_tokens=int(fields.get("summary_tokens", 0)),

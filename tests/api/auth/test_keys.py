@@ -1,4 +1,6 @@
-"""API keys: those in the configured keys file, and keys that admins create while the service runs."""
+"""API keys: those in the configured keys file, and keys that admins create while the service
+runs.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def test_unknown_keys_are_refused(key: str | None) -> None:
 
 def test_the_repr_of_a_hashed_key_does_not_contain_it() -> None:
     """The repr of a key shows no more than the key's hash."""
-    assert "writer-key-1" not in repr(hashed([KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER)]))
+    assert "writer-key-1" not in repr(
+        hashed([KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER)])
+    )
 
 
 def test_each_role_includes_the_lower_ones() -> None:
@@ -70,18 +74,30 @@ def test_each_role_includes_the_lower_ones() -> None:
         ("{", "not JSON"),
         ("{}", "the file: must be a list"),
         ("[]", "has no keys"),
-        ('[{"key": "abcdefgh", "tenant": "t", "role": "reader"}, {"key": "short", "tenant": "t", "role": "reader"}]',
-         "entry 1, key: .*at least 8"),
+        (
+            (
+                '[{"key": "abcdefgh", "tenant": "t", "role": "reader"}, {"key": "short", '
+                '"tenant": "t", "role": "reader"}]'
+            ),
+            "entry 1, key: .*at least 8",
+        ),
         ('[{"key": "abcdefgh", "tenant": "t", "role": "king"}]', "entry 0, role"),
         ('[{"key": "abcdefgh", "role": "reader"}]', "entry 0, tenant: is required"),
         ('[{"key": "abcdefgh", "tenant": " t", "role": "reader"}]', "entry 0, tenant"),
         ('[{"key": "abcdefgh", "tenant": "t", "role": "reader", "x": 1}]', "entry 0, x"),
-        ('[{"key": "abcdefgh", "tenant": "t", "role": "reader", "agents": []}]', "entry 0, agents: must have 1"),
+        (
+            '[{"key": "abcdefgh", "tenant": "t", "role": "reader", "agents": []}]',
+            "entry 0, agents: must have 1",
+        ),
         (json.dumps([{"key": "abcdefgh", "tenant": "t", "role": "reader"}] * 2), "same key"),
     ],
-)  # fmt: skip
-def test_invalid_keys_file_is_refused_with_place_and_reason(tmp_path: Path, text: str, why: str) -> None:
-    """The error for an invalid keys file names the file, the entry and the field, and contains no key."""
+)
+def test_invalid_keys_file_is_refused_with_place_and_reason(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    """The error for an invalid keys file names the file, the entry and the field, and contains no
+    key.
+    """
     path = tmp_path / "keys.json"
     path.write_text(text)
     with pytest.raises(BadKeys, match=why) as caught:
@@ -97,9 +113,12 @@ def test_a_missing_keys_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_keys_file_is_loaded(tmp_path: Path) -> None:
-    """A key in the keys file gives its caller the tenant and the role of the entry. The file may begin with a BOM."""
+    """A key in the keys file gives its caller the tenant and the role of the entry. The file may
+    begin with a BOM.
+    """
     path = tmp_path / "keys.json"
-    path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')  # as Windows' editor saves it
+    # As Windows' editor saves it
+    path.write_text('\ufeff[{"key": "abcdefgh", "tenant": "acme", "role": "admin"}]')
     caller = KeyBook(load_keys(path)).caller("abcdefgh")
     assert caller is not None
     assert (caller.tenant, caller.role) == ("acme", Role.ADMIN)
@@ -112,7 +131,9 @@ def clock() -> datetime:
 
 @pytest.mark.anyio
 async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
-    """A key that an admin created works in other processes and after a restart, until it is revoked."""
+    """A key that an admin created works in other processes and after a restart, until it is
+    revoked.
+    """
     path = tmp_path / "keys.json"
     other = KeyBook((), path)
     book = KeyBook((), path)
@@ -128,7 +149,9 @@ async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_created_keys_are_stored_as_hashes_in_a_private_file(tmp_path: Path) -> None:
-    """The file of keys that admins create contains only hashes of the keys, and only its owner can read it."""
+    """The file of keys that admins create contains only hashes of the keys, and only its owner can
+    read it.
+    """
     path = tmp_path / "keys.json"
     _, key = await KeyBook((), path).create(KeyRights(tenant="acme", role=Role.READER), clock)
     assert key not in path.read_text()
@@ -137,7 +160,9 @@ async def test_created_keys_are_stored_as_hashes_in_a_private_file(tmp_path: Pat
 
 @pytest.mark.anyio
 async def test_a_key_whose_file_cannot_be_written_is_not_created(tmp_path: Path) -> None:
-    """If the file of created keys cannot be written, creating a key raises Unavailable and adds no key."""
+    """If the file of created keys cannot be written, creating a key raises Unavailable and adds no
+    key.
+    """
     book = KeyBook((), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -153,19 +178,25 @@ async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processe
     async with anyio.create_task_group() as tasks:
         for number in range(12):
             tasks.start_soon(
-                books[number % processes].create, KeyRights(tenant=f"tenant {number}", role=Role.READER), clock
+                books[number % processes].create,
+                KeyRights(tenant=f"tenant {number}", role=Role.READER),
+                clock,
             )
     assert len(KeyBook((), path).list_keys()) == 12
 
 
 @pytest.mark.anyio
 async def test_held_key_lock_times_out_and_names_the_process(tmp_path: Path) -> None:
-    """If a process does not release the lock of the file of created keys, creating a key raises Unavailable.
+    """If a process does not release the lock of the file of created keys, creating a key raises
+    Unavailable.
 
     The error names the id of that process.
     """
     book = KeyBook((), tmp_path / "keys.json", wait_s=0.05)
-    with locked(tmp_path / "keys.lock"), pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"):
+    with (
+        locked(tmp_path / "keys.lock"),
+        pytest.raises(Unavailable, match=f"process {os.getpid()} does not release"),
+    ):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
 
 
@@ -175,7 +206,8 @@ async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
 ) -> None:
     """The service does not start if the file of created keys is damaged.
 
-    If the file becomes damaged later, the running service logs the error and keeps the keys that it has loaded.
+    If the file becomes damaged later, the running service logs the error and keeps the keys that it
+    has loaded.
     """
     path = tmp_path / "keys.json"
     book = KeyBook((), path)
@@ -190,7 +222,9 @@ async def test_a_damaged_file_of_created_keys_fails_at_start_but_not_later(
 
 @pytest.mark.anyio
 async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> None:
-    """Keys in the configured keys file cannot be revoked, and are listed without a creation time."""
+    """Keys in the configured keys file cannot be revoked, and are listed without a creation
+    time.
+    """
     keys = guarded.keys.list_keys()
     assert len(keys) == len(KEYS)
     assert keys[0].created_at is None
@@ -200,7 +234,9 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """Only the answer that creates a key contains the key; the list has its id and rights. A revoked key gets a 401."""
+    """Only the answer that creates a key contains the key; the list has its id and rights. A
+    revoked key gets a 401.
+    """
     admin = bearer("acme", Role.ADMIN)
     rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:
@@ -226,7 +262,9 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
     """Readers and writers get a 403 when they list, create or revoke keys."""
     headers = bearer("acme", role)
     async with connect(guarded) as client:
-        creation = await client.post("/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers)
+        creation = await client.post(
+            "/v1/admin/keys", json={"tenant": "t", "role": "admin"}, headers=headers
+        )
         listing = await client.get("/v1/admin/keys", headers=headers)
         removed = await client.delete("/v1/admin/keys/any", headers=headers)
     assert [creation.status_code, listing.status_code, removed.status_code] == [403, 403, 403]
@@ -244,7 +282,9 @@ async def test_key_calls_need_an_admin(guarded: Services, role: Role) -> None:
     ],
 )
 async def test_invalid_key_requests_are_422(guarded: Services, body: dict[str, Any]) -> None:
-    """A request to create a key gets a 422 if its tenant or role is missing or invalid, or its list of agents empty."""
+    """A request to create a key gets a 422 if its tenant or role is missing or invalid, or its list
+    of agents empty.
+    """
     async with connect(guarded) as client:
         answer = await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
     assert answer.status_code == 422

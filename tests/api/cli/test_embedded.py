@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 async def test_commands_need_no_key_and_have_no_rate_limit(
     guarded: Services, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`remembrancer run` loads its sample memories even if calls over HTTP need a key and have a rate limit."""
+    """`remembrancer run` loads its sample memories even if calls over HTTP need a key and have a
+    rate limit.
+    """
     services = fake_services(system_clock)
     await show_samples(replace(services, keys=guarded.keys, rate=RateLimit(per_minute=1)))
     assert "memories loaded" in capsys.readouterr().out

@@ -14,16 +14,33 @@ from api.cli.entry import COMMANDS, application
 from ingest.upkeep.planners import UpkeepJob
 from tests.api.clients.python.scripted_server import Reply, scripted
 
-HEAVY = ("litestar", "qdrant_client", "qdrant_edge", "onnxruntime", "redis", "numpy", "tiktoken", "uvicorn")
+HEAVY = (
+    "litestar",
+    "qdrant_client",
+    "qdrant_edge",
+    "onnxruntime",
+    "redis",
+    "numpy",
+    "tiktoken",
+    "uvicorn",
+)
 ANSWER = {
-    "hits": [], "profile": "default", "weights": {}, "as_of": "2026-01-01T00:00:00Z",
-    "floor": {"value": 0.1, "dropped": 0}, "ids": [], "counts": {}, "reasons": {},
-}  # fmt: skip
+    "hits": [],
+    "profile": "default",
+    "weights": {},
+    "as_of": "2026-01-01T00:00:00Z",
+    "floor": {"value": 0.1, "dropped": 0},
+    "ids": [],
+    "counts": {},
+    "reasons": {},
+}
 """The members of a service's answer that `search` and `jobs` read, without hits and ids."""
 
 
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
-def test_a_command_on_a_service_does_not_load_the_service(command: list[str], tmp_path: Path) -> None:
+def test_a_command_on_a_service_does_not_load_the_service(
+    command: list[str], tmp_path: Path
+) -> None:
     """A command that calls a service by URL does not import the web framework, stores or encoders.
 
     Importing them takes two seconds.
@@ -37,23 +54,37 @@ main()
     environment = {**os.environ, "HOME": str(tmp_path)}
     with scripted(Reply(200, ANSWER)) as server:
         arguments = [sys.executable, "-c", program, *command, "--url", server.url]
-        done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            arguments, env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
     assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_lists_every_command() -> None:
-    """`--help` lists every command of the program. The `--help` of a command shows the command's usage."""
+    """`--help` lists every command of the program. The `--help` of a command shows the command's
+    usage.
+    """
     shown = CliRunner().invoke(application(), ["--help"], env={"COLUMNS": "200"}).stdout
     for name in COMMANDS:
         assert f"│ {name} " in shown
-    usage = CliRunner().invoke(application("search"), ["search", "--help"], prog_name="remembrancer").stdout
+    usage = (
+        CliRunner()
+        .invoke(application("search"), ["search", "--help"], prog_name="remembrancer")
+        .stdout
+    )
     assert "remembrancer search [OPTIONS]" in usage
 
 
 @pytest.mark.parametrize("arguments", [[], *([name] for name in COMMANDS), ["policies", "convert"]])
 def test_help_shows_flags_without_a_type(arguments: list[str]) -> None:
-    """`--help` shows the type of an option's value, such as `<int>`, but none for flags, which take no value."""
-    shown = CliRunner().invoke(application(*arguments[:1]), [*arguments, "--help"], env={"COLUMNS": "200"}).stdout
+    """`--help` shows the type of an option's value, such as `<int>`, but none for flags, which take
+    no value.
+    """
+    shown = (
+        CliRunner()
+        .invoke(application(*arguments[:1]), [*arguments, "--help"], env={"COLUMNS": "200"})
+        .stdout
+    )
     assert "--help" in shown
     assert "<bool>" not in shown
 
@@ -61,10 +92,16 @@ def test_help_shows_flags_without_a_type(arguments: list[str]) -> None:
 def test_an_unknown_command_is_named() -> None:
     """For an unknown command the message suggests the command with the nearest name."""
     done = CliRunner().invoke(application("serch"), ["serch"])
-    assert (done.exit_code, "No such command 'serch'" in done.stderr, "search" in done.stderr) == (2, True, True)
+    assert (done.exit_code, "No such command 'serch'" in done.stderr, "search" in done.stderr) == (
+        2,
+        True,
+        True,
+    )
 
 
 def test_help_of_jobs_lists_every_upkeep_job() -> None:
     """`remembrancer jobs --help` lists every upkeep job of the service."""
-    shown = CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
+    shown = (
+        CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
+    )
     assert "|".join(UpkeepJob) in shown

@@ -1,4 +1,6 @@
-"""Importing a changed file again, over HTTP: which memories of its earlier version are replaced, ended or kept."""
+"""Importing a changed file again, over HTTP: which memories of its earlier version are replaced,
+ended or kept.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class Desk:
     http: httpx.AsyncClient
     times: list[datetime]
 
-    async def imported(self, text: str, name: str = "note.md", form: Format | None = None) -> ImportReport:
+    async def imported(
+        self, text: str, name: str = "note.md", form: Format | None = None
+    ) -> ImportReport:
         """Write `text` to the file `name` and import it an hour after the last import."""
         (self.folder / name).write_text(text, encoding="utf-8")
         return await self.again(name, form)
@@ -47,7 +51,9 @@ class Desk:
     async def again(
         self, name: str = "note.md", form: Format | None = None, client: type[ApiClient] = ApiClient
     ) -> ImportReport:
-        """Import the file `name` as it is, an hour after the last import. client: makes the calls."""
+        """Import the file `name` as it is, an hour after the last import. client: makes the
+        calls.
+        """
         self.times.append(self.times[-1] + timedelta(hours=1))
         rows = RowOptions(MemoryType.SEMANTIC, extra_to_metadata=True)
         paths = (str(self.folder / name),)
@@ -56,7 +62,9 @@ class Desk:
 
     async def call(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         """The service's answer to a call on a memory or a list of namespace n."""
-        response = await self.http.request(method, f"/v1/{path}", params={"namespace": "n"}, json=body or None)
+        response = await self.http.request(
+            method, f"/v1/{path}", params={"namespace": "n"}, json=body or None
+        )
         assert response.is_success, response.text
         answer: dict[str, Any] = response.json()
         return answer
@@ -100,13 +108,19 @@ def changes(report: ImportReport) -> list[str]:
 
 
 async def test_a_changed_section_replaces_its_former_text(desk: Desk) -> None:
-    """A changed section replaces its former text, which the history shows; the other section keeps its memory."""
+    """A changed section replaces its former text, which the history shows; the other section keeps
+    its memory.
+    """
     await desk.imported(NOTE.format(host="Hetzner"))
     before = await desk.current()
     await desk.call("PATCH", f"memories/{before['Backups go to the NAS.']['id']}", pinned=True)
     report = await desk.imported("Read this first.\n\n" + NOTE.format(host="AWS, with Terraform"))
     after = await desk.current()
-    assert set(after) == {"Read this first.", "We deploy to AWS, with Terraform.", "Backups go to the NAS."}
+    assert set(after) == {
+        "Read this first.",
+        "We deploy to AWS, with Terraform.",
+        "Backups go to the NAS.",
+    }
     stored = after["Backups go to the NAS."]
     assert (stored["id"], stored["pinned"]) == (before["Backups go to the NAS."]["id"], True)
     new_id = after["We deploy to AWS, with Terraform."]["id"]
@@ -121,35 +135,47 @@ async def test_a_changed_section_replaces_its_former_text(desk: Desk) -> None:
 
 
 async def test_a_replacement_by_an_import_is_a_decision_that_can_be_undone(desk: Desk) -> None:
-    """A replaced section is listed as a decision. After its undo both texts are current, also after another import."""
+    """A replaced section is listed as a decision. After its undo both texts are current, also after
+    another import.
+    """
     await desk.imported(NOTE.format(host="Hetzner"))
     await desk.imported(NOTE.format(host="AWS, with Terraform"))
     (decision,) = (await desk.call("GET", "decisions"))["decisions"]
     assert (decision["kind"], decision["content"]) == ("replaced", "We deploy to Hetzner.")
     await desk.call("POST", f"memories/{decision['id']}/undo")
     await desk.again()
-    assert {"We deploy to Hetzner.", "We deploy to AWS, with Terraform."} < set(await desk.current())
+    assert {"We deploy to Hetzner.", "We deploy to AWS, with Terraform."} < set(
+        await desk.current()
+    )
 
 
 async def test_a_removed_section_is_ended_and_can_be_restored(desk: Desk) -> None:
-    """The memory of a section that was removed is ended, the report names it, and it can be restored."""
+    """The memory of a section that was removed is ended, the report names it, and it can be
+    restored.
+    """
     await desk.imported(NOTE.format(host="Hetzner") + CONTACT)
     ended = (await desk.current())["Maria knows the printer."]["id"]
     report = await desk.imported(NOTE.format(host="Hetzner"))
     assert "Maria knows the printer." not in await desk.current()
-    assert [(row.id, row.change, row.why) for row in report.former] == [(ended, "ended", "no longer in the file")]
+    assert [(row.id, row.change, row.why) for row in report.former] == [
+        (ended, "ended", "no longer in the file")
+    ]
     assert (await desk.call("POST", f"memories/{ended}/restore"))["state"] == "current"
 
 
 async def test_a_section_that_is_in_the_file_again_is_current_again(desk: Desk) -> None:
-    """After a section was removed or changed, the file's first version makes its texts current again."""
+    """After a section was removed or changed, the file's first version makes its texts current
+    again.
+    """
     first = NOTE.format(host="Hetzner") + CONTACT
     await desk.imported(first)
     await desk.imported(NOTE.format(host="AWS, with Terraform"))
     report = await desk.imported(first)
     assert set(await desk.current()) == {
-        "We deploy to Hetzner.", "Backups go to the NAS.", "Maria knows the printer."
-    }  # fmt: skip
+        "We deploy to Hetzner.",
+        "Backups go to the NAS.",
+        "Maria knows the printer.",
+    }
     assert changes(report) == ["replaced", "restored"]
 
 
@@ -162,17 +188,31 @@ async def test_a_dated_note_that_is_changed_back_has_its_first_text(desk: Desk) 
 
 
 async def test_a_removed_section_with_another_source_is_not_ended(desk: Desk) -> None:
-    """A removed section is kept, and the report says so, if it is pinned, was said elsewhere, or is in another file."""
-    await desk.imported(CONTACT + "\n## Till\nThe till closes at six.\n\n## Door\nThe door has a code.\n", "other.md")
-    everything = NOTE.format(host="Hetzner") + CONTACT + "\n## Van\nThe van is blue.\n\n## Cat\nThe cat is Tom.\n"
+    """A removed section is kept, and the report says so, if it is pinned, was said elsewhere, or is
+    in another file.
+    """
+    await desk.imported(
+        CONTACT + "\n## Till\nThe till closes at six.\n\n## Door\nThe door has a code.\n",
+        "other.md",
+    )
+    everything = (
+        NOTE.format(host="Hetzner")
+        + CONTACT
+        + "\n## Van\nThe van is blue.\n\n## Cat\nThe cat is Tom.\n"
+    )
     await desk.imported(everything)
     fact = {"namespace": "n", "type": "semantic", "content": "The van is blue."}
     assert (await desk.http.post("/v1/memories", json=fact)).json()["status"] == "merged"
     memories = await desk.current()
     await desk.call("PATCH", f"memories/{memories['The cat is Tom.']['id']}", pinned=True)
     report = await desk.imported(NOTE.format(host="Hetzner"))
-    assert {"Maria knows the printer.", "The van is blue.", "The cat is Tom."} < set(await desk.current())
-    assert sorted(row.why for row in report.former) == ["another source says it, too", "it is pinned"]
+    assert {"Maria knows the printer.", "The van is blue.", "The cat is Tom."} < set(
+        await desk.current()
+    )
+    assert sorted(row.why for row in report.former) == [
+        "another source says it, too",
+        "it is pinned",
+    ]
 
 
 async def test_a_file_that_is_empty_or_unreadable_ends_nothing(desk: Desk) -> None:
@@ -181,27 +221,41 @@ async def test_a_file_that_is_empty_or_unreadable_ends_nothing(desk: Desk) -> No
     assert (await desk.imported("")).former == []
     (desk.folder / "note.md").write_bytes(b"# Shop\n\n## New\nA new text.\n\n## Broken\n\xff\xfe\n")
     assert (await desk.again()).former == []
-    assert {"We deploy to Hetzner.", "Backups go to the NAS.", "A new text."} == set(await desk.current())
+    assert {"We deploy to Hetzner.", "Backups go to the NAS.", "A new text."} == set(
+        await desk.current()
+    )
 
 
 async def test_a_renamed_note_keeps_its_memories(desk: Desk) -> None:
-    """A renamed note has the memories that it had under its former name, and a change replaces them."""
+    """A renamed note has the memories that it had under its former name, and a change replaces
+    them.
+    """
     await desk.imported(NOTE.format(host="Hetzner"), "old.md")
     (desk.folder / "old.md").rename(desk.folder / "new.md")
     await desk.again("new.md")
     report = await desk.imported(NOTE.format(host="AWS, with Terraform"), "new.md")
-    assert set(await desk.current()) == {"We deploy to AWS, with Terraform.", "Backups go to the NAS."}
+    assert set(await desk.current()) == {
+        "We deploy to AWS, with Terraform.",
+        "Backups go to the NAS.",
+    }
     assert changes(report) == ["replaced"]
 
 
 async def test_a_note_is_replaced_as_a_whole(desk: Desk) -> None:
-    """The memory of a changed short note replaces that of its former text; the pin of the former one stays on it."""
+    """The memory of a changed short note replaces that of its former text; the pin of the former
+    one stays on it.
+    """
     await desk.imported("The office machine takes beans.\n", form=Format.OBSIDIAN)
     (memory,) = (await desk.current()).values()
     await desk.call("PATCH", f"memories/{memory['id']}", pinned=True)
-    await desk.imported("Since May, the machine takes pods from the second floor.\n", form=Format.OBSIDIAN)
+    await desk.imported(
+        "Since May, the machine takes pods from the second floor.\n", form=Format.OBSIDIAN
+    )
     ((text, memory),) = (await desk.current()).items()
-    assert (text, memory["pinned"]) == ("Since May, the machine takes pods from the second floor.", True)
+    assert (text, memory["pinned"]) == (
+        "Since May, the machine takes pods from the second floor.",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -213,18 +267,36 @@ async def test_a_note_is_replaced_as_a_whole(desk: Desk) -> None:
         (Format.LANGGRAPH, '{{"namespace": ["a"], "key": "k", "value": {{"text": "{}"}}}}'),
     ],
 )
-async def test_a_record_with_an_id_replaces_its_former_text(desk: Desk, form: Format, row: str) -> None:
+async def test_a_record_with_an_id_replaces_its_former_text(
+    desk: Desk, form: Format, row: str
+) -> None:
     """A record with the id of an earlier one replaces it; records that an export lacks stay."""
-    other = row.replace("7", "8").replace("11", "12").replace('"k"', '"l"').format("The till closes at six.")
+    other = (
+        row.replace("7", "8")
+        .replace("11", "12")
+        .replace('"k"', '"l"')
+        .format("The till closes at six.")
+    )
     await desk.imported(f"{row.format('Ann lives in Berlin.')}\n{other}\n", "rows.jsonl", form)
-    report = await desk.imported(f"{row.format('Her new flat is in a suburb of Hamburg.')}\n", "rows.jsonl", form)
-    assert set(await desk.current()) == {"Her new flat is in a suburb of Hamburg.", "The till closes at six."}
+    report = await desk.imported(
+        f"{row.format('Her new flat is in a suburb of Hamburg.')}\n", "rows.jsonl", form
+    )
+    assert set(await desk.current()) == {
+        "Her new flat is in a suburb of Hamburg.",
+        "The till closes at six.",
+    }
     assert changes(report) == ["replaced"]
 
 
 async def test_a_fact_that_has_ended_in_zep_since_expires(desk: Desk) -> None:
-    """A fact of Zep that was current at the first import expires when a later export says that it has ended."""
-    fact: dict[str, Any] = {"uuid": "11", "fact": "Bob works for ACME.", "valid_at": "2024-01-02T10:00:00Z"}
+    """A fact of Zep that was current at the first import expires when a later export says that it
+    has ended.
+    """
+    fact: dict[str, Any] = {
+        "uuid": "11",
+        "fact": "Bob works for ACME.",
+        "valid_at": "2024-01-02T10:00:00Z",
+    }
     await desk.imported(json.dumps(fact), "first.json", Format.ZEP)
     ended = json.dumps({**fact, "invalid_at": "2025-08-01T00:00:00Z"})
     assert changes(await desk.imported(ended, "second.json", Format.ZEP)) == ["ended"]
@@ -233,13 +305,18 @@ async def test_a_fact_that_has_ended_in_zep_since_expires(desk: Desk) -> None:
 
 
 async def test_an_import_that_broke_off_ends_former_texts_when_it_is_run_again(desk: Desk) -> None:
-    """If an import dies after it has stored the rows of a file, the next run replaces and ends the former texts."""
+    """If an import dies after it has stored the rows of a file, the next run replaces and ends the
+    former texts.
+    """
     await desk.imported(NOTE.format(host="Hetzner") + CONTACT)
     (desk.folder / "note.md").write_text(NOTE.format(host="AWS, with Terraform"))
     with pytest.raises(RuntimeError):
         await desk.again(client=DyingClient)
     assert changes(await desk.again()) == ["ended", "replaced"]
-    assert set(await desk.current()) == {"We deploy to AWS, with Terraform.", "Backups go to the NAS."}
+    assert set(await desk.current()) == {
+        "We deploy to AWS, with Terraform.",
+        "Backups go to the NAS.",
+    }
 
 
 async def test_the_summary_names_former_texts(desk: Desk) -> None:

@@ -19,9 +19,23 @@ from tests.servers import free_ports
 pytestmark = pytest.mark.slow
 
 OUR_MEMBERS = (
-    "hits", "profile", "weights", "degraded", "context", "items", "metadata", "ids", "counts", "reasons", "total",
-    "results", "status", "checks", "as_of", "floor",
-)  # fmt: skip
+    "hits",
+    "profile",
+    "weights",
+    "degraded",
+    "context",
+    "items",
+    "metadata",
+    "ids",
+    "counts",
+    "reasons",
+    "total",
+    "results",
+    "status",
+    "checks",
+    "as_of",
+    "floor",
+)
 """Names of the members that commands read of the service's answers."""
 
 ROWS: list[dict[str, Any]] = [
@@ -33,7 +47,9 @@ ROWS: list[dict[str, Any]] = [
 
 @pytest.fixture
 def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for a test's files. The environment names a data directory in it and a prepared encoder."""
+    """A folder for a test's files. The environment names a data directory in it and a prepared
+    encoder.
+    """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
@@ -41,7 +57,9 @@ def home(tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def elsewhere(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of another program, which answers every call with 200 and the JSON object of the parameter."""
+    """The URL of another program, which answers every call with 200 and the JSON object of the
+    parameter.
+    """
     body = json.dumps(getattr(request, "param", {"hello": "world"})).encode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,19 +98,31 @@ def test_imported_rows_are_found(home: Path) -> None:
     report = as_json("ingest", str(rows), "-n", "work")
     assert (report["read"], report["counts"]["stored"]) == (3, 3)
     assert as_json("ingest", str(rows), "-n", "work", "--no-resume")["counts"]["merged"] == 3
-    hits = as_json("search", "why advisory locks for the stock counter?", "-n", "work", "--top-k", "2")["hits"]
+    hits = as_json(
+        "search", "why advisory locks for the stock counter?", "-n", "work", "--top-k", "2"
+    )["hits"]
     assert hits[0]["memory"]["content"] == ROWS[0]["content"]
     answer = as_json("retrieve", "stock counter", "-n", "work", "--budget", "200")
     assert answer["metadata"]["total_tokens"] <= 200
     assert "advisory locks" in answer["context"]
     table = call("search", "stock counter", "-n", "work", "--explain")
-    assert (table.exit_code, "advisory" in table.stdout, "similarity" in table.stdout) == (0, True, True)
+    assert (table.exit_code, "advisory" in table.stdout, "similarity" in table.stdout) == (
+        0,
+        True,
+        True,
+    )
     shown = call("retrieve", "stock counter", "-n", "work", "--budget", "200")
-    assert (shown.exit_code, "budget" in shown.stdout, "advisory" in shown.stdout) == (0, True, True)
+    assert (shown.exit_code, "budget" in shown.stdout, "advisory" in shown.stdout) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
-    """An import stores the valid rows, names each invalid row by file and line, and exits with code 1."""
+    """An import stores the valid rows, names each invalid row by file and line, and exits with code
+    1.
+    """
     rows = home / "rows.jsonl"
     rows.write_text('{"type": "semantic", "content": "A fact."}\n{"type": "semantic"\n')
     done = call("ingest", str(rows), "-n", "work")
@@ -102,7 +132,9 @@ def test_bad_row_is_listed_with_exit_code_1(home: Path) -> None:
 
 def test_standard_input_can_be_imported(home: Path) -> None:
     """`remembrancer ingest -` reads the rows to import from standard input."""
-    done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n")
+    done = call(
+        "ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent=json.dumps(ROWS[0]) + "\n"
+    )
     assert (home / "data").exists()
     assert json.loads(done.stdout)["counts"]["stored"] == 1
 
@@ -111,7 +143,16 @@ def test_doctor_passes_on_a_good_installation(home: Path) -> None:
     """`doctor` checks every part and reports no error."""
     answer = as_json("doctor", "--port", "0")
     assert answer["ok"], answer
-    assert answer["checks"].keys() >= {"python", "disk", "keys", "port", "tokenizers", "encoder", "store", "round trip"}
+    assert answer["checks"].keys() >= {
+        "python",
+        "disk",
+        "keys",
+        "port",
+        "tokenizers",
+        "encoder",
+        "store",
+        "round trip",
+    }
     assert (home / "data" / "memories").exists()
 
 
@@ -123,9 +164,15 @@ def test_doctor_reports_a_bad_keys_file(home: Path) -> None:
     assert (done.exit_code, check["ok"], "has no keys" in check["detail"]) == (1, False, True)
 
 
-@pytest.mark.parametrize(("mode", "is_private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)])
-def test_doctor_reports_a_keys_file_that_others_can_read(home: Path, mode: int, *, is_private: bool) -> None:
-    """`doctor` fails if users other than the owner can read the keys file, and says how to change that."""
+@pytest.mark.parametrize(
+    ("mode", "is_private"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False)]
+)
+def test_doctor_reports_a_keys_file_that_others_can_read(
+    home: Path, mode: int, *, is_private: bool
+) -> None:
+    """`doctor` fails if users other than the owner can read the keys file, and says how to change
+    that.
+    """
     file = home / "keys.json"
     file.write_text(json.dumps([{"key": "k" * 32, "tenant": "default", "role": "writer"}]))
     file.chmod(mode)
@@ -139,14 +186,19 @@ def test_doctor_reports_a_keys_file_that_others_can_read(home: Path, mode: int, 
 
 
 @pytest.mark.usefixtures("home")
-def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_names_the_redis_server_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """If Redis does not answer, `doctor` shows its address without the password."""
     (port,) = free_ports(1)
     monkeypatch.setenv("REMEMBRANCER_REDIS_URL", f"redis://:secret@127.0.0.1:{port}/0")
     done = call("doctor", "--port", "0", "--json")
     check = json.loads(done.stdout)["checks"]["live"]
     assert (done.exit_code, check["ok"], "secret" in done.output) == (1, False, False)
-    assert f"does a Redis or Valkey server run at 127.0.0.1:{port} (REMEMBRANCER_REDIS_URL)?" in check["detail"]
+    assert (
+        f"does a Redis or Valkey server run at 127.0.0.1:{port} (REMEMBRANCER_REDIS_URL)?"
+        in check["detail"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,16 +207,28 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["search", " ", "-n", "work"], "query: must not be blank"),
         (["search", "x", "-n", "work", "--type", "luck"], "types[0]"),
         (["search", "x", "-n", "work", "--filters", "{"], "--filters is not JSON"),
-        (["search", "x", "-n", "work", "--filters", '{"importance": {"gte": NaN}}'], "--filters NaN is not JSON"),
-        (["search", "x", "-n", "work", "--filters", "[" * 100_000], "--filters is nested too deeply"),
+        (
+            ["search", "x", "-n", "work", "--filters", '{"importance": {"gte": NaN}}'],
+            "--filters NaN is not JSON",
+        ),
+        (
+            ["search", "x", "-n", "work", "--filters", "[" * 100_000],
+            "--filters is nested too deeply",
+        ),
         (["search", "\udcff", "-n", "work", "--url", "http://127.0.0.1:1"], "not valid Unicode"),
         (["search", "x", "-n", "work", "--key", "abc"], "--key goes with a service"),
-        (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--tenant", "t"], "leave out --tenant"),
+        (
+            ["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--tenant", "t"],
+            "leave out --tenant",
+        ),
         (["ingest", "nowhere.jsonl", "-n", "work"], "nowhere.jsonl"),
         (["ingest", "", "-n", "work"], "at least one file or folder"),
         (["ingest", "a" * 300, "-n", "work"], "File name too long"),
         (["search", "x", "-n", "work", "--url", ""], "--url is empty"),
-        (["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--key", "a\r"], "printable ASCII"),
+        (
+            ["search", "x", "-n", "work", "--url", "http://127.0.0.1:1", "--key", "a\r"],
+            "printable ASCII",
+        ),
         (["import", "mem0", ".ruff_cache_of_nobody", "-n", "work"], "there is no file or folder"),
         (["import", "mem0", "-n", "work", "--url", ""], "--url is empty"),
         (["ingest", "-", "-n", "work", "--map", "text"], "FOREIGN=OURS"),
@@ -173,8 +237,12 @@ def test_doctor_names_the_redis_server_that_does_not_answer(monkeypatch: pytest.
         (["serve", "--port", "99999"], "REMEMBRANCER_PORT"),
     ],
 )
-def test_invalid_arguments_are_explained_with_exit_code_2(home: Path, arguments: list[str], why: str) -> None:
-    """For an invalid argument a command prints the reason without a traceback, exits with code 2 and opens no store."""
+def test_invalid_arguments_are_explained_with_exit_code_2(
+    home: Path, arguments: list[str], why: str
+) -> None:
+    """For an invalid argument a command prints the reason without a traceback, exits with code 2
+    and opens no store.
+    """
     done = call(*arguments)
     assert done.exit_code == 2
     assert not (home / "data").exists()
@@ -184,10 +252,17 @@ def test_invalid_arguments_are_explained_with_exit_code_2(home: Path, arguments:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["search", "x", "-n", "work"], ["retrieve", "x", "-n", "work"], ["jobs", "expire"], ["reembed"]],
+    [
+        ["search", "x", "-n", "work"],
+        ["retrieve", "x", "-n", "work"],
+        ["jobs", "expire"],
+        ["reembed"],
+    ],
 )
 def test_a_command_that_reads_makes_no_store(home: Path, arguments: list[str]) -> None:
-    """Where the data folder has no store, such as after a typing error, a reading command says so and makes none."""
+    """Where the data folder has no store, such as after a typing error, a reading command says so
+    and makes none.
+    """
     done = call(*arguments, "--data-dir", str(home / "typo"))
     assert (done.exit_code, (home / "typo").exists()) == (2, False)
     assert f"there is no store in {home / 'typo'}" in done.stderr
@@ -195,8 +270,19 @@ def test_a_command_that_reads_makes_no_store(home: Path, arguments: list[str]) -
 
 @pytest.mark.usefixtures("home")
 def test_a_row_of_an_unknown_type_is_rejected_in_plain_words() -> None:
-    """The reason why a row with an unknown type is rejected lists the types, without names of the program's classes."""
-    done = call("ingest", "-", "-n", "work", "--format", "jsonl", "--json", sent='{"content": "x", "type": "luck"}\n')
+    """The reason why a row with an unknown type is rejected lists the types, without names of the
+    program's classes.
+    """
+    done = call(
+        "ingest",
+        "-",
+        "-n",
+        "work",
+        "--format",
+        "jsonl",
+        "--json",
+        sent='{"content": "x", "type": "luck"}\n',
+    )
     (problem,) = json.loads(done.stdout)["problems"]
     types = "episodic, semantic, prospective, procedural, working"
     assert problem["reason"].startswith(f"unknown type; known are {types} (the row has 'luck'); ")
@@ -210,16 +296,34 @@ def test_unreachable_service_is_exit_code_1() -> None:
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("elsewhere", [
-    {"hello": "world"}, dict.fromkeys(OUR_MEMBERS, 7), {name: [7] for name in OUR_MEMBERS}, dict.fromkeys(OUR_MEMBERS),
-    {name: {"count": "many", "floor": []} for name in OUR_MEMBERS},
-], indirect=True)  # fmt: skip
-@pytest.mark.parametrize("arguments", [
-    ["search", "x", "-n", "work"], ["search", "x", "-n", "work", "--json"], ["retrieve", "x", "-n", "work"],
-    ["jobs", "expire"], ["ingest", "-", "-n", "work", "--format", "text"], ["doctor", "--json"],
-])  # fmt: skip
-def test_another_program_at_the_url_is_named_as_the_fault(arguments: list[str], elsewhere: str) -> None:
-    """A command prints one line if --url names a program whose JSON lacks our members or gives them other types."""
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        {"hello": "world"},
+        dict.fromkeys(OUR_MEMBERS, 7),
+        {name: [7] for name in OUR_MEMBERS},
+        dict.fromkeys(OUR_MEMBERS),
+        {name: {"count": "many", "floor": []} for name in OUR_MEMBERS},
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "x", "-n", "work"],
+        ["search", "x", "-n", "work", "--json"],
+        ["retrieve", "x", "-n", "work"],
+        ["jobs", "expire"],
+        ["ingest", "-", "-n", "work", "--format", "text"],
+        ["doctor", "--json"],
+    ],
+)
+def test_another_program_at_the_url_is_named_as_the_fault(
+    arguments: list[str], elsewhere: str
+) -> None:
+    """A command prints one line if --url names a program whose JSON lacks our members or gives them
+    other types.
+    """
     done = call(*arguments, "--url", elsewhere, sent="A note.")
     output = " ".join((done.stdout + done.stderr).split())
     assert (done.exit_code, "Traceback" in output) == (1, False), done.exception
@@ -228,7 +332,8 @@ def test_another_program_at_the_url_is_named_as_the_fault(arguments: list[str], 
 
 
 def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
-    """A dry run of an upkeep job counts memories of all namespaces, or with -n of the given namespace only.
+    """A dry run of an upkeep job counts memories of all namespaces, or with -n of the given
+    namespace only.
 
     It prints the id of each memory with the reason.
     """
@@ -244,13 +349,23 @@ def test_jobs_run_on_all_namespaces_unless_one_is_given(home: Path) -> None:
     assert shown[1:] == [f"{memory_id}: older than 30 days"]
 
 
-def test_the_embedded_store_has_tenants_and_no_limit_of_calls(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_embedded_store_has_tenants_and_no_limit_of_calls(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the embedded store a command may choose its tenant, and the rate limit does not apply."""
     monkeypatch.setenv("REMEMBRANCER_CALLS_PER_MINUTE", "1")
     (home / "rows.jsonl").write_text(json.dumps(ROWS[0]))
-    assert as_json("ingest", str(home / "rows.jsonl"), "-n", "work", "--tenant", "acme")["counts"]["stored"] == 1
+    assert (
+        as_json("ingest", str(home / "rows.jsonl"), "-n", "work", "--tenant", "acme")["counts"][
+            "stored"
+        ]
+        == 1
+    )
     question = ("search", "advisory locks", "-n", "work")
-    assert [len(as_json(*question, *tenant)["hits"]) for tenant in ((), ("--tenant", "acme"))] == [0, 1]
+    assert [len(as_json(*question, *tenant)["hits"]) for tenant in ((), ("--tenant", "acme"))] == [
+        0,
+        1,
+    ]
 
 
 def test_settings_command_prints_the_table_of_the_documentation() -> None:
@@ -262,7 +377,10 @@ def test_an_import_with_an_invalid_namespace_or_url_reads_no_rows(home: Path) ->
     """If the namespace or the URL is invalid, an import prints the error once and reads no rows."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
-    for options, why in ((["-n", " x"], "namespace"), (["-n", "work", "--url", "localhost:1"], "--url localhost:1")):
+    for options, why in (
+        (["-n", " x"], "namespace"),
+        (["-n", "work", "--url", "localhost:1"], "--url localhost:1"),
+    ):
         done = call("ingest", str(rows), *options)
         assert (done.exit_code, why in done.stderr, "rejected" in done.stdout) == (2, True, False)
 
@@ -270,12 +388,16 @@ def test_an_import_with_an_invalid_namespace_or_url_reads_no_rows(home: Path) ->
 def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None:
     """An import of an empty folder fails and names the files that it expected."""
     (home / "empty").mkdir()
-    done = call("import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data"))
+    done = call(
+        "import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data")
+    )
     assert (done.exit_code, "expected an export, as a JSON file" in done.stderr) == (2, True)
 
 
 def test_an_error_of_the_operating_system_is_printed_with_exit_code_1(home: Path) -> None:
-    """If a file cannot be opened, a command prints the system's error without a traceback and exits with code 1."""
+    """If a file cannot be opened, a command prints the system's error without a traceback and exits
+    with code 1.
+    """
     (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
     done = call("reembed")
     assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)

@@ -34,7 +34,8 @@ from memtypes.model.errors import InvalidRequest, NotFound, Overloaded, Unavaila
 def test_a_failed_command_prints_one_line(
     error: Exception, line: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failed command prints one line and exits with code 2 if the user can correct the error, else with 1.
+    """A failed command prints one line and exits with code 2 if the user can correct the error,
+    else with 1.
 
     This includes an error in one of several concurrent tasks.
     """

@@ -1,4 +1,6 @@
-"""`remembrancer import`, which imports past sessions and notes of other programs, into a real embedded store."""
+"""`remembrancer import`, which imports past sessions and notes of other programs, into a real
+embedded store.
+"""
 
 from __future__ import annotations
 
@@ -42,11 +44,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(home: Path, *arguments: str) -> Result:
     """Run `remembrancer import ARGUMENTS` on the store in `home`."""
-    return CliRunner().invoke(application("import"), ["import", *arguments, "--data-dir", str(home / "data")])
+    return CliRunner().invoke(
+        application("import"), ["import", *arguments, "--data-dir", str(home / "data")]
+    )
 
 
 def as_json(home: Path, *arguments: str) -> dict[str, Any]:
-    """Run `remembrancer import ARGUMENTS --json` on the store in `home` and return the parsed output."""
+    """Run `remembrancer import ARGUMENTS --json` on the store in `home` and return the parsed
+    output.
+    """
     done = call(home, *arguments, "--json")
     assert done.exit_code == 0, done.output
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -54,37 +60,49 @@ def as_json(home: Path, *arguments: str) -> dict[str, Any]:
 
 
 def old(root: Path) -> None:
-    """Date all files below `root` back by a minute, so that the importer takes the last message in each as complete."""
+    """Date all files below `root` back by a minute, so that the importer takes the last message in
+    each as complete.
+    """
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60,) * 2)
 
 
 def transcripts(home: Path) -> str:
-    """Write a Claude Code transcript and a Codex session file in one project; return the project's namespace."""
+    """Write a Claude Code transcript and a Codex session file in one project; return the project's
+    namespace.
+    """
     folder = str(home / "shop")
     talk = ClaudeTranscript("s1", folder)
     talk.user(FACT)
-    talk.assistant("I move the exports of the staging database to Mondays, because it is read-only on Sundays.")
+    talk.assistant(
+        "I move the exports of the staging database to Mondays, because it is read-only on Sundays."
+    )
     talk.noise()
     talk.write(home / ".claude")
     rollout = Rollout("c1", folder)
-    rollout.turn("We decided to deploy on Thursdays from now on.", "Noted: deploys are on Thursdays.")
+    rollout.turn(
+        "We decided to deploy on Thursdays from now on.", "Noted: deploys are on Thursdays."
+    )
     rollout.write(home / ".codex")
     old(home)
     return project_namespace(folder)
 
 
 def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -> None:
-    """A dry run lists the sessions, messages and dates to import for each namespace, and creates no store.
+    """A dry run lists the sessions, messages and dates to import for each namespace, and creates no
+    store.
 
     It also counts the messages that the import would leave out, such as those of subagents.
     """
     namespace = transcripts(home)
     plan = as_json(home, "claude-code", "--dry-run")
     assert plan["namespaces"][namespace] == {
-        "sessions": 1, "messages": 2, "new": 2,
-        "first": "2026-03-02T09:00:07+00:00", "last": "2026-03-02T09:00:21+00:00",
-    }  # fmt: skip
+        "sessions": 1,
+        "messages": 2,
+        "new": 2,
+        "first": "2026-03-02T09:00:07+00:00",
+        "last": "2026-03-02T09:00:21+00:00",
+    }
     assert plan["left_out"]["messages of subagents"] == 3
     shown = call(home, "claude-code", "--dry-run").stdout
     assert ("2026-03-02" in shown, "left out: 3 messages of subagents" in shown) == (True, True)
@@ -94,13 +112,18 @@ def test_a_dry_run_lists_what_would_be_imported_and_opens_no_store(home: Path) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("codex",), "there is nothing of codex to import in {home}/.codex/sessions; name a file or folder"),
+        (
+            ("codex",),
+            "there is nothing of codex to import in {home}/.codex/sessions; name a file or folder",
+        ),
         (("codex", "no/such"), "there is no file or folder no/such"),
         (("mem0",), "mem0 has no usual place; name the file that it was exported to"),
         (("obsidian", "--watch"), "--watch follows claude-code and codex, not obsidian"),
     ],
 )
-def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_a_bad_argument_is_explained_in_one_line(
+    home: Path, arguments: tuple[str, ...], message: str
+) -> None:
     """For an invalid argument the command prints one line with the reason and exits with code 2."""
     done = call(home, *arguments)
     assert done.exit_code == 2
@@ -116,7 +139,9 @@ def test_a_bad_argument_is_explained_in_one_line(home: Path, arguments: tuple[st
     ],
 )
 def test_a_path_without_matching_files_is_explained(home: Path, source: str, expected: str) -> None:
-    """If a path has nothing to import, the message names the path and the kind of files that were expected there."""
+    """If a path has nothing to import, the message names the path and the kind of files that were
+    expected there.
+    """
     (home / "empty").mkdir()
     done = call(home, source, "empty")
     assert done.exit_code == 2
@@ -124,26 +149,37 @@ def test_a_path_without_matching_files_is_explained(home: Path, source: str, exp
 
 
 def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
-    """Memory dumps and chat exports belong to no project, so an import leaves them out and exits with code 1.
+    """Memory dumps and chat exports belong to no project, so an import leaves them out and exits
+    with code 1.
 
     With --project or --namespace they are imported.
     """
     dump = home / "mem0.json"
     dump.write_text('{"results": [{"id": "1", "memory": "Ann likes tea."}]}')
     done = call(home, "mem0", str(dump))
-    assert (done.exit_code, "left out: 1 files of no project; name a namespace" in done.stdout) == (1, True)
+    assert (done.exit_code, "left out: 1 files of no project; name a namespace" in done.stdout) == (
+        1,
+        True,
+    )
     project = home / "shop"
     plan = as_json(home, "mem0", str(dump), "--project", str(project), "--dry-run")
-    assert plan["namespaces"] == {project_namespace(str(project)): {"files": 1, "rows": 1, "types": {"semantic": 1}}}
+    assert plan["namespaces"] == {
+        project_namespace(str(project)): {"files": 1, "rows": 1, "types": {"semantic": 1}}
+    }
     chat = home / "conversations.json"
     message = {"uuid": "m", "sender": "human", "text": FACT, "created_at": "2026-03-01T10:00:00Z"}
     chat.write_text(json.dumps([{"uuid": "k", "name": "x", "chat_messages": [message]}]))
     done = call(home, "claude", str(chat))
-    assert (done.exit_code, "left out: 1 messages of no project; name a namespace" in done.stdout) == (1, True)
+    assert (
+        done.exit_code,
+        "left out: 1 messages of no project; name a namespace" in done.stdout,
+    ) == (1, True)
 
 
 def test_an_import_fails_at_once_if_no_service_answers(home: Path) -> None:
-    """If no service answers at --url when an import starts, the import fails at once instead of waiting."""
+    """If no service answers at --url when an import starts, the import fails at once instead of
+    waiting.
+    """
     transcripts(home)
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1
@@ -153,7 +189,10 @@ def test_an_import_fails_at_once_if_no_service_answers(home: Path) -> None:
 def _answer_of(body: Any) -> bytes:
     """The bytes of an HTTP response with status 200 and `body` as JSON."""
     content = json.dumps(body).encode()
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = (
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+        f"{len(content)}\r\n\r\n"
+    )
     return head.encode() + content
 
 
@@ -167,7 +206,9 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         arguments = [sys.executable, "-c", command, "import", "claude-code", "--yes", "--url", url]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-        with subprocess.Popen(dies_with_parent(arguments), env=environment, stdout=subprocess.PIPE, text=True) as child:
+        with subprocess.Popen(
+            dies_with_parent(arguments), env=environment, stdout=subprocess.PIPE, text=True
+        ) as child:
             assert child.stdout is not None
             connection, _ = listener.accept()
             with connection:
@@ -184,7 +225,8 @@ def test_ctrl_c_ends_an_import_with_its_summary(home: Path) -> None:
 def test_sessions_are_imported_into_the_namespace_of_their_project(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Messages of users and agents in a project's sessions are imported into the project's namespace.
+    """Messages of users and agents in a project's sessions are imported into the project's
+    namespace.
 
     Tool output and other content is not stored. A second import sends no message again.
     """
@@ -208,20 +250,25 @@ def test_sessions_are_imported_into_the_namespace_of_their_project(
 def test_notes_are_imported_into_the_namespaces_of_their_projects(
     home: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Obsidian notes and instructions such as CLAUDE.md are imported into the namespaces of their projects.
+    """Obsidian notes and instructions such as CLAUDE.md are imported into the namespaces of their
+    projects.
 
     A memory dump of another program is imported into the namespace in --namespace.
     """
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
-    vault, claude = home / "vault", home / ".claude"
+    vault = home / "vault"
+    claude = home / ".claude"
     for path, text in {
         vault / "Locks.md": "We use [[Advisory locks|advisory locks]] since March. #db\n",
         vault / ".trash" / "Old.md": NOISE,
-        home / "CLAUDE.md": "# Deploying\n\nRun the migrations first.\n\n# Testing\n\nRun make test.\n",
+        home
+        / "CLAUDE.md": "# Deploying\n\nRun the migrations first.\n\n# Testing\n\nRun make test.\n",
         claude / "projects" / "-shop" / "memory" / "MEMORY.md": "Ann prefers short answers.\n",
         claude / "projects" / "-shop" / "s.jsonl": json.dumps({"cwd": "/home/ann/shop"}) + "\n",
         claude / "CLAUDE.md": "Be brief.\n",
-        home / ".config" / "obsidian" / "obsidian.json": json.dumps({"vaults": {"a": {"path": str(vault)}}}),
+        home / ".config" / "obsidian" / "obsidian.json": json.dumps(
+            {"vaults": {"a": {"path": str(vault)}}}
+        ),
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -230,26 +277,42 @@ def test_notes_are_imported_into_the_namespaces_of_their_projects(
         project_namespace(str(home)): {"procedural": 2},
         project_namespace("/home/ann/shop"): {"semantic": 1},
     }
-    assert plan["left_out"] == {"files of no project; name a namespace for them with --namespace": 1}
+    assert plan["left_out"] == {
+        "files of no project; name a namespace for them with --namespace": 1
+    }
     only = as_json(home, "markdown", "--dry-run", "--project", str(home))["namespaces"]
     assert list(only) == [project_namespace(str(home))]
     notes = as_json(home, "markdown")["imports"]
     assert [counts["types"] for counts in notes] == [{"procedural": 2}, {"semantic": 1}]
     (imported,) = as_json(home, "obsidian")["imports"]
-    assert (imported["namespace"], imported["types"]) == (project_namespace(str(vault)), {"semantic": 1})
+    assert (imported["namespace"], imported["types"]) == (
+        project_namespace(str(vault)),
+        {"semantic": 1},
+    )
     items = home / "store.jsonl"
-    items.write_text('{"namespace": ["ann"], "key": "k", "value": {"text": "Ann likes green tea."}}\n')
+    items.write_text(
+        '{"namespace": ["ann"], "key": "k", "value": {"text": "Ann likes green tea."}}\n'
+    )
     (dumped,) = as_json(home, "langgraph", str(items), "--namespace", "ann")["imports"]
-    assert (dumped["namespace"], dumped["counts"]["stored"], sum(dumped["types"].values())) == ("ann", 1, 1)
+    assert (dumped["namespace"], dumped["counts"]["stored"], sum(dumped["types"].values())) == (
+        "ann",
+        1,
+        1,
+    )
 
 
 @pytest.mark.anyio
-async def test_session_parts_are_sent_over_http_with_the_earlier_messages(client: httpx.AsyncClient) -> None:
-    """A later part of a session is sent with the number and the last texts of the messages before it.
+async def test_session_parts_are_sent_over_http_with_the_earlier_messages(
+    client: httpx.AsyncClient,
+) -> None:
+    """A later part of a session is sent with the number and the last texts of the messages before
+    it.
 
     Only the new messages are stored. Their turn numbers continue after the earlier messages.
     """
-    before = SaidBefore(count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")])
+    before = SaidBefore(
+        count=9, messages=[SessionMessage(role="user", content="When is staging read-only?")]
+    )
     part = SessionPart("n", "s", (SessionMessage(role="assistant", content=FACT),), before)
     (outcome,) = await write_part(ApiClient(client), part)
     assert (outcome.status, len(outcome.ids), len(outcome.types)) == (WriteStatus.STORED, 1, 1)

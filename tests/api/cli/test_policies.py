@@ -1,4 +1,6 @@
-"""`remembrancer policies convert`, which turns memory resources of a Compozy project into a thread policy file."""
+"""`remembrancer policies convert`, which turns memory resources of a Compozy project into a thread
+policy file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typer.testing import CliRunner, Result
 
 from api.cli.entry import application
 from memtypes.live.templates import rendered_key
-from memtypes.live.thread_policy import AccessMode, EvictionPolicy, FlushStrategy, PolicyType, parse_policies
+from memtypes.live.thread_policy import (
+    AccessMode,
+    EvictionPolicy,
+    FlushStrategy,
+    PolicyType,
+    parse_policies,
+)
 
 PROJECT = r"""
 name: support
@@ -26,15 +34,18 @@ memories:
     eviction_policy: {type: priority, priority_keywords: [error]}
     persistence: {type: redis, ttl: "24h", circuit_breaker: {timeout: 100ms}}
     locking: {append_ttl: 30s, clear_ttl: 10s, flush_ttl: 1m30s}
-    privacy_policy: {redact_patterns: ['\b\d{3}-\d{2}-\d{4}\b'], non_persistable_message_types: [tool]}
-  - {id: user-preferences, resource: memory, type: token_based, max_tokens: 2000, persistence: {ttl: "30d"}}
+    privacy_policy: {redact_patterns: ['\b\d{3}-\d{2}-\d{4}\b'],
+      non_persistable_message_types: [tool]}
+  - {id: user-preferences, resource: memory, type: token_based, max_tokens: 2000,
+    persistence: {ttl: "30d"}}
   - {id: research-findings, resource: memory, type: token_based, message_limit: 100}
 agents:
   - id: simple
     config: {provider: openai, model: gpt-4-turbo}
     memory: customer-support-context
     memory_key: "support-{{ .workflow.input.conversationId }}"
-  - {id: several, memory: true, memories: [customer-support-context, user-preferences], memory_key: "{{.user.id}}"}
+  - {id: several, memory: true, memories: [customer-support-context, user-preferences],
+    memory_key: "{{.user.id}}"}
   - id: advanced
     memories:
       - {id: user-preferences, mode: read-only, key: "prefs-{{ .user.id }}"}
@@ -67,13 +78,15 @@ def convert(*arguments: str) -> Result:
 def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> None:
     """`policies convert` makes thread policies of a YAML project's memory resources.
 
-    Fields without an equivalent are listed on stderr. Agents refer to the same resources as before, whichever of the
-    three ways to name a resource they use.
+    Fields without an equivalent are listed on stderr. Agents refer to the same resources as before,
+    whichever of the three ways to name a resource they use.
     """
-    resource, output = tmp_path / "user.yaml", tmp_path / "policies.yaml"
+    resource = tmp_path / "user.yaml"
+    output = tmp_path / "policies.yaml"
     resource.write_text(RESOURCE, encoding="utf-8")
     answer = CliRunner().invoke(
-        application("policies"), ["policies", "convert", str(project), str(resource), "-o", str(output)]
+        application("policies"),
+        ["policies", "convert", str(project), str(resource), "-o", str(output)],
     )
     assert answer.exit_code == 0, answer.output
     assert answer.stderr.splitlines() == [
@@ -84,20 +97,44 @@ def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> No
     support = policies.threads["customer-support-context"]
     assert (support.max_context_ratio, support.model, support.ttl) == (0.8, "gpt-4-turbo", 86_400)
     assert support.allocation is not None
-    assert (support.allocation.short_term, support.allocation.long_term, support.allocation.system) == (0.7, 0.2, 0.1)
+    assert (
+        support.allocation.short_term,
+        support.allocation.long_term,
+        support.allocation.system,
+    ) == (0.7, 0.2, 0.1)
     assert (support.flush.strategy, support.flush.threshold) == (FlushStrategy.HYBRID_SUMMARY, 0.8)
-    assert (support.flush.oldest, support.flush.summary_tokens, support.locks.flush) == (0.3, 500, 90)
-    assert (support.eviction.policy, support.eviction.keywords) == (EvictionPolicy.PRIORITY, ["error"])
-    assert (support.privacy.redact, support.privacy.never_keep_roles) == ([r"\b\d{3}-\d{2}-\d{4}\b"], ["tool"])
+    assert (support.flush.oldest, support.flush.summary_tokens, support.locks.flush) == (
+        0.3,
+        500,
+        90,
+    )
+    assert (support.eviction.policy, support.eviction.keywords) == (
+        EvictionPolicy.PRIORITY,
+        ["error"],
+    )
+    assert (support.privacy.redact, support.privacy.never_keep_roles) == (
+        [r"\b\d{3}-\d{2}-\d{4}\b"],
+        ["tool"],
+    )
     assert policies.threads["user-preferences"].ttl == 30 * 86_400
     research = policies.threads["research-findings"]
     assert (research.type, research.max_messages) == (PolicyType.MESSAGE_COUNT_BASED, 100)
     user = policies.threads["user_memory"]
-    assert (user.flush.strategy, user.flush.threshold, user.flush.target) == (FlushStrategy.SIMPLE_FIFO, 0.4, 0.2)
-    variables = {"workflow": {"id": "w", "input": {"user_id": "ann", "conversationId": "c"}}, "user": {"id": "bob"}}
+    assert (user.flush.strategy, user.flush.threshold, user.flush.target) == (
+        FlushStrategy.SIMPLE_FIFO,
+        0.4,
+        0.2,
+    )
+    variables = {
+        "workflow": {"id": "w", "input": {"user_id": "ann", "conversationId": "c"}},
+        "user": {"id": "bob"},
+    }
     assert rendered_key(user.key or "", variables) == "user:ann"
     assert {
-        name: [(each.id, rendered_key(each.key or "", variables), each.mode) for each in agent.references()]
+        name: [
+            (each.id, rendered_key(each.key or "", variables), each.mode)
+            for each in agent.references()
+        ]
         for name, agent in policies.agents.items()
     } == {
         "simple": [("customer-support-context", "support-c", AccessMode.READ_WRITE)],
@@ -125,7 +162,10 @@ def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", "max_context_ratio needs model"),
+        (
+            "resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5",
+            "max_context_ratio needs model",
+        ),
         ("memories: [{id: a, key: '{{ .timestamp }}'}]", "not 'timestamp'"),
         ("name: nothing", "no memory resource"),
         ("[1]", "must be an object"),
@@ -134,9 +174,14 @@ def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> Non
         ("resource: memory\nid: a\nflushing: {threshold: abc}", "do not have the expected form"),
     ],
 )
-def test_an_unconvertible_file_is_refused_with_the_reason(text: str, message: str, tmp_path: Path) -> None:
-    """If a file cannot be converted, the command says why, exits with code 2 and writes no output file."""
-    source, output = tmp_path / "a.yaml", tmp_path / "out.yaml"
+def test_an_unconvertible_file_is_refused_with_the_reason(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    """If a file cannot be converted, the command says why, exits with code 2 and writes no output
+    file.
+    """
+    source = tmp_path / "a.yaml"
+    output = tmp_path / "out.yaml"
     source.write_text(text, encoding="utf-8")
     answer = convert(str(source), "-o", str(output))
     assert answer.exit_code == 2
@@ -145,15 +190,21 @@ def test_an_unconvertible_file_is_refused_with_the_reason(text: str, message: st
 
 
 def test_a_share_of_the_context_window_needs_the_option_model(tmp_path: Path) -> None:
-    """A limit that is a share of a model's context window needs a model. If no agent names one, --model does."""
+    """A limit that is a share of a model's context window needs a model. If no agent names one,
+    --model does.
+    """
     source = tmp_path / "a.yaml"
-    source.write_text("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8")
+    source.write_text(
+        "resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8"
+    )
     answer = convert(str(source), "--model", "gpt-4o")
     assert parse_policies(answer.stdout, "printed").threads["a"].model == "gpt-4o"
 
 
 def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
-    """A file may contain several YAML documents, such as a memory resource and an agent that uses it."""
+    """A file may contain several YAML documents, such as a memory resource and an agent that uses
+    it.
+    """
     path = tmp_path / "resources.yaml"
     agent = "{resource: agent, id: helper, memories: [{id: chat, mode: read-only}]}"
     memory = '{resource: memory, id: chat, type: buffer, memory_key: "chat-{{ .workflow.id }}"}'
@@ -162,13 +213,18 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     policies = parse_policies(result.stdout, "converted")
     assert policies.threads["chat"].key == "chat-{{ workflow.id }}"
-    assert [(each.id, each.mode) for each in policies.agents["helper"].references()] == [("chat", AccessMode.READ_ONLY)]
+    assert [(each.id, each.mode) for each in policies.agents["helper"].references()] == [
+        ("chat", AccessMode.READ_ONLY)
+    ]
     assert "not converted" not in result.output
 
 
 def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:
-    """If the output file cannot be written, the command names it with the reason and exits with code 2."""
+    """If the output file cannot be written, the command names it with the reason and exits with
+    code 2.
+    """
     answer = CliRunner().invoke(
-        application("policies"), ["policies", "convert", str(project), "-o", str(project / "x.yaml")]
+        application("policies"),
+        ["policies", "convert", str(project), "-o", str(project / "x.yaml")],
     )
     assert (answer.exit_code, f"--output {project}/x.yaml: " in answer.stderr) == (2, True)

@@ -34,7 +34,9 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_command_without_url_or_folder_uses_the_running_service(
     service: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a URL or data directory a command uses the service at the port in the settings, and prints its URL."""
+    """Without a URL or data directory a command uses the service at the port in the settings, and
+    prints its URL.
+    """
     assert backend_of(None, None, "key").url == service
     assert f"using the service at {service}" in capsys.readouterr().err
 
@@ -48,13 +50,17 @@ def test_a_command_without_url_or_folder_uses_the_store_if_no_service_runs(
     """
     backend = backend_of(None, None, None)
     assert (backend.url, backend.settings.data_dir.is_relative_to(home)) == (None, True)
-    assert f"using the store in {backend.settings.data_dir}, as no service runs at" in capsys.readouterr().err
+    assert (
+        f"using the store in {backend.settings.data_dir}, as no service runs at"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_command_with_a_folder_or_tenant_uses_the_store(
     service: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If a data directory (by flag or variable) or a tenant is given, a command uses the embedded store.
+    """If a data directory (by flag or variable) or a tenant is given, a command uses the embedded
+    store.
 
     The flag of the data directory takes precedence over REMEMBRANCER_URL, but not over --url.
     """

@@ -29,9 +29,21 @@ def printed(view: Any) -> str:
 
 def test_markup_in_memories_is_escaped() -> None:
     """Markup in a memory's text is printed literally and does not style the table."""
-    hit = {"rank": 1, "id": "a", "score": 0.5, "type": "semantic", "memory": {"content": "[red]alarm[/red]"}}
+    hit = {
+        "rank": 1,
+        "id": "a",
+        "score": 0.5,
+        "type": "semantic",
+        "memory": {"content": "[red]alarm[/red]"},
+    }
     weights = {"similarity": 1.0}
-    settings = {"profile": "default", "weights": weights, "degraded": ["embedder"], "as_of": NOW, "floor": FLOOR}
+    settings = {
+        "profile": "default",
+        "weights": weights,
+        "degraded": ["embedder"],
+        "as_of": NOW,
+        "floor": FLOOR,
+    }
     answer = SearchAnswer.model_validate({"hits": [hit], **settings})
     text = printed(hits_table(answer))
     assert "[red]alarm[/red]" in text
@@ -42,10 +54,23 @@ def test_markup_in_memories_is_escaped() -> None:
 def test_messages_are_shown_by_content() -> None:
     """For a context that was retrieved as chat messages, the texts of the messages are printed."""
     metadata = {
-        "total_tokens": 3, "tokenizer": "cl100k_base", "working_tokens": 0, "budget": 10, "utilization": 0.3,
-        "per_type": {"semantic": 3}, "candidates": 1, "trimmed_count": 0, "outcome": "ok", "floor": FLOOR, "as_of": NOW,
-    }  # fmt: skip
-    answer = {"context": [{"role": "user", "content": "- A [fact]."}], "items": [], "metadata": metadata}
+        "total_tokens": 3,
+        "tokenizer": "cl100k_base",
+        "working_tokens": 0,
+        "budget": 10,
+        "utilization": 0.3,
+        "per_type": {"semantic": 3},
+        "candidates": 1,
+        "trimmed_count": 0,
+        "outcome": "ok",
+        "floor": FLOOR,
+        "as_of": NOW,
+    }
+    answer = {
+        "context": [{"role": "user", "content": "- A [fact]."}],
+        "items": [],
+        "metadata": metadata,
+    }
     text = printed(context_view(RetrieveAnswer.model_validate(answer)))
     assert "- A [fact]." in text
     assert "used 30.0%" in text

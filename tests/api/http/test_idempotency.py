@@ -40,8 +40,11 @@ def once() -> IdempotentCalls:
 
 
 async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> None:
-    """A call repeated with its key and body is not run again and gets the stored answer, even from another instance."""
-    answers, make = FakeAnswers(lambda: NOW), Maker()
+    """A call repeated with its key and body is not run again and gets the stored answer, even from
+    another instance.
+    """
+    answers = FakeAnswers(lambda: NOW)
+    make = Maker()
     first = await IdempotentCalls(answers).answer(SCOPE, "k", "d", make)
     assert (await IdempotentCalls(answers).answer(SCOPE, "k", "d", make), make.asked) == (first, 1)
     await once.answer(SCOPE, "k", "d", make)
@@ -50,7 +53,8 @@ async def test_same_key_and_body_get_the_same_answer(once: IdempotentCalls) -> N
 
 async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
     """A second call with the same key waits and gets the answer of the first."""
-    make, got = Maker(), []
+    make = Maker()
+    got = []
 
     async def ask() -> None:
         got.append(await once.answer(SCOPE, "k", "d", make))

@@ -40,10 +40,14 @@ CHECKS = [
     negative_data_rejection,
     unsupported_method,
 ]
-"""All checks that apply. That valid data is accepted is not checked: a schema cannot say "not blank"."""
+"""All checks that apply. That valid data is accepted is not checked: a schema cannot say "not
+blank".
+"""
 
 EDGE_CASES = 150
-"""The most calls at the edges of an operation's schema. POST /v1/memories has over 2,000, many alike for each type."""
+"""The most calls at the edges of an operation's schema. POST /v1/memories has over 2,000, many
+alike for each type.
+"""
 
 
 @schemathesis.serializer("application/x-ndjson")
@@ -69,7 +73,9 @@ CLIENT.trust_env = False  # else each call looks for proxies
 CONFIG = schemathesis.Config.from_dict(
     {
         "request-timeout": 60.0,
-        "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}},
+        "checks": {
+            "negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}
+        },
     }
 )
 
@@ -81,13 +87,17 @@ def schema() -> schemathesis.BaseSchema:
 
 
 class SameThread:
-    """Replaces schemathesis's portal, which runs calls in a thread of its own. It runs them in the test's thread."""
+    """Replaces schemathesis's portal, which runs calls in a thread of its own. It runs them in the
+    test's thread.
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call the function with these arguments, await its result if it is async, and return the result."""
+        """Call the function with these arguments, await its result if it is async, and return the
+        result.
+        """
 
         async def result() -> Any:
             returned = function(*arguments)
@@ -108,20 +118,28 @@ def same_thread() -> Iterator[None]:
 
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def check(case: schemathesis.Case[Any]) -> None:
-    """Make a generated call, and check status and body of the answer against the OpenAPI document."""
+    """Make a generated call, and check status and body of the answer against the OpenAPI
+    document.
+    """
     case.call_and_validate(session=CLIENT, checks=CHECKS)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("same_thread")
 @pytest.mark.parametrize(("path", "method"), SERVED)
-def test_application_conforms_to_its_document(schema: schemathesis.BaseSchema, path: str, method: str) -> None:
+def test_application_conforms_to_its_document(
+    schema: schemathesis.BaseSchema, path: str, method: str
+) -> None:
     """Answers to generated calls have a status and body that the document describes.
 
-    The calls are generated here and not by `schema.parametrize`, which generates all of them in every worker.
+    The calls are generated here and not by `schema.parametrize`, which generates all of them in
+    every worker.
     """
     (generated,) = get_all_tests(
-        schema=schema.include(path=path, method=method), test_func=check, settings=None, given_kwargs=None
+        schema=schema.include(path=path, method=method),
+        test_func=check,
+        settings=None,
+        given_kwargs=None,
     )
     assert isinstance(generated, Ok), generated
     test: Any = generated.ok()[1]
@@ -131,9 +149,13 @@ def test_application_conforms_to_its_document(schema: schemathesis.BaseSchema, p
 
 
 def test_every_route_is_in_the_document() -> None:
-    """The document lists every path and method that the application serves, but for the inspector's pages."""
+    """The document lists every path and method that the application serves, but for the inspector's
+    pages.
+    """
     paths = document(APP)["paths"]
-    assert set(SERVED) == {(path, method.upper()) for path, operations in paths.items() for method in operations}
+    assert set(SERVED) == {
+        (path, method.upper()) for path, operations in paths.items() for method in operations
+    }
 
 
 @pytest.mark.anyio
@@ -153,14 +175,27 @@ async def test_document_lists_role_and_problems(client: httpx.AsyncClient) -> No
     described = (await client.get("/openapi.json")).json()
     call = described["paths"]["/v1/memories"]["post"]
     assert "writer" in call["description"]
-    assert call["responses"].keys() >= {"200", "201", "400", "401", "403", "413", "415", "422", "429", "503"}
+    assert call["responses"].keys() >= {
+        "200",
+        "201",
+        "400",
+        "401",
+        "403",
+        "413",
+        "415",
+        "422",
+        "429",
+        "503",
+    }
     (episodic, *_) = described["components"]["schemas"]["MemoryAnswer"]["anyOf"]
     assert "content" in episodic["properties"]
     assert "tenant" not in episodic["properties"]
 
 
 def test_two_schemas_cannot_share_a_name() -> None:
-    """If two schemas have the same name, building the OpenAPI document fails instead of dropping one of them."""
+    """If two schemas have the same name, building the OpenAPI document fails instead of dropping
+    one of them.
+    """
     schemas = PydanticSchemas()
     schemas.reference(create_model("Twin", value=(int, 1)), "validation")
     with pytest.raises(ValueError, match="named Twin"):

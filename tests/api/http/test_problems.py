@@ -1,4 +1,6 @@
-"""Error answers (problem documents): statuses, Retry-After, security headers, and no internals in a 500."""
+"""Error answers (problem documents): statuses, Retry-After, security headers, and no internals in a
+500.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ async def test_retryable_problems_have_retry_after(
     assert response.headers["retry-after"] == retry_after
 
 
-@pytest.mark.parametrize("error", [ValueError("the text of a memory"), RemembrancerError("the text of a memory")])
+@pytest.mark.parametrize(
+    "error", [ValueError("the text of a memory"), RemembrancerError("the text of a memory")]
+)
 async def test_server_errors_reveal_nothing(
     services: Services, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -57,14 +61,19 @@ async def test_server_errors_reveal_nothing(
 
 async def test_answers_forbid_caching(client: httpx.AsyncClient) -> None:
     """Headers of every answer forbid caching and content sniffing."""
-    for response in (await client.get("/v1/stats?namespace=n"), await client.post("/v1/search", json=ASK)):
+    for response in (
+        await client.get("/v1/stats?namespace=n"),
+        await client.post("/v1/search", json=ASK),
+    ):
         assert response.headers["cache-control"] == "no-store"
         assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize("path", ["/docs", "/metrics", "/v1/stats", "/nowhere"])
 async def test_answers_forbid_scripts_and_fetches(client: httpx.AsyncClient, path: str) -> None:
-    """Every answer, even an error, has a Content-Security-Policy that forbids scripts and fetches."""
+    """Every answer, even an error, has a Content-Security-Policy that forbids scripts and
+    fetches.
+    """
     headers = (await client.get(path)).headers
     assert headers["content-security-policy"].startswith("default-src 'none'")
     assert headers["content-type"].count("charset") <= 1

@@ -1,4 +1,6 @@
-"""Validation of requests: strict JSON, media types, query parameters, and the paths of invalid fields."""
+"""Validation of requests: strict JSON, media types, query parameters, and the paths of invalid
+fields.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> 
     assert "required" in members["detail"]
 
 
-@pytest.mark.parametrize("path", ["/v1/memories", "/v1/memories/batch", "/v1/search", "/v1/retrieve"])
+@pytest.mark.parametrize(
+    "path", ["/v1/memories", "/v1/memories/batch", "/v1/search", "/v1/retrieve"]
+)
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
@@ -102,33 +106,47 @@ async def test_missing_field_is_named(client: httpx.AsyncClient, field: str) -> 
 async def test_malformed_json_is_400_and_invalid_json_422(
     client: httpx.AsyncClient, path: str, raw: bytes, status: int
 ) -> None:
-    """For every call with a body, malformed JSON is a 400, and valid JSON with wrong fields a 422."""
+    """For every call with a body, malformed JSON is a 400, and valid JSON with wrong fields a
+    422.
+    """
     problem(await client.post(path, content=raw, headers=JSON), status)
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "application/xml", "", "nonsense"]
+)
 async def test_other_content_types_are_415(client: httpx.AsyncClient, kind: str) -> None:
     """A body of another content type is a 415 that names application/json."""
-    response = await client.post("/v1/search", content=json.dumps(ASK), headers={"content-type": kind})
+    response = await client.post(
+        "/v1/search", content=json.dumps(ASK), headers={"content-type": kind}
+    )
     assert "application/json" in problem(response, 415)["detail"]
 
 
 async def test_missing_body_is_an_empty_object(client: httpx.AsyncClient) -> None:
-    """A call without a body is read as one with the body `{}`. It fails only if a required field is missing."""
+    """A call without a body is read as one with the body `{}`. It fails only if a required field is
+    missing.
+    """
     assert problem(await client.post("/v1/search"), 422)["errors"][0]["path"] == "query"
-    assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith("there is no thread")
+    assert problem(await client.post("/v1/threads/x/flush?namespace=n"), 404)["detail"].startswith(
+        "there is no thread"
+    )
 
 
 async def test_encoded_body_is_415(client: httpx.AsyncClient) -> None:
     """A body with a Content-Encoding, such as gzip, is refused."""
-    response = await client.post("/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"})
+    response = await client.post(
+        "/v1/search", content=b"x", headers=JSON | {"content-encoding": "gzip"}
+    )
     problem(response, 415)
 
 
 async def test_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
     """A Content-Type with a charset is accepted."""
     headers = {"content-type": "Application/JSON; charset=utf-8"}
-    assert (await client.post("/v1/search", content=json.dumps(ASK), headers=headers)).status_code == 200
+    assert (
+        await client.post("/v1/search", content=json.dumps(ASK), headers=headers)
+    ).status_code == 200
 
 
 async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
@@ -144,7 +162,9 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
 
 
 async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.AsyncClient) -> None:
-    """The body of a keyed item may have 4 MiB, twice the usual limit. A larger one is a 413 that names the limit."""
+    """The body of a keyed item may have 4 MiB, twice the usual limit. A larger one is a 413 that
+    names the limit.
+    """
     for mebibytes, status in ((3, 422), (5, 413)):
         body = b'{"namespace": "n", "key": "k", "value": "' + b"x" * (mebibytes << 20) + b'"}'
         answer = await client.put("/v1/items", content=body, headers=JSON)
@@ -160,9 +180,17 @@ async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.A
             ASK | {"budget": {"per_type": {"semantic": -1}}},
             "budget.per_type.semantic: Input should be gr",
         ),
-        ("/v1/retrieve", ASK | {"budget": -1}, "budget: Input should be greater than or equal to 0"),
+        (
+            "/v1/retrieve",
+            ASK | {"budget": -1},
+            "budget: Input should be greater than or equal to 0",
+        ),
         ("/v1/search", ASK | {"types": []}, "types: must have 1 or more entries, has 0"),
-        ("/v1/search", ASK | {"filters": {"importance": {"eq": "x"}}}, "filters.importance.eq: needs a number"),
+        (
+            "/v1/search",
+            ASK | {"filters": {"importance": {"eq": "x"}}},
+            "filters.importance.eq: needs a number",
+        ),
         (
             "/v1/search",
             ASK | {"as_of": "2026-11-21T24:00:00Z"},
@@ -174,21 +202,35 @@ async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.A
             FACT | {"zzz": 3},
             "zzz: unknown field; known are agent_id, category, concept, confidence, co",
         ),
-        ("/v1/memories", FACT | {"type": "luck"}, "type: unknown type; known are episodic, semantic, prospective, pro"),
-        ("/v1/memories", FACT | {"source": {"lines": 3}}, "source.lines: unknown field; did you mean line?"),
+        (
+            "/v1/memories",
+            FACT | {"type": "luck"},
+            "type: unknown type; known are episodic, semantic, prospective, pro",
+        ),
+        (
+            "/v1/memories",
+            FACT | {"source": {"lines": 3}},
+            "source.lines: unknown field; did you mean line?",
+        ),
         (
             "/v1/memories/batch",
             {"namespace": "n", "items": [{"type": "episodic", "content": "x", "speeker": "Ann"}]},
             "items[0].speeker: unknown field; did you mean speaker?",
         ),
         ("/v1/memories/batch", {"namespace": "n", "items": [1]}, "items[0]: must be an object"),
-        ("/v1/memories", FACT | {"expires_at": "2001-01-01T00:00:00Z"}, "expires_at: must be after created_at"),
+        (
+            "/v1/memories",
+            FACT | {"expires_at": "2001-01-01T00:00:00Z"},
+            "expires_at: must be after created_at",
+        ),
     ],
 )
 async def test_detail_names_field_and_reason(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], said: str
 ) -> None:
-    """The `detail` of an error names the field and the reason in terms of JSON, such as "must be an object"."""
+    """The `detail` of an error names the field and the reason in terms of JSON, such as "must be an
+    object".
+    """
     detail = problem(await client.post(path, json=body), 422)["detail"]
     assert detail.startswith(said)
     assert "more)" not in detail
@@ -203,8 +245,12 @@ async def test_detail_names_field_and_reason(
         ("GET", "/v1/memories?namespace=n"),
     ],
 )
-async def test_a_call_that_takes_no_body_refuses_one(client: httpx.AsyncClient, method: str, path: str) -> None:
-    """A call that takes no body refuses any body but an empty object, because its sender expects an effect."""
+async def test_a_call_that_takes_no_body_refuses_one(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """A call that takes no body refuses any body but an empty object, because its sender expects an
+    effect.
+    """
     await client.post("/v1/memories", json=FACT)
     refused = problem(await client.request(method, path, json={"type": "episodic"}), 422)
     assert "takes no body" in refused["detail"]
@@ -215,7 +261,9 @@ async def test_a_call_that_takes_no_body_refuses_one(client: httpx.AsyncClient, 
 
 
 async def test_bad_ndjson_line_is_named_with_its_column(client: httpx.AsyncClient) -> None:
-    """If a line of newline-delimited JSON is malformed, the 400 names the line and the column. Nothing is stored."""
+    """If a line of newline-delimited JSON is malformed, the 400 names the line and the column.
+    Nothing is stored.
+    """
     lines = b'{"type": "semantic", "content": "one"}\n{"type": "sem\n'
     headers = {"content-type": "application/x-ndjson"}
     response = await client.post("/v1/memories/batch?namespace=n", content=lines, headers=headers)
@@ -238,10 +286,21 @@ NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(name=NAMES | st.sampled_from(["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]))
-async def test_namespaces_of_any_characters_are_separate(client: httpx.AsyncClient, name: str) -> None:
-    """A namespace may have any characters. A memory is found in its own namespace and in no other."""
+@settings(
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+@given(
+    name=NAMES
+    | st.sampled_from(
+        ["a&b=c", "50%", "a:b/c,d", "a b", "ü", "名前", "a+b", "%2e", "n' or 1=1", "🦊"]
+    )
+)
+async def test_namespaces_of_any_characters_are_separate(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    """A namespace may have any characters. A memory is found in its own namespace and in no
+    other.
+    """
     await client.delete("/v1/memories", params={"namespace": name, "confirm": "true"})
     elsewhere = await count(client, "elsewhere")
     response = await client.post("/v1/memories", json=FACT | {"namespace": name})
@@ -253,22 +312,40 @@ async def test_namespaces_of_any_characters_are_separate(client: httpx.AsyncClie
     assert results.json()["namespace"] == name
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     path=st.sampled_from(["/v1/memories", "/v1/memories/batch", "/v1/search", "/v1/retrieve"]),
     body=st.dictionaries(
         st.sampled_from(
-            ["query", "namespace", "budget", "filters", "items", "type", "content", "top_k", "weights", "x"]
+            [
+                "query",
+                "namespace",
+                "budget",
+                "filters",
+                "items",
+                "type",
+                "content",
+                "top_k",
+                "weights",
+                "x",
+            ]
         ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+            ),
             max_leaves=8,
         ),
         max_size=8,
     ),
 )
-async def test_no_json_body_causes_a_server_error(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
+async def test_no_json_body_causes_a_server_error(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any]
+) -> None:
     """Any generated JSON body gets a documented status, never a 500."""
     response = await client.post(path, content=json.dumps(body), headers=JSON)
     assert response.status_code in (200, 201, 400, 422), response.text
@@ -306,4 +383,6 @@ async def test_invalid_list_query_is_422(client: httpx.AsyncClient, query: str) 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve", "/v1/memories"])
 async def test_unexpected_query_parameters_are_422(client: httpx.AsyncClient, path: str) -> None:
     """A call that takes no query parameters refuses any parameter by its name."""
-    assert problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"
+    assert (
+        problem(await client.post(f"{path}?top_k=3", json=ASK), 422)["errors"][0]["path"] == "top_k"
+    )

@@ -21,9 +21,14 @@ def test_loopback_addresses_need_no_keys(host: str) -> None:
     check_exposure(host, ())
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"])  # noqa: S104
+@pytest.mark.parametrize(
+    "host",
+    ["0.0.0.0", "::", "192.168.0.7", "example.org", "localhost.example.org"],  # noqa: S104
+)
 def test_other_addresses_need_keys(host: str) -> None:
-    """Listening on a non-loopback address without keys is an error that says how to configure them."""
+    """Listening on a non-loopback address without keys is an error that says how to configure
+    them.
+    """
     check_exposure(host, KEYS)
     with pytest.raises(BadSettings, match="--keys FILE"):
         check_exposure(host, ())

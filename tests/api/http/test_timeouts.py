@@ -1,4 +1,6 @@
-"""Timeouts of the server for clients that send slowly, and the size limit of a request's head (its headers)."""
+"""Timeouts of the server for clients that send slowly, and the size limit of a request's head (its
+headers).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class HastyProtocol(TimedProtocol):
 
 
 class WholeProtocol(HastyProtocol):
-    """The server's HTTP protocol, in which the whole head of a request and what follows it arrive at once."""
+    """The server's HTTP protocol, in which the whole head of a request and what follows it arrive
+    at once.
+    """
 
     waiting = b""
 
@@ -36,7 +40,8 @@ class WholeProtocol(HastyProtocol):
         """Collect data until it contains a whole request head. Then parse all of it in one call."""
         self.waiting += data
         if b"\r\n\r\n" in self.waiting:
-            data, self.waiting = self.waiting, b""
+            data = self.waiting
+            self.waiting = b""
             super().data_received(data)
 
 
@@ -64,10 +69,14 @@ async def received_key(request: Request) -> str | None:  # type: ignore[type-arg
 
 
 @asynccontextmanager
-async def serving(body_s: float, protocol: type[TimedProtocol] = HastyProtocol) -> AsyncIterator[int]:
+async def serving(
+    body_s: float, protocol: type[TimedProtocol] = HastyProtocol
+) -> AsyncIterator[int]:
     """Run a server with short timeouts; yields its port."""
     routes = [swallow, early, received_key]
-    app = Litestar(routes, middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem})
+    app = Litestar(
+        routes, middleware=[BodyDeadline(body_s)], exception_handlers={Exception: answer_problem}
+    )
     server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", log_config=None))
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
@@ -81,7 +90,9 @@ async def serving(body_s: float, protocol: type[TimedProtocol] = HastyProtocol) 
 
 
 async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
-    """Send pieces to a port with a pause after each. Return all that the server sends until it closes."""
+    """Send pieces to a port with a pause after each. Return all that the server sends until it
+    closes.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -94,7 +105,9 @@ async def said(port: int, *pieces: bytes, pause_s: float = 0.0) -> bytes:
 
 @pytest.mark.parametrize("sent", [b"", b"POST /v1/mem", POST])
 async def test_incomplete_head_closes_the_connection(sent: bytes) -> None:
-    """If the head of a request (its headers) is not complete by the timeout, the server closes the connection."""
+    """If the head of a request (its headers) is not complete by the timeout, the server closes the
+    connection.
+    """
     async with serving(body_s=SOON) as port:
         assert await said(port, sent) == b""
 
@@ -119,18 +132,31 @@ async def test_disconnect_during_the_body_is_not_a_server_error() -> None:
     async def send(message: Message) -> None:
         messages.append(message)
 
-    app = Litestar([swallow], middleware=[BodyDeadline()], exception_handlers={Exception: answer_problem})
+    app = Litestar(
+        [swallow], middleware=[BodyDeadline()], exception_handlers={Exception: answer_problem}
+    )
     scope = {
-        "type": "http", "method": "POST", "path": "/v1/memories", "raw_path": b"/v1/memories",
-        "query_string": b"", "headers": [(b"content-length", b"9")], "scheme": "http", "server": ("test", 80),
-        "client": ("test", 1), "http_version": "1.1", "root_path": "", "asgi": {"version": "3.0"},
-    }  # fmt: skip
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/memories",
+        "raw_path": b"/v1/memories",
+        "query_string": b"",
+        "headers": [(b"content-length", b"9")],
+        "scheme": "http",
+        "server": ("test", 80),
+        "client": ("test", 1),
+        "http_version": "1.1",
+        "root_path": "",
+        "asgi": {"version": "3.0"},
+    }
     await app(scope, receive, send)  # type: ignore[arg-type]  # as a server would
     assert messages[0]["status"] == 400  # type: ignore[typeddict-item]  # the start of the answer
 
 
 async def test_slow_body_is_read() -> None:
-    """A body is read even if it takes longer than the timeout that applies to the request's head."""
+    """A body is read even if it takes longer than the timeout that applies to the request's
+    head.
+    """
     async with serving(body_s=SOON) as port:
         answer = await said(port, POST + b"content-length: 6\r\n\r\nab", b"cd", b"ef", pause_s=0.2)
     assert answer.startswith(b"HTTP/1.1 201 ")
@@ -138,7 +164,9 @@ async def test_slow_body_is_read() -> None:
 
 
 async def test_rest_of_an_answered_body_times_out() -> None:
-    """If a route answers before the body was sent, the connection closes after the short timeout of a head."""
+    """If a route answers before the body was sent, the connection closes after the short timeout of
+    a head.
+    """
     head = POST.replace(b"/v1/memories", b"/early") + b"content-length: 1000000\r\n\r\n"
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).startswith(b"HTTP/1.1 201 ")
@@ -147,13 +175,21 @@ async def test_rest_of_an_answered_body_times_out() -> None:
 async def test_head_that_is_too_large_is_400() -> None:
     """A request whose head (its headers) is too large is a 400, and the connection is closed."""
     async with serving(body_s=SOON) as port:
-        answer = await said(port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01)
+        answer = await said(
+            port, POST, *[b"x-filler: " + b"a" * 8_000 + b"\r\n"] * 10, pause_s=0.01
+        )
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
-@pytest.mark.parametrize(("size", "status"), [(HEAD_BYTES, b"201"), (HEAD_BYTES + 1, b"400"), (200_000, b"400")])
-async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(size: int, status: bytes) -> None:
-    """A head of up to 64 KiB is accepted, even if the body arrives with it. A larger head is a 400."""
+@pytest.mark.parametrize(
+    ("size", "status"), [(HEAD_BYTES, b"201"), (HEAD_BYTES + 1, b"400"), (200_000, b"400")]
+)
+async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(
+    size: int, status: bytes
+) -> None:
+    """A head of up to 64 KiB is accepted, even if the body arrives with it. A larger head is a
+    400.
+    """
     end = b"\r\nconnection: close\r\ncontent-length: 3\r\n\r\n"
     head = POST + b"x-filler: "
     head += b"a" * (size - len(head) - len(end)) + end
@@ -164,7 +200,9 @@ async def test_the_size_of_a_head_that_arrives_in_one_read_is_limited(size: int,
 
 
 async def test_each_request_of_a_connection_has_its_own_size_limit() -> None:
-    """If requests arrive together on a connection, the size limit of heads applies to each one separately."""
+    """If requests arrive together on a connection, the size limit of heads applies to each one
+    separately.
+    """
     request = POST + b"x-filler: " + b"a" * 40_000 + b"\r\ncontent-length: 2\r\n\r\nab"
     async with serving(body_s=SOON) as port:
         answer = await said(port, request + request, request)
@@ -173,6 +211,9 @@ async def test_each_request_of_a_connection_has_its_own_size_limit() -> None:
 
 async def test_blanks_around_a_header_value_are_no_part_of_it() -> None:
     """An API key header with blanks around its value is accepted as the key without the blanks."""
-    head = POST.replace(b"/v1/memories", b"/key") + b"x-api-key: \t a key \t \r\nconnection: close\r\n\r\n"
+    head = (
+        POST.replace(b"/v1/memories", b"/key")
+        + b"x-api-key: \t a key \t \r\nconnection: close\r\n\r\n"
+    )
     async with serving(body_s=SOON) as port:
         assert (await said(port, head)).endswith(b"\r\n\r\na key")

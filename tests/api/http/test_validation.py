@@ -35,7 +35,9 @@ def test_invalid_values_have_encodable_errors(value: Any) -> None:
 
 
 def test_path_text_joins_names_and_indices() -> None:
-    """The path of a field, such as "items[3].tags[0]", joins names by dots and has indices in brackets."""
+    """The path of a field, such as "items[3].tags[0]", joins names by dots and has indices in
+    brackets.
+    """
     assert path_text(["items", 3, "tags", 0]) == "items[3].tags[0]"
     assert path_text([2, "content"]) == "[2].content"
     assert path_text([]) == ""

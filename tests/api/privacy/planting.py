@@ -1,4 +1,6 @@
-"""API calls that contain a secret in every text field or id, and import files that contain the secret."""
+"""API calls that contain a secret in every text field or id, and import files that contain the
+secret.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ SECRET = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
 SAID = f"The deploy key is {SECRET} and it is kept in the vault until the audit"
 
 Door: TypeAlias = tuple[str, str, Any]
-"""Method, path and body of a call. {ID} in a path stands for the id in the previous answer, under any name."""
+"""Method, path and body of a call. {ID} in a path stands for the id in the previous answer, under
+any name.
+"""
 
 _OWN: dict[str, dict[str, Any]] = {
     "episodic": {"title": SAID, "context": SAID, "speaker": f"a {SECRET}"},
@@ -19,7 +23,10 @@ _OWN: dict[str, dict[str, Any]] = {
     "prospective": {"title": SAID, "trigger_type": "event", "trigger_condition": SAID},
     "procedural": {
         "procedure_name": SAID,
-        **{name: [SAID] for name in ("steps", "prerequisites", "success_conditions", "failure_patterns")},
+        **{
+            name: [SAID]
+            for name in ("steps", "prerequisites", "success_conditions", "failure_patterns")
+        },
     },
     "working": {},
 }
@@ -43,12 +50,27 @@ def doors(namespace: str) -> Iterator[Door]:
 
 
 def _ids(namespace: str) -> Iterator[Door]:
-    """Calls with the secret in an id: of a session, agent, to-do, thread, workflow, step or linked memory."""
-    ns, here = {"namespace": namespace}, f"?namespace={namespace}"
-    fact = {"type": "semantic", "content": "The deploy key is kept in the vault until the audit", **ns}
-    for ids in ({"session_id": SECRET}, {"agent_id": f"a {SECRET}"}, {"links": [{"to": SECRET, "type": "extends"}]}):
+    """Calls with the secret in an id: of a session, agent, to-do, thread, workflow, step or linked
+    memory.
+    """
+    ns = {"namespace": namespace}
+    here = f"?namespace={namespace}"
+    fact = {
+        "type": "semantic",
+        "content": "The deploy key is kept in the vault until the audit",
+        **ns,
+    }
+    for ids in (
+        {"session_id": SECRET},
+        {"agent_id": f"a {SECRET}"},
+        {"links": [{"to": SECRET, "type": "extends"}]},
+    ):
         yield "POST", "/v1/memories", {**fact, **ids}
-        yield "POST", "/v1/memories/batch", {"items": [{k: v for k, v in {**fact, **ids}.items() if k not in ns}], **ns}
+        yield (
+            "POST",
+            "/v1/memories/batch",
+            {"items": [{k: v for k, v in {**fact, **ids}.items() if k not in ns}], **ns},
+        )
     yield "POST", "/v1/memories", fact
     yield "PATCH", f"/v1/memories/{{ID}}{here}", {"links": [{"to": SECRET, "type": "extends"}]}
     for ids in (
@@ -57,31 +79,55 @@ def _ids(namespace: str) -> Iterator[Door]:
         {"session_id": "s", "agent_id": SECRET},
     ):
         yield "POST", "/v1/working", {"content": "kept in the vault", **ns, **ids}
-        yield "POST", "/v1/hooks/todo-created", {"content": "kept in the vault", "todo_id": "t", **ns, **ids}
+        yield (
+            "POST",
+            "/v1/hooks/todo-created",
+            {"content": "kept in the vault", "todo_id": "t", **ns, **ids},
+        )
         yield "POST", "/v1/hooks/prompt-submit", {"prompt": "where is the key?", **ns, **ids}
         yield "POST", "/v1/retrieve", {"query": "where is the key?", **ns, **ids}
     todos = [{"id": SECRET, "content": "rotate the key", "status": "pending"}]
-    yield "POST", "/v1/hooks/prompt-submit", {"prompt": "where is the key?", "session_id": "s", "todos": todos, **ns}
+    yield (
+        "POST",
+        "/v1/hooks/prompt-submit",
+        {"prompt": "where is the key?", "session_id": "s", "todos": todos, **ns},
+    )
     yield "POST", "/v1/search", {"query": "key", "filters": {"session_id": {"any": [SECRET]}}, **ns}
     said = [{"role": "user", "content": "The key is kept in the vault until the audit."}]
     yield "POST", "/v1/hooks/session-stop", {"messages": said, "session_id": SECRET, **ns}
     for ids in ({"key": f"k:{SECRET}"}, {"parent_id": SECRET}, {"agent_id": SECRET}):
         yield "POST", "/v1/threads", {**ns, **ids}
     yield "POST", "/v1/threads", ns
-    yield "POST", f"/v1/threads/{{ID}}/turns{here}", {"role": "user", "content": "plain", "agent_id": SECRET}
+    yield (
+        "POST",
+        f"/v1/threads/{{ID}}/turns{here}",
+        {"role": "user", "content": "plain", "agent_id": SECRET},
+    )
     for ids in ({"workflow_id": SECRET}, {"parent_id": SECRET}):
         yield "POST", "/v1/workflows", {**ns, **ids}
     yield "POST", "/v1/workflows", ns
     for ids in ({"step_id": SECRET}, {"step_id": "a", "agent": SECRET}):
         yield "POST", f"/v1/workflows/{{ID}}/events{here}", {"type": "step_started", **ids}
-    yield "POST", f"/v1/workflows/{{ID}}/continue{here}", {"input": "go on", "idempotency_key": SECRET}
+    yield (
+        "POST",
+        f"/v1/workflows/{{ID}}/continue{here}",
+        {"input": "go on", "idempotency_key": SECRET},
+    )
 
 
 def _memories(namespace: str) -> Iterator[Door]:
     ns = {"namespace": namespace}
     for kind, headers in _OWN.items():
-        yield "POST", "/v1/memories", {"type": kind, "content": f"{SAID} {kind}", **_COMMON, **headers, **ns}
-        changed = {"content": f"{SAID} changed {kind}", "tags": [SECRET], "metadata": {SECRET: SECRET}}
+        yield (
+            "POST",
+            "/v1/memories",
+            {"type": kind, "content": f"{SAID} {kind}", **_COMMON, **headers, **ns},
+        )
+        changed = {
+            "content": f"{SAID} changed {kind}",
+            "tags": [SECRET],
+            "metadata": {SECRET: SECRET},
+        }
         yield "PATCH", f"/v1/memories/{{ID}}?namespace={namespace}", changed
     yield "POST", "/v1/memories", {"content": f"Always push with {SECRET}", "review": "auto", **ns}
     for wrong in ({"importance": SECRET}, {SECRET: 1}, {"created_at": SECRET}, {"type": SECRET}):
@@ -101,7 +147,8 @@ def _sessions(namespace: str) -> Iterator[Door]:
     steps = [f"step {number}: {SAID}" for number in range(7)]
     yield "POST", "/v1/hooks/todo-completed", {"todo_id": "u", "steps": steps, **ns}
     answer = (
-        f"{SAID}. To deploy: 1. use {SECRET} 2. push. Remind me to rotate {SECRET} tomorrow. My password is {SECRET}."
+        f"{SAID}. To deploy: 1. use {SECRET} 2. push. Remind me to rotate {SECRET} "
+        f"tomorrow. My password is {SECRET}."
     )
     messages = [{"role": role, "content": answer} for role in ("user", "assistant")]
     yield "POST", "/v1/hooks/session-stop", {"messages": messages, **ns}
@@ -113,12 +160,25 @@ def _sessions(namespace: str) -> Iterator[Door]:
 
 
 def _threads(namespace: str) -> Iterator[Door]:
-    turn = {"role": "user", "content": SAID, "files": [f"/x/{SECRET}.py"], "images": [f"/x/{SECRET}.png"]}
+    turn = {
+        "role": "user",
+        "content": SAID,
+        "files": [f"/x/{SECRET}.py"],
+        "images": [f"/x/{SECRET}.png"],
+    }
     answer = {**turn, "tool": SECRET, "model": SECRET, "metadata": {SECRET: SECRET}}
     here = f"?namespace={namespace}"
-    yield "POST", "/v1/threads", {"initial_context": SAID, "variables": {"user": {"x": SECRET}}, "namespace": namespace}
+    yield (
+        "POST",
+        "/v1/threads",
+        {"initial_context": SAID, "variables": {"user": {"x": SECRET}}, "namespace": namespace},
+    )
     yield "POST", f"/v1/threads/{{ID}}/turns{here}", answer
-    yield "PUT", f"/v1/threads/{{ID}}/turns{here}", {"turns": [answer, {**answer, "content": f"{SAID} again"}]}
+    yield (
+        "PUT",
+        f"/v1/threads/{{ID}}/turns{here}",
+        {"turns": [answer, {**answer, "content": f"{SAID} again"}]},
+    )
     yield "POST", f"/v1/threads/{{ID}}/flush{here}", {"force": True}
     yield "POST", f"/v1/threads/{{ID}}/clear{here}", {"confirm": True, "backup": True}
 
@@ -126,7 +186,11 @@ def _threads(namespace: str) -> Iterator[Door]:
 def _workflows(namespace: str) -> Iterator[Door]:
     events = f"/v1/workflows/{{ID}}/events?namespace={namespace}"
     yield "POST", "/v1/workflows", {"data": {"k": SECRET, SECRET: SECRET}, "namespace": namespace}
-    yield "POST", events, {"type": "step_started", "step_id": "a", "agent": "b", "input": {"x": SECRET}}
+    yield (
+        "POST",
+        events,
+        {"type": "step_started", "step_id": "a", "agent": "b", "input": {"x": SECRET}},
+    )
     yield "POST", events, {"type": "step_completed", "step_id": "a", "output": SAID}
     yield "POST", events, {"type": "resource_changed", "resources": {f"r {SECRET}": SECRET}}
     yield "POST", events, {"type": "data_set", "data": {SECRET: SAID}}
@@ -142,19 +206,42 @@ def plant_files(folder: Path) -> None:
         "metadata": {"x": SECRET},
     }
     message["content"] = {"content_type": "text", "parts": [SAID]}
-    nodes: dict[str, Any] = {"b": {"id": "b", "parent": None, "children": [], "message": {"id": "m", **message}}}
+    nodes: dict[str, Any] = {
+        "b": {"id": "b", "parent": None, "children": [], "message": {"id": "m", **message}}
+    }
     chat = {"uuid": "m", "sender": "human", "text": f"{SAID}, I said", "created_at": at}
-    memory = {"id": "1", "memory": f"{SAID} so far", "user_id": "u", "metadata": {SECRET: SECRET}, "created_at": at}
-    entity = {"type": "entity", "name": f"Box {SECRET}", "entityType": SECRET, "observations": [SAID]}
+    memory = {
+        "id": "1",
+        "memory": f"{SAID} so far",
+        "user_id": "u",
+        "metadata": {SECRET: SECRET},
+        "created_at": at,
+    }
+    entity = {
+        "type": "entity",
+        "name": f"Box {SECRET}",
+        "entityType": SECRET,
+        "observations": [SAID],
+    }
     files: dict[str, Any] = {
-        "chatgpt.json": [{"title": SAID, "create_time": 1.7e9, "mapping": nodes, "current_node": "b", "id": "c"}],
+        "chatgpt.json": [
+            {"title": SAID, "create_time": 1.7e9, "mapping": nodes, "current_node": "b", "id": "c"}
+        ],
         "claude.json": [{"uuid": "u", "name": SAID, "created_at": at, "chat_messages": [chat]}],
         "mem0.json": {"results": [memory]},
         "memory.jsonl": entity,
     }
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content))
-    (folder / "note.md").write_text(f"---\ntitle: {SAID}\ntags: [{SECRET}]\nown: {SECRET}\n---\n# {SECRET}\n{SAID}\n")
-    (folder / "rows.csv").write_text(f"content,metadata.a,tags\nAs noted: {SAID},{SECRET},{SECRET}\n")
-    refused = ({"content": SAID, "importance": SECRET}, {"content": SAID, SECRET: 1}, {"type": SECRET, "content": "x"})
+    (folder / "note.md").write_text(
+        f"---\ntitle: {SAID}\ntags: [{SECRET}]\nown: {SECRET}\n---\n# {SECRET}\n{SAID}\n"
+    )
+    (folder / "rows.csv").write_text(
+        f"content,metadata.a,tags\nAs noted: {SAID},{SECRET},{SECRET}\n"
+    )
+    refused = (
+        {"content": SAID, "importance": SECRET},
+        {"content": SAID, SECRET: 1},
+        {"type": SECRET, "content": "x"},
+    )
     (folder / "bad.jsonl").write_text("\n".join([*map(json.dumps, refused), f"{{{SECRET}"]))

@@ -21,10 +21,14 @@ from tests.live import everything
 
 pytestmark = pytest.mark.anyio
 
-MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
+MAIL = "ann@example.org"
+CARD = "4111 1111 1111 1111"
 MARK = "[redacted:email]"
 BOOK = RuleBook(
-    tenants={"strict": RedactionRules(policy=Treatment.REFUSE), "open": RedactionRules(policy=Treatment.ALLOW)},
+    tenants={
+        "strict": RedactionRules(policy=Treatment.REFUSE),
+        "open": RedactionRules(policy=Treatment.ALLOW),
+    },
 )
 TENANTS = ("usual", "strict", "open")
 
@@ -37,9 +41,13 @@ def space() -> dict[str, str]:
 
 @pytest.fixture
 async def client(live: LiveClient) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with three tenants, which redact ("usual"), refuse ("strict") or allow secrets."""
+    """An HTTP client of a service with three tenants, which redact ("usual"), refuse ("strict") or
+    allow secrets.
+    """
     services = with_live_workflows(fake_services(lambda: NOW, book=BOOK), live, Redactor(BOOK))
-    keys = hashed([KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS])
+    keys = hashed(
+        [KeyEntry(key=f"{item}-key-of-it", tenant=item, role=Role.ADMIN) for item in TENANTS]
+    )
     async with connect(replace(services, keys=KeyBook(keys))) as client:
         yield client
 
@@ -48,7 +56,9 @@ async def post(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], tenant: str = "usual", **query: str
 ) -> httpx.Response:
     """Send a POST with the API key of `tenant` and return the response."""
-    return await client.post(path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"})
+    return await client.post(
+        path, json=body, params=query, headers={"X-API-Key": f"{tenant}-key-of-it"}
+    )
 
 
 async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") -> str:
@@ -59,8 +69,12 @@ async def raw(live: LiveClient, space: dict[str, str], tenant: str = "usual") ->
 async def test_items_are_stored_without_secrets(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """Secrets in a note of working memory and in a to-do's steps are redacted. Answers have their number by kind."""
-    result = (await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})).json()
+    """Secrets in a note of working memory and in a to-do's steps are redacted. Answers have their
+    number by kind.
+    """
+    result = (
+        await post(client, "/v1/working", {**space, "content": f"ask {MAIL}, pay {CARD}"})
+    ).json()
     assert result["content"].startswith(f"ask {MARK}, pay [redacted:")
     assert result["redactions"] == {"email": 1, "card": 1}
     todo = {**space, "todo_id": "t 7", "content": f"write to {MAIL}"}
@@ -77,7 +91,9 @@ async def test_items_are_stored_without_secrets(
 
 
 async def test_todo_ids_are_not_redacted(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """A to-do id with an e-mail address is stored unchanged, so the to-do's items can be cleared by this id."""
+    """A to-do id with an e-mail address is stored unchanged, so the to-do's items can be cleared by
+    this id.
+    """
     item = {**space, "todo_id": f"mail {MAIL}", "content": "write the mail"}
     assert (await post(client, "/v1/working", item)).json()["todo_id"] == f"mail {MAIL}"
     cleared = await post(client, "/v1/working/clear", {**space, "todo_id": f"mail {MAIL}"})
@@ -89,7 +105,8 @@ async def test_workflows_are_stored_without_secrets(
 ) -> None:
     """Secrets in a workflow's data, events and inputs are redacted.
 
-    A call that is repeated with its idempotency key gets its first answer, with the same number of redactions.
+    A call that is repeated with its idempotency key gets its first answer, with the same number of
+    redactions.
     """
     inside = {"namespace": space["namespace"]}
     begun = (await post(client, "/v1/workflows", {**inside, "data": {"owner": MAIL}})).json()
@@ -104,22 +121,33 @@ async def test_workflows_are_stored_without_secrets(
         "resources": {"list": MAIL},
         "data": {"last": MAIL},
     }
-    assert (await post(client, f"{path}/events", event, **inside)).json()["redactions"] == {"email": 5}
-    plain = (await post(client, f"{path}/events", {"type": "note", "input": "nothing"}, **inside)).json()
+    assert (await post(client, f"{path}/events", event, **inside)).json()["redactions"] == {
+        "email": 5
+    }
+    plain = (
+        await post(client, f"{path}/events", {"type": "note", "input": "nothing"}, **inside)
+    ).json()
     assert "redactions" not in plain
     onward = {"input": f"now write to {MAIL}", "idempotency_key": "once"}
     first = (await post(client, f"{path}/continue", onward, **inside)).json()
     assert first["redactions"] == {"email": 1}
     assert MARK in first["history"]
     assert (await post(client, f"{path}/continue", onward, **inside)).json() == first
-    assert (await post(client, f"{path}/events", {"type": "completed", "output": MAIL}, **inside)).status_code == 201
+    assert (
+        await post(client, f"{path}/events", {"type": "completed", "output": MAIL}, **inside)
+    ).status_code == 201
     assert MAIL not in await raw(live, space)
 
 
-async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """Secrets in a large workflow event are redacted. A worker thread does this, unlike for small events."""
+async def test_large_events_are_redacted(
+    live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """Secrets in a large workflow event are redacted. A worker thread does this, unlike for small
+    events.
+    """
     inside = {"namespace": space["namespace"]}
-    path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside)).json()['workflow_id']}/events"
+    workflow = (await post(client, "/v1/workflows", inside)).json()
+    path = f"/v1/workflows/{workflow['workflow_id']}/events"
     event = {"type": "note", "input": "so it goes on. " * 3_000 + MAIL}
     assert (await post(client, path, event, **inside)).json()["redactions"] == {"email": 1}
     assert MAIL not in await raw(live, space)
@@ -129,7 +157,9 @@ async def test_large_events_are_redacted(live: LiveClient, client: httpx.AsyncCl
 async def test_refusing_tenant_stores_nothing(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str], path: str
 ) -> None:
-    """If the tenant refuses secrets, a request with a secret gets a 422 with the kind of secret, and stores nothing."""
+    """If the tenant refuses secrets, a request with a secret gets a 422 with the kind of secret,
+    and stores nothing.
+    """
     body = {"namespace": space["namespace"], "data": {"owner": MAIL}}
     if path != "/v1/workflows":
         body = {**space, "content": f"ask {MAIL}", "todo_id": "t"}
@@ -140,15 +170,22 @@ async def test_refusing_tenant_stores_nothing(
     assert MAIL not in await raw(live, space, "strict")
 
 
-async def test_refused_event_changes_nothing(client: httpx.AsyncClient, space: dict[str, str]) -> None:
-    """If the tenant refuses secrets, a workflow event with a secret gets a 422 and does not raise the version."""
+async def test_refused_event_changes_nothing(
+    client: httpx.AsyncClient, space: dict[str, str]
+) -> None:
+    """If the tenant refuses secrets, a workflow event with a secret gets a 422 and does not raise
+    the version.
+    """
     inside = {"namespace": space["namespace"]}
-    path = f"/v1/workflows/{(await post(client, '/v1/workflows', inside, 'strict')).json()['workflow_id']}"
+    workflow = (await post(client, "/v1/workflows", inside, "strict")).json()
+    path = f"/v1/workflows/{workflow['workflow_id']}"
     for call, body in (("events", {"type": "note", "input": MAIL}), ("continue", {"input": MAIL})):
         refused = await post(client, f"{path}/{call}", body, "strict", **inside)
         assert refused.status_code == 422
         assert MAIL not in refused.text
-    event = await post(client, f"{path}/events", {"type": "note", "input": "plain"}, "strict", **inside)
+    event = await post(
+        client, f"{path}/events", {"type": "note", "input": "plain"}, "strict", **inside
+    )
     assert event.json()["version"] == 1
 
 

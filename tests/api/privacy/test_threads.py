@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from api.wiring.container import Services
-from ingest.screening.redaction.redactor import RedactedValue, RedactionRules, Redactor, RuleBook, Treatment
+from ingest.screening.redaction.redactor import (
+    RedactedValue,
+    RedactionRules,
+    Redactor,
+    RuleBook,
+    Treatment,
+)
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.stores.redis.connection.client import LiveClient
@@ -26,7 +32,8 @@ agents:
   reader: {memories: [{id: notes, mode: read-only}, {id: quiet, key: "q:{{ user.id }}"}]}
   elsewhere: {memory: quiet}
 """
-MAIL, CARD = "ann@example.org", "4111 1111 1111 1111"
+MAIL = "ann@example.org"
+CARD = "4111 1111 1111 1111"
 BOOK = RuleBook(
     default=RedactionRules(never_keep_roles=frozenset({"system"})),
     tenants={
@@ -58,7 +65,9 @@ class Broken(Redactor):
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service with the thread policies POLICIES and the redaction rules BOOK."""
+    """An HTTP client of a service with the thread policies POLICIES and the redaction rules
+    BOOK.
+    """
     async with served(live, services, POLICIES, redactor=Redactor(BOOK)) as client:
         yield client
 
@@ -68,8 +77,12 @@ async def raw(live: LiveClient, client: httpx.AsyncClient) -> str:
     return str(await everything(live, Scope("default", client.params["namespace"])))
 
 
-async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Secrets are redacted in every field of a turn. The answer has the number of redactions by kind of secret."""
+async def test_turns_are_stored_without_secrets(
+    live: LiveClient, client: httpx.AsyncClient
+) -> None:
+    """Secrets are redacted in every field of a turn. The answer has the number of redactions by
+    kind of secret.
+    """
     thread = (await begun(client))["id"]
     turn_answer = await say(
         client,
@@ -87,8 +100,11 @@ async def test_turns_are_stored_without_secrets(live: LiveClient, client: httpx.
     assert "redactions" not in await say(client, thread, "nothing of the kind")
 
 
-async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Turns that replace a thread's turns, and initial contexts, are redacted before they are stored.
+async def test_replacements_and_initial_contexts_are_redacted(
+    live: LiveClient, client: httpx.AsyncClient
+) -> None:
+    """Turns that replace a thread's turns, and initial contexts, are redacted before they are
+    stored.
 
     The tenant's rules and the patterns of the thread's policy apply.
     """
@@ -104,20 +120,25 @@ async def test_replacements_and_initial_contexts_are_redacted(live: LiveClient, 
 
 
 async def test_turns_of_a_role_that_is_never_kept_are_refused(client: httpx.AsyncClient) -> None:
-    """If the tenant's rules or the thread's policy never keep turns of a role, a turn with that role gets a 422.
+    """If the tenant's rules or the thread's policy never keep turns of a role, a turn with that
+    role gets a 422.
 
     This holds for turns that are appended and for turns that replace others.
     """
     thread = (await begun(client, resource="quiet"))["id"]
     for role in ("tool", "system"):
         await say(client, thread, "x", status=422, role=role)
-        answer = await client.put(f"/v1/threads/{thread}/turns", json={"turns": [{"role": role, "content": "x"}]})
+        answer = await client.put(
+            f"/v1/threads/{thread}/turns", json={"turns": [{"role": role, "content": "x"}]}
+        )
         assert answer.status_code == 422
     assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Secrets in a long turn are redacted. A turn that the redaction markers make too long gets a 422."""
+    """Secrets in a long turn are redacted. A turn that the redaction markers make too long gets a
+    422.
+    """
     thread = (await begun(client))["id"]
     answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert answer["redactions"] == {"email": 1}
@@ -126,11 +147,15 @@ async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClie
     assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 1
 
 
-@pytest.mark.parametrize(("tenant", "status", "shown"), [("strict", 422, None), ("open", 201, CARD)])
+@pytest.mark.parametrize(
+    ("tenant", "status", "shown"), [("strict", 422, None), ("open", 201, CARD)]
+)
 async def test_tenants_may_refuse_or_allow_secrets(
     live: LiveClient, services: Services, tenant: str, status: int, shown: str | None
 ) -> None:
-    """A turn with a secret gets a 422 if the tenant refuses secrets, and is stored unchanged if it allows them."""
+    """A turn with a secret gets a 422 if the tenant refuses secrets, and is stored unchanged if it
+    allows them.
+    """
     async with served(live, services, POLICIES, redactor=OfTenant(tenant)) as client:
         thread = (await begun(client))["id"]
         answer = await say(client, thread, f"Pay with {CARD}", status=status)
@@ -147,8 +172,12 @@ async def test_failed_redaction_stores_nothing(live: LiveClient, services: Servi
         assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
 
 
-async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """An agent gets a 403 for every change of a thread that its policy lists as read-only or does not list."""
+async def test_read_only_agents_cannot_change_threads(
+    live: LiveClient, client: httpx.AsyncClient
+) -> None:
+    """An agent gets a 403 for every change of a thread that its policy lists as read-only or does
+    not list.
+    """
     thread = (await begun(client, resource="notes", variables={"user": {"id": "u"}}))["id"]
     await say(client, thread, "by nobody in particular")
     before = await raw(live, client)
@@ -158,18 +187,28 @@ async def test_read_only_agents_cannot_change_threads(live: LiveClient, client: 
         for call in (
             client.post(f"/v1/threads/{thread}/turns", json={**turn, "agent_id": agent}),
             client.post(f"/v1/threads/{thread}/turns", json=turn, params=by),
-            client.put(f"/v1/threads/{thread}/turns", json={"turns": [{**turn, "agent_id": agent}]}),
+            client.put(
+                f"/v1/threads/{thread}/turns", json={"turns": [{**turn, "agent_id": agent}]}
+            ),
             client.put(f"/v1/threads/{thread}/turns", json={"turns": []}, params=by),
             client.post(f"/v1/threads/{thread}/flush", json={"force": True}, params=by),
             client.post(f"/v1/threads/{thread}/clear", json={"confirm": True}, params=by),
             client.delete(f"/v1/threads/{thread}", params=by),
         ):
             assert (await call).status_code == 403
-    await begun(client, status=403, resource="notes", key="new", agent_id="reader", initial_context="no")
+    await begun(
+        client, status=403, resource="notes", key="new", agent_id="reader", initial_context="no"
+    )
     assert await raw(live, client) == before
 
 
-async def test_initial_context_is_set_only_where_the_agent_may_write(client: httpx.AsyncClient) -> None:
-    """If an agent opens all its threads with an initial context, only threads that it may write get that context."""
-    opened = await begun(client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}})
+async def test_initial_context_is_set_only_where_the_agent_may_write(
+    client: httpx.AsyncClient,
+) -> None:
+    """If an agent opens all its threads with an initial context, only threads that it may write get
+    that context.
+    """
+    opened = await begun(
+        client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}}
+    )
     assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]

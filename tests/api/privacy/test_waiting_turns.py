@@ -32,7 +32,9 @@ OTHER = "We decided to keep the old invoices for ten years because the auditors 
 
 
 class BrokenGate:
-    """A gate (a check of each memory before it is stored) that raises Unavailable while `broken` is True."""
+    """A gate (a check of each memory before it is stored) that raises Unavailable while `broken` is
+    True.
+    """
 
     broken = True
 
@@ -53,7 +55,9 @@ class World:
     scope: Scope
 
     async def captured(self, session_id: str, text: str) -> None:
-        """Queue a prompt and its answer to be written as memories, and record a second prompt without an answer."""
+        """Queue a prompt and its answer to be written as memories, and record a second prompt
+        without an answer.
+        """
         scope = replace(self.scope, session_id=session_id)
         sessions = self.services.client_sessions
         await sessions.begin(scope, "1", Turn("user", text, 1, NOW))
@@ -61,14 +65,19 @@ class World:
         await sessions.begin(scope, "2", Turn("user", f"{text} And now?", 1, NOW))
 
     async def left(self, text: str) -> None:
-        """Delete a thread with the one turn `text`. The deletion queues the turn to be written as a memory."""
-        threads, thread_id = self.services.threads, str(uuid.uuid4())
+        """Delete a thread with the one turn `text`. The deletion queues the turn to be written as a
+        memory.
+        """
+        threads = self.services.threads
+        thread_id = str(uuid.uuid4())
         await threads.store.create(self.scope, NewThread(thread_id, 60, NOW))
         await threads.store.replace(self.scope, thread_id, [(Turn("user", text, 1, NOW), "0")])
         await threads.store.delete(self.scope, thread_id, flush=True)
 
     async def erase(self, session_id: str | None = None) -> None:
-        """Delete the memories of a session, or erase the whole namespace if `session_id` is None."""
+        """Delete the memories of a session, or erase the whole namespace if `session_id` is
+        None.
+        """
         namespace = self.scope.namespace
         if session_id is None:
             answer = await self.http.post("/v1/admin/erase", json={"namespace": namespace})
@@ -79,7 +88,9 @@ class World:
             assert (await self.http.delete("/v1/memories", params=query)).json()["remaining"] == 0
 
     async def contents(self) -> list[str]:
-        """Write the queued turns as memories, and return the contents of all memories in the namespace, sorted."""
+        """Write the queued turns as memories, and return the contents of all memories in the
+        namespace, sorted.
+        """
         for writer in self.writers:
             await writer.persist(self.scope)
         listed = await self.http.get("/v1/memories", params={"namespace": self.scope.namespace})
@@ -94,7 +105,8 @@ class World:
 @pytest.fixture
 async def world(live: LiveClient) -> AsyncIterator[World]:
     """A service that keeps captured client sessions and threads in a real Redis server."""
-    services, sessions = fake_services(lambda: NOW), RedisClientSessions(live)
+    services = fake_services(lambda: NOW)
+    sessions = RedisClientSessions(live)
     captures = CapturedTurnWriter(
         captured_turns(live), services.ingestor, services.clock, sessions, services.recall_guard
     )
@@ -110,10 +122,16 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("session_id", [None, "s"])
-async def test_a_turn_that_is_being_written_as_a_memory_is_erased(world: World, session_id: str | None) -> None:
-    """An erasure that begins while a turn is being written as a memory removes the turn and the memory."""
+async def test_a_turn_that_is_being_written_as_a_memory_is_erased(
+    world: World, session_id: str | None
+) -> None:
+    """An erasure that begins while a turn is being written as a memory removes the turn and the
+    memory.
+    """
     gate = SlowGate()
-    world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
+    world.services.captures.ingestor = replace(
+        world.services.ingestor, gates=(gate, *world.services.ingestor.gates)
+    )
     await world.captured("s", TEXT)
     erased = anyio.Event()
 
@@ -127,7 +145,8 @@ async def test_a_turn_that_is_being_written_as_a_memory_is_erased(world: World, 
             await gate.reached.wait()
             tasks.start_soon(erase)
             lock = world.services.captures.locks.of(world.scope)
-            while not (erased.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110 - a lock has no event
+            # A lock has no event
+            while not (erased.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110
                 await anyio.sleep(0.01)
             gate.opened.set()
     assert await count(world.http, world.scope.namespace) == 0
@@ -136,12 +155,15 @@ async def test_a_turn_that_is_being_written_as_a_memory_is_erased(world: World, 
 
 
 async def test_deleting_a_session_discards_its_turns_that_are_no_memories_yet(world: World) -> None:
-    """Deleting a session discards its turns that are queued, were set aside after a failure, or have no answer yet.
+    """Deleting a session discards its turns that are queued, were set aside after a failure, or
+    have no answer yet.
 
     The queued turns of another session still become memories.
     """
     gate = BrokenGate()
-    world.services.captures.ingestor = replace(world.services.ingestor, gates=(gate, *world.services.ingestor.gates))
+    world.services.captures.ingestor = replace(
+        world.services.ingestor, gates=(gate, *world.services.ingestor.gates)
+    )
     await world.captured("s", TEXT)
     await world.captured("t", OTHER)
     (batch, _) = await world.services.captures.store.pending(world.scope, 9)
@@ -156,15 +178,22 @@ async def test_deleting_a_session_discards_its_turns_that_are_no_memories_yet(wo
     assert f"{OTHER} And now?" in live
 
 
-@pytest.mark.parametrize(("kind", "expected"), [(None, []), ("episodic", []), ("semantic", [OTHER])])
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(None, []), ("episodic", []), ("semantic", [OTHER])]
+)
 async def test_deleting_a_namespaces_memories_discards_queued_turns_of_threads(
     world: World, kind: str | None, expected: list[str]
 ) -> None:
-    """Deleting all memories of a namespace, or all episodic ones, discards the queued turns of a deleted thread.
+    """Deleting all memories of a namespace, or all episodic ones, discards the queued turns of a
+    deleted thread.
 
     Deleting its semantic memories does not.
     """
     await world.left(OTHER)
-    query = {"namespace": world.scope.namespace, "confirm": "true"} | ({"type": kind} if kind else {})
+    query = {"namespace": world.scope.namespace, "confirm": "true"} | (
+        {"type": kind} if kind else {}
+    )
     assert (await world.http.delete("/v1/memories", params=query)).status_code == 200
-    assert [text for content in await world.contents() for text in [OTHER] if text in content] == expected
+    assert [
+        text for content in await world.contents() for text in [OTHER] if text in content
+    ] == expected

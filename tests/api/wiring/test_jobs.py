@@ -26,7 +26,9 @@ def job(work: Callable[[], Awaitable[int]], limit_s: float = 30.0) -> Background
 
 
 async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
-    """A job runs repeatedly until it is stopped. Its runs and the items that its work reports are counted."""
+    """A job runs repeatedly until it is stopped. Its runs and the items that its work reports are
+    counted.
+    """
     runs = 0
     thrice = anyio.Event()
 
@@ -47,11 +49,16 @@ async def test_job_repeats_and_is_counted(live: LiveClient) -> None:
     assert runs == stopped_at
     tally = jobs.tallies[item.name]
     assert tally.done == 2 * tally.runs >= 4
-    assert f'remembrancer_job_runs_total{{job="{item.name}"}} {tally.runs:.1f}' in generate_latest(jobs).decode()
+    assert (
+        f'remembrancer_job_runs_total{{job="{item.name}"}} {tally.runs:.1f}'
+        in generate_latest(jobs).decode()
+    )
 
 
 async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
-    """If another process holds a job's lock, a run in this process does no work and is counted as busy, not failed."""
+    """If another process holds a job's lock, a run in this process does no work and is counted as
+    busy, not failed.
+    """
 
     async def work() -> int:
         raise AssertionError
@@ -65,7 +72,9 @@ async def test_job_of_another_process_counts_as_busy(live: LiveClient) -> None:
 
 @pytest.mark.parametrize("error", [Unavailable("away"), LockLost("lost"), ValueError("a fault")])
 async def test_failed_job_releases_its_lock(live: LiveClient, error: Exception) -> None:
-    """A run that raises an error is counted as failed and releases its lock, so the next run can start."""
+    """A run that raises an error is counted as failed and releases its lock, so the next run can
+    start.
+    """
 
     async def work() -> int:
         raise error
@@ -92,7 +101,9 @@ async def test_job_is_cancelled_at_its_limit(live: LiveClient) -> None:
 
 
 async def test_lost_cancellation_does_not_delay_the_end(live: LiveClient) -> None:
-    """If a job suppresses its cancellation at shutdown, the service does not wait for the job's next run."""
+    """If a job suppresses its cancellation at shutdown, the service does not wait for the job's
+    next run.
+    """
     started = anyio.Event()
 
     async def work() -> int:

@@ -1,4 +1,6 @@
-"""Ranking metrics, confidence intervals and paired tests, checked by hand and with random inputs."""
+"""Ranking metrics, confidence intervals and paired tests, checked by hand and with random
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def test_recall_counts_the_evidence_among_the_first() -> None:
 
 
 def test_hit_rate_needs_one_piece_of_evidence() -> None:
-    """The hit rate at k is 1 for a question if any of its evidence is among the first k results, and otherwise 0."""
+    """The hit rate at k is 1 for a question if any of its evidence is among the first k results,
+    and otherwise 0.
+    """
     assert hit_at(RANKING, ["e", "x"], 4) == 0.0
     assert hit_at(RANKING, ["e", "x"], 5) == 1.0
 
@@ -53,7 +57,9 @@ def test_ndcg_equals_the_value_computed_by_hand() -> None:
 
 
 def test_ndcg_counts_a_repeated_id_once() -> None:
-    """A ranking that repeats an id gets the same nDCG as one with an irrelevant id in that place."""
+    """A ranking that repeats an id gets the same nDCG as one with an irrelevant id in that
+    place.
+    """
     assert ndcg_at(["a", "a"], ["a", "b"], 2) == ndcg_at(["a", "x"], ["a", "b"], 2)
 
 
@@ -67,7 +73,11 @@ def test_a_metric_without_evidence_raises_an_error(metric: object) -> None:
 @given(RANKINGS, EVIDENCE, st.integers(1, 10))
 def test_metrics_lie_between_0_and_1(ranking: list[str], evidence: set[str], k: int) -> None:
     """Recall, nDCG and reciprocal rank are from 0 to 1. Recall is at most the hit rate."""
-    figures = [recall_at(ranking, evidence, k), ndcg_at(ranking, evidence, k), reciprocal_rank(ranking, evidence)]
+    figures = [
+        recall_at(ranking, evidence, k),
+        ndcg_at(ranking, evidence, k),
+        reciprocal_rank(ranking, evidence),
+    ]
     assert all(0.0 <= figure <= 1.0 + 1e-12 for figure in figures)
     assert recall_at(ranking, evidence, k) <= hit_at(ranking, evidence, k)
 
@@ -79,7 +89,9 @@ def test_recall_grows_with_k(ranking: list[str], evidence: set[str], k: int) -> 
 
 
 @given(EVIDENCE, st.lists(st.sampled_from("uvwxyz"), unique=True))
-def test_a_ranking_that_begins_with_all_evidence_has_ndcg_1(evidence: set[str], other_ids: list[str]) -> None:
+def test_a_ranking_that_begins_with_all_evidence_has_ndcg_1(
+    evidence: set[str], other_ids: list[str]
+) -> None:
     """A ranking that begins with all evidence has an nDCG of 1."""
     assert ndcg_at([*evidence, *other_ids], evidence, 10) == pytest.approx(1.0)
 
@@ -91,7 +103,9 @@ def test_bootstrap_of_equal_values_has_no_width() -> None:
 
 
 def test_bootstrap_reaches_two_standard_errors_to_either_side() -> None:
-    """For many values, a bootstrap interval reaches about 1.96 standard errors to either side of the mean."""
+    """For many values, a bootstrap interval reaches about 1.96 standard errors to either side of
+    the mean.
+    """
     values = [0.0, 1.0] * 200
     interval = bootstrap(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
@@ -111,7 +125,9 @@ def test_bootstrap_needs_values() -> None:
         bootstrap([])
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)])
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100), (0.001, 1)]
+)
 def test_percentile_is_the_nearest_rank(share: float, expected: int) -> None:
     """The 95th percentile of the numbers 1 to 100 is 95, and so on for other shares."""
     assert percentile(list(range(100, 0, -1)), share) == expected
@@ -124,7 +140,9 @@ def test_percentiles_are_named() -> None:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
 def test_a_percentile_is_an_element_of_its_input(values: list[float], share: float) -> None:
-    """percentile() returns one of the values. At least the share `share` of all values is not larger."""
+    """percentile() returns one of the values. At least the share `share` of all values is not
+    larger.
+    """
     chosen = percentile(values, share)
     assert chosen in values
     assert sum(value <= chosen for value in values) >= share * len(values) - 1e-6
@@ -139,7 +157,9 @@ def test_percentile_refuses_invalid_arguments(values: list[float], share: float)
 
 @given(GAINS)
 def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
-    """The p-value of the sign-flip test from random sign changes is close to the p-value from all sign changes."""
+    """The p-value of the sign-flip test from random sign changes is close to the p-value from all
+    sign changes.
+    """
     changed = [abs(gain) for gain in gains if gain]
     observed = abs(sum(gains))
     sums = [

@@ -38,7 +38,20 @@ def test_fields_become_options(parser: argparse.ArgumentParser) -> None:
     Without the option, its default applies.
     """
     assert request_of(parser.parse_args(["--data", "d"]), Request) == Request(Path("d"))
-    words = ["--data", "d", "--sizes", "5", "6", "--rounds", "2", "--limit-s", "1.5", "--store", "s", "--plain"]
+    words = [
+        "--data",
+        "d",
+        "--sizes",
+        "5",
+        "6",
+        "--rounds",
+        "2",
+        "--limit-s",
+        "1.5",
+        "--store",
+        "s",
+        "--plain",
+    ]
     expected = Request(Path("d"), (5, 6), 2, 1.5, Path("s"), "cut", plain=True)
     assert request_of(parser.parse_args([*words, "--way", "cut"]), Request) == expected
 
@@ -62,7 +75,10 @@ def test_help_shows_defaults(parser: argparse.ArgumentParser) -> None:
     ],
 )
 def test_invalid_words_are_usage_errors(
-    parser: argparse.ArgumentParser, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    parser: argparse.ArgumentParser,
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The error for an invalid argument names the argument or its option."""
     with pytest.raises(SystemExit):

@@ -34,7 +34,8 @@ def test_numbers_are_right_aligned_and_texts_left_aligned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.0, "0.000"), (9.8765, "9.877"), (12.34, "12.3"), (-0.5, "-0.500"), (12_345.6, "12,346")]
+    ("value", "shown"),
+    [(0.0, "0.000"), (9.8765, "9.877"), (12.34, "12.3"), (-0.5, "-0.500"), (12_345.6, "12,346")],
 )
 def test_numbers_have_about_three_digits(value: float, shown: str) -> None:
     """The tables of a report show floats with about three significant digits."""
@@ -48,15 +49,21 @@ def test_a_row_with_too_few_or_many_cells_is_refused() -> None:
 
 
 def test_a_report_names_command_machine_and_notes() -> None:
-    """The text of a report begins with the command line and the machine, and ends with the notes."""
+    """The text of a report begins with the command line and the machine, and ends with the
+    notes.
+    """
     text = render_report("python -m benchmarks quality", Report((TABLE,), ("by query",)))
     assert text.startswith("$ python -m benchmarks quality\n")
     assert f"python {machine()['python']}" in text
     assert text.endswith("- by query")
 
 
-def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The JSON file of a report has its figures, machine and tables. The report is also printed as text."""
+def test_json_holds_the_figures_and_the_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The JSON file of a report has its figures, machine and tables. The report is also printed as
+    text.
+    """
     report = Report((TABLE,), (), {"violations": 0})
     publish("c", report, tmp_path / "out.json")
     written = json.loads((tmp_path / "out.json").read_text())
@@ -68,5 +75,7 @@ def test_json_holds_the_figures_and_the_machine(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_spread_table_has_median_minimum_and_maximum() -> None:
-    """For each name, a spread table has a row with the median, minimum and maximum of the values, rounded."""
+    """For each name, a spread table has a row with the median, minimum and maximum of the values,
+    rounded.
+    """
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

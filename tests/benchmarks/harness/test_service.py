@@ -26,11 +26,13 @@ from benchmarks.harness.stores import settings_in
 
 
 def test_a_process_is_found_by_the_path_in_its_command_line(tmp_path: Path) -> None:
-    """A process is found by a path in its command line. Its memory use can be read, and it can be killed."""
+    """A process is found by a path in its command line. Its memory use can be read, and it can be
+    killed.
+    """
     code = "import sys; print('up', flush=True); sys.stdin.read()"
     child = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )  # fmt: skip
+    )
     assert child.stdout is not None
     assert child.stdin is not None
     try:
@@ -55,7 +57,9 @@ def test_free_ports_are_unreserved() -> None:
 
 @pytest.mark.slow
 def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) -> None:
-    """If the data folder is unusable, the start fails at once, and the error contains the service's log."""
+    """If the data folder is unusable, the start fails at once, and the error contains the service's
+    log.
+    """
     (tmp_path / "live").write_text("not a folder")
     (tmp_path / "encoder").write_text("not a folder")
     settings = settings_in(tmp_path).model_copy(update={"encoder_dir": tmp_path / "encoder"})
@@ -65,7 +69,9 @@ def test_a_service_that_does_not_start_is_reported_with_its_log(tmp_path: Path) 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """The URL of a server that returns the body of each POST, with status 201 at the path / and 404 at other paths."""
+    """The URL of a server that returns the body of each POST, with status 201 at the path / and 404
+    at other paths.
+    """
 
     class Echo(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -77,7 +83,8 @@ def echo() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the library's name
+        # The library's name
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
             """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:

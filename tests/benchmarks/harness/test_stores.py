@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 async def test_a_store_is_filled_once_and_evenly(tmp_path: Path, onnx_directory: Path) -> None:
-    """Every namespace gets the same number of memories of each type. A filled store is not filled again."""
+    """Every namespace gets the same number of memories of each type. A filled store is not filled
+    again.
+    """
     settings = settings_in(tmp_path).model_copy(update={"encoder_dir": onnx_directory})
     assert await filled(settings, 20, 2) > 0
     assert await filled(settings, 20, 2) == 0.0

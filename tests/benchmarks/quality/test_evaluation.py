@@ -1,4 +1,6 @@
-"""Evaluating a retriever over an in-memory store: the questions of a small set are asked and the answers scored."""
+"""Evaluating a retriever over an in-memory store: the questions of a small set are asked and the
+answers scored.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from benchmarks.sets.data import EvaluationSet, read_set
 from benchmarks.sets.loading import load
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import system_clock
-from retrieval.answer import ContextItem, ContextMessage, ContextMetadata, FloorAnswer, RetrieveAnswer
+from retrieval.answer import (
+    ContextItem,
+    ContextMessage,
+    ContextMetadata,
+    FloorAnswer,
+    RetrieveAnswer,
+)
 from tests.benchmarks.small_set import CORPUS, QUERIES, FakeParts, write_set
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +41,9 @@ def small(tmp_path: Path) -> EvaluationSet:
 
 
 async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
-    """If evidence was merged into another memory, finding that memory counts as finding the evidence."""
+    """If evidence was merged into another memory, finding that memory counts as finding the
+    evidence.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
@@ -43,25 +53,38 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
             assert retrieval.metrics["R@10"] == 1.0
             assert retrieval.contexts[500].recall == 1.0
             assert retrieval.contexts[0].recall == 0.0
-            assert not any(context.violates or context.understates for context in retrieval.contexts.values())
+            assert not any(
+                context.violates or context.understates for context in retrieval.contexts.values()
+            )
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
-    """Each question has a context for each chosen token budget; by default, for the eight in BUDGETS."""
+    """Each question has a context for each chosen token budget; by default, for the eight in
+    BUDGETS.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
     assert [len(score.own_types.contexts) for score in scores] == [8, 8, 8]
-    with_recall_budgets = await evaluate(replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded)
-    assert [list(score.own_types.contexts) for score in with_recall_budgets] == [list(RECALL_BUDGETS)] * 3
+    with_recall_budgets = await evaluate(
+        replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded
+    )
+    assert [list(score.own_types.contexts) for score in with_recall_budgets] == [
+        list(RECALL_BUDGETS)
+    ] * 3
 
 
 async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
-    """Evaluating every second question, and then the others, gives the same scores as evaluating all at once."""
+    """Evaluating every second question, and then the others, gives the same scores as evaluating
+    all at once.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     unsliced = await evaluate(parts.evaluation, small, loaded)
-    slices = [await evaluate(parts.evaluation, small, loaded, slice(offset, None, 2)) for offset in range(2)]
+    slices = [
+        await evaluate(parts.evaluation, small, loaded, slice(offset, None, 2))
+        for offset in range(2)
+    ]
     assert [unsliced[0::2], unsliced[1::2]] == slices
 
 
@@ -72,7 +95,9 @@ def test_only_the_first_ten_ranks_count() -> None:
     assert ranking_metrics(ranking, ["10"])["MRR"] == pytest.approx(0.1)
 
 
-def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one two three") -> RetrieveAnswer:
+def _answer(
+    items: list[ContextItem], context: str | list[ContextMessage] = "one two three"
+) -> RetrieveAnswer:
     metadata = ContextMetadata(
         total_tokens=3,
         budget=10,
@@ -90,7 +115,9 @@ def _answer(items: list[ContextItem], context: str | list[ContextMessage] = "one
 
 
 async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> None:
-    """Questions are asked with the ranking profile of the evaluation. An unknown profile raises an error."""
+    """Questions are asked with the ranking profile of the evaluation. An unknown profile raises an
+    error.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     with pytest.raises(ExceptionGroup) as failed:
@@ -100,12 +127,15 @@ async def test_questions_are_asked_with_the_profile(small: EvaluationSet) -> Non
 
 def test_context_recall_compares_memory_ids() -> None:
     """If a context has one of two memories that are evidence, compared by id, its recall is 0.5."""
-    item = ContextItem(id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything")
+    item = ContextItem(
+        id="m", type=MemoryType.SEMANTIC, rank=1, score=1.0, tokens=2, content="anything"
+    )
     assert score_context(_answer([item]), ["m", "n"], 10, len).recall == 0.5
 
 
 def test_violations_and_understatements_are_detected() -> None:
-    """A context with more tokens than its budget and working memory allow is reported as a violation.
+    """A context with more tokens than its budget and working memory allow is reported as a
+    violation.
 
     A context with more tokens than its answer states is reported as understated.
     """
@@ -119,7 +149,9 @@ def test_violations_and_understatements_are_detected() -> None:
 
 
 def test_only_a_context_of_one_text_is_recounted() -> None:
-    """The tokens of a context can be counted again if it is one text. For a list of messages, TypeError is raised."""
+    """The tokens of a context can be counted again if it is one text. For a list of messages,
+    TypeError is raised.
+    """
     with pytest.raises(TypeError, match="one text"):
         score_context(_answer([], context=[ContextMessage(content="a")]), ["m"], 10, len)
 
@@ -147,7 +179,12 @@ async def test_a_current_statement_ranks_above_an_outdated_one(tmp_path: Path) -
         _turn(2, "Tea is green"),
         _turn(3, "My budget for sneakers is 650"),
     ]
-    common = {"conversation": "c", "answerable": True, "category": "k", "asked_at": "2024-01-03T00:00:00Z"}
+    common = {
+        "conversation": "c",
+        "answerable": True,
+        "category": "k",
+        "asked_at": "2024-01-03T00:00:00Z",
+    }
     queries = [
         {
             **common,
@@ -159,7 +196,8 @@ async def test_a_current_statement_ranks_above_an_outdated_one(tmp_path: Path) -
         {**common, "id": "2", "text": "Is tea green?", "evidence": ["c:2"]},
     ]
     write_set(tmp_path / "small", corpus, queries)
-    dataset, parts = read_set(tmp_path / "small"), FakeParts()
+    dataset = read_set(tmp_path / "small")
+    parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, dataset)
     ranks = await rank_updates(parts.evaluation.retriever, dataset, loaded)
     assert ranks == [("1", 1, 2)]

@@ -25,20 +25,30 @@ def _retrieval(recall: float, contexts: dict[int, ContextScore]) -> RetrievalSco
     return RetrievalScore(metrics, contexts)
 
 
-def _contexts(recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000) -> dict[int, ContextScore]:
-    """Scores of one question's contexts, by token budget. over: tokens by which each context exceeds its budget.
+def _contexts(
+    recall: float, utilization: float, *, over: int = 0, all_from: int = 9_000
+) -> dict[int, ContextScore]:
+    """Scores of one question's contexts, by token budget. over: tokens by which each context
+    exceeds its budget.
 
     all_from: budget from which on no hit is left out.
     """
     return {
-        budget: ContextScore(recall, budget + over, budget, budget, utilization, int(budget < all_from))
+        budget: ContextScore(
+            recall, budget + over, budget, budget, utilization, int(budget < all_from)
+        )
         for budget in (0, 500, 1_000, 2_000, 4_000)
     }
 
 
 def test_utilization_counts_full_contexts_only() -> None:
-    """Utilization (the used share of the budget) counts contexts from 500 tokens on that left out hits."""
-    ways = [_retrieval(1.0, _contexts(1.0, 0.9, all_from=1_000)), _retrieval(0.0, _contexts(0.0, 0.7, over=1))]
+    """Utilization (the used share of the budget) counts contexts from 500 tokens on that left out
+    hits.
+    """
+    ways = [
+        _retrieval(1.0, _contexts(1.0, 0.9, all_from=1_000)),
+        _retrieval(0.0, _contexts(0.0, 0.7, over=1)),
+    ]
     at_500, at_1000, at_0 = (budget_figures(ways, budget) for budget in (500, 1_000, 0))
     assert at_500.utilization == pytest.approx(0.8)
     assert (at_500.full, at_500.least, at_500.violations) == (2, 0.7, 1)
@@ -54,11 +64,17 @@ def test_tables_have_the_whole_set_and_each_category(tmp_path: Path) -> None:
     """
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     scores = tuple(
-        QuestionScore(question, _retrieval(recall, _contexts(recall, 0.9)), _retrieval(0.0, _contexts(0.0, 0.9)))
+        QuestionScore(
+            question,
+            _retrieval(recall, _contexts(recall, 0.9)),
+            _retrieval(0.0, _contexts(0.0, 0.9)),
+        )
         for question, recall in zip(small.questions, (1.0, 0.5, 0.0), strict=True)
     )
     row = SetScores("small", scores)
-    ranking, context, budgets = (table([row]) for table in (ranking_table, context_table, budget_table))
+    ranking, context, budgets = (
+        table([row]) for table in (ranking_table, context_table, budget_table)
+    )
     assert [row[1] for row in ranking.rows] == ["(all)", "colour", "none", "place"]
     assert str(ranking.rows[0][4]).startswith("0.500 [0.")
     assert len(context.rows) == 2 * 4

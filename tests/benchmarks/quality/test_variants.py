@@ -47,7 +47,10 @@ class TokenEmbedder(FakeEmbedder):
 @pytest.fixture
 def opened() -> Opened:
     """The parts that a comparison of variants needs, with an in-memory store and a fake encoder."""
-    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    store = InMemoryStore()
+    embedder = FakeEmbedder()
+    sparse = FakeSparse()
+    tokenizer = FakeTokenizer()
     return Opened(
         store=store,
         embedder=embedder,
@@ -59,11 +62,18 @@ def opened() -> Opened:
     )
 
 
-async def test_each_question_has_metrics_for_each_variant_of_the_weights(opened: Opened, tmp_path: Path) -> None:
-    """The rankings of a variant have one row of metrics per question, with the default weights and with others."""
+async def test_each_question_has_metrics_for_each_variant_of_the_weights(
+    opened: Opened, tmp_path: Path
+) -> None:
+    """The rankings of a variant have one row of metrics per question, with the default weights and
+    with others.
+    """
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
-    for variant in (Variant("usual", opened.parts), Variant("other", opened.parts, weights={"similarity": 1.0})):
+    for variant in (
+        Variant("usual", opened.parts),
+        Variant("other", opened.parts, weights={"similarity": 1.0}),
+    ):
         rankings = await rank_questions(variant, small, loaded)
         assert [metrics["R@10"] for metrics in rankings] == [1.0, 1.0, 1.0]
 
@@ -79,22 +89,30 @@ async def test_an_ablation_sets_one_weight_to_zero(opened: Opened) -> None:
     assert [variant.name for variant in variants] == [*weighted, "words", "token vectors"]
     for variant in variants[: len(weighted)]:
         assert variant.weights == {**weights, variant.name: 0.0}
-    assert [variant.name for variant in ablations(opened.parts, "relevance")] == ["words", "token vectors"]
+    assert [variant.name for variant in ablations(opened.parts, "relevance")] == [
+        "words",
+        "token vectors",
+    ]
 
 
 async def test_wordless_queries_have_no_terms() -> None:
-    """The encoder `Wordless` removes the sparse terms of queries and keeps the terms of documents."""
+    """The encoder `Wordless` removes the sparse terms of queries and keeps the terms of
+    documents.
+    """
     encoder = Wordless(FakeSparse())
     assert encoder.encode_query("harbour crane").indices.size == 0
     assert encoder.encode_document("harbour crane").indices.size == 2
 
 
 async def test_tokenless_queries_keep_their_dense_vector() -> None:
-    """The embedder `Tokenless` removes the token vectors of queries and keeps their dense vectors."""
+    """The embedder `Tokenless` removes the token vectors of queries and keeps their dense
+    vectors.
+    """
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)
-    unchanged, tokenless = await inner.embed_query("crane"), await embedder.embed_query("crane")
+    unchanged = await inner.embed_query("crane")
+    tokenless = await embedder.embed_query("crane")
     assert unchanged.tokens is not None
     assert tokenless.tokens is None
     assert np.array_equal(unchanged.dense, tokenless.dense)
@@ -104,7 +122,9 @@ async def test_tokenless_queries_keep_their_dense_vector() -> None:
 
 
 async def test_comparisons_are_made_by_category(opened: Opened, tmp_path: Path) -> None:
-    """Each variant is compared with the profile by a paired test over all questions and over those of each category."""
+    """Each variant is compared with the profile by a paired test over all questions and over those
+    of each category.
+    """
     small = read_set(write_set(tmp_path / "small", CORPUS, QUERIES))
     loaded = await load(opened.ingestor, opened.store, small)
     comparisons = Comparisons("balanced", against="relevance", ablate=True)

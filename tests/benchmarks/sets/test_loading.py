@@ -36,24 +36,36 @@ async def test_every_corpus_entry_has_a_memory(small: EvaluationSet) -> None:
 
 
 async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) -> None:
-    """A store that was kept from an earlier run is used again if its manifest and memories match the corpus."""
+    """A store that was kept from an earlier run is used again if its manifest and memories match
+    the corpus.
+    """
     parts = FakeParts()
     loaded = await load_or_verify(parts.ingestor, parts.store, small, tmp_path)
     assert manifest_path(tmp_path, "small").is_file()
-    assert await load_or_verify(parts.ingestor, parts.store, small, tmp_path) == replace(loaded, seconds=0.0)
+    assert await load_or_verify(parts.ingestor, parts.store, small, tmp_path) == replace(
+        loaded, seconds=0.0
+    )
 
 
-async def test_a_kept_store_of_another_corpus_is_refused(small: EvaluationSet, tmp_path: Path) -> None:
-    """A store that was kept from an earlier run is refused if its manifest has the hash of another corpus."""
+async def test_a_kept_store_of_another_corpus_is_refused(
+    small: EvaluationSet, tmp_path: Path
+) -> None:
+    """A store that was kept from an earlier run is refused if its manifest has the hash of another
+    corpus.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
-    changed = write_set(tmp_path / "other" / "small", [{**CORPUS[0], "text": "Another text"}, *CORPUS[1:]], QUERIES)
+    changed = write_set(
+        tmp_path / "other" / "small", [{**CORPUS[0], "text": "Another text"}, *CORPUS[1:]], QUERIES
+    )
     with pytest.raises(NotLoaded, match="changed since it was loaded"):
         await verify(parts.store, read_set(changed), loaded)
 
 
 async def test_a_kept_store_that_lost_a_memory_is_refused(small: EvaluationSet) -> None:
-    """If a memory is missing in a store that was kept from an earlier run, the error names its corpus entry."""
+    """If a memory is missing in a store that was kept from an earlier run, the error names its
+    corpus entry.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     await parts.store.delete(scope_of("small", "c1"), [loaded.ids["c1:2"]])
@@ -61,9 +73,15 @@ async def test_a_kept_store_that_lost_a_memory_is_refused(small: EvaluationSet) 
         await verify(parts.store, small, loaded)
 
 
-@pytest.mark.parametrize("change", [{"content_hash": "0" * 64}, {"access_count": 2}, {"speaker": "Eve"}])
-async def test_a_kept_store_whose_memories_changed_is_refused(small: EvaluationSet, change: dict[str, object]) -> None:
-    """A store kept from an earlier run is refused if a memory's content, access count or embedded text changed."""
+@pytest.mark.parametrize(
+    "change", [{"content_hash": "0" * 64}, {"access_count": 2}, {"speaker": "Eve"}]
+)
+async def test_a_kept_store_whose_memories_changed_is_refused(
+    small: EvaluationSet, change: dict[str, object]
+) -> None:
+    """A store kept from an earlier run is refused if a memory's content, access count or embedded
+    text changed.
+    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     await parts.store.patch(scope_of("small", "c1"), {loaded.ids["c1:2"]: change})

@@ -1,4 +1,6 @@
-"""Adapters for other memory systems, run against stand-ins: which calls they make, and how they read the answers."""
+"""Adapters for other memory systems, run against stand-ins: which calls they make, and how they
+read the answers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ ITEMS = [Item("a", "n", "s", "north"), Item("b", "n", "s", "east")]
 
 
 class Recorded:
-    """A callable that stands in for a system's methods, records its calls and returns a fixed answer."""
+    """A callable that stands in for a system's methods, records its calls and returns a fixed
+    answer.
+    """
 
     def __init__(self, answer: Any = None) -> None:
         self.calls: list[tuple[Any, dict[str, Any]]] = []
@@ -50,14 +54,20 @@ def test_mem0_adds_each_text_under_its_user() -> None:
     memory = Recorded({"results": [{"metadata": {"item": "b"}}, {"metadata": {"item": "a"}}]})
     system = Mem0(memory)
     system.add(ITEMS)
-    assert memory.calls[0] == (("north",), {"user_id": "n", "metadata": {"item": "a"}, "infer": False})
+    assert memory.calls[0] == (
+        ("north",),
+        {"user_id": "n", "metadata": {"item": "a"}, "infer": False},
+    )
     assert system.search("n", "which way?", 7) == ["b", "a"]
     assert memory.calls[-1][1] == {"filters": {"user_id": "n"}, "top_k": 7, "threshold": 0.0}
 
 
 def test_mempalace_stores_each_namespace_as_a_wing() -> None:
-    """The adapter of MemPalace stores each namespace as a wing and searches in it. A hit's id is its source path."""
-    collection, search = Recorded(), Recorded({"results": [{"source_path": "b"}]})
+    """The adapter of MemPalace stores each namespace as a wing and searches in it. A hit's id is
+    its source path.
+    """
+    collection = Recorded()
+    search = Recorded({"results": [{"source_path": "b"}]})
     system = MemPalace("palace", collection, search)
     system.add(ITEMS)
     ((_, filed),) = collection.calls
@@ -81,7 +91,9 @@ def test_vectors_are_served_on_loopback() -> None:
     url = serve(VECTORS)
     assert url.startswith("http://127.0.0.1:")
     with httpx.Client(base_url=url, timeout=10) as client:
-        several = client.post("/v1/embeddings", json={"model": "m", "input": ["east", "a probe"]}).json()
+        several = client.post(
+            "/v1/embeddings", json={"model": "m", "input": ["east", "a probe"]}
+        ).json()
         single = client.post("/v1/embeddings", json={"model": "m", "input": "north"}).json()
     assert [row["embedding"] for row in several["data"]] == [[1, 0], [1, 0]]
     assert [(row["index"], row["embedding"]) for row in single["data"]] == [(0, [0, 1])]

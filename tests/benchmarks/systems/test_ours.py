@@ -21,7 +21,9 @@ async def test_texts_with_a_precomputed_embedding_are_not_embedded_again() -> No
     embedding = Embedding(np.ones(inner.dimensions, dtype=np.float32))
     embedder = PrecomputedEmbedder(inner, {"known": embedding})
     assert await embedder.embed_query("known") is embedding
-    assert np.array_equal((await embedder.embed_query("the move")).dense, (await inner.embed_query("the move")).dense)
+    assert np.array_equal(
+        (await embedder.embed_query("the move")).dense, (await inner.embed_query("the move")).dense
+    )
     assert await embedder.embed_documents(["known"]) == [embedding]
     with pytest.raises(KeyError):
         await embedder.embed_documents(["unknown"])

@@ -1,4 +1,6 @@
-"""Builders for tests: threads on a real live server that write evicted turns to an in-memory store, and a slow gate."""
+"""Builders for tests: threads on a real live server that write evicted turns to an in-memory store,
+and a slow gate.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +39,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class SlowGate:
-    """A screening gate that holds every draft until `opened` is set. The event `reached` is set when a draft waits."""
+    """A screening gate that holds every draft until `opened` is set. The event `reached` is set
+    when a draft waits.
+    """
 
     def __init__(self) -> None:
-        self.reached, self.opened = anyio.Event(), anyio.Event()
+        self.reached = anyio.Event()
+        self.opened = anyio.Event()
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
         """Wait until `opened` is set, and return the submission unchanged."""
@@ -50,7 +55,9 @@ class SlowGate:
 
 
 def ingestor_over(store: InMemoryStore, *gates: ScreeningGate) -> Ingestor:
-    """An ingestor that screens drafts (memories to be written) by `gates` and writes accepted drafts to `store`."""
+    """An ingestor that screens drafts (memories to be written) by `gates` and writes accepted
+    drafts to `store`.
+    """
     return plain_ingestor(store, lambda: NOW, gates=gates)
 
 
@@ -62,7 +69,8 @@ def threads_over(
     models: Models = Registry,
 ) -> Threads:
     """The threads service over a live server. policies: a policy file as YAML text."""
-    store, tokenizer = RedisThreads(live), FakeTokenizer()
+    store = RedisThreads(live)
+    tokenizer = FakeTokenizer()
     lookup = PolicyLookup(models, parse_policies(policies, "test.yaml"))
     screen = TurnScreen(redactor or Redactor(), lookup, tokenizer, lambda: NOW)
     flusher = Flusher(store, lookup, summary_by_rule, tokenizer, RedisLocks(live), lambda: NOW)
@@ -72,8 +80,12 @@ def threads_over(
 
 
 def ended_over(workflows: WorkflowStore, memories: InMemoryStore) -> EndedWorkflows:
-    """The service that records ended workflows as memories and cleans up after them, over in-memory stores."""
-    threads, ingestor, tokenizer = FakeThreads(), ingestor_over(memories), FakeTokenizer()
+    """The service that records ended workflows as memories and cleans up after them, over in-memory
+    stores.
+    """
+    threads = FakeThreads()
+    ingestor = ingestor_over(memories)
+    tokenizer = FakeTokenizer()
     lookup = PolicyLookup(Registry)
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
     flusher = Flusher(threads, lookup, summary_by_rule, tokenizer, FakeLocks(), lambda: NOW)

@@ -65,29 +65,40 @@ async def evicted(*contents: str) -> FakeThreads:
     threads = FakeThreads()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for content in (*contents, "stays"):
-        await threads.append(SCOPE, AppendTurn("t", Turn("user", content, 1, NOW), "0", ThreadLimits(None, 1, 9)))
+        await threads.append(
+            SCOPE, AppendTurn("t", Turn("user", content, 1, NOW), "0", ThreadLimits(None, 1, 9))
+        )
     return threads
 
 
 async def episodes(store: InMemoryStore, scope: Scope = SCOPE) -> list[Memory]:
     """All episodic memories in `store`."""
-    return list((await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=500))).memories)
+    return list(
+        (await store.page(scope, Listing(types=(MemoryType.EPISODIC,), limit=500))).memories
+    )
 
 
 async def stored_turns(store: InMemoryStore, scope: Scope = SCOPE) -> list[int]:
     """Sorted numbers of the turns that the sources of the stored episodic memories list."""
-    return sorted(index for memory in await episodes(store, scope) if memory.source for index in memory.source.turns)
+    return sorted(
+        index
+        for memory in await episodes(store, scope)
+        if memory.source
+        for index in memory.source.turns
+    )
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("refused"), ValueError("a bug")])
 async def test_a_failing_batch_of_evicted_turns_is_set_aside_after_three_tries(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A batch of evicted turns that cannot be stored is set aside after three tries, and retried later.
+    """A batch of evicted turns that cannot be stored is set aside after three tries, and retried
+    later.
 
     It is counted and logged without its text. The other batches are stored at the first try.
     """
-    threads, store = await evicted("poison", "a", "b"), InMemoryStore()
+    threads = await evicted("poison", "a", "b")
+    store = InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, PoisonGate(error)), lambda: NOW)
     with caplog.at_level(logging.ERROR):
         assert len((await writer.persist(SCOPE))["t"]) == 2
@@ -97,8 +108,14 @@ async def test_a_failing_batch_of_evicted_turns_is_set_aside_after_three_tries(
     assert await stored_turns(store) == [1, 2]
     backlog = await writer.store.backlog(SCOPE, "t")
     assert backlog.waiting == 0
-    assert [(batch.turns[0].content, batch.retry_at) for batch in backlog.set_aside] == [("poison", NOW + FIRST_PAUSE)]
-    assert (writer.counts.kept, writer.counts.postponed, writer.counts.set_aside) == (2, TRIES - 1, 1)
+    assert [(batch.turns[0].content, batch.retry_at) for batch in backlog.set_aside] == [
+        ("poison", NOW + FIRST_PAUSE)
+    ]
+    assert (writer.counts.kept, writer.counts.postponed, writer.counts.set_aside) == (
+        2,
+        TRIES - 1,
+        1,
+    )
     assert "after 3 tries" in caplog.text
     assert "poison" not in caplog.text
     assert writer.counts.set_aside == 1
@@ -107,27 +124,39 @@ async def test_a_failing_batch_of_evicted_turns_is_set_aside_after_three_tries(
 async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: LiveClient) -> None:
     """An append returns while the turns that it evicted are still being stored as memories.
 
-    A list of evicted turns shows them at once, and gives a turn's memory id as None until its memory is stored.
+    A list of evicted turns shows them at once, and gives a turn's memory id as None until its
+    memory is stored.
     """
-    gate, scope = SlowGate(), fresh_scope()
-    threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate))
+    gate = SlowGate()
+    scope = fresh_scope()
+    threads = threads_over(
+        live, "threads: {r: {max_messages: 2}}", ingestor_over(InMemoryStore(), gate)
+    )
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
     with anyio.fail_after(5):
         for number in range(4):
-            await threads.append(scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None)
+            await threads.append(
+                scope, thread.id, NewTurn(role="user", content=f"turn {number}"), None
+            )
         removed = await threads.evicted_turns.turns(scope, thread.id)
-        assert [(entry.turn.content, entry.memory_id) for entry in removed] == [("turn 0", None), ("turn 1", None)]
+        assert [(entry.turn.content, entry.memory_id) for entry in removed] == [
+            ("turn 0", None),
+            ("turn 1", None),
+        ]
         gate.opened.set()
         await threads.evicted_turns.settled()
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
 async def test_a_flush_during_background_writes_returns_only_its_own_memories() -> None:
-    """While a first call of `persist` stores evicted turns, another turn is queued and `persist` is called again.
+    """While a first call of `persist` stores evicted turns, another turn is queued and `persist` is
+    called again.
 
     The second call stores the newly queued turn, and returns only that turn's memory id.
     """
-    gate, threads, store = SlowGate(), await evicted("a", "b"), InMemoryStore()
+    gate = SlowGate()
+    threads = await evicted("a", "b")
+    store = InMemoryStore()
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     flush: list[str] = []
 
@@ -137,11 +166,15 @@ async def test_a_flush_during_background_writes_returns_only_its_own_memories() 
     async with anyio.create_task_group() as calls:
         calls.start_soon(persist, [])
         await gate.reached.wait()
-        await threads.append(SCOPE, AppendTurn("t", Turn("user", "c", 1, NOW), "0", ThreadLimits(None, 1, 9)))
+        await threads.append(
+            SCOPE, AppendTurn("t", Turn("user", "c", 1, NOW), "0", ThreadLimits(None, 1, 9))
+        )
         calls.start_soon(persist, flush)
         await anyio.lowlevel.checkpoint()
         gate.opened.set()
-    assert ["stays" in memory.content for memory in (await store.get(SCOPE, flush)).values()] == [True]
+    assert ["stays" in memory.content for memory in (await store.get(SCOPE, flush)).values()] == [
+        True
+    ]
 
 
 async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> None:
@@ -149,7 +182,9 @@ async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> Non
 
     The next writer stores the others.
     """
-    gate, scope, store = SlowGate(), fresh_scope(), InMemoryStore()
+    gate = SlowGate()
+    scope = fresh_scope()
+    store = InMemoryStore()
     threads = threads_over(live, "threads: {r: {max_messages: 2}}", ingestor_over(store, gate))
     thread = (await threads.open(scope, OpenRequest(resource="r"))).thread
     for number in range(6):
@@ -167,11 +202,15 @@ async def test_closing_waits_for_the_current_batch_only(live: LiveClient) -> Non
 
 
 async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
-    """While the memory store is unavailable for a batch of evicted turns, the batch stays queued and others are stored.
+    """While the memory store is unavailable for a batch of evicted turns, the batch stays queued
+    and others are stored.
 
-    The batch is never set aside, however often it is tried, and is stored once the store is available again.
+    The batch is never set aside, however often it is tried, and is stored once the store is
+    available again.
     """
-    threads, store, gate = await evicted("poison", "a", "b"), InMemoryStore(), PoisonGate(Unavailable("away"))
+    threads = await evicted("poison", "a", "b")
+    store = InMemoryStore()
+    gate = PoisonGate(Unavailable("away"))
     writer = EvictedTurnWriter(threads, ingestor_over(store, gate), lambda: NOW)
     for _ in range(3 * TRIES):
         await writer.persist(SCOPE)
@@ -183,8 +222,11 @@ async def test_a_batch_waits_while_the_store_is_unavailable() -> None:
 
 
 async def test_a_starting_service_retries_everything_that_is_set_aside() -> None:
-    """A starting service retries all evicted turns that were set aside, because redaction rules may have changed."""
-    threads, gate = await evicted("poison"), PoisonGate(InvalidRequest("refused"))
+    """A starting service retries all evicted turns that were set aside, because redaction rules may
+    have changed.
+    """
+    threads = await evicted("poison")
+    gate = PoisonGate(InvalidRequest("refused"))
     ingestor = ingestor_over(InMemoryStore(), gate)
     writer = EvictedTurnWriter(threads, ingestor, lambda: NOW)
     for _ in range(TRIES):
@@ -197,8 +239,12 @@ async def test_a_starting_service_retries_everything_that_is_set_aside() -> None
 
 
 async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
-    """Evicted turns that were set aside are retried after 10 minutes, then after 20, 40 and so on, up to a day."""
-    threads, gate, now = await evicted("poison"), PoisonGate(InvalidRequest("refused")), [NOW]
+    """Evicted turns that were set aside are retried after 10 minutes, then after 20, 40 and so on,
+    up to a day.
+    """
+    threads = await evicted("poison")
+    gate = PoisonGate(InvalidRequest("refused"))
+    now = [NOW]
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore(), gate), lambda: now[0])
     await writer.persist_all()
     for _ in range(TRIES - 1):
@@ -213,15 +259,21 @@ async def test_the_pause_before_a_retry_doubles_up_to_a_day() -> None:
         assert (await writer.store.backlog(SCOPE, "t")).set_aside == (batch,)
         now[0] = batch.retry_at
         await writer.persist_all()
-    assert pauses == [min(timedelta(minutes=10 * 2**times), timedelta(days=1)) for times in range(10)]
+    assert pauses == [
+        min(timedelta(minutes=10 * 2**times), timedelta(days=1)) for times in range(10)
+    ]
     assert writer.counts.recalled == 10
     gate.error = None
     now[0] += LONGEST_PAUSE
     assert await writer.persist_all() == 1
 
 
-@pytest.mark.parametrize("rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}])
-async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(rules: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "rules", [{"never_keep_types": frozenset({MemoryType.EPISODIC})}, {"policy": "refuse"}]
+)
+async def test_a_batch_that_redaction_rules_reject_is_not_counted_as_stored(
+    rules: dict[str, object],
+) -> None:
     """If redaction rules reject the memory made from evicted turns, the turns are set aside.
 
     The reason that is recorded with the turns does not contain the secret.
@@ -242,11 +294,14 @@ async def test_a_long_batch_of_evicted_turns_becomes_several_memories() -> None:
     Each turn is listed in the source of exactly one memory, in the order of the conversation.
     """
     turns = [Turn("user", f"{number} " + "x" * 150_000, 2, NOW) for number in range(4)]
-    threads, store = FakeThreads(), InMemoryStore()
+    threads = FakeThreads()
+    store = InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for turn, rank in zip(turns, ("3", "1", "2", "0"), strict=True):
         await threads.append(SCOPE, AppendTurn("t", turn, rank, ThreadLimits(None, 9, 9)))
-    await threads.append(SCOPE, AppendTurn("t", Turn("user", "stays", 8, NOW), "0", ThreadLimits(8, None, 9)))
+    await threads.append(
+        SCOPE, AppendTurn("t", Turn("user", "stays", 8, NOW), "0", ThreadLimits(8, None, 9))
+    )
     (batch,) = await threads.pending(SCOPE, 9)
     ids = (await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE))["t"]
     stored = await store.get(SCOPE, ids)
@@ -255,19 +310,27 @@ async def test_a_long_batch_of_evicted_turns_becomes_several_memories() -> None:
 
 
 async def test_a_memory_is_never_dated_in_the_future() -> None:
-    """An evicted turn whose timestamp is two days ahead becomes a memory with the present time as its creation time."""
-    threads, store = FakeThreads(), InMemoryStore()
+    """An evicted turn whose timestamp is two days ahead becomes a memory with the present time as
+    its creation time.
+    """
+    threads = FakeThreads()
+    store = InMemoryStore()
     await threads.create(SCOPE, NewThread("t", 60, NOW))
     for moment in (NOW + timedelta(days=2), NOW):
         await threads.append(
-            SCOPE, AppendTurn("t", Turn("user", "what time is it", 6, moment), "0", ThreadLimits(None, 1, 9))
+            SCOPE,
+            AppendTurn(
+                "t", Turn("user", "what time is it", 6, moment), "0", ThreadLimits(None, 1, 9)
+            ),
         )
     await EvictedTurnWriter(threads, ingestor_over(store), lambda: NOW).persist(SCOPE)
     assert [memory.created_at for memory in await episodes(store)] == [NOW]
 
 
 async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
-    """An evicted turn that is too long for any memory is set aside, and the reason recorded with it says so."""
+    """An evicted turn that is too long for any memory is set aside, and the reason recorded with it
+    says so.
+    """
     threads = await evicted("x" * 600_000)
     writer = EvictedTurnWriter(threads, ingestor_over(InMemoryStore()), lambda: NOW)
     for _ in range(TRIES):
@@ -278,10 +341,15 @@ async def test_turns_that_no_memory_can_hold_are_set_aside() -> None:
 
 @pytest.mark.parametrize("moment", ["before the write", "after the write"])
 async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, moment: str) -> None:
-    """If a process crashes before or after it writes evicted turns, another process stores them exactly once."""
-    policy, scope = "threads: {r: {type: message_count_based, max_messages: 10}}", fresh_scope()
+    """If a process crashes before or after it writes evicted turns, another process stores them
+    exactly once.
+    """
+    policy = "threads: {r: {type: message_count_based, max_messages: 10}}"
+    scope = fresh_scope()
     store = CrashingStore()
-    gates: tuple[ScreeningGate, ...] = () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
+    gates: tuple[ScreeningGate, ...] = (
+        () if moment == "after the write" else (PoisonGate(Unavailable("killed")),)
+    )
     await flush_once(threads_over(live, policy, ingestor_over(store, *gates)), scope)
     store.crashes = False
     other = threads_over(live, policy, ingestor_over(store))
@@ -291,7 +359,9 @@ async def test_a_crash_neither_loses_nor_duplicates_turns(live: LiveClient, mome
 
 
 async def flush_once(threads: Threads, scope: Scope) -> None:
-    """Append eight turns; the last triggers a flush. Wait until the evicted turns are stored or have failed."""
+    """Append eight turns; the last triggers a flush. Wait until the evicted turns are stored or
+    have failed.
+    """
     opened = await threads.open(scope, OpenRequest(resource="r"))
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]

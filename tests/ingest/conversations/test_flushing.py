@@ -1,4 +1,6 @@
-"""Flushes of threads, which replace old turns with a summary: concurrent changes, thresholds and failures."""
+"""Flushes of threads, which replace old turns with a summary: concurrent changes, thresholds and
+failures.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ threads:
 
 
 class ContestedThreads(FakeThreads):
-    """A thread store that removes no turns in the first `times` calls, as if another caller had removed a turn."""
+    """A thread store that removes no turns in the first `times` calls, as if another caller had
+    removed a turn.
+    """
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -57,7 +61,10 @@ class CountingSummariser:
 
 
 async def flusher(
-    store: FakeThreads, summariser: Summariser, resource: str = "by_model", locks: FakeLocks | None = None
+    store: FakeThreads,
+    summariser: Summariser,
+    resource: str = "by_model",
+    locks: FakeLocks | None = None,
 ) -> Flusher:
     """A flusher over `store`, in which the thread `t` is full with four turns."""
     await store.create(SCOPE, NewThread("t", 60, NOW, resource=resource, key="k"))
@@ -69,20 +76,26 @@ async def flusher(
 
 
 async def test_a_flush_selects_again_if_its_turns_were_removed_meanwhile() -> None:
-    """If other callers remove the turns that a flush selected, the flush selects other turns and tries again.
+    """If other callers remove the turns that a flush selected, the flush selects other turns and
+    tries again.
 
-    Only the first try asks the language model for a summary; later tries use the faster summary by rule.
+    Only the first try asks the language model for a summary; later tries use the faster summary by
+    rule.
     """
-    store, model = ContestedThreads(2), CountingSummariser()
+    store = ContestedThreads(2)
+    model = CountingSummariser()
     flushed = await (await flusher(store, model)).flush(SCOPE, "t", FlushRequest())
     assert flushed.flushed == 2
     assert model.calls == 1
-    removed, staying = (await store.pending(SCOPE, 1))[0].turns, (await store.read(SCOPE, "t")).turns
+    removed = (await store.pending(SCOPE, 1))[0].turns
+    staying = (await store.read(SCOPE, "t")).turns
     assert flushed.summary == extract(SummaryRequest("", removed, staying, 5, FakeTokenizer()))
 
 
 async def test_a_flush_gives_up_on_a_thread_that_keeps_changing() -> None:
-    """If the thread changes during every attempt, the flush removes no turn and raises Overloaded."""
+    """If the thread changes during every attempt, the flush removes no turn and raises
+    Overloaded.
+    """
     store = ContestedThreads(99)
     with pytest.raises(Overloaded):
         await (await flusher(store, CountingSummariser())).flush(SCOPE, "t", FlushRequest())
@@ -104,7 +117,9 @@ class FineTokenizer(FakeTokenizer):
 async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_counts() -> None:
     """If a policy's model has a tokenizer of its own, it counts the tokens of the summary too."""
     models = Registry.of(default_file())
-    policies = parse_policies("threads: {r: {max_messages: 9, model: gpt-4o, flush: {strategy: hybrid_summary}}}", "p")
+    policies = parse_policies(
+        "threads: {r: {max_messages: 9, model: gpt-4o, flush: {strategy: hybrid_summary}}}", "p"
+    )
     lookup = PolicyLookup(lambda: models, policies, {"o200k_base": FineTokenizer()})
     store = FakeThreads()
     await store.create(SCOPE, NewThread("t", 60, NOW, resource="r", key="k"))
@@ -121,9 +136,13 @@ async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_coun
 
 @pytest.mark.parametrize(("resource", "calls"), [("by_model", 1), ("by_rule", 0)])
 async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls: int) -> None:
-    """A language model writes the summary if the thread's policy asks for it. Otherwise the summary is made by rule."""
+    """A language model writes the summary if the thread's policy asks for it. Otherwise the summary
+    is made by rule.
+    """
     model = CountingSummariser()
-    flushed = await (await flusher(FakeThreads(), model, resource)).flush(SCOPE, "t", FlushRequest())
+    flushed = await (await flusher(FakeThreads(), model, resource)).flush(
+        SCOPE, "t", FlushRequest()
+    )
     assert model.calls == calls
     assert (flushed.summary == "by model") == bool(calls)
 
@@ -138,7 +157,8 @@ async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() ->
 
 
 async def test_a_failed_flush_does_not_fail_the_append_that_caused_it() -> None:
-    """If the lock service is unavailable, an automatic flush (after an append) removes no turns and raises no error.
+    """If the lock service is unavailable, an automatic flush (after an append) removes no turns and
+    raises no error.
 
     A flush that a caller requests raises Unavailable.
     """

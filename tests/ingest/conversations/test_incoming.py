@@ -23,7 +23,8 @@ def screen() -> TurnScreen:
 
 
 def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
-    """A thread policy's redaction patterns apply to all strings in a JSON value, names of members included.
+    """A thread policy's redaction patterns apply to all strings in a JSON value, names of members
+    included.
 
     Redacted names are numbered, so they stay distinct. Numbers and null are unchanged.
     """
@@ -35,7 +36,8 @@ def test_a_policys_patterns_apply_to_all_strings_of_a_value() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("padding", ["", " word" * 5_000])
 async def test_turns_are_redacted_and_counted(padding: str) -> None:
-    """A turn is redacted by the tenant's rules and the policy's patterns, and its tokens are counted.
+    """A turn is redacted by the tenant's rules and the policy's patterns, and its tokens are
+    counted.
 
     Large turns are screened in a worker thread.
     """
@@ -49,7 +51,9 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
 
 @pytest.mark.anyio
 async def test_turns_that_must_not_be_stored_are_refused() -> None:
-    """A turn is refused if the redaction rules exclude its role, or if redaction made it longer than a turn may be."""
+    """A turn is refused if the redaction rules exclude its role, or if redaction made it longer
+    than a turn may be.
+    """
     with pytest.raises(InvalidRequest, match="role 'tool'"):
         await screen().turns("t", POLICY, [NewTurn(role="tool", content="x")])
     long = "B-123" * (MAX_TURN // 5)

@@ -36,7 +36,9 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SCOPE = Scope("acme", "n")
 FLUSHED = "max_messages: 6, type: message_count_based"
-SUMMARISED = "max_messages: 10, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.3"
+SUMMARISED = (
+    "max_messages: 10, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.3"
+)
 EVICTED = "max_messages: 4"
 
 CASES: dict[str, tuple[str, str]] = {
@@ -44,16 +46,37 @@ CASES: dict[str, tuple[str, str]] = {
     "max_tokens": ("max_tokens: 20", "max_tokens: 40"),
     "max_messages": ("max_messages: 3", "max_messages: 4"),
     "max_turns": ("max_turns: 5", "max_turns: 6"),
-    "max_context_ratio": ("model: gpt-4, max_context_ratio: 0.002", "model: gpt-4, max_context_ratio: 0.004"),
+    "max_context_ratio": (
+        "model: gpt-4, max_context_ratio: 0.002",
+        "model: gpt-4, max_context_ratio: 0.004",
+    ),
     "model": ("model: gpt-4, max_tokens: 90", "model: gpt-4o, max_tokens: 90"),
-    "allocation.system": ("allocation: {system: 0, short_term: 1}", "allocation: {system: 0.4, short_term: 0.6}"),
-    "allocation.long_term": ("allocation: {short_term: 1}", "allocation: {long_term: 0.5, short_term: 0.5}"),
-    "allocation.short_term": ("allocation: {short_term: 0.3, system: 0.7}", "allocation: {short_term: 1}"),
-    "allocation.custom": ("allocation: {short_term: 1}", "allocation: {custom: 0.3, short_term: 0.7}"),
+    "allocation.system": (
+        "allocation: {system: 0, short_term: 1}",
+        "allocation: {system: 0.4, short_term: 0.6}",
+    ),
+    "allocation.long_term": (
+        "allocation: {short_term: 1}",
+        "allocation: {long_term: 0.5, short_term: 0.5}",
+    ),
+    "allocation.short_term": (
+        "allocation: {short_term: 0.3, system: 0.7}",
+        "allocation: {short_term: 1}",
+    ),
+    "allocation.custom": (
+        "allocation: {short_term: 1}",
+        "allocation: {custom: 0.3, short_term: 0.7}",
+    ),
     "ttl": ("ttl: 1h", "ttl: 2h"),
     "key": ("key: 'a:{{ session.id }}'", "key: 'b:{{ session.id }}'"),
-    "flush.strategy": (f"{FLUSHED}, flush: {{strategy: lru}}", f"{FLUSHED}, flush: {{strategy: simple_fifo}}"),
-    "flush.threshold": (f"{FLUSHED}, flush: {{threshold: 0.6}}", f"{FLUSHED}, flush: {{threshold: 0.9}}"),
+    "flush.strategy": (
+        f"{FLUSHED}, flush: {{strategy: lru}}",
+        f"{FLUSHED}, flush: {{strategy: simple_fifo}}",
+    ),
+    "flush.threshold": (
+        f"{FLUSHED}, flush: {{threshold: 0.6}}",
+        f"{FLUSHED}, flush: {{threshold: 0.9}}",
+    ),
     "flush.target": (f"{FLUSHED}, flush: {{target: 0.2}}", f"{FLUSHED}, flush: {{target: 0.6}}"),
     "flush.keep_first": (f"{SUMMARISED}, keep_first: 0}}", f"{SUMMARISED}, keep_first: 3}}"),
     "flush.keep_last": (f"{SUMMARISED}, keep_last: 0}}", f"{SUMMARISED}, keep_last: 4}}"),
@@ -61,9 +84,15 @@ CASES: dict[str, tuple[str, str]] = {
         f"{SUMMARISED.replace('0.3', '0.7')}, oldest: 0.1}}",
         f"{SUMMARISED.replace('0.3', '0.7')}, oldest: 1}}",
     ),
-    "flush.summary_tokens": (f"{SUMMARISED}, llm: false, summary_tokens: 3}}", f"{SUMMARISED}, llm: false}}"),
+    "flush.summary_tokens": (
+        f"{SUMMARISED}, llm: false, summary_tokens: 3}}",
+        f"{SUMMARISED}, llm: false}}",
+    ),
     "flush.llm": (f"{SUMMARISED}, llm: true}}", f"{SUMMARISED}, llm: false}}"),
-    "eviction.policy": (f"{EVICTED}, eviction: {{policy: fifo}}", f"{EVICTED}, eviction: {{policy: priority}}"),
+    "eviction.policy": (
+        f"{EVICTED}, eviction: {{policy: fifo}}",
+        f"{EVICTED}, eviction: {{policy: priority}}",
+    ),
     "eviction.keywords": (
         f"{EVICTED}, eviction: {{policy: priority}}",
         f"{EVICTED}, eviction: {{policy: priority, keywords: [MUCH LONGER]}}",
@@ -72,7 +101,10 @@ CASES: dict[str, tuple[str, str]] = {
     "locks.clear": ("locks: {clear: 0.1s}", "locks: {clear: 60s}"),
     "locks.flush": (f"{FLUSHED}, locks: {{flush: 0.1s}}", f"{FLUSHED}, locks: {{flush: 60s}}"),
     "privacy.redact": ("privacy: {redact: ['turn [0-9]']}", "privacy: {redact: [zzz]}"),
-    "privacy.never_keep_roles": ("privacy: {never_keep_roles: [tool]}", "privacy: {never_keep_roles: [user]}"),
+    "privacy.never_keep_roles": (
+        "privacy: {never_keep_roles: [tool]}",
+        "privacy: {never_keep_roles: [user]}",
+    ),
 }
 
 
@@ -95,11 +127,15 @@ def _is_model(annotation: Any) -> bool:
 
 
 def test_every_policy_setting_has_a_test_case() -> None:
-    """CASES has two values for each setting of a thread policy, so a new setting needs a new case."""
+    """CASES has two values for each setting of a thread policy, so a new setting needs a new
+    case.
+    """
     assert set(settings_of(ThreadPolicy)) == set(CASES)
 
 
-@pytest.mark.parametrize("setting", [setting for setting in CASES if not setting.startswith("locks.")])
+@pytest.mark.parametrize(
+    "setting", [setting for setting in CASES if not setting.startswith("locks.")]
+)
 async def test_two_values_of_a_policy_setting_give_different_results(setting: str) -> None:
     """The same appends have different results under two values of a policy setting.
 
@@ -112,7 +148,8 @@ async def test_two_values_of_a_policy_setting_give_different_results(setting: st
 
 @pytest.mark.parametrize("setting", ["locks.append", "locks.clear", "locks.flush"])
 async def test_a_slow_change_is_cancelled_after_its_lock_time(setting: str) -> None:
-    """An append, clear or flush that takes longer than the lock time in the thread's policy is cancelled.
+    """An append, clear or flush that takes longer than the lock time in the thread's policy is
+    cancelled.
 
     With a longer lock time the same operation succeeds.
     """
@@ -185,15 +222,21 @@ TURNS = [
 
 
 async def run(policy: str) -> list[object]:
-    """The results of fixed appends under a policy, and the thread's turns, summary and rendered context afterwards."""
+    """The results of fixed appends under a policy, and the thread's turns, summary and rendered
+    context afterwards.
+    """
     store = FakeThreads()
     threads = threads_with(policy, store)
-    opening = OpenRequest(resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before")
+    opening = OpenRequest(
+        resource="r", variables={"session": {"id": "s"}}, initial_context="what was given before"
+    )
     thread = (await threads.open(SCOPE, opening)).thread
     outcomes: list[object] = [thread.key, thread.ttl_s]
     for role, text in TURNS:
         try:
-            appended = await threads.append(SCOPE, thread.id, NewTurn(role=role, content=text), None)
+            appended = await threads.append(
+                SCOPE, thread.id, NewTurn(role=role, content=text), None
+            )
         except RemembrancerError as error:
             outcomes.append(str(error))
         else:
@@ -208,7 +251,9 @@ async def run(policy: str) -> list[object]:
 
 
 async def slow_change(policy: str, setting: str) -> str | None:
-    """The error of an append, clear or flush (as in `setting`) in a slow store; None if it succeeds."""
+    """The error of an append, clear or flush (as in `setting`) in a slow store; None if it
+    succeeds.
+    """
     store = SlowThreads()
     threads = threads_with(policy, store)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread

@@ -1,4 +1,6 @@
-"""Random turns under random policies: a thread refuses a turn only if flushing cannot make room, and loses no turn."""
+"""Random turns under random policies: a thread refuses a turn only if flushing cannot make room,
+and loses no turn.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,13 @@ from ingest.conversations.summary import summary_by_rule
 from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.eviction import ThreadLimits
-from memtypes.live.thread_policy import EvictionPolicy, FlushStrategy, Policies, PolicyType, ThreadPolicy
+from memtypes.live.thread_policy import (
+    EvictionPolicy,
+    FlushStrategy,
+    Policies,
+    PolicyType,
+    ThreadPolicy,
+)
 from memtypes.live.turns import NewTurn, Turn
 from memtypes.llms.registry import Registry
 from memtypes.model.errors import InvalidRequest
@@ -39,8 +47,16 @@ TURNS = 500
 @st.composite
 def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
     """Any valid thread policy with at least one limit so low that 500 turns exceed it."""
-    few = {"max_tokens": st.integers(20, 400), "max_messages": st.integers(2, 40), "max_turns": st.integers(2, 60)}
-    many = {"max_tokens": [None, 100, 5_000], "max_messages": [None, 20, 100], "max_turns": [None, 30, 600]}
+    few = {
+        "max_tokens": st.integers(20, 400),
+        "max_messages": st.integers(2, 40),
+        "max_turns": st.integers(2, 60),
+    }
+    many = {
+        "max_tokens": [None, 100, 5_000],
+        "max_messages": [None, 20, 100],
+        "max_turns": [None, 30, 600],
+    }
     limit = draw(st.sampled_from(list(few)))
     threshold = draw(st.floats(0.1, 1.0))
     fields: dict[str, Any] = {
@@ -64,7 +80,9 @@ def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
 
 
 def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
-    """The threads service with one resource, `r`, that has this policy. Evicted turns stay queued in `store`."""
+    """The threads service with one resource, `r`, that has this policy. Evicted turns stay queued
+    in `store`.
+    """
     lookup = PolicyLookup(Registry, Policies(threads={"r": policy}))
     tokenizer = FakeTokenizer()
     screen = TurnScreen(Redactor(), lookup, tokenizer, lambda: NOW)
@@ -75,7 +93,9 @@ def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
 
 def stays(policy: ThreadPolicy, turn: Turn) -> bool:
     """Whether neither a flush nor an eviction may remove the turn."""
-    return turn.pinned or (turn.role == "system" and policy.eviction.policy is EvictionPolicy.PRIORITY)
+    return turn.pinned or (
+        turn.role == "system" and policy.eviction.policy is EvictionPolicy.PRIORITY
+    )
 
 
 def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
@@ -86,12 +106,16 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(thread_policies(), st.integers(0, 10**9))
-async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: ThreadPolicy, seed: int) -> None:
-    """A thread refuses a turn only if the turn exceeds the limits together with the turns that no flush may remove.
+async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(
+    policy: ThreadPolicy, seed: int
+) -> None:
+    """A thread refuses a turn only if the turn exceeds the limits together with the turns that no
+    flush may remove.
 
     Every accepted turn is unchanged, in the thread or in the queue of evicted turns.
     """
-    store, random = FakeThreads(), Random(seed)  # noqa: S311 - test data
+    store = FakeThreads()
+    random = Random(seed)  # noqa: S311 - test data
     threads = threads_with(policy, store)
     limits = threads.policies.limits(policy)
     thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
@@ -100,13 +124,17 @@ async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(policy: Th
     for number in range(TURNS):
         role = random.choices(["user", "assistant", "tool", "system"], [10, 10, 5, 1])[0]
         text = " ".join(["word"] * random.choice([1, 3, largest, random.randint(1, largest)]))
-        new = NewTurn(role=role, content=text, pinned=random.random() < 0.01, metadata={"number": number})
+        new = NewTurn(
+            role=role, content=text, pinned=random.random() < 0.01, metadata={"number": number}
+        )
         turns_before = list((await store.read(SCOPE, thread.id)).turns)
         try:
             turns.append((await threads.append(SCOPE, thread.id, new, None)).turn)
         except InvalidRequest:
             size = FakeTokenizer().count(text)
-            assert not has_room(limits, [turn for turn in turns_before if stays(policy, turn)], size)
+            assert not has_room(
+                limits, [turn for turn in turns_before if stays(policy, turn)], size
+            )
         content = await store.read(SCOPE, thread.id)
         assert limits.tokens is None or content.thread.tokens <= limits.tokens
         assert len(content.turns) <= limits.count

@@ -1,4 +1,6 @@
-"""Threads (conversations) on a real Redis server: opening, limits, round trips, TTL of ancestors, gaps and dry runs."""
+"""Threads (conversations) on a real Redis server: opening, limits, round trips, TTL of ancestors,
+gaps and dry runs.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,9 @@ async def chain_of(threads: Threads, scope: Scope, length: int = 3) -> list[str]
     ids: list[str] = []
     for number in range(length):
         parent = ids[-1] if ids else None
-        opened = await threads.open(scope, OpenRequest(key=f"k{number}", resource="r", parent_id=parent))
+        opened = await threads.open(
+            scope, OpenRequest(key=f"k{number}", resource="r", parent_id=parent)
+        )
         ids.append(opened.thread.id)
         await threads.append(scope, ids[-1], turn(f"turn of {number}"), None)
     return ids
@@ -96,8 +100,12 @@ async def ttls(live: LiveClient, scope: Scope) -> dict[str, int]:
     return await live.run(read, idempotent=True)
 
 
-async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None) -> None:
-    """Set the remaining time to live of all Redis keys of the scope, or only of those of one thread."""
+async def expire(
+    live: LiveClient, scope: Scope, seconds: int, thread_id: str | None = None
+) -> None:
+    """Set the remaining time to live of all Redis keys of the scope, or only of those of one
+    thread.
+    """
     prefix = live_key(scope, "thread", thread_id or "")
     keys = [key for key in await live.keys_of(scope) if thread_id is None or key.startswith(prefix)]
 
@@ -109,7 +117,8 @@ async def expire(live: LiveClient, scope: Scope, seconds: int, thread_id: str | 
 
 
 async def test_an_append_is_one_round_trip(live: LiveClient, scope: Scope) -> None:
-    """An append to a thread makes one call to Redis, which also checks limits and refreshes the TTL.
+    """An append to a thread makes one call to Redis, which also checks limits and refreshes the
+    TTL.
 
     Only the first append to a thread makes another call, to read the name of the thread's policy.
     """
@@ -157,11 +166,14 @@ async def test_replacing_turns_refreshes_the_ttl_and_reading_does_not(
     assert all(seconds > 3_500 for seconds in (await ttls(live, scope)).values())
 
 
-async def test_an_expired_ancestor_is_missing_from_the_chain(live: LiveClient, threads: Threads, scope: Scope) -> None:
-    """The chain of a thread (its ancestors and the thread itself) leaves out an ancestor that has expired.
+async def test_an_expired_ancestor_is_missing_from_the_chain(
+    live: LiveClient, threads: Threads, scope: Scope
+) -> None:
+    """The chain of a thread (its ancestors and the thread itself) leaves out an ancestor that has
+    expired.
 
-    The thread still names it. The chain still contains the older ancestors, and an append to the thread renews their
-    TTL. Opening a child of the expired thread is refused as NotFound.
+    The thread still names it. The chain still contains the older ancestors, and an append to the
+    thread renews their TTL. Opening a child of the expired thread is refused as NotFound.
     """
     ids = await chain_of(threads, scope, 4)
     await expire(live, scope, 0, ids[1])
@@ -179,7 +191,9 @@ async def test_an_expired_ancestor_is_missing_from_the_chain(live: LiveClient, t
 async def test_the_resource_and_key_of_an_expired_thread_can_be_used_again(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """After a thread has expired, opening a thread with its resource and key creates a new thread."""
+    """After a thread has expired, opening a thread with its resource and key creates a new
+    thread.
+    """
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
     opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
@@ -188,13 +202,20 @@ async def test_the_resource_and_key_of_an_expired_thread_can_be_used_again(
 
 
 @pytest.mark.parametrize("force", [True, False])
-async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, scope: Scope, *, force: bool) -> None:
+async def test_a_dry_run_changes_nothing(
+    live: LiveClient, threads: Threads, scope: Scope, *, force: bool
+) -> None:
     """A dry run of a flush changes no Redis key and reports what the actual flush then does."""
     (thread_id,) = await chain_of(threads, scope, 1)
     for number in range(7):
-        await threads.append(scope, thread_id, turn(f"We decided on step {number}. It must hold."), None)
+        await threads.append(
+            scope, thread_id, turn(f"We decided on step {number}. It must hold."), None
+        )
     before = await everything(live, scope)
-    dry_runs = [await threads.flush(scope, thread_id, FlushRequest(dry_run=True, force=force)) for _ in range(3)]
+    dry_runs = [
+        await threads.flush(scope, thread_id, FlushRequest(dry_run=True, force=force))
+        for _ in range(3)
+    ]
     assert await everything(live, scope) == before
     flushed = await threads.flush(scope, thread_id, FlushRequest(force=force))
     assert dry_runs == [replace(flushed, memory_ids=(), version=0)] * 3
@@ -204,17 +225,24 @@ async def test_a_dry_run_changes_nothing(live: LiveClient, threads: Threads, sco
     assert await everything(live, scope) != before
 
 
-async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClient, scope: Scope) -> None:
-    """One call opens a thread for each resource (thread policy) that the policy file lists for the agent.
+async def test_an_agent_opens_a_thread_for_each_of_its_resources(
+    live: LiveClient, scope: Scope
+) -> None:
+    """One call opens a thread for each resource (thread policy) that the policy file lists for the
+    agent.
 
-    The initial context is set only in threads that the agent may write. A second call returns the same threads.
+    The initial context is set only in threads that the agent may write. A second call returns the
+    same threads.
     """
     threads = threads_over(live, AGENTS)
-    request = OpenRequest(agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}})
+    request = OpenRequest(
+        agent_id="helper", initial_context="hello", variables={**USER, "project": {"id": "p"}}
+    )
     assert opens_for_agent(threads, request)
     opened = await open_for_agent(threads, scope, request)
     assert [
-        (entry.thread.resource, entry.mode, entry.thread.key, entry.thread.initial_context) for entry in opened
+        (entry.thread.resource, entry.mode, entry.thread.key, entry.thread.initial_context)
+        for entry in opened
     ] == [
         ("notes", "read-write", "notes:ann", "hello"),
         ("facts", "read-only", "facts:p", None),
@@ -224,16 +252,23 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(live: LiveClien
     assert not any(entry.created for entry in reopened)
 
 
-async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(live: LiveClient, scope: Scope) -> None:
-    """An agent opens threads for all its resources. If one key template lacks a variable, no thread is created."""
+async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(
+    live: LiveClient, scope: Scope
+) -> None:
+    """An agent opens threads for all its resources. If one key template lacks a variable, no thread
+    is created.
+    """
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
         await open_for_agent(threads, scope, OpenRequest(agent_id="helper", variables=USER))
     assert await everything(live, scope) == {}
 
 
-async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveClient, scope: Scope) -> None:
-    """An agent with read-only access to a thread may not append or replace turns, or open it with an initial context.
+async def test_an_agent_with_read_only_access_cannot_change_a_thread(
+    live: LiveClient, scope: Scope
+) -> None:
+    """An agent with read-only access to a thread may not append or replace turns, or open it with
+    an initial context.
 
     These calls and a check of write access raise ReadOnly.
     """
@@ -245,7 +280,9 @@ async def test_an_agent_with_read_only_access_cannot_change_a_thread(live: LiveC
         threads.append(scope, thread_id, new, None),
         threads.replace(scope, thread_id, [new], None),
         threads.check_access(replace(scope, agent_id="helper"), thread_id, write=True),
-        threads.open(scope, request.model_copy(update={"agent_id": "helper", "initial_context": "x"})),
+        threads.open(
+            scope, request.model_copy(update={"agent_id": "helper", "initial_context": "x"})
+        ),
     ):
         with pytest.raises(ReadOnly):
             await call
@@ -270,5 +307,7 @@ async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope)
     (thread_id,) = await chain_of(threads, scope, 1)
     cleared, backup_id = await threads.clear(scope, thread_id, backup=True)
     assert (cleared, backup_id is not None) == (1, True)
-    assert [stored.content for stored in await threads.store.backup(scope, backup_id or "")] == ["turn of 0"]
+    assert [stored.content for stored in await threads.store.backup(scope, backup_id or "")] == [
+        "turn of 0"
+    ]
     assert await threads.clear(scope, thread_id, backup=False) == (0, None)

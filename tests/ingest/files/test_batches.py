@@ -23,7 +23,9 @@ FACTS = RowOptions(type=MemoryType.SEMANTIC)
 
 
 def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
-    """The rows that a reader returns for a file of `rows` rows. Row number `bad`, if given, is a bad line."""
+    """The rows that a reader returns for a file of `rows` rows. Row number `bad`, if given, is a
+    bad line.
+    """
     readings: list[Reading] = [
         BadLine("f", row, "broken") if row == bad else FileRow({"content": f"row {row}"}, "f", row)
         for row in range(rows)
@@ -34,7 +36,10 @@ def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
 def test_a_batch_has_a_limited_number_of_rows() -> None:
     """A batch has at most BATCH_ROWS rows, and the next batch continues after its last row."""
     batches = read_batches(readings_of(BATCH_ROWS + 3), FACTS, lambda: NOW)
-    assert [(batch.first, batch.end) for batch in batches] == [(0, BATCH_ROWS), (BATCH_ROWS, BATCH_ROWS + 3)]
+    assert [(batch.first, batch.end) for batch in batches] == [
+        (0, BATCH_ROWS),
+        (BATCH_ROWS, BATCH_ROWS + 3),
+    ]
 
 
 @pytest.mark.parametrize(("finished", "expected"), [({0, 1}, [(2, 5)]), ({1}, [(0, 1), (2, 5)])])
@@ -49,9 +54,16 @@ def test_finished_rows_are_skipped(finished: set[int], expected: list[tuple[int,
 
 @given(st.sets(st.integers(0, 30)))
 def test_batches_cover_the_rows_that_are_not_finished(finished: set[int]) -> None:
-    """The batches cover exactly the rows that are not finished, in order, and do not touch each other."""
-    batches = [(batch.first, batch.end) for batch in read_batches(readings_of(31), FACTS, lambda: NOW, finished)]
-    assert [row for first, end in batches for row in range(first, end)] == sorted(set(range(31)) - finished)
+    """The batches cover exactly the rows that are not finished, in order, and do not touch each
+    other.
+    """
+    batches = [
+        (batch.first, batch.end)
+        for batch in read_batches(readings_of(31), FACTS, lambda: NOW, finished)
+    ]
+    assert [row for first, end in batches for row in range(first, end)] == sorted(
+        set(range(31)) - finished
+    )
     assert all(before[1] < after[0] for before, after in pairwise(batches))
 
 
@@ -70,7 +82,10 @@ def test_reasons_do_not_quote_secrets() -> None:
 
 def test_a_file_that_disappeared_is_one_bad_line(tmp_path: Path) -> None:
     """A file that can no longer be opened is reported as one bad row without a line number."""
-    with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (readings, _):
+    with open_readings(SourceFile(tmp_path / "gone", "gone", Format.TEXT, 1), None) as (
+        readings,
+        _,
+    ):
         assert list(readings) == [BadLine("gone", None, "can't be read: No such file or directory")]
 
 
@@ -83,5 +98,8 @@ def test_standard_input_that_cannot_be_read_is_one_bad_line(tmp_path: Path) -> N
 
 def test_standard_input_is_read_from_the_stream() -> None:
     """Rows from standard input have `-` as the name of their file."""
-    with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (readings, _):
+    with open_readings(SourceFile(None, "-", Format.TEXT, None), io.BytesIO(b"text")) as (
+        readings,
+        _,
+    ):
         assert list(readings) == [FileRow({"content": "text"}, "-", 1)]

@@ -14,13 +14,19 @@ from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest
 
 FIRST = FinishedRows(
-    "a", 0, 2, {WriteStatus.STORED: 1, WriteStatus.REJECTED: 1}, (RowProblem("f", 2, WriteStatus.REJECTED, "no"),)
+    "a",
+    0,
+    2,
+    {WriteStatus.STORED: 1, WriteStatus.REJECTED: 1},
+    (RowProblem("f", 2, WriteStatus.REJECTED, "no"),),
 )
 SECOND = FinishedRows("b", 0, 5, {WriteStatus.MERGED: 5})
 
 
 def test_entries_survive_reopening(tmp_path: Path) -> None:
-    """A journal of finished rows that is opened again has its entries by file. Another import's journal lacks them."""
+    """A journal of finished rows that is opened again has its entries by file. Another import's
+    journal lacks them.
+    """
     journal = ImportJournal.open(tmp_path / "deep" / "journal", ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -33,7 +39,9 @@ def test_entries_survive_reopening(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_an_incomplete_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
-    """If the journal's last line is incomplete, earlier entries are read, and the next entry begins on a new line."""
+    """If the journal's last line is incomplete, earlier entries are read, and the next entry begins
+    on a new line.
+    """
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.add(SECOND)
@@ -73,7 +81,9 @@ def test_without_a_directory_nothing_is_written() -> None:
 
 
 def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
-    """A file in place of the journal's directory, or a folder in place of its file, raises InvalidRequest."""
+    """A file in place of the journal's directory, or a folder in place of its file, raises
+    InvalidRequest.
+    """
     (tmp_path / "file").write_text("x")
     with pytest.raises(InvalidRequest, match="can't be used: Not a directory") as refused:
         ImportJournal.open(tmp_path / "file" / "journal", ["import"])
@@ -86,7 +96,9 @@ def test_an_unusable_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
-    """A file's identity depends on its size, modification time and first bytes. A pipe and a folder have none."""
+    """A file's identity depends on its size, modification time and first bytes. A pipe and a folder
+    have none.
+    """
     path = tmp_path / "f"
 
     def identity(text: str, at: int) -> str | None:
@@ -95,6 +107,8 @@ def test_file_identity_changes_with_the_file(tmp_path: Path) -> None:
         return file_identity(SourceFile(path, "f", Format.TEXT, None))
 
     assert identity("abc", 1) == identity("abc", 1)
-    assert len({identity("abc", 1), identity("abd", 1), identity("abcd", 1), identity("abc", 2)}) == 4
+    assert (
+        len({identity("abc", 1), identity("abd", 1), identity("abcd", 1), identity("abc", 2)}) == 4
+    )
     assert file_identity(SourceFile(None, "-", Format.TEXT, None)) is None
     assert file_identity(SourceFile(tmp_path, "dir", Format.TEXT, None)) is None

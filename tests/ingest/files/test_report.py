@@ -15,22 +15,36 @@ from memtypes.model.memory import Tier, Vote
 
 
 def test_problems_are_listed_up_to_a_limit() -> None:
-    """A report lists bad rows up to a limit and only counts further ones, which bounds its memory."""
+    """A report lists bad rows up to a limit and only counts further ones, which bounds its
+    memory.
+    """
     report = ImportReport()
     problem = RowProblem("f", 1, WriteStatus.REJECTED, "no")
     report.add({WriteStatus.REJECTED: MAX_PROBLEMS + 5}, [problem] * (MAX_PROBLEMS + 5))
-    assert (len(report.problems), report.omitted, report.read) == (MAX_PROBLEMS, 5, MAX_PROBLEMS + 5)
+    assert (len(report.problems), report.omitted, report.read) == (
+        MAX_PROBLEMS,
+        5,
+        MAX_PROBLEMS + 5,
+    )
     assert str(RowProblem("f", None, WriteStatus.FAILED, "no")) == "f: failed: no"
 
 
-@pytest.mark.parametrize(("line", "row", "place"), [(2, 1, "f:2"), (2, 2, "f:2"), (1, 7, "f:1, row 7"), (None, 1, "f")])
-def test_the_row_number_is_reported_if_a_line_has_several_rows(line: int | None, row: int, place: str) -> None:
-    """A bad row is reported with its line. If a line has several rows, its number among the file's rows is added."""
+@pytest.mark.parametrize(
+    ("line", "row", "place"), [(2, 1, "f:2"), (2, 2, "f:2"), (1, 7, "f:1, row 7"), (None, 1, "f")]
+)
+def test_the_row_number_is_reported_if_a_line_has_several_rows(
+    line: int | None, row: int, place: str
+) -> None:
+    """A bad row is reported with its line. If a line has several rows, its number among the file's
+    rows is added.
+    """
     assert str(RowProblem("f", line, WriteStatus.FAILED, "no", row)) == f"{place}: failed: no"
 
 
 def test_reasons_that_differ_in_figures_are_counted_as_one() -> None:
-    """A report of an import of sessions counts rejections by their reason without the scores that led to them."""
+    """A report of an import of sessions counts rejections by their reason without the scores that
+    led to them.
+    """
     report = SessionReport()
     for score in (3.0, 4.5):
         vote = Vote(reviewer="any", ok=True, scores={"relevance": score}, reason="because")

@@ -30,7 +30,9 @@ pytestmark = pytest.mark.anyio
 
 def request(*paths: Path | str, **fields: Any) -> ImportRequest:
     """A request to import facts from these paths."""
-    return ImportRequest(tuple(map(str, paths)), "shop", **{"rows": RowOptions(MemoryType.SEMANTIC), **fields})
+    return ImportRequest(
+        tuple(map(str, paths)), "shop", **{"rows": RowOptions(MemoryType.SEMANTIC), **fields}
+    )
 
 
 def lines(contents: Sequence[str]) -> str:
@@ -39,7 +41,9 @@ def lines(contents: Sequence[str]) -> str:
 
 
 def counts(report: ImportReport) -> tuple[int, int, int, int]:
-    """The numbers of stored, merged, rejected and failed rows. Checks that they add up to the rows read."""
+    """The numbers of stored, merged, rejected and failed rows. Checks that they add up to the rows
+    read.
+    """
     numbers = tuple(report.counts[status] for status in WriteStatus)
     assert sum(numbers) == report.read
     return numbers[0], numbers[1], numbers[2], numbers[3]
@@ -52,7 +56,11 @@ def all_stored(_: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
 
 def second_fails(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
     """Outcomes that say that the items were stored, or that they failed at the second write."""
-    return [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items) if nth == 2 else all_stored(nth, items)
+    return (
+        [WriteOutcome(WriteStatus.FAILED, reason="full disk")] * len(items)
+        if nth == 2
+        else all_stored(nth, items)
+    )
 
 
 class Recorder(ProgressBar):
@@ -74,18 +82,31 @@ class Recorder(ProgressBar):
         self.calls.append(("finish",))
 
 
-async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(tmp_path: Path) -> None:
+async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(
+    tmp_path: Path,
+) -> None:
     """The counts add up to the rows read; each bad row is reported with file, line and reason."""
     path = tmp_path / "a.jsonl"
-    path.write_text(lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n')
+    path.write_text(
+        lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n'
+    )
     bench = Bench()
     progress = Recorder()
     report = await run_import(request(path), bench.sink(), progress, bench.clock)
     assert (counts(report), report.exit_code, report.stopped) == ((2, 1, 3, 0), 1, None)
     assert [str(problem).removeprefix(f"{path}:") for problem in report.problems] == [
-        f"4: rejected: content: String should have at least 1 character (the row has ''); {_GIVE_TEXT}",
-        "5: rejected: is not JSON: Expecting property name enclosed in double quotes at character 2",
-        "6: rejected: mood: unknown field; rename fields with --map, or keep unknown ones with --extra-to-metadata",
+        (
+            "4: rejected: content: String should have at least 1 character (the row has ''); "
+            f"{_GIVE_TEXT}"
+        ),
+        (
+            "5: rejected: is not JSON: Expecting property name enclosed in double quotes at "
+            "character 2"
+        ),
+        (
+            "6: rejected: mood: unknown field; rename fields with --map, or keep unknown ones "
+            "with --extra-to-metadata"
+        ),
     ]
     size = path.stat().st_size
     assert progress.calls == [("start", size), ("advance", size, 6), ("finish",)]
@@ -95,7 +116,9 @@ async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(tm
 
 
 async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
-    """Every row of every format in a folder is stored; a file of unknown format is only listed as skipped."""
+    """Every row of every format in a folder is stored; a file of unknown format is only listed as
+    skipped.
+    """
     (tmp_path / "a.json").write_text('{"memories": [{"content": "from json"}]}')
     (tmp_path / "b.csv").write_text("content,importance\nfrom csv,7\n")
     (tmp_path / "c.md").write_text("# Title\nfrom markdown\n")
@@ -105,7 +128,12 @@ async def test_a_clean_import_exits_with_zero(tmp_path: Path) -> None:
     report = await run_import(request(tmp_path), bench.sink(), clock=bench.clock)
     assert (counts(report), report.exit_code) == ((5, 0, 0, 0), 0)
     assert json.loads(json.dumps(report.to_json()))["skipped"] == [str(tmp_path / "e.png")]
-    assert json.loads(json.dumps(report.to_json()))["counts"] == {"stored": 5, "merged": 0, "rejected": 0, "failed": 0}
+    assert json.loads(json.dumps(report.to_json()))["counts"] == {
+        "stored": 5,
+        "merged": 0,
+        "rejected": 0,
+        "failed": 0,
+    }
     assert {memory.content for memory in bench.store.memories().values()} == {
         "from json",
         "from csv",
@@ -125,7 +153,9 @@ async def test_standard_input_is_read() -> None:
 
 
 async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
-    """Importing a file again, even without a journal, adds no memory, because ids are derived from the content."""
+    """Importing a file again, even without a journal, adds no memory, because ids are derived from
+    the content.
+    """
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one", "two"]))
     bench = Bench()
@@ -137,11 +167,15 @@ async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
-    """In strict mode, rows before the first bad row are written. Later rows and files are not read."""
+    """In strict mode, rows before the first bad row are written. Later rows and files are not
+    read.
+    """
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
     bench = Bench()
-    report = await run_import(request(path, path.parent, strict=True), bench.sink(), clock=bench.clock)
+    report = await run_import(
+        request(path, path.parent, strict=True), bench.sink(), clock=bench.clock
+    )
     assert (counts(report), report.exit_code) == ((1, 0, 1, 0), 1)
     assert report.stopped is not None
     assert report.stopped.startswith(f"stopped at the first bad row: {path}:2: rejected: ")
@@ -154,8 +188,12 @@ async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
         ({"paths": ("missing.md",)}, "there is no file"),
     ],
 )
-async def test_invalid_requests_are_refused_before_anything_is_read(fields: dict[str, Any], reason: str) -> None:
-    """A mapping to an unknown field, or a path that does not exist, raises InvalidRequest before any row is read."""
+async def test_invalid_requests_are_refused_before_anything_is_read(
+    fields: dict[str, Any], reason: str
+) -> None:
+    """A mapping to an unknown field, or a path that does not exist, raises InvalidRequest before
+    any row is read.
+    """
     import_request = ImportRequest(**{"paths": ("-",), "namespace": "shop", **fields})
     with pytest.raises(InvalidRequest, match=reason):
         await run_import(import_request, ScriptedSink(all_stored))
@@ -171,7 +209,9 @@ async def test_only_regular_files_in_folders_are_read(tmp_path: Path) -> None:
 
 
 async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
-    """A file that cannot be read is one bad row, with the operating system's reason and no line number."""
+    """A file that cannot be read is one bad row, with the operating system's reason and no line
+    number.
+    """
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "a.txt").chmod(0)
     if os.access(tmp_path / "a.txt", os.R_OK):
@@ -183,7 +223,9 @@ async def test_an_unreadable_file_is_one_bad_row(tmp_path: Path) -> None:
 
 
 def failing_with(error: RemembrancerError, times: int) -> WriteItems:
-    """A sink (the function that writes items) that raises `error` on the first `times` writes and then stores."""
+    """A sink (the function that writes items) that raises `error` on the first `times` writes and
+    then stores.
+    """
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
         if nth <= times:
@@ -194,13 +236,18 @@ def failing_with(error: RemembrancerError, times: int) -> WriteItems:
 
 
 @pytest.mark.parametrize("kind", [Unavailable, Overloaded])
-async def test_an_unavailable_sink_is_retried(tmp_path: Path, kind: type[Unavailable | Overloaded]) -> None:
+async def test_an_unavailable_sink_is_retried(
+    tmp_path: Path, kind: type[Unavailable | Overloaded]
+) -> None:
     """A batch is retried while the store is unavailable.
 
-    If the wait that it asks for is longer than an import's patience, the batch fails, with the reason.
+    If the wait that it asks for is longer than an import's patience, the batch fails, with the
+    reason.
     """
     (tmp_path / "a.txt").write_text("one\n\ntwo")
-    assert counts(await run_import(request(tmp_path), failing_with(kind("away", retry_after_s=0), 20))) == (2, 0, 0, 0)
+    assert counts(
+        await run_import(request(tmp_path), failing_with(kind("away", retry_after_s=0), 20))
+    ) == (2, 0, 0, 0)
     error = kind("away", retry_after_s=10_000)
     report = await run_import(request(tmp_path), failing_with(error, 1))
     assert (counts(report), report.exit_code) == ((0, 0, 0, 2), 1)
@@ -216,9 +263,11 @@ async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> Non
 
 
 async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_path: Path) -> None:
-    """A batch that is refused as invalid is sent again in halves, until only the invalid item is left.
+    """A batch that is refused as invalid is sent again in halves, until only the invalid item is
+    left.
 
-    Its reason names the field, without its place in the batch; on a line with several items, its number is reported.
+    Its reason names the field, without its place in the batch; on a line with several items, its
+    number is reported.
     """
 
     def answer(nth: int, items: list[dict[str, Any]]) -> list[WriteOutcome]:
@@ -226,11 +275,15 @@ async def test_an_invalid_item_does_not_keep_its_batch_from_being_stored(tmp_pat
             raise InvalidRequest("the request is invalid\n  items[0].content: not that one")
         return all_stored(nth, items)
 
-    (tmp_path / "a.json").write_text(json.dumps([{"content": content} for content in ("a", "b", "bad", "c", "d")]))
+    (tmp_path / "a.json").write_text(
+        json.dumps([{"content": content} for content in ("a", "b", "bad", "c", "d")])
+    )
     report = await run_import(request(tmp_path), ScriptedSink(answer))
     assert counts(report) == (4, 0, 1, 0)
     reason = "the request is invalid: content: not that one"
-    assert [str(problem) for problem in report.problems] == [f"{tmp_path}/a.json:1, row 3: rejected: {reason}"]
+    assert [str(problem) for problem in report.problems] == [
+        f"{tmp_path}/a.json:1, row 3: rejected: {reason}"
+    ]
 
 
 async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
@@ -247,18 +300,28 @@ async def test_the_next_run_sends_failed_batches_again(tmp_path: Path) -> None:
     sink = ScriptedSink(all_stored)
     second = await run_import(request(path, journal=journal), sink)
     assert counts(second) == (3 * BATCH_ROWS, 0, 1, 0)
-    assert (second.resumed, second.problems, len(sink.written)) == (2 * BATCH_ROWS + 1, first.problems[:1], 1)
+    assert (second.resumed, second.problems, len(sink.written)) == (
+        2 * BATCH_ROWS + 1,
+        first.problems[:1],
+        1,
+    )
     assert list(journal.iterdir()) == []
 
 
 async def test_each_destination_has_its_own_journal(tmp_path: Path) -> None:
-    """Rows that were imported to one destination are still sent if the file is imported to another destination."""
+    """Rows that were imported to one destination are still sent if the file is imported to another
+    destination.
+    """
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + lines(["two"]) * BATCH_ROWS)
     journal = tmp_path / "journal"
 
     await run_import(request(path, journal=journal, destination="one"), ScriptedSink(second_fails))
-    assert (await run_import(request(path, journal=journal, destination="two"), ScriptedSink(all_stored))).resumed == 0
+    assert (
+        await run_import(
+            request(path, journal=journal, destination="two"), ScriptedSink(all_stored)
+        )
+    ).resumed == 0
     same = request(path, journal=journal, destination="one")
     assert (await run_import(same, ScriptedSink(all_stored))).resumed == BATCH_ROWS
 
@@ -268,7 +331,9 @@ class Killed(BaseException):
 
 
 class KilledSink:
-    """An import sink that raises Killed at its write number `at`, before or `after` the items are written."""
+    """An import sink that raises Killed at its write number `at`, before or `after` the items are
+    written.
+    """
 
     def __init__(self, inner: WriteItems, at: int, *, after: bool) -> None:
         self.inner = inner
@@ -291,7 +356,10 @@ def without_seq(bench: Bench) -> dict[str, Any]:
 
     A resumed import gives other sequence numbers than one that was not interrupted.
     """
-    return {memory_id: memory.model_copy(update={"seq": 0}) for memory_id, memory in bench.store.memories().items()}
+    return {
+        memory_id: memory.model_copy(update={"seq": 0})
+        for memory_id, memory in bench.store.memories().items()
+    }
 
 
 SMALL_BATCH = 16
@@ -307,14 +375,23 @@ def small_batches() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImportReport, Bench]:
-    """A file of four batches that was imported without interruption, the report of this import, and its bench."""
+    """A file of four batches that was imported without interruption, the report of this import, and
+    its bench.
+    """
     path = tmp_path_factory.mktemp("import") / "a.jsonl"
-    kinds = (MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC for number in range(4 * SMALL_BATCH - 5))
+    kinds = (
+        MemoryType.EPISODIC if number % 16 else MemoryType.SEMANTIC
+        for number in range(4 * SMALL_BATCH - 5)
+    )
     rows = ({"type": kind, "content": f"memory {number}"} for number, kind in enumerate(kinds))
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + "{\n")
     complete = Bench()
     with small_batches():
-        return path, asyncio.run(run_import(request(path), complete.sink(), clock=complete.clock)), complete
+        return (
+            path,
+            asyncio.run(run_import(request(path), complete.sink(), clock=complete.clock)),
+            complete,
+        )
 
 
 @settings(max_examples=12, deadline=None)
@@ -335,7 +412,9 @@ def test_a_resumed_import_ends_with_the_same_store(
         broken = Bench()
         import_request = request(path, journal=folder / "journal")
         with pytest.raises(Killed):
-            await run_import(import_request, KilledSink(broken.sink(), at, after=after), clock=broken.clock)
+            await run_import(
+                import_request, KilledSink(broken.sink(), at, after=after), clock=broken.clock
+            )
         if not keep_journal:
             for file in (folder / "journal").iterdir():
                 file.unlink()

@@ -25,7 +25,9 @@ async def test_all_samples_are_stored() -> None:
 
 
 def test_samples_cover_all_types_over_weeks() -> None:
-    """The samples have all memory types and event types, many sessions, five weeks and varied importance."""
+    """The samples have all memory types and event types, many sessions, five weeks and varied
+    importance.
+    """
     items = sample_items()
     kinds = Counter(item["type"] for item in items)
     assert set(kinds) == set(MemoryType)

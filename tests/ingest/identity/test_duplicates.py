@@ -43,8 +43,14 @@ def fact(content: str) -> Memory:
         ("Unpack with tar -c dir", "UNPACK WITH TAR -C DIR", True),
     ],
 )
-def test_texts_that_differ_only_in_case_and_spacing_make_one_statement(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Texts that differ only in case and spacing say the same. Texts with another word, number or option do not."""
+def test_texts_that_differ_only_in_case_and_spacing_make_one_statement(
+    text: str,
+    other: str,
+    same: bool,  # noqa: FBT001
+) -> None:
+    """Texts that differ only in case and spacing say the same. Texts with another word, number or
+    option do not.
+    """
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -56,7 +62,9 @@ def test_another_speaker_is_another_statement() -> None:
 
 
 @given(st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), min_size=1, max_size=8), st.data())
-def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: st.DataObject) -> None:
+def test_any_case_and_spacing_gives_the_same_statement(
+    words: list[str], data: st.DataObject
+) -> None:
     """Changing case and spacing of any words gives the same statement."""
     written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
     gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
@@ -82,22 +90,35 @@ def test_any_case_and_spacing_gives_the_same_statement(words: list[str], data: s
         ("Plan A is ready", "Plan is ready", False),
     ],
 )
-def test_texts_with_other_words_or_another_order_are_other_statements(text: str, other: str, same: bool) -> None:  # noqa: FBT001
-    """Another word, order, sign or amount makes another statement; contractions and articles do not."""
+def test_texts_with_other_words_or_another_order_are_other_statements(
+    text: str,
+    other: str,
+    same: bool,  # noqa: FBT001
+) -> None:
+    """Another word, order, sign or amount makes another statement; contractions and articles do
+    not.
+    """
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
 
 def test_procedures_are_compared_by_case_and_spacing_only() -> None:
-    """Procedures that differ in punctuation are not the same, as punctuation may matter in instructions."""
-    first, second = (make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key"))
+    """Procedures that differ in punctuation are not the same, as punctuation may matter in
+    instructions.
+    """
+    first, second = (
+        make_memory(MemoryType.PROCEDURAL, text) for text in ("Press the key.", "Press the key")
+    )
     assert not same_statement(first, second)
 
 
 async def test_the_reason_says_how_a_rewording_differs() -> None:
     """If a text differs from a stored one by a contraction, the reason for the merge says so."""
     (_, again) = await write(InMemoryStore(), "I'm here.", "I am here")
-    assert again.reason == f"same words but for punctuation, articles or contractions as {again.merged_into}"
+    assert (
+        again.reason
+        == f"same words but for punctuation, articles or contractions as {again.merged_into}"
+    )
 
 
 class ContextEmbedder(FakeEmbedder):
@@ -108,15 +129,20 @@ class ContextEmbedder(FakeEmbedder):
         return await self.embed_documents([text.before or text.text for text in texts])
 
 
-async def write(store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object) -> list[WriteOutcome]:
+async def write(
+    store: InMemoryStore, *contents: str, kind: str = "semantic", **fields: object
+) -> list[WriteOutcome]:
     """Write the given contents in one call, and return their outcomes."""
     ingestor = plain_ingestor(store, lambda: NOW, ContextEmbedder())
-    drafts = [DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents]
+    drafts = [
+        DRAFT.validate_python({"type": kind, "content": content} | fields) for content in contents
+    ]
     return await ingestor.write(SCOPE, drafts)
 
 
 async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
-    """If a stored text is written with other case and spacing, its memory keeps its text and gains evidence.
+    """If a stored text is written with other case and spacing, its memory keeps its text and gains
+    evidence.
 
     The outcome has the stored memory's id.
     """
@@ -131,9 +157,18 @@ async def test_a_rewording_is_merged_into_the_stored_memory() -> None:
 
 
 async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
-    """A turn's vector depends on the turns before it, so a repeated turn is found by its words, and merged."""
+    """A turn's vector depends on the turns before it, so a repeated turn is found by its words, and
+    merged.
+    """
     store = InMemoryStore()
-    turns = ("Is it ready?", "Not yet.", "The tea is green.", "So be it.", "the TEA  is green.", "the tea is black.")
+    turns = (
+        "Is it ready?",
+        "Not yet.",
+        "The tea is green.",
+        "So be it.",
+        "the TEA  is green.",
+        "the tea is black.",
+    )
     *_, last, again, other = await write(store, *turns, kind="episodic", session_id="s")
     assert (last.status, other.status) == (WriteStatus.STORED, WriteStatus.STORED)
     assert again.status is WriteStatus.MERGED
@@ -142,7 +177,9 @@ async def test_a_repeated_turn_is_merged_whatever_its_context() -> None:
 
 
 async def test_rewordings_within_a_batch_are_merged() -> None:
-    """Texts of a batch that differ only in case and spacing are merged into the first. Other texts are stored."""
+    """Texts of a batch that differ only in case and spacing are merged into the first. Other texts
+    are stored.
+    """
     store = InMemoryStore()
     outcomes = await write(store, "Tea at 4", "TEA AT 4", "Tea at 5", "tea  at 4")
     assert [outcome.status for outcome in outcomes] == [
@@ -160,13 +197,18 @@ async def test_equal_memories_of_two_private_sessions_are_not_merged() -> None:
     """Equal memories that are private to two sessions are not merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
-        (outcome,) = await write(store, content, kind="prospective", session_id=session, visibility="session")
+        (outcome,) = await write(
+            store, content, kind="prospective", session_id=session, visibility="session"
+        )
         assert outcome.status is WriteStatus.STORED
 
 
 @pytest.mark.parametrize("session", [{}, {"session_id": "s"}])
-async def test_an_event_that_is_sent_again_on_another_day_is_merged(session: dict[str, str]) -> None:
-    """An event that is sent again on another day is merged if its source has the same file and line.
+async def test_an_event_that_is_sent_again_on_another_day_is_merged(
+    session: dict[str, str],
+) -> None:
+    """An event that is sent again on another day is merged if its source has the same file and
+    line.
 
     If the source has another line, an event with the same text is stored as a new memory.
     """
@@ -176,7 +218,10 @@ async def test_an_event_that_is_sent_again_on_another_day_is_merged(session: dic
 
     async def send(*lines: int) -> list[WriteOutcome]:
         item = {"type": "episodic", "content": "The tea is green.", **session}
-        drafts = [DRAFT.validate_python({**item, "source": {"file": "a.md", "line": line}}) for line in lines]
+        drafts = [
+            DRAFT.validate_python({**item, "source": {"file": "a.md", "line": line}})
+            for line in lines
+        ]
         return await ingestor.write(SCOPE, drafts)
 
     first, second = await send(1, 2)

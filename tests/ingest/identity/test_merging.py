@@ -8,7 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.merging import MAX_SESSIONS, changed_fields, joined, joined_links, with_evidence
+from ingest.identity.merging import (
+    MAX_SESSIONS,
+    changed_fields,
+    joined,
+    joined_links,
+    with_evidence,
+)
 from memtypes.model.memory import MAX_LINKS, MAX_SOURCES, MAX_TAGS, Link, LinkType, Memory, Source
 from memtypes.model.policy import MemoryType
 from tests.builders import NOW, make_memory
@@ -40,41 +46,54 @@ def fact(**fields: Any) -> Memory:
 
 
 def merged(stored: Memory, repetition: Memory) -> Memory:
-    """The memory that results if the write `repetition` is merged into the stored memory `stored`."""
+    """The memory that results if the write `repetition` is merged into the stored memory
+    `stored`.
+    """
     return stored.model_copy(update=joined(stored, repetition))
 
 
 @given(FIELDS, FIELDS)
 def test_a_merge_keeps_what_both_writes_set(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """A merged memory has the tags, links, sources and metadata of both writes. If either is pinned, it is pinned.
+    """A merged memory has the tags, links, sources and metadata of both writes. If either is
+    pinned, it is pinned.
 
     It has the higher importance and the later expiry of the two.
     """
-    known, again = fact(**first), fact(**second)
+    known = fact(**first)
+    again = fact(**second)
     memory = merged(known, again)
     assert memory == known.replace(**joined(known, again))
     for written in (known, again):
         assert memory.pinned >= written.pinned
         assert memory.importance >= written.importance
-        assert memory.expires_at is None or (written.expires_at is not None and memory.expires_at >= written.expires_at)
+        assert memory.expires_at is None or (
+            written.expires_at is not None and memory.expires_at >= written.expires_at
+        )
         assert set(memory.tags) >= set(written.tags)
         assert set(memory.metadata) >= set(written.metadata)
-        assert {(link.to, link.type) for link in memory.links} >= {(link.to, link.type) for link in written.links}
+        assert {(link.to, link.type) for link in memory.links} >= {
+            (link.to, link.type) for link in written.links
+        }
         assert written.source is None or written.source in (memory.source, *memory.sources)
     assert {key: memory.metadata[key] for key in again.metadata} == again.metadata
 
 
 @given(FIELDS, FIELDS)
 def test_a_repeated_merge_changes_nothing(first: dict[str, Any], second: dict[str, Any]) -> None:
-    """Merging the same write a second time changes no field, and neither does merging a memory with itself."""
-    known, again = fact(**first), fact(**second)
+    """Merging the same write a second time changes no field, and neither does merging a memory with
+    itself.
+    """
+    known = fact(**first)
+    again = fact(**second)
     once = merged(known, again)
     assert changed_fields(once, merged(once, again)) == ()
     assert changed_fields(known, merged(known, known)) == ()
 
 
 def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
-    """If a memory has as many tags, links, sources and sessions as it may have, a merge adds no further ones."""
+    """If a memory has as many tags, links, sources and sessions as it may have, a merge adds no
+    further ones.
+    """
     many = fact(
         tags=[f"t{n}" for n in range(MAX_TAGS)],
         links=[Link(to=f"m{n}", type=LinkType.EXTENDS) for n in range(MAX_LINKS)],
@@ -89,17 +108,33 @@ def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
         source_sessions=["new"],
     )
     assert changed_fields(many, merged(many, again)) == ()
-    assert with_evidence(many, again) == {"evidence_count": 2, "source_sessions": many.source_sessions}
+    assert with_evidence(many, again) == {
+        "evidence_count": 2,
+        "source_sessions": many.source_sessions,
+    }
 
 
 def test_a_merge_keeps_the_stronger_of_two_equal_links() -> None:
-    """Of two links of one type to the same memory, a merge keeps the stronger. Links of other types stay, too."""
-    weak, strong = (Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8))
+    """Of two links of one type to the same memory, a merge keeps the stronger. Links of other types
+    stay, too.
+    """
+    weak, strong = (
+        Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8)
+    )
     other = Link(to="a", type=LinkType.REFINES)
-    assert joined_links([weak], [strong, other]) == joined_links([strong], [weak, other]) == [strong, other]
+    assert (
+        joined_links([weak], [strong, other])
+        == joined_links([strong], [weak, other])
+        == [strong, other]
+    )
 
 
 def test_fields_that_a_merge_changed_are_listed_in_the_order_of_the_class() -> None:
-    """Only fields whose value a merge changed are listed, in the order in which the memory's class defines them."""
+    """Only fields whose value a merge changed are listed, in the order in which the memory's class
+    defines them.
+    """
     known = fact(importance=3, tags=["a"])
-    assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == ("importance", "pinned")
+    assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == (
+        "importance",
+        "pinned",
+    )

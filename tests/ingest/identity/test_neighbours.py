@@ -1,4 +1,6 @@
-"""Search for the neighbours of memories that are being written, which are similar memories in the store or the call."""
+"""Search for the neighbours of memories that are being written, which are similar memories in the
+store or the call.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SEED = 7
 Embedded: TypeAlias = tuple[Memory, Vectors]
 
 
-def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEED, **fields: object) -> Embedded:
+def embedded(
+    content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = SEED, **fields: object
+) -> Embedded:
     """A memory and its vectors. The dense vector depends on `seed` alone."""
     memory = make_memory(kind, content, **fields)
     return memory, make_record(memory, make_dense(seed)).vectors
@@ -33,19 +37,27 @@ def embedded(content: str, kind: MemoryType = MemoryType.SEMANTIC, seed: int = S
 async def neighbours_of(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
     """The neighbours (similar memories) found for each memory in `arriving`, in order."""
     neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)), NOW)
-    return [[neighbour.memory for neighbour in neighbours.get(index, ())] for index in range(len(arriving))]
+    return [
+        [neighbour.memory for neighbour in neighbours.get(index, ())]
+        for index in range(len(arriving))
+    ]
 
 
 async def test_neighbours_are_of_the_same_type() -> None:
     """A memory of another type is not found as a neighbour, even if its vector is the same."""
     store = InMemoryStore(DIMENSIONS)
     stored = embedded("The tea is green.")
-    await store.upsert(SCOPE, [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))])
+    await store.upsert(
+        SCOPE,
+        [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))],
+    )
     assert await neighbours_of(store, embedded("THE TEA IS GREEN.")) == [[stored[0]]]
 
 
 async def test_private_memories_neither_have_nor_are_neighbours() -> None:
-    """No search is made for a private memory's neighbours, and no search returns a private memory."""
+    """No search is made for a private memory's neighbours, and no search returns a private
+    memory.
+    """
     store = InMemoryStore(DIMENSIONS)
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [Record.of(*private)])
@@ -54,17 +66,24 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
 
 
 async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
-    """Similar facts in one write call are found as neighbours of the later facts, although they are not stored yet."""
-    first, second = embedded("The port is 1"), embedded("The port is 2")
+    """Similar facts in one write call are found as neighbours of the later facts, although they are
+    not stored yet.
+    """
+    first = embedded("The port is 1")
+    second = embedded("The port is 2")
     assert await neighbours_of(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
 
 
 async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None:
-    """If replaced memories are among the nearest, the nearest current memories are returned as neighbours too."""
+    """If replaced memories are among the nearest, the nearest current memories are returned as
+    neighbours too.
+    """
     store = InMemoryStore(DIMENSIONS)
     current = embedded("The port is 0", seed=8)
     replaced = [
-        embedded(f"The port is {number}", valid_to=NOW - timedelta(days=1), superseded_by=current[0].id)
+        embedded(
+            f"The port is {number}", valid_to=NOW - timedelta(days=1), superseded_by=current[0].id
+        )
         for number in range(1, DEPTH + 2)
     ]
     await store.upsert(SCOPE, [Record.of(*fact) for fact in (current, *replaced)])
@@ -80,7 +99,10 @@ async def test_less_similar_memories_are_neighbours_of_facts_only() -> None:
     """
     store = InMemoryStore(DIMENSIONS)
     far = embedded("The port is 1", seed=8)
-    await store.upsert(SCOPE, [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))])
+    await store.upsert(
+        SCOPE,
+        [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))],
+    )
     facts, procedures = await neighbours_of(
         store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL)
     )
@@ -88,13 +110,20 @@ async def test_less_similar_memories_are_neighbours_of_facts_only() -> None:
 
 
 async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> None:
-    """A slightly reworded event is found as a neighbour of an event. One that shares only a few words is not."""
-    store, terms = InMemoryStore(DIMENSIONS), Bm25Encoder()
+    """A slightly reworded event is found as a neighbour of an event. One that shares only a few
+    words is not.
+    """
+    store = InMemoryStore(DIMENSIONS)
+    terms = Bm25Encoder()
 
     def event(content: str) -> Embedded:
-        return make_memory(MemoryType.EPISODIC, content), Vectors(make_dense(SEED), terms.encode_document(content))
+        return make_memory(MemoryType.EPISODIC, content), Vectors(
+            make_dense(SEED), terms.encode_document(content)
+        )
 
     same = event("We can't ship the new importer on Friday.")
     other = event("The old importer wrote the totals of Friday and Monday twice.")
     await store.upsert(SCOPE, [Record.of(*same), Record.of(*other)])
-    assert await neighbours_of(store, event("we can not ship new importer on Friday")) == [[same[0]]]
+    assert await neighbours_of(store, event("we can not ship new importer on Friday")) == [
+        [same[0]]
+    ]

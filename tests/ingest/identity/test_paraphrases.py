@@ -20,13 +20,16 @@ TEXTS = st.text("abc dnot5.", min_size=1, max_size=30)
     ],
 )
 def test_texts_that_differ_in_one_word_do_not_say_the_same(first: str, second: str) -> None:
-    """Texts that differ in a word, number or negation are no paraphrases, however near their vectors are."""
+    """Texts that differ in a word, number or negation are no paraphrases, however near their
+    vectors are.
+    """
     assert not says_the_same(first, second, 0.99)
 
 
 def test_a_rewording_says_the_same_if_the_vectors_are_near() -> None:
     """A rewording is a paraphrase if the cosine of the two vectors is SAME_MEANING or more."""
-    first, second = "Tests are flaky because of the clock.", "The clock makes our tests flaky."
+    first = "Tests are flaky because of the clock."
+    second = "The clock makes our tests flaky."
     assert says_the_same(first, second, SAME_MEANING)
     assert not says_the_same(first, second, SAME_MEANING - 0.01)
 

@@ -1,4 +1,6 @@
-"""States of linked memories: which memories are current, replaced or contested, and by which others."""
+"""States of linked memories: which memories are current, replaced or contested, and by which
+others.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,18 @@ DAY = timedelta(days=1)
 
 
 def facts(count: int, **fields: object) -> list[Memory]:
-    """Facts without links. Each becomes valid a day after the one before, and the last one at NOW."""
+    """Facts without links. Each becomes valid a day after the one before, and the last one at
+    NOW.
+    """
     begins = [NOW - DAY * (count - 1 - number) for number in range(count)]
     return [
-        make_memory(MemoryType.SEMANTIC, f"the port is {number}", valid_from=begin, created_at=begin, **fields)
+        make_memory(
+            MemoryType.SEMANTIC,
+            f"the port is {number}",
+            valid_from=begin,
+            created_at=begin,
+            **fields,
+        )
         for number, begin in enumerate(begins)
     ]
 
@@ -33,9 +43,12 @@ def states_of(memories: list[Memory]) -> States:
 
 
 def chain(count: int) -> tuple[States, list[str]]:
-    """The states of `count` facts of which each replaces the one before, and the ids of the facts, oldest first."""
+    """The states of `count` facts of which each replaces the one before, and the ids of the facts,
+    oldest first.
+    """
     memories = facts(count)
-    states, ids = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    ids = [memory.id for memory in memories]
     for old, newer in pairwise(ids):
         states.replace(old, newer, "another value")
     states.settle()
@@ -48,10 +61,17 @@ def current_states(states: States, ids: list[str]) -> list[State]:
 
 
 def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
-    """A replaced memory has the time and reason of its end, and the id of the newer memory, which links to it."""
+    """A replaced memory has the time and reason of its end, and the id of the newer memory, which
+    links to it.
+    """
     states, (old, new) = chain(2)
-    before, after = states.memories[old], states.memories[new]
-    assert (before.valid_to, before.superseded_by, before.state) == (after.valid_from, new, State.REPLACED)
+    before = states.memories[old]
+    after = states.memories[new]
+    assert (before.valid_to, before.superseded_by, before.state) == (
+        after.valid_from,
+        new,
+        State.REPLACED,
+    )
     assert before.state_reason == "another value"
     assert (after.state, after.links) == (State.CURRENT, [Link(to=old, type=LinkType.CONTRADICTS)])
 
@@ -71,7 +91,9 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
         memory = states.memories[memory_id]
         assert memory.superseded_by == following
         assert memory.state is (State.CURRENT if following is None else State.REPLACED)
-        assert memory.valid_to == (None if following is None else states.memories[following].valid_from)
+        assert memory.valid_to == (
+            None if following is None else states.memories[following].valid_from
+        )
         assert all(link.to in remaining for link in memory.links)
 
 
@@ -81,11 +103,14 @@ def test_contested_memories_are_linked_both_ways() -> None:
     If one is deleted, the other is current and has no link left.
     """
     memories = facts(2)
-    states, (first, second) = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    (first, second) = [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
     states.settle()
     assert current_states(states, [first, second]) == [State.CONTESTED] * 2
-    assert states.memories[first].links == [Link(to=second, type=LinkType.CONTRADICTS, strength=0.4)]
+    assert states.memories[first].links == [
+        Link(to=second, type=LinkType.CONTRADICTS, strength=0.4)
+    ]
     states.deleted.add(second)
     states.settle()
     assert (states.memories[first].state, states.memories[first].links) == (State.CURRENT, [])
@@ -97,11 +122,16 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     If the third is deleted, the first two contest each other again.
     """
     memories = facts(3)
-    states, (first, second, third) = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    (first, second, third) = [memory.id for memory in memories]
     states.contest(first, second, None)
     states.replace(second, third, None)
     states.settle()
-    assert current_states(states, [first, second, third]) == [State.CURRENT, State.REPLACED, State.CURRENT]
+    assert current_states(states, [first, second, third]) == [
+        State.CURRENT,
+        State.REPLACED,
+        State.CURRENT,
+    ]
     states.deleted.add(third)
     states.settle()
     assert current_states(states, [first, second]) == [State.CONTESTED] * 2
@@ -110,7 +140,8 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
 def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
     """If one of two memories that contest each other expires, neither is shown as contested."""
     memories = facts(2)
-    states, ids = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    ids = [memory.id for memory in memories]
     states.contest(ids[0], ids[1], "perhaps")
     remove(states, "expire", ids[0])
     states.settle()
@@ -118,11 +149,17 @@ def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
 
 
 def test_a_restored_memory_is_contested_with_the_current_one() -> None:
-    """Of three facts each replaces the one before. If the first is restored, it and the third contest each other."""
+    """Of three facts each replaces the one before. If the first is restored, it and the third
+    contest each other.
+    """
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")
     states.settle()
-    assert current_states(states, [first, second, third]) == [State.CONTESTED, State.REPLACED, State.CONTESTED]
+    assert current_states(states, [first, second, third]) == [
+        State.CONTESTED,
+        State.REPLACED,
+        State.CONTESTED,
+    ]
 
 
 def test_a_memory_is_current_again_when_its_successor_expires() -> None:
@@ -132,10 +169,14 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
     """
     memories = facts(2)
     memories[1] = memories[1].replace(expires_at=NOW + DAY)
-    states, (old, new) = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    (old, new) = [memory.id for memory in memories]
     states.replace(old, new, None)
     states.settle()
-    assert [states.memories[old].at(NOW + DAY * days).state for days in (0, 1)] == [State.REPLACED, State.CURRENT]
+    assert [states.memories[old].at(NOW + DAY * days).state for days in (0, 1)] == [
+        State.REPLACED,
+        State.CURRENT,
+    ]
     lasting = make_memory(MemoryType.SEMANTIC, "the port is 9")
     states.add_loaded([lasting.id], {lasting.id: lasting})
     states.replace(new, lasting.id, None)
@@ -144,7 +185,9 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 
 
 def test_a_newer_fact_without_its_link_replaces_nothing() -> None:
-    """If the link from a newer fact to the fact that it had replaced is removed, both are current and not contested."""
+    """If the link from a newer fact to the fact that it had replaced is removed, both are current
+    and not contested.
+    """
     states, (old, new) = chain(2)
     states.unlink(new, [old])
     states.settle()
@@ -160,11 +203,18 @@ def test_one_of_three_memories_that_replace_each_other_in_a_circle_is_current() 
 
 
 def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
-    """If one of two memories is contested and links to the other, both become contested, whichever has the link."""
+    """If one of two memories is contested and links to the other, both become contested, whichever
+    has the link.
+    """
     for linking in (0, 1):
         memories = facts(2)
         link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
-        contested = {"links": [link], "dated": True, "state": State.CONTESTED, "state_reason": "said so"}
+        contested = {
+            "links": [link],
+            "dated": True,
+            "state": State.CONTESTED,
+            "state_reason": "said so",
+        }
         memories[linking] = memories[linking].replace(**contested)
         states = states_of(memories)
         states.changed |= {memory.id for memory in memories}
@@ -173,7 +223,9 @@ def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
 
 
 def test_a_memory_with_the_maximum_of_links_replaces_nothing() -> None:
-    """A memory with the maximum of links replaces and contests nothing, because either needs a further link."""
+    """A memory with the maximum of links replaces and contests nothing, because either needs a
+    further link.
+    """
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
     states = states_of([old, new.replace(links=links)])
@@ -188,7 +240,9 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> Non
     One that the store does not have counts as deleted.
     """
     states, (first, second) = chain(2)
-    incomplete = States(NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second})
+    incomplete = States(
+        NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second}
+    )
     incomplete.settle()
     assert incomplete.needed() == {first, "unknown"}
     incomplete.add_loaded(incomplete.needed(), {first: states.memories[first]})
@@ -199,19 +253,25 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> Non
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> None:
-    """If the fact that replaced a memory has a `valid_to`, the memory is current again from then on, and not before."""
+    """If the fact that replaced a memory has a `valid_to`, the memory is current again from then
+    on, and not before.
+    """
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
     states.settle()
-    at_end = [states.memories[memory_id].at(NOW + DAY * max(0, days)).state for memory_id in (old, new)]
+    at_end = [
+        states.memories[memory_id].at(NOW + DAY * max(0, days)).state for memory_id in (old, new)
+    ]
     assert at_end == [State.CURRENT, State.REPLACED]
     assert states.memories[old].at(NOW).state is (State.CURRENT if days < 0 else State.REPLACED)
 
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["replace", "contest", "restore", "delete", "unlink", "end", "expire", "expire later"]),
+        st.sampled_from(
+            ["replace", "contest", "restore", "delete", "unlink", "end", "expire", "expire later"]
+        ),
         st.integers(0, 4),
         st.integers(0, 4),
     ),
@@ -220,11 +280,17 @@ STEPS = st.lists(
 
 
 def apply(states: States, step: str, first: str, second: str) -> None:
-    """Apply one change to the states, such as "replace" or "contest", unless these memories do not allow it."""
+    """Apply one change to the states, such as "replace" or "contest", unless these memories do not
+    allow it.
+    """
     existing = states.memories.keys() - states.deleted
     if first not in existing or second not in existing:
         return
-    in_view = {memory_id for memory_id in existing if states.memories[memory_id].at(NOW).state is not State.REPLACED}
+    in_view = {
+        memory_id
+        for memory_id in existing
+        if states.memories[memory_id].at(NOW).state is not State.REPLACED
+    }
     in_view_both = first != second and {first, second} <= in_view
     match step:
         case "replace" if in_view_both:
@@ -240,7 +306,9 @@ def apply(states: States, step: str, first: str, second: str) -> None:
 
 
 def remove(states: States, step: str, memory_id: str) -> None:
-    """Delete, end or expire the memory with this id. step: "delete", "end", "expire" or "expire later" (in a day)."""
+    """Delete, end or expire the memory with this id. step: "delete", "end", "expire" or "expire
+    later" (in a day).
+    """
     memory = states.memories[memory_id]
     if step == "delete":
         states.deleted.add(memory_id)
@@ -258,17 +326,22 @@ def test_replaced_memories_have_a_visible_successor_after_any_changes(
 ) -> None:
     """After any changes, each replaced memory has a visible memory among those that replaced it.
 
-    A visible memory is contested if and only if another visible one contradicts it. After an expiry this holds from the
-    next write on.
+    A visible memory is contested if and only if another visible one contradicts it. After an expiry
+    this holds from the next write on.
     """
     memories = facts(5)
-    states, ids = states_of(memories), [memory.id for memory in memories]
+    states = states_of(memories)
+    ids = [memory.id for memory in memories]
     for step, first, second in steps:
         apply(states, step, ids[first], ids[second])
         states.settle()
         assert not states.needed()
     at = NOW + DAY * days
-    left = {memory_id: states.memories[memory_id] for memory_id in ids if memory_id not in states.deleted}
+    left = {
+        memory_id: states.memories[memory_id]
+        for memory_id in ids
+        if memory_id not in states.deleted
+    }
     assert_replaced_memories_have_a_visible_successor(left, at)
     mended = States(at, stale=set(left))
     mended.add_loaded(left, left)
@@ -290,13 +363,19 @@ def in_view(memories: Mapping[str, Memory], at: datetime) -> set[str]:
     return {
         memory_id
         for memory_id, memory in memories.items()
-        if memory.at(at).state is not State.REPLACED and (memory.expires_at is None or memory.expires_at > at)
+        if memory.at(at).state is not State.REPLACED
+        and (memory.expires_at is None or memory.expires_at > at)
     }
 
 
-def assert_replaced_memories_have_a_visible_successor(memories: Mapping[str, Memory], at: datetime) -> None:
-    """Check that each replaced memory has a visible memory among those that replaced it, directly or through others."""
-    memories_then, visible = {memory_id: memory.at(at) for memory_id, memory in memories.items()}, in_view(memories, at)
+def assert_replaced_memories_have_a_visible_successor(
+    memories: Mapping[str, Memory], at: datetime
+) -> None:
+    """Check that each replaced memory has a visible memory among those that replaced it, directly
+    or through others.
+    """
+    memories_then = {memory_id: memory.at(at) for memory_id, memory in memories.items()}
+    visible = in_view(memories, at)
     for memory in memories_then.values():
         if memory.superseded_by is not None:
             assert memory.state is State.REPLACED

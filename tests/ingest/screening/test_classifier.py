@@ -1,4 +1,6 @@
-"""Classification of untyped texts by a learnt model, and previews of screening, which store nothing."""
+"""Classification of untyped texts by a learnt model, and previews of screening, which store
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,13 @@ import pytest
 
 from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
 from ingest.screening.judge import Judge
-from ingest.screening.redaction.redactor import RedactionRules, Redactor, RuleBook, SecretsRefused, Treatment
+from ingest.screening.redaction.redactor import (
+    RedactionRules,
+    Redactor,
+    RuleBook,
+    SecretsRefused,
+    Treatment,
+)
 from ingest.screening.review.panel import Panel
 from ingest.screening.review.reviewers import ImportanceReviewer, RelevanceReviewer
 from ingest.screening.submission import Submission, UntypedDraft
@@ -33,19 +41,28 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "kind"), TEXTS)
 async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
-    """Plain texts get the right type even without the encoder's token states. The five confidences sum to 1."""
+    """Plain texts get the right type even without the encoder's token states. The five confidences
+    sum to 1.
+    """
     classified = await Classifier(FakeEmbedder(), Judge.shipped()).classify(text)
     assert classified.type == kind
     assert classified.reason
-    confidences = [classified.confidence, *(confidence for _, confidence in classified.alternatives)]
+    confidences = [
+        classified.confidence,
+        *(confidence for _, confidence in classified.alternatives),
+    ]
     assert (len(confidences), max(confidences)) == (5, classified.confidence)
     assert sum(confidences) == pytest.approx(1, abs=1e-3)
 
 
 async def test_a_draft_without_a_type_gets_the_type_of_its_text() -> None:
-    """A draft without a type gets the one that its text suggests. A draft with a type is unchanged."""
+    """A draft without a type gets the one that its text suggests. A draft with a type is
+    unchanged.
+    """
     gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()), Redactor())
-    screened = await gate.examine(SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"])))
+    screened = await gate.examine(
+        SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"]))
+    )
     assert isinstance(screened, Submission)
     assert (screened.draft.type, screened.draft.tags) == ("prospective", ["home"])
     assert screened.classified is not None
@@ -60,9 +77,14 @@ async def test_without_a_classifier_the_type_is_required() -> None:
 
 
 async def test_a_classified_text_is_embedded_once() -> None:
-    """A text without a type is embedded once: the write uses the embedding that the classifier computed."""
+    """A text without a type is embedded once: the write uses the embedding that the classifier
+    computed.
+    """
     embedder = CountingEmbedder()
-    bench = Bench(embedder=embedder, gates=(ClassificationGate(Classifier(embedder, Judge.shipped()), Redactor()),))
+    bench = Bench(
+        embedder=embedder,
+        gates=(ClassificationGate(Classifier(embedder, Judge.shipped()), Redactor()),),
+    )
     text = "I prefer dark mode"
     outcome = await bench.ingestor.write_one(SCOPE, UntypedDraft(content=text))
     assert outcome.memory is not None
@@ -78,7 +100,9 @@ def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) ->
 
 
 async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
-    """A clear text keeps its type whatever the context. An unclear text gets the type that its context suggests."""
+    """A clear text keeps its type whatever the context. An unclear text gets the type that its
+    context suggests.
+    """
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting tomorrow"
     clear = await examiner(embedder).classify(
@@ -89,15 +113,24 @@ async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
 
 
 async def test_parts_are_sentences_of_other_types() -> None:
-    """Parts of a text are its sentences of other types, such as a request within a fact. One sentence has no parts."""
+    """Parts of a text are its sentences of other types, such as a request within a fact. One
+    sentence has no parts.
+    """
     text = "I live in Lisbon. Remind me to call Ann tomorrow."
     parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, text, MemoryType.SEMANTIC)
     assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann tomorrow.")]
-    assert await examiner(CountingEmbedder()).parts(SCOPE.tenant, "I live in Lisbon.", MemoryType.SEMANTIC) == []
+    assert (
+        await examiner(CountingEmbedder()).parts(
+            SCOPE.tenant, "I live in Lisbon.", MemoryType.SEMANTIC
+        )
+        == []
+    )
 
 
 async def test_a_review_removes_and_counts_secrets() -> None:
-    """Secrets are counted and removed from a text before it is reviewed. The text is embedded once."""
+    """Secrets are counted and removed from a text before it is reviewed. The text is embedded
+    once.
+    """
     embedder = CountingEmbedder()
     examined = await examiner(embedder).review(SCOPE, f"Blue green {MAIL}")
     assert examined.counts == {"email": 1}
@@ -105,6 +138,10 @@ async def test_a_review_removes_and_counts_secrets() -> None:
 
 
 async def test_a_refused_secret_is_an_error() -> None:
-    """If a tenant's rules refuse secrets, previewing the review of a text with a secret raises SecretsRefused."""
+    """If a tenant's rules refuse secrets, previewing the review of a text with a secret raises
+    SecretsRefused.
+    """
     with pytest.raises(SecretsRefused, match="email"):
-        await examiner(CountingEmbedder(), RedactionRules(policy=Treatment.REFUSE)).review(SCOPE, MAIL)
+        await examiner(CountingEmbedder(), RedactionRules(policy=Treatment.REFUSE)).review(
+            SCOPE, MAIL
+        )

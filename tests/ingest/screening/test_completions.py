@@ -9,7 +9,12 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
-from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest, parse_answer
+from ingest.screening.completions import (
+    CompletionClient,
+    CompletionFailed,
+    CompletionRequest,
+    parse_answer,
+)
 from tests.ingest.model_server import Answer, ModelServer, says, serving
 
 pytestmark = pytest.mark.anyio
@@ -31,7 +36,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def client_of(http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2.0) -> CompletionClient:
+def client_of(
+    http: httpx.AsyncClient, server: ModelServer, timeout_s: float = 2.0
+) -> CompletionClient:
     """A completion client whose endpoint is `server`."""
     return CompletionClient(http, *server.endpoint, timeout_s)
 

@@ -1,4 +1,6 @@
-"""The features of texts and messages: numbers from which models judge how much a text is worth keeping."""
+"""The features of texts and messages: numbers from which models judge how much a text is worth
+keeping.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SIZE = len(read("x").features)
 
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
-    """Any text, even an empty one or one in symbols, has the same number of features, all of them finite."""
+    """Any text, even an empty one or one in symbols, has the same number of features, all of them
+    finite.
+    """
     reading = read(text)
     assert reading.features.shape == (SIZE,)
     assert np.isfinite(reading.features).all()
@@ -30,23 +34,35 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
     ],
 )
 def test_frequent_words_decide_how_english_a_text_is(english: str, other: str) -> None:
-    """The share of English in a text, found by frequent words, is above 0.9 in English and below 0.1 elsewhere."""
+    """The share of English in a text, found by frequent words, is above 0.9 in English and below
+    0.1 elsewhere.
+    """
     assert read(english).english > 0.9
     assert read(other).english < 0.1
 
 
 def test_kinds_of_words_are_the_same_in_each_language() -> None:
-    """A promise for tomorrow has features for its kinds of words that are the same in English and German."""
-    first, second = (read(text).features for text in ("I promised it for tomorrow", "versprochen für morgen"))
+    """A promise for tomorrow has features for its kinds of words that are the same in English and
+    German.
+    """
+    first, second = (
+        read(text).features for text in ("I promised it for tomorrow", "versprochen für morgen")
+    )
     kinds = slice(2 * BUCKETS + len(form_of(first)), -1)
     assert (first[kinds] * second[kinds]).sum() > 0
 
 
 def test_features_compare_a_message_with_the_messages_before_it() -> None:
-    """A repeated text has other features than a new one. A conversation records whether it ends with a question."""
-    fresh, later = Conversation(), Conversation()
+    """A repeated text has other features than a new one. A conversation records whether it ends
+    with a question.
+    """
+    fresh = Conversation()
+    later = Conversation()
     later.add("user", "we ship on Friday", None)
-    first, repeated = (talk.position_features("user", "we ship on Friday", None, Later()) for talk in (fresh, later))
+    first, repeated = (
+        talk.position_features("user", "we ship on Friday", None, Later())
+        for talk in (fresh, later)
+    )
     assert not np.array_equal(first, repeated)
     assert not fresh.asks
     later.add("user", "do we?", None)
@@ -54,7 +70,9 @@ def test_features_compare_a_message_with_the_messages_before_it() -> None:
 
 
 def test_features_compare_a_message_with_the_messages_after_it() -> None:
-    """A message's features depend on what follows: no answer, an answer on its subject, or one on another subject."""
+    """A message's features depend on what follows: no answer, an answer on its subject, or one on
+    another subject.
+    """
     unanswered, answered, ignored = (
         Conversation().position_features("user", "we ship on Friday", None, Later(messages, 1))
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])

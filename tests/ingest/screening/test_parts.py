@@ -22,8 +22,12 @@ from ingest.screening.parts import MAX_STEPS, reasons_in, sentences_in, steps_in
         (" ", []),
     ],
 )
-def test_a_period_within_a_number_or_file_name_ends_no_sentence(text: str, sentences: list[str]) -> None:
-    """A text is cut into sentences at their ends, but not at a period within a number or a file name."""
+def test_a_period_within_a_number_or_file_name_ends_no_sentence(
+    text: str, sentences: list[str]
+) -> None:
+    """A text is cut into sentences at their ends, but not at a period within a number or a file
+    name.
+    """
     assert list(sentences_in(text)) == sentences
 
 
@@ -54,7 +58,9 @@ def test_a_period_within_a_number_or_file_name_ends_no_sentence(text: str, sente
     ],
 )
 def test_a_period_after_an_abbreviation_ends_no_sentence(sentences: list[str]) -> None:
-    """Titles, initials, ordinals and abbreviations do not end a sentence; other short words and numbers may end one."""
+    """Titles, initials, ordinals and abbreviations do not end a sentence; other short words and
+    numbers may end one.
+    """
     assert list(sentences_in(" ".join(sentences))) == sentences
 
 
@@ -66,11 +72,16 @@ def test_a_period_after_an_abbreviation_ends_no_sentence(sentences: list[str]) -
             ["To release: 1. bump it. 2. tag it 3. push.", "Tell Ana."],
         ),
         ("To release: 1) bump it 2) push it", ["To release: 1) bump it 2) push it"]),
-        ("Decided:\n1. We use Go.\n2. Ana asks Bo.", ["Decided:", "1.", "We use Go.", "2.", "Ana asks Bo."]),
+        (
+            "Decided:\n1. We use Go.\n2. Ana asks Bo.",
+            ["Decided:", "1.", "We use Go.", "2.", "Ana asks Bo."],
+        ),
     ],
 )
 def test_numbered_steps_within_a_line_are_one_sentence(text: str, sentences: list[str]) -> None:
-    """A list within a line is not cut at its numbers or between its steps; the lines of other lists are sentences."""
+    """A list within a line is not cut at its numbers or between its steps; the lines of other lists
+    are sentences.
+    """
     assert list(sentences_in(text)) == sentences
 
 
@@ -97,7 +108,10 @@ def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) 
 @given(st.text(max_size=80))
 def test_reasons_are_substrings_of_the_question(text: str) -> None:
     """Each reason that is found in a question is a substring of the question."""
-    assert all(reason in text.replace("\u2019", "'") for reason in reasons_in(unicodedata.normalize("NFC", text)))
+    assert all(
+        reason in text.replace("\u2019", "'")
+        for reason in reasons_in(unicodedata.normalize("NFC", text))
+    )
 
 
 @given(st.text(alphabet="ab .!?\n1", max_size=80))
@@ -118,7 +132,8 @@ def test_sentences_are_substrings(text: str) -> None:
     ],
 )
 def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
-    """The steps of a procedure are the entries of a numbered or bulleted list with at least two entries.
+    """The steps of a procedure are the entries of a numbered or bulleted list with at least two
+    entries.
 
     At most MAX_STEPS are read.
     """
@@ -126,7 +141,9 @@ def test_steps_are_numbered_or_bulleted(text: str, steps: list[str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["1. ", "- ", "\n", " \n", "a.", ". ", "a. ", "a- ", "z.B. The ", "1. 2. "])
+@pytest.mark.parametrize(
+    "unit", ["1. ", "- ", "\n", " \n", "a.", ". ", "a. ", "a- ", "z.B. The ", "1. 2. "]
+)
 def test_finding_sentences_and_steps_is_fast_on_any_text(unit: str) -> None:
     """In texts built to slow down the search, sentences and steps are found within five seconds."""
     began = time.process_time()

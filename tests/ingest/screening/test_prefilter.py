@@ -1,4 +1,6 @@
-"""The pre-filter, which rejects trivial messages of conversations that are recorded as they happen."""
+"""The pre-filter, which rejects trivial messages of conversations that are recorded as they
+happen.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,13 @@ import pytest
 from ingest.screening.features import Conversation
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import DUPLICATE, MAX_SCOPES, Prefilter, RecentTexts
-from ingest.screening.submission import CapturedMessage, Rejection, ReviewMode, Submission, UntypedDraft
+from ingest.screening.submission import (
+    CapturedMessage,
+    Rejection,
+    ReviewMode,
+    Submission,
+    UntypedDraft,
+)
 from memtypes.model.memory import Source
 from memtypes.model.scope import Scope
 from tests.fakes import FakeEmbedder
@@ -30,13 +38,19 @@ def prefilter() -> Prefilter:
 
 
 def captured(text: str, turn: int = 0, conversation: Conversation | None = None) -> Submission:
-    """A submission of a message that was captured from a user in session s1. turn: the message's number there."""
+    """A submission of a message that was captured from a user in session s1. turn: the message's
+    number there.
+    """
     source = Source(thread_id="s1", turns=[turn])
     untyped = UntypedDraft(content=text, source=source, created_at=NOW)
-    return Submission(untyped, ReviewMode.AUTO, CapturedMessage("user", conversation or Conversation()))
+    return Submission(
+        untyped, ReviewMode.AUTO, CapturedMessage("user", conversation or Conversation())
+    )
 
 
-@pytest.mark.parametrize("text", ["ok thanks", "haha", "lol", "...", "one sec", "danke dir", "merci beaucoup"])
+@pytest.mark.parametrize(
+    "text", ["ok thanks", "haha", "lol", "...", "one sec", "danke dir", "merci beaucoup"]
+)
 async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter, text: str) -> None:
     """Courtesies and interjections in several languages are rejected with a reason."""
     verdict = await prefilter.examine(SCOPE, captured(text))
@@ -45,7 +59,9 @@ async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter,
 
 
 async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Prefilter) -> None:
-    """A message that passes gets its memory type, a judgement of its worth, and its embedding for a later write."""
+    """A message that passes gets its memory type, a judgement of its worth, and its embedding for a
+    later write.
+    """
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
@@ -55,8 +71,13 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
 
 
 async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """A draft that a caller writes, not captured from a conversation, passes unchanged, even if it is short."""
-    for explicit in (Submission(draft("ok")), Submission(UntypedDraft(content="ok"), ReviewMode.AUTO)):
+    """A draft that a caller writes, not captured from a conversation, passes unchanged, even if it
+    is short.
+    """
+    for explicit in (
+        Submission(draft("ok")),
+        Submission(UntypedDraft(content="ok"), ReviewMode.AUTO),
+    ):
         assert await prefilter.examine(SCOPE, explicit) is explicit
 
 
@@ -68,9 +89,11 @@ async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> No
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """A captured message that repeats the text of another one of the same day and namespace is rejected.
+    """A captured message that repeats the text of another one of the same day and namespace is
+    rejected.
 
-    The same message sent again, or the text on another day or in another namespace, is not rejected.
+    The same message sent again, or the text on another day or in another namespace, is not
+    rejected.
     """
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
@@ -80,12 +103,17 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
     later = captured(FACT, turn=9)
     tomorrow = later.draft.model_copy(update={"created_at": NOW + timedelta(days=1)})
     assert isinstance(await prefilter.examine(SCOPE, replace(later, draft=tomorrow)), Submission)
-    assert isinstance(await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission)
+    assert isinstance(
+        await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission
+    )
 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
-    """Duplicates are found among the last hundred texts of a namespace and in the MAX_SCOPES namespaces used last."""
-    recent, other_place = RecentTexts(), ("s2", (1,))
+    """Duplicates are found among the last hundred texts of a namespace and in the MAX_SCOPES
+    namespaces used last.
+    """
+    recent = RecentTexts()
+    other_place = ("s2", (1,))
     for index in range(101):
         recent.add(SCOPE, f"text {index}", TODAY, HERE)
     assert not recent.holds(SCOPE, "text 0", TODAY, other_place)

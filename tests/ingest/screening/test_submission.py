@@ -19,7 +19,9 @@ def invalid(fields: dict[str, Any]) -> InvalidRequest:
 
 
 def test_the_path_leads_to_the_value_in_the_input() -> None:
-    """The path in the error of an invalid draft leads to the wrong value, without the draft's type in front."""
+    """The path in the error of an invalid draft leads to the wrong value, without the draft's type
+    in front.
+    """
     error = invalid({"type": "procedural", "content": "x", "steps": ["a", 5]})
     assert (error.path, error.got) == ("steps[1]", 5)
     assert str(error).startswith("steps[1]: ")

@@ -1,4 +1,6 @@
-"""Listing the decisions about memories (such as promotions) reads no more memories than the page needs."""
+"""Listing the decisions about memories (such as promotions) reads no more memories than the page
+needs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ class ReadRecorder(ObservedStore):
 
 
 async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
-    """A store with three facts that were promoted 0, 9 and 90 days ago, and the service that lists decisions.
+    """A store with three facts that were promoted 0, 9 and 90 days ago, and the service that lists
+    decisions.
 
     A fourth, older fact has a link to its source, but no decision about it is recorded.
     """
@@ -38,8 +41,11 @@ async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
     bench = Bench(store=store)
     for days in (90, 9, 0, None):
         content = f"Promoted {days} days ago."
-        created = bench.clock() - timedelta(days=100 + (days or 0))  # the newest memory has the oldest decision
-        outcome = await bench.ingestor.write_one(SCOPE, draft(content, created_at=created.isoformat()))
+        # The newest memory has the oldest decision
+        created = bench.clock() - timedelta(days=100 + (days or 0))
+        outcome = await bench.ingestor.write_one(
+            SCOPE, draft(content, created_at=created.isoformat())
+        )
         if days is not None:
             fields = mark("promote", bench.clock() - timedelta(days=days), "said in 3 sessions")
         else:
@@ -56,7 +62,8 @@ async def bench_with_promotions() -> tuple[ReadRecorder, Decisions]:
 async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
     limit: int, listed: list[int], read: list[int]
 ) -> None:
-    """Decisions are listed newest first by the time of the decision, which may differ from the memory's time.
+    """Decisions are listed newest first by the time of the decision, which may differ from the
+    memory's time.
 
     Memories with older decisions are read only if the newer ones do not fill the page.
     """
@@ -66,9 +73,15 @@ async def test_older_decisions_are_read_only_if_the_newer_ones_are_too_few(
     assert set(store.read) == {f"Promoted {days} days ago." for days in read}
 
 
-@pytest.mark.parametrize("kind", [DecisionKind.REJECTED, DecisionKind.CONTESTED, DecisionKind.MERGED])
-async def test_decisions_of_one_kind_are_found_without_reading_those_of_others(kind: DecisionKind) -> None:
-    """Only promotions are recorded. Listing another kind of decision, such as merges, reads no memory."""
+@pytest.mark.parametrize(
+    "kind", [DecisionKind.REJECTED, DecisionKind.CONTESTED, DecisionKind.MERGED]
+)
+async def test_decisions_of_one_kind_are_found_without_reading_those_of_others(
+    kind: DecisionKind,
+) -> None:
+    """Only promotions are recorded. Listing another kind of decision, such as merges, reads no
+    memory.
+    """
     store, decisions = await bench_with_promotions()
     assert await decisions.latest(SCOPE, kind, 10) == []
     assert store.read == []

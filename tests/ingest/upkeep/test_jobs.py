@@ -24,7 +24,9 @@ def upkeep_of(bench: Bench) -> Upkeep:
 
 async def write_expiring(bench: Bench, scope: Scope = SCOPE) -> str:
     """Write a memory that expires within an hour, and return its id."""
-    outcome = await bench.ingestor.write_one(scope, draft("The sale ends.", expires_at="2026-11-20T13:00:00Z"))
+    outcome = await bench.ingestor.write_one(
+        scope, draft("The sale ends.", expires_at="2026-11-20T13:00:00Z")
+    )
     return outcome.id or ""
 
 
@@ -54,10 +56,14 @@ async def test_an_expire_job_for_events_leaves_out_an_expired_fact() -> None:
 
 
 async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
-    """If three sessions recorded the same event, a promotion job stores one fact with the event's text."""
+    """If three sessions recorded the same event, a promotion job stores one fact with the event's
+    text.
+    """
     bench = Bench()
     for session in ("a", "b", "c"):
-        await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id=session))
+        await bench.ingestor.write_one(
+            SCOPE, draft("Ann prefers tea.", "episodic", session_id=session)
+        )
         bench.clock.move(timedelta(days=1))
     report = await upkeep_of(bench).run(SCOPE, UpkeepJob.PROMOTE, JobRequest(dry_run=False))
     assert report.counts["made"] == 1
@@ -66,7 +72,9 @@ async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
 
 
 async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
-    """An upkeep round runs its jobs in all namespaces of the given tenants and counts the memories that they affect."""
+    """An upkeep round runs its jobs in all namespaces of the given tenants and counts the memories
+    that they affect.
+    """
     bench = Bench()
     for scope in (SCOPE, Scope("acme", "other"), Scope("globex", "shop")):
         await write_expiring(bench, scope)
@@ -77,9 +85,13 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
 
 
 def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
-    """By default an upkeep round only removes expired memories. Other jobs run if they are configured."""
+    """By default an upkeep round only removes expired memories. Other jobs run if they are
+    configured.
+    """
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
-    assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(UpkeepJob)
+    assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(
+        UpkeepJob
+    )
 
 
 class Watched(JobRequest):
@@ -94,7 +106,9 @@ class Watched(JobRequest):
 
 
 async def test_plans_are_made_in_a_worker_thread() -> None:
-    """Plans are made in a worker thread, so the event loop serves requests during a plan over a whole namespace."""
+    """Plans are made in a worker thread, so the event loop serves requests during a plan over a
+    whole namespace.
+    """
     bench = Bench()
     await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id="s1"))
     Watched.threads.clear()
@@ -116,10 +130,14 @@ class ReadCounter(ObservedStore):
 
 
 @pytest.mark.parametrize(
-    ("options", "read"), [({}, 0), ({"max_age_days": 10}, 2), ({"inactive_days": 2}, 3), ({"keep_top": 0}, 4)]
+    ("options", "read"),
+    [({}, 0), ({"max_age_days": 10}, 2), ({"inactive_days": 2}, 3), ({"keep_top": 0}, 4)],
 )
-async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(options: dict[str, int], read: int) -> None:
-    """A forget job reads memories that are younger than its age limits only if it must keep the best of each type.
+async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(
+    options: dict[str, int], read: int
+) -> None:
+    """A forget job reads memories that are younger than its age limits only if it must keep the
+    best of each type.
 
     An old memory that was used recently is read and kept.
     """
@@ -127,7 +145,9 @@ async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(options
     bench = Bench(store=store)
     for day in (20, 15, 5, 0):
         created = (bench.clock() - timedelta(days=day)).isoformat()
-        outcome = await bench.ingestor.write_one(SCOPE, draft(f"Tea number {day} is green.", created_at=created))
+        outcome = await bench.ingestor.write_one(
+            SCOPE, draft(f"Tea number {day} is green.", created_at=created)
+        )
         if day == 15:
             await store.patch(SCOPE, {outcome.id or "": {"accessed_at": bench.clock().isoformat()}})
     store.read = 0
@@ -136,7 +156,9 @@ async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(options
 
 
 async def test_promotion_reads_only_facts_with_links() -> None:
-    """A promotion job reads no fact without links, since it needs only facts that link to the events they came from."""
+    """A promotion job reads no fact without links, since it needs only facts that link to the
+    events they came from.
+    """
     store = ReadCounter()
     bench = Bench(store=store)
     await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))

@@ -6,7 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.workflows.ended_workflows import COMPLEX, MAX_SHOWN, MAX_STEPS, drafts, episode, procedure
+from ingest.workflows.ended_workflows import (
+    COMPLEX,
+    MAX_SHOWN,
+    MAX_STEPS,
+    drafts,
+    episode,
+    procedure,
+)
 from memtypes.live.workflows import NewEvent, WorkflowEventType, WorkflowState, fold
 from memtypes.model.scope import Scope
 from memtypes.ports.workflows import AppendEvent, NewWorkflow
@@ -21,14 +28,23 @@ SCOPE = Scope("t", "n")
 def steps_and_end(steps: int, end: str = "completed") -> list[NewEvent]:
     """Events for `steps` completed steps, then the event `end`, which ends the workflow."""
     events = [
-        {"type": "step_completed", "step_id": f"step {number}", "agent": "ann", "output": f"result {number}"}
+        {
+            "type": "step_completed",
+            "step_id": f"step {number}",
+            "agent": "ann",
+            "output": f"result {number}",
+        }
         for number in range(steps)
     ]
-    return [NewEvent.model_validate(event) for event in [*events, {"type": end, "output": "all well"}]]
+    return [
+        NewEvent.model_validate(event) for event in [*events, {"type": end, "output": "all well"}]
+    ]
 
 
 def ended(steps: int, end: str = "completed", **data: str) -> WorkflowState:
-    """The state of a workflow with `data` after `steps` completed steps and the final event `end`."""
+    """The state of a workflow with `data` after `steps` completed steps and the final event
+    `end`.
+    """
     return fold(WorkflowState(data=data), logged(steps_and_end(steps, end)))
 
 
@@ -50,7 +66,9 @@ def test_only_a_complex_success_becomes_a_procedure(steps: int, end: str, types:
 
 
 def test_an_episode_has_the_reason_of_the_end() -> None:
-    """The episodic memory of a cancelled workflow has the reason for the cancellation on its own line."""
+    """The episodic memory of a cancelled workflow has the reason for the cancellation on its own
+    line.
+    """
     end = NewEvent(type=WorkflowEventType.CANCELLED, reason="not needed", output="half done")
     lines = episode("w", fold(WorkflowState(), logged([end]))).content.splitlines()
     assert lines[1:] == ["output: half done", "reason: not needed"]
@@ -76,7 +94,8 @@ def test_an_episode_has_the_name_steps_and_output() -> None:
 def test_a_procedure_has_the_steps_in_order() -> None:
     """The procedure made from an ended workflow lists the workflow's steps in order.
 
-    Its name comes from the workflow's data (such as its goal), or else from the first and last step.
+    Its name comes from the workflow's data (such as its goal), or else from the first and last
+    step.
     """
     draft = procedure("w", ended(6, goal="Bake bread"))
     assert draft.procedure_name == "Bake bread"
@@ -86,12 +105,16 @@ def test_a_procedure_has_the_steps_in_order() -> None:
 
 
 def test_workflows_with_control_characters_and_large_outputs_become_memories() -> None:
-    """A workflow whose texts have control characters or large outputs is still recorded as memories.
+    """A workflow whose texts have control characters or large outputs is still recorded as
+    memories.
 
     The memories leave out these characters and have shortened outputs.
     """
     output = "\x00\x1b[0m" + "x" * 10_000
-    sent = [{"type": "step_completed", "step_id": f"s\u2028{number}", "output": output} for number in range(300)]
+    sent = [
+        {"type": "step_completed", "step_id": f"s\u2028{number}", "output": output}
+        for number in range(300)
+    ]
     log = logged([NewEvent.model_validate(event) for event in [*sent, {"type": "completed"}]])
     record = drafts("w" * 256, fold(WorkflowState(data={"name": " \x07 "}), log))
     assert len(record) == 2
@@ -99,7 +122,9 @@ def test_workflows_with_control_characters_and_large_outputs_become_memories() -
 
 
 def test_a_procedure_of_very_many_steps_shows_the_first() -> None:
-    """A procedure of 2000 steps has only the first MAX_STEPS steps, because all would not fit into a memory."""
+    """A procedure of 2000 steps has only the first MAX_STEPS steps, because all would not fit into
+    a memory.
+    """
     names = [f"{number:04} {'x' * 250}" for number in range(2_000)]
     events = [NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id=name) for name in names]
     events.append(NewEvent(type=WorkflowEventType.COMPLETED))
@@ -114,7 +139,8 @@ async def test_recording_an_ended_workflow_twice_stores_its_memories_once() -> N
 
     The evidence count of the memories stays 1.
     """
-    memories, workflows = InMemoryStore(), FakeWorkflows()
+    memories = InMemoryStore()
+    workflows = FakeWorkflows()
     records = ended_over(workflows, memories)
     base = WorkflowState(data={"name": "Move house"})
     await workflows.create(SCOPE, NewWorkflow("w", None, base, datetime(2026, 3, 1, tzinfo=UTC)))

@@ -39,7 +39,9 @@ class SteppingClock:
 
 
 class ContestedWorkflows(FakeWorkflows):
-    """A workflow store in which another caller appends an event just before each of the first `rivals` appends."""
+    """A workflow store in which another caller appends an event just before each of the first
+    `rivals` appends.
+    """
 
     def __init__(self, rivals: int) -> None:
         super().__init__()
@@ -81,11 +83,17 @@ def event(kind: str, **fields: object) -> NewEvent:
     return NewEvent.model_validate({"type": kind, **fields})
 
 
-def engine_over(store: FakeWorkflows | None = None, memories: InMemoryStore | None = None) -> Workflows:
+def engine_over(
+    store: FakeWorkflows | None = None, memories: InMemoryStore | None = None
+) -> Workflows:
     """A workflow engine over fake stores."""
     store = store or FakeWorkflows()
     return Workflows(
-        store, ended_over(store, memories or InMemoryStore()), FakeTokenizer(), SteppingClock(), Redactor()
+        store,
+        ended_over(store, memories or InMemoryStore()),
+        FakeTokenizer(),
+        SteppingClock(),
+        Redactor(),
     )
 
 
@@ -100,9 +108,13 @@ async def started(engine: Workflows, *kinds: str) -> str:
 async def resume(
     engine: Workflows, workflow_id: str, text: str, *, budget: int, key: str | None = None
 ) -> tuple[WorkflowHistory, int]:
-    """Resume a workflow with `text` as input; return its history in at most `budget` tokens, and its new version."""
+    """Resume a workflow with `text` as input; return its history in at most `budget` tokens, and
+    its new version.
+    """
     request = ResumeRequest(input=text, budget=budget, idempotency_key=key)
-    written, version, _ = await engine.resume(SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer()))
+    written, version, _ = await engine.resume(
+        SCOPE, workflow_id, request, HistoryView(budget, FakeTokenizer())
+    )
     return written, version
 
 
@@ -114,7 +126,9 @@ async def episodes(memories: InMemoryStore) -> int:
 async def test_a_workflow_without_an_id_gets_a_new_one() -> None:
     """Starting a workflow without an id creates a new workflow with its own id each time."""
     engine = engine_over()
-    assert await engine.create(SCOPE, WorkflowRequest()) != await engine.create(SCOPE, WorkflowRequest())
+    assert await engine.create(SCOPE, WorkflowRequest()) != await engine.create(
+        SCOPE, WorkflowRequest()
+    )
 
 
 async def test_version_0_is_the_initial_data() -> None:
@@ -128,7 +142,9 @@ async def test_version_0_is_the_initial_data() -> None:
 
 
 async def test_a_long_log_is_read_from_its_snapshot() -> None:
-    """The state is saved as a snapshot every fifty events, so a read applies at most fifty events."""
+    """The state is saved as a snapshot every fifty events, so a read applies at most fifty
+    events.
+    """
     store = FakeWorkflows()
     engine = engine_over(store)
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest(data={"k": 0}))
@@ -136,7 +152,9 @@ async def test_a_long_log_is_read_from_its_snapshot() -> None:
         await engine.append(SCOPE, workflow_id, event("data_set", data={"k": number}))
     log = await store.load(SCOPE, workflow_id)
     assert (log.base.version, len(log.events)) == (2 * SNAPSHOT_EVENTS, 3)
-    assert (await engine.store.load(SCOPE, workflow_id)).state.data == {"k": 2 * SNAPSHOT_EVENTS + 2}
+    assert (await engine.store.load(SCOPE, workflow_id)).state.data == {
+        "k": 2 * SNAPSHOT_EVENTS + 2
+    }
     assert (await engine.store.load(SCOPE, workflow_id, 7)).state.data == {"k": 6}
 
 
@@ -156,7 +174,8 @@ async def test_a_failed_snapshot_does_not_fail_the_event() -> None:
 
 
 async def test_an_ended_workflow_is_recorded_once() -> None:
-    """Appending the event that ends a workflow stores the workflow as a memory and returns the memory's id.
+    """Appending the event that ends a workflow stores the workflow as a memory and returns the
+    memory's id.
 
     A later call of `record_all` records nothing more.
     """
@@ -174,9 +193,11 @@ async def test_an_ended_workflow_is_recorded_once() -> None:
 async def test_a_workflow_that_could_not_be_recorded_is_recorded_later() -> None:
     """The event that ends a workflow is accepted even if the workflow cannot be stored as a memory.
 
-    A later `record_all` stores the memory, once the first attempt's claim (a temporary reservation) has expired.
+    A later `record_all` stores the memory, once the first attempt's claim (a temporary reservation)
+    has expired.
     """
-    store, memories = FakeWorkflows(), UnreliableStore()
+    store = FakeWorkflows()
+    memories = UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
     workflow_id = await started(engine)
@@ -190,8 +211,11 @@ async def test_a_workflow_that_could_not_be_recorded_is_recorded_later() -> None
 
 
 async def test_an_expired_workflow_is_no_longer_waiting_to_be_stored_as_a_memory() -> None:
-    """An expired workflow is removed from the list of workflows to store as memories, so it is not retried forever."""
-    store, memories = FakeWorkflows(), UnreliableStore()
+    """An expired workflow is removed from the list of workflows to store as memories, so it is not
+    retried forever.
+    """
+    store = FakeWorkflows()
+    memories = UnreliableStore()
     engine = engine_over(store, memories)
     memories.available = False
     workflow_id = await started(engine, "completed")
@@ -202,7 +226,9 @@ async def test_an_expired_workflow_is_no_longer_waiting_to_be_stored_as_a_memory
 
 
 async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
-    """If the parent of a workflow has expired, the chain still lists the workflow and its grandparent."""
+    """If the parent of a workflow has expired, the chain still lists the workflow and its
+    grandparent.
+    """
     store = FakeWorkflows()
     engine = engine_over(store)
     for name, parent in (("a", None), ("b", "a"), ("c", "b")):
@@ -213,14 +239,17 @@ async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:
 
 
 async def test_the_newest_value_of_a_chains_resource_wins() -> None:
-    """If several workflows in a chain (parents and children) set a resource, the value set last is listed.
+    """If several workflows in a chain (parents and children) set a resource, the value set last is
+    listed.
 
     Resources are listed with the latest change first.
     """
     engine = engine_over()
     await engine.create(SCOPE, WorkflowRequest(workflow_id="parent"))
     await engine.create(SCOPE, WorkflowRequest(workflow_id="child", parent_id="parent"))
-    await engine.append(SCOPE, "parent", event("resource_changed", resources={"file": 1, "port": 80}))
+    await engine.append(
+        SCOPE, "parent", event("resource_changed", resources={"file": 1, "port": 80})
+    )
     await engine.append(SCOPE, "child", event("resource_changed", resources={"file": 2}))
     await engine.append(SCOPE, "parent", event("resource_changed", resources={"port": 81}))
     resources = await engine.resources(SCOPE, "child")
@@ -252,7 +281,9 @@ async def test_resuming_returns_the_history_before_the_input() -> None:
 
 
 async def test_a_long_history_has_the_newest_events() -> None:
-    """A history that exceeds its token budget shows the newest events and counts the others as omitted."""
+    """A history that exceeds its token budget shows the newest events and counts the others as
+    omitted.
+    """
     engine = engine_over()
     workflow_id, _ = await engine.create(SCOPE, WorkflowRequest())
     for number in range(3 * SNAPSHOT_EVENTS):
@@ -282,7 +313,8 @@ async def test_the_history_of_a_workflow_survives_the_expiry_of_its_events() -> 
 
 
 async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
-    """Resuming twice with one idempotency key appends the input once, even if the workflow ends meanwhile.
+    """Resuming twice with one idempotency key appends the input once, even if the workflow ends
+    meanwhile.
 
     The key with another input is a conflict.
     """
@@ -299,7 +331,8 @@ async def test_the_same_idempotency_key_gets_the_same_answer() -> None:
 
 
 async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
-    """If other callers append events while a workflow is being resumed, the history is read again with these events.
+    """If other callers append events while a workflow is being resumed, the history is read again
+    with these events.
 
     If this happens at every attempt, VersionConflict is raised.
     """

@@ -42,14 +42,20 @@ class NonAdditiveTokenizer(FakeTokenizer):
 
 
 def write(
-    chain: Mapping[str, Sequence[Event]], budget: int, tokenizer: Tokenizer | None = None, **view: Any
+    chain: Mapping[str, Sequence[Event]],
+    budget: int,
+    tokenizer: Tokenizer | None = None,
+    **view: Any,
 ) -> WorkflowHistory:
     """The history of a chain of workflows, rendered within `budget` tokens.
 
-    chain: the events of each workflow by its id, parents first. view: further fields of HistoryView.
+    chain: the events of each workflow by its id, parents first. view: further fields of
+    HistoryView.
     """
     view_of = HistoryView(budget, tokenizer or FakeTokenizer(), **view)
-    return history([workflow(workflow_id, events) for workflow_id, events in chain.items()], view_of)
+    return history(
+        [workflow(workflow_id, events) for workflow_id, events in chain.items()], view_of
+    )
 
 
 def workflow(workflow_id: str, events: Sequence[Event]) -> LoggedWorkflow:
@@ -60,7 +66,12 @@ def workflow(workflow_id: str, events: Sequence[Event]) -> LoggedWorkflow:
 
 def changes(*values: Mapping[str, object]) -> list[Event]:
     """Events that set resources to these values, one event for each mapping."""
-    return logged([NewEvent(type=WorkflowEventType.RESOURCE_CHANGED, resources=dict(value)) for value in values])
+    return logged(
+        [
+            NewEvent(type=WorkflowEventType.RESOURCE_CHANGED, resources=dict(value))
+            for value in values
+        ]
+    )
 
 
 def notes(*texts: str) -> list[Event]:
@@ -81,7 +92,8 @@ def test_a_history_never_exceeds_its_budget(
 ) -> None:
     """A history's token count, increased by the safety margin, never exceeds the token budget.
 
-    The numbers of omitted events and values never exceed the numbers of events and values in the log.
+    The numbers of omitted events and values never exceed the numbers of events and values in the
+    log.
     """
     chain = {"parent": log[:cut], "child": renumbered(log[cut:])}
     rendered = write(chain, budget, tokenizer, margin=margin, versions=versions)
@@ -107,8 +119,13 @@ def test_a_history_with_room_leaves_out_only_replaced_values(log: list[Event], c
 
 
 def renumbered(log: Sequence[Event]) -> list[Event]:
-    """The events with versions counted from 1 and times an hour later, as the log of another workflow."""
-    return [replace(event, version=version, at=event.at + timedelta(hours=1)) for version, event in enumerate(log, 1)]
+    """The events with versions counted from 1 and times an hour later, as the log of another
+    workflow.
+    """
+    return [
+        replace(event, version=version, at=event.at + timedelta(hours=1))
+        for version, event in enumerate(log, 1)
+    ]
 
 
 def test_a_history_shows_only_the_newest_value_of_a_resource() -> None:
@@ -116,8 +133,13 @@ def test_a_history_shows_only_the_newest_value_of_a_resource() -> None:
 
     Older values are counted as omitted. If all versions are requested, they are shown.
     """
-    chain = {"parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})], "child": []}
-    chain["child"] = renumbered([*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))])
+    chain = {
+        "parent": [*changes({"plan": "draft 1"}, {"plan": "draft 2", "old": "set long ago"})],
+        "child": [],
+    }
+    chain["child"] = renumbered(
+        [*changes({"plan": "final"}), *notes(*(f"note {number}" for number in range(30)))]
+    )
     text = write(chain, 200).text
     assert "# Current values\n- plan = final\n- old = set long ago\n" in text
     assert "draft" not in text
@@ -131,21 +153,32 @@ def test_a_history_shows_only_the_newest_value_of_a_resource() -> None:
 
 
 def test_data_is_shown_with_its_newest_values() -> None:
-    """A history shows the newest value of each key in a workflow's data, including keys that the creation set."""
-    log = logged([NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)])
+    """A history shows the newest value of each key in a workflow's data, including keys that the
+    creation set.
+    """
+    log = logged(
+        [NewEvent(type=WorkflowEventType.DATA_SET, data={"step": step}) for step in (1, 2)]
+    )
     base = WorkflowState(data={"goal": "ship"})
     parent = WorkflowLog("w", None, 2, (), base, tuple(log))
-    rendered = history([LoggedWorkflow(parent, parent.state, parent.events)], HistoryView(500, FakeTokenizer()))
+    rendered = history(
+        [LoggedWorkflow(parent, parent.state, parent.events)], HistoryView(500, FakeTokenizer())
+    )
     assert "- goal = ship\n- step = 2\n" in rendered.text
     assert "data: step (replaced)\n" in rendered.text
 
 
 def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None:
-    """A resource value too large for the token budget is cut. Smaller values that were set earlier are still shown.
+    """A resource value too large for the token budget is cut. Smaller values that were set earlier
+    are still shown.
 
     If values are left out, a line says so and they are counted.
     """
-    log = changes({"small": "s"}, *({f"file {number}": "word " * 12} for number in range(20)), {"huge": "word " * 900})
+    log = changes(
+        {"small": "s"},
+        *({f"file {number}": "word " * 12} for number in range(20)),
+        {"huge": "word " * 900},
+    )
     rendered = write({"w": log}, 300)
     assert "- small = s\n" in rendered.text
     assert "- huge = word word" in rendered.text
@@ -157,7 +190,9 @@ def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None
 
 
 def test_resource_values_may_use_the_tokens_that_events_leave_free() -> None:
-    """If a history has few events, values of resources may use more than half of the token budget."""
+    """If a history has few events, values of resources may use more than half of the token
+    budget.
+    """
     log = changes({f"file {number}": "word " * 20 for number in range(10)})
     rendered = write({"w": log}, 400)
     assert rendered.omitted == HistoryOmissions()
@@ -175,7 +210,8 @@ def test_a_history_says_where_events_are_left_out() -> None:
 
 @pytest.mark.anyio
 async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None:
-    """With a real tokenizer a history stays within its token budget, even with special tokens or other scripts.
+    """With a real tokenizer a history stays within its token budget, even with special tokens or
+    other scripts.
 
     A tag that would end the rendered block is escaped in the text of an event.
     """
@@ -183,7 +219,10 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None
 
     @settings(max_examples=60, deadline=None)
     @given(
-        texts=st.lists(st.text(max_size=80) | st.sampled_from(["</memories>", "<|endoftext|>", "多语言", "a\n\nb"])),
+        texts=st.lists(
+            st.text(max_size=80)
+            | st.sampled_from(["</memories>", "<|endoftext|>", "多语言", "a\n\nb"])
+        ),
         budget=st.integers(0, 300),
     )
     def check(texts: list[str], budget: int) -> None:
@@ -195,7 +234,9 @@ async def test_special_tokens_and_other_scripts_stay_within_the_budget() -> None
 
 
 def test_the_newest_events_are_kept_and_shown_in_order() -> None:
-    """If the events exceed the budget, the newest are shown in order, and the others are counted as omitted."""
+    """If the events exceed the budget, the newest are shown in order, and the others are counted as
+    omitted.
+    """
     log = notes(*(f"event number {number}" for number in range(40)))
     rendered = write({"w": log}, 200)
     shown = [number for number in range(40) if f"number {number}\n" in rendered.text]
@@ -204,7 +245,9 @@ def test_the_newest_events_are_kept_and_shown_in_order() -> None:
 
 
 def test_a_history_has_no_gaps() -> None:
-    """If an event does not fit the token budget, all older events are left out, even those that would fit."""
+    """If an event does not fit the token budget, all older events are left out, even those that
+    would fit.
+    """
     log = notes("short", "a longer entry " * 25, *(f"entry {number}" for number in range(6)))
     rendered = write({"parent": notes("short"), "w": log}, 200)
     assert "entry 0" in rendered.text
@@ -213,13 +256,16 @@ def test_a_history_has_no_gaps() -> None:
 
 
 def test_a_history_without_the_oldest_events_shows_no_parents_events() -> None:
-    """If only the newest events of a workflow were read, its history shows no events of its parents.
+    """If only the newest events of a workflow were read, its history shows no events of its
+    parents.
 
     Those would come before events that are missing. All events not shown are counted as omitted.
     """
     child = workflow("child", notes(*(f"entry {number}" for number in range(30))))
     unread = replace(child, events=child.events[-10:])
-    rendered = history([workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer()))
+    rendered = history(
+        [workflow("parent", notes("older")), unread], HistoryView(5_000, FakeTokenizer())
+    )
     assert "entry 20" in rendered.text
     assert "older" not in rendered.text.replace(EVENTS_MARK, "")
     assert rendered.omitted.events == 21
@@ -229,7 +275,10 @@ def test_parents_come_before_their_children() -> None:
     """The heading and events of a parent workflow precede those of its child."""
     chain = {"parent": notes("first"), "child": notes("second")}
     rendered = write(chain, 500)
-    positions = [rendered.text.index(text) for text in ("# Workflow parent", "first", "# Workflow child", "second")]
+    positions = [
+        rendered.text.index(text)
+        for text in ("# Workflow parent", "first", "# Workflow child", "second")
+    ]
     assert positions == sorted(positions)
 
 
@@ -247,12 +296,15 @@ def test_a_large_event_is_cut_to_half_of_the_budget() -> None:
 
 @pytest.mark.anyio
 async def test_a_cut_event_shows_part_of_its_value() -> None:
-    """An event that exceeds the token budget is cut and ends with " [cut]", if at least part of its value still fits.
+    """An event that exceeds the token budget is cut and ends with " [cut]", if at least part of its
+    value still fits.
 
     Otherwise the event is left out.
     """
     tokenizer = await TiktokenTokenizer.open("cl100k_base")
-    events = [replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)]
+    events = [
+        replace(event, at=START.replace(microsecond=103_337)) for event in notes("word " * 1_000)
+    ]
     texts = [write({"w": events}, budget, tokenizer).text for budget in range(150)]
     assert sum(CUT_MARK in text for text in texts) > 90
     assert all("note\n  input: word" in text for text in texts if CUT_MARK in text)
@@ -260,7 +312,13 @@ async def test_a_cut_event_shows_part_of_its_value() -> None:
 
 def test_an_events_text_has_all_its_values() -> None:
     """An event's text has its time, step, type, agent, reason and output."""
-    event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output={"n": 1}, reason="asked")
+    event = NewEvent(
+        type=WorkflowEventType.STEP_COMPLETED,
+        step_id="s",
+        agent="ann",
+        output={"n": 1},
+        reason="asked",
+    )
     text = '2026-03-01T12:00:00Z step s completed by ann\nreason: asked\noutput: {"n": 1}'
     assert event_text(event.at(START)) == text
 

@@ -1,4 +1,6 @@
-"""Intentions (tasks with a trigger): when they become due, and how they are delivered, snoozed and ended."""
+"""Intentions (tasks with a trigger): when they become due, and how they are delivered, snoozed and
+ended.
+"""
 
 from __future__ import annotations
 
@@ -29,22 +31,29 @@ from tests.ingest.conversations.builders import NOW, ingestor_over
 
 pytestmark = pytest.mark.anyio
 SCOPE = Scope("t", "n")
-PAST, FUTURE = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+PAST = NOW - timedelta(hours=1)
+FUTURE = NOW + timedelta(hours=1)
 
 
 class SlowStore(InMemoryStore):
     """A memory store that yields to other tasks after each read."""
 
-    async def get(self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]) -> dict[str, Memory]:
+    async def get(
+        self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
+    ) -> dict[str, Memory]:
         """The memories with these ids, after a pause in which other tasks run."""
         memories = await super().get(scope, ids)
         await anyio.sleep(0.01)
         return memories
 
 
-def intentions_over(store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None) -> Intentions:
+def intentions_over(
+    store: InMemoryStore, ingestor: Ingestor, locks: Locks | None = None
+) -> Intentions:
     """The intentions service of one process, over shared stores and locks."""
-    return Intentions(store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks or FakeLocks())
+    return Intentions(
+        store, FakeEmbedder(), ingestor, ScopeLocks(), lambda: NOW, locks or FakeLocks()
+    )
 
 
 async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
@@ -58,7 +67,8 @@ async def write(ingestor: Ingestor, content: str, **fields: object) -> str:
 async def test_intentions_are_due_by_time_event_or_context() -> None:
     """An intention is due at its time, at a named event, or in a context similar to its condition.
 
-    Intentions that became due first are listed first. Names of events are compared without case and repeated blanks.
+    Intentions that became due first are listed first. Names of events are compared without case and
+    repeated blanks.
     """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
@@ -67,7 +77,9 @@ async def test_intentions_are_due_by_time_event_or_context() -> None:
     await write(ingestor, "call Ann", due_at=PAST)
     await write(ingestor, "call Eve", due_at=FUTURE)
     await write(ingestor, "notify", trigger_type=TriggerType.EVENT, trigger_condition="Build  Done")
-    await write(ingestor, "recipe", trigger_type=TriggerType.CONTEXT, trigger_condition="cooking dinner")
+    await write(
+        ingestor, "recipe", trigger_type=TriggerType.CONTEXT, trigger_condition="cooking dinner"
+    )
 
     async def due(request: DueRequest) -> list[str]:
         return [memory.content for memory in await intentions.due(SCOPE, request)]
@@ -89,7 +101,10 @@ async def test_a_session_sees_its_own_intentions_and_those_of_the_namespace() ->
     await write(ingestor, "ours", due_at=PAST, session_id="s", visibility=Visibility.NAMESPACE)
     intentions = intentions_over(store, ingestor)
     due = [
-        {memory.content for memory in await intentions.due(SCOPE, DueRequest(NOW, session_id=session))}
+        {
+            memory.content
+            for memory in await intentions.due(SCOPE, DueRequest(NOW, session_id=session))
+        }
         for session in ("s", "other", None)
     ]
     assert due == [{"mine", "ours"}, {"ours"}, {"ours"}]
@@ -144,12 +159,16 @@ async def test_an_intention_fires_in_one_of_two_processes(live: LiveClient) -> N
 
 
 async def test_intentions_fire_while_the_locks_are_unavailable() -> None:
-    """While the lock server is unavailable, both processes deliver a due intention rather than none."""
+    """While the lock server is unavailable, both processes deliver a due intention rather than
+    none.
+    """
     assert await times_fired(UnavailableLocks()) == 2
 
 
 async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
-    """The results if one process completes an intention while another cancels it. None is the result of a conflict."""
+    """The results if one process completes an intention while another cancels it. None is the
+    result of a conflict.
+    """
     store = SlowStore()
     memory_id = await write(ingestor_over(store), "call Ann")
     statuses: list[Status | None] = []
@@ -170,7 +189,8 @@ async def results_of_two_processes(locks: Locks | None) -> list[Status | None]:
 
 
 async def test_an_intention_is_ended_by_one_of_two_processes(live: LiveClient) -> None:
-    """If two processes end an intention at once, a lock lets one succeed, and the other gets a conflict.
+    """If two processes end an intention at once, a lock lets one succeed, and the other gets a
+    conflict.
 
     While the locks are unavailable both may end it.
     """
@@ -187,7 +207,9 @@ async def test_delivering_and_ending_intentions_at_once_does_not_deadlock(live: 
     store = SlowStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)
-    process = Intentions(store, FakeEmbedder(), ingestor, ingestor.locks, lambda: NOW, RedisLocks(live))
+    process = Intentions(
+        store, FakeEmbedder(), ingestor, ingestor.locks, lambda: NOW, RedisLocks(live)
+    )
     with anyio.fail_after(LOCK_S):
         async with anyio.create_task_group() as tasks:
             for _ in range(4):
@@ -196,7 +218,9 @@ async def test_delivering_and_ending_intentions_at_once_does_not_deadlock(live: 
 
 
 class Observed(FakeEmbedder):
-    """An embedder that records each batch of documents, and whether any call was made while `locks` were held."""
+    """An embedder that records each batch of documents, and whether any call was made while `locks`
+    were held.
+    """
 
     def __init__(self, locks: Observing) -> None:
         self.locks = locks
@@ -242,21 +266,29 @@ CONTEXT = "cooking dinner"
 
 
 class Crowded(FakeEmbedder):
-    """An embedder that, while it embeds the condition "new", serves the intentions of other namespaces."""
+    """An embedder that, while it embeds the condition "new", serves the intentions of other
+    namespaces.
+    """
 
     def __init__(self, store: InMemoryStore, ingestor: Ingestor) -> None:
         self.intentions = Intentions(store, self, ingestor, ScopeLocks(), lambda: NOW, FakeLocks())
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
-        """The embeddings of `texts`. For "new", looks for due intentions in four more namespaces first."""
+        """The embeddings of `texts`. For "new", looks for due intentions in four more namespaces
+        first.
+        """
         if list(texts) == ["new"]:
             for number in range(4):
-                await self.intentions.due(Scope("t", f"n{number}"), DueRequest(NOW, context=CONTEXT))
+                await self.intentions.due(
+                    Scope("t", f"n{number}"), DueRequest(NOW, context=CONTEXT)
+                )
         return await super().embed_documents(texts)
 
 
 async def test_a_condition_that_leaves_the_cache_meanwhile_is_still_compared() -> None:
-    """Other calls may fill the cache of embedded conditions while a call embeds its own new ones."""
+    """Other calls may fill the cache of embedded conditions while a call embeds its own new
+    ones.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     intentions = Crowded(store, ingestor).intentions
@@ -265,18 +297,25 @@ async def test_a_condition_that_leaves_the_cache_meanwhile_is_still_compared() -
         other = Scope("t", f"n{number}")
         conditions = [f"condition {number} {place}" for place in range(MAX_OPEN)]
         memories = [
-            make_memory(MemoryType.PROSPECTIVE, condition, other, trigger_condition=condition, **by_context)
+            make_memory(
+                MemoryType.PROSPECTIVE, condition, other, trigger_condition=condition, **by_context
+            )
             for condition in conditions
         ]
         await store.upsert(other, [make_record(memory, make_dense(0, 16)) for memory in memories])
     known = await write(ingestor, "known", trigger_condition=CONTEXT, **by_context)
-    assert [memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))] == [known]
+    assert [
+        memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))
+    ] == [known]
     await write(ingestor, "other", trigger_condition="new", **by_context)
-    assert [memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))] == [known]
+    assert [
+        memory.id for memory in await intentions.due(SCOPE, DueRequest(NOW, context=CONTEXT))
+    ] == [known]
 
 
 async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -> None:
-    """All conditions of intentions (texts that describe a context) are embedded in one batch, before the lock is taken.
+    """All conditions of intentions (texts that describe a context) are embedded in one batch,
+    before the lock is taken.
 
     If no intention is due, no lock is taken.
     """
@@ -284,32 +323,44 @@ async def test_conditions_are_embedded_in_one_batch_before_the_lock_is_taken() -
     ingestor = ingestor_over(store)
     conditions = [CONTEXT, "sailing at night", "repairing the roof"]
     for number, condition in enumerate(conditions):
-        await write(ingestor, f"note {number}", trigger_type=TriggerType.CONTEXT, trigger_condition=condition)
+        await write(
+            ingestor,
+            f"note {number}",
+            trigger_type=TriggerType.CONTEXT,
+            trigger_condition=condition,
+        )
     locks = Observing()
     embedder = Observed(locks)
     intentions = Intentions(store, embedder, ingestor, ScopeLocks(), lambda: NOW, locks)
     assert await intentions.fire(SCOPE, DueRequest(NOW, context="sculpture")) == []
     assert locks.counts.acquired == 0
-    assert [memory.content for memory in await intentions.fire(SCOPE, DueRequest(NOW, context=CONTEXT))] == ["note 0"]
+    assert [
+        memory.content for memory in await intentions.fire(SCOPE, DueRequest(NOW, context=CONTEXT))
+    ] == ["note 0"]
     assert [sorted(batch) for batch in embedder.batches] == [sorted(conditions)]
     assert not embedder.under_lock
     assert locks.counts.acquired == 1, "the lock is held by `held`, which renews it"
 
 
 async def test_an_intention_is_delivered_though_its_lock_was_lost_meanwhile() -> None:
-    """A due intention is marked as delivered under a lock. It is returned even if another process has taken the lock.
+    """A due intention is marked as delivered under a lock. It is returned even if another process
+    has taken the lock.
 
     The other process may then deliver the intention, too.
     """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     await write(ingestor, "call Ann", due_at=PAST)
-    fired = await intentions_over(store, ingestor, Observing(lost=True)).fire(SCOPE, DueRequest(NOW))
+    fired = await intentions_over(store, ingestor, Observing(lost=True)).fire(
+        SCOPE, DueRequest(NOW)
+    )
     assert [memory.content for memory in fired] == ["call Ann"]
 
 
 async def test_an_intention_snoozed_while_a_delivery_waits_is_not_delivered() -> None:
-    """If a due intention is snoozed while a call that delivers it waits for the lock, it is not delivered."""
+    """If a due intention is snoozed while a call that delivers it waits for the lock, it is not
+    delivered.
+    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)

@@ -1,4 +1,6 @@
-"""Working memory over in-memory stores. The HTTP routes are tested in `tests/api/http/routes/test_working.py`."""
+"""Working memory over in-memory stores. The HTTP routes are tested in
+`tests/api/http/routes/test_working.py`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,8 @@ class PausingStore(InMemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.paused, self.resumed = anyio.Event(), anyio.Event()
+        self.paused = anyio.Event()
+        self.resumed = anyio.Event()
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
         """Update the memories. The first call waits until `resumed` is set."""
@@ -54,12 +57,17 @@ class PausingStore(InMemoryStore):
 
 def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
     """The service for working memory over `store`, with a clock that shows `now[0]`."""
-    return WorkingMemory(FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows(), FakeLocks())
+    return WorkingMemory(
+        FakeItems(), ingestor_over(store), store, lambda: now[0], FakeWorkflows(), FakeLocks()
+    )
 
 
 async def test_an_item_and_its_copy_in_the_memory_store_expire_at_the_same_time() -> None:
-    """An item of working memory has a copy in the memory store. Both expire at the same time, in whole milliseconds."""
-    store, now = InMemoryStore(), [NOW + timedelta(microseconds=123_456)]
+    """An item of working memory has a copy in the memory store. Both expire at the same time, in
+    whole milliseconds.
+    """
+    store = InMemoryStore()
+    now = [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser", ttl_s=60))).value
     assert item.expires_at == NOW + timedelta(seconds=60, milliseconds=123)
@@ -67,8 +75,11 @@ async def test_an_item_and_its_copy_in_the_memory_store_expire_at_the_same_time(
 
 
 async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
-    """An expired item is never listed. A cleared item is listed if the request includes cleared items."""
-    store, now = InMemoryStore(), [NOW]
+    """An expired item is never listed. A cleared item is listed if the request includes cleared
+    items.
+    """
+    store = InMemoryStore()
+    now = [NOW]
     working = working_over(store, now)
     await working.create(SCOPE, NewItem(content="port the parser", todo_id="t1"))
     await working.create(SCOPE, NewItem(content="write the tests", todo_id="t2"))
@@ -81,12 +92,16 @@ async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
     assert await working.list_items(SCOPE, None, include_cleared=False) == []
 
 
-async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(caplog: pytest.LogCaptureFixture) -> None:
-    """An item of working memory has a copy in the memory store. Clearing the item succeeds even if that store fails.
+async def test_a_copy_that_cannot_be_updated_is_updated_by_the_next_sync(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An item of working memory has a copy in the memory store. Clearing the item succeeds even if
+    that store fails.
 
     The next call of `sync_session` marks the copy as cleared.
     """
-    store, now = UnpatchableStore(), [NOW]
+    store = UnpatchableStore()
+    now = [NOW]
     working = working_over(store, now)
     item = (await working.create(SCOPE, NewItem(content="port the parser"))).value
     store.fails = True
@@ -106,7 +121,10 @@ async def test_two_items_cleared_at_once_are_both_listed_as_cleared() -> None:
     """
     store = PausingStore()
     working = working_over(store, [NOW])
-    ids = [(await working.create(SCOPE, NewItem(content=text))).value.id for text in ("port the parser", "write tests")]
+    ids = [
+        (await working.create(SCOPE, NewItem(content=text))).value.id
+        for text in ("port the parser", "write tests")
+    ]
 
     async def clear(item_id: str) -> None:
         assert await working.clear(SCOPE, ItemSelection(id=item_id)) == 1
@@ -123,7 +141,8 @@ async def test_two_items_cleared_at_once_are_both_listed_as_cleared() -> None:
 
 @pytest.mark.parametrize("steps", [COMPLEX_STEPS, COMPLEX_STEPS + 1])
 async def test_only_a_to_do_of_many_steps_becomes_a_procedure(steps: int) -> None:
-    """Completing a to-do clears its items. If it took more than COMPLEX_STEPS steps, they are stored as a procedure.
+    """Completing a to-do clears its items. If it took more than COMPLEX_STEPS steps, they are
+    stored as a procedure.
 
     Completing it again returns the same procedure.
     """
@@ -153,8 +172,8 @@ async def test_forgetting_removes_one_item_or_all_items_of_a_namespace() -> None
     first = (await working.create(SCOPE, NewItem(content="port the parser"))).value
     await working.create(SCOPE, NewItem(content="write the tests"))
     await working.forget(SCOPE, first.id)
-    assert [item.content for item in await working.list_items(SCOPE, None, include_cleared=False)] == [
-        "write the tests"
-    ]
+    assert [
+        item.content for item in await working.list_items(SCOPE, None, include_cleared=False)
+    ] == ["write the tests"]
     await working.forget(Scope("t", "n"))
     assert await working.list_items(SCOPE, None, include_cleared=False) == []

@@ -30,7 +30,9 @@ class InterruptedEmbedder(CountingEmbedder):
         self.interrupt: Callable[[], Awaitable[object]] = anyio.lowlevel.checkpoint
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
-        """The vectors of the texts with their contexts. Calls `interrupt` the first time that a text contains `at`."""
+        """The vectors of the texts with their contexts. Calls `interrupt` the first time that a
+        text contains `at`.
+        """
         vectors = [vector_of(f"{text.before} {text.text}") for text in texts]
         if self.at and any(self.at in text.text for text in texts):
             self.at = ""
@@ -52,33 +54,43 @@ def vector(bench: Bench, memory: Memory) -> list[float]:
 
 
 async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vector() -> None:
-    """If a turn is deleted while the next turn is embedded, the next turn is embedded again without it."""
+    """If a turn is deleted while the next turn is embedded, the next turn is embedded again without
+    it.
+    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     first, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
-    embedder.at, embedder.interrupt = "Noted.", lambda: bench.ingestor.editor.remove(SCOPE, [secret.id])
+    embedder.at = "Noted."
+    embedder.interrupt = lambda: bench.ingestor.editor.remove(SCOPE, [secret.id])
     (noted,) = await write_turns(bench, "Noted.")
     assert secret.id not in bench.store.vectors
     assert vector(bench, noted) == embedded(noted, first)
 
 
 async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its_new_text() -> None:
-    """If a turn is changed while the next turn is embedded, the next turn is embedded again with the new text."""
+    """If a turn is changed while the next turn is embedded, the next turn is embedded again with
+    the new text.
+    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     (secret,) = await write_turns(bench, "My PIN is 1234.")
     changed: list[Memory] = []
 
     async def change() -> None:
-        changed.append(await bench.ingestor.editor.revise(SCOPE, secret.id, {"content": "My PIN is secret."}))
+        changed.append(
+            await bench.ingestor.editor.revise(SCOPE, secret.id, {"content": "My PIN is secret."})
+        )
 
-    embedder.at, embedder.interrupt = "Noted.", change
+    embedder.at = "Noted."
+    embedder.interrupt = change
     (noted,) = await write_turns(bench, "Noted.")
     assert vector(bench, noted) == embedded(noted, *changed)
 
 
 async def test_turns_after_an_event_to_which_a_merge_adds_a_context_are_embedded_again() -> None:
-    """An event is written again with a `context`. The turn after it is embedded again, with the event's new text."""
+    """An event is written again with a `context`. The turn after it is embedded again, with the
+    event's new text.
+    """
     bench = Bench(embedder=InterruptedEmbedder())
     _, noted = await write_turns(bench, "It is red.", "Noted.")
     again = draft("It is red.", "episodic", session_id="s1", context="about the door")
@@ -97,21 +109,28 @@ async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_
     bench = Bench(embedder=embedder)
 
     async def delete() -> None:
-        while "turn 31." not in (known := {memory.content: memory for memory in bench.store.memories().values()}):  # noqa: ASYNC110 - writes tell nobody
+        # Writes tell nobody
+        while "turn 31." not in (  # noqa: ASYNC110
+            known := {memory.content: memory for memory in bench.store.memories().values()}
+        ):
             await anyio.sleep(0.001)
         await bench.ingestor.editor.remove(SCOPE, [known["turn 31."].id])
 
-    embedder.at, embedder.interrupt = "turn 32.", delete
+    embedder.at = "turn 32."
+    embedder.interrupt = delete
     drafts = [draft(f"turn {number}.", "episodic", session_id="s1") for number in range(PIECE + 1)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
-    before, last = outcomes[PIECE - 2].memory, outcomes[PIECE].memory
+    before = outcomes[PIECE - 2].memory
+    last = outcomes[PIECE].memory
     assert before is not None
     assert last is not None
     assert vector(bench, last) == embedded(last, before)
 
 
 async def test_a_turn_deleted_while_the_next_one_is_restored_is_not_in_its_vector() -> None:
-    """If a turn is deleted while an import restores the next turn, that turn's vector does not have it as context."""
+    """If a turn is deleted while an import restores the next turn, that turn's vector does not have
+    it as context.
+    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     secret, noted = await write_turns(bench, "My PIN is 1234.", "Noted.")
@@ -122,7 +141,8 @@ async def test_a_turn_deleted_while_the_next_one_is_restored_is_not_in_its_vecto
             tasks.start_soon(bench.ingestor.editor.remove, SCOPE, [secret.id])
             await anyio.wait_all_tasks_blocked()
 
-        embedder.at, embedder.interrupt = "Noted.", delete
+        embedder.at = "Noted."
+        embedder.interrupt = delete
         await bench.ingestor.restorer.restore(SCOPE, read_exported(SCOPE, lines))
     assert secret.id not in bench.store.vectors
     assert vector(bench, noted) == embedded(noted)

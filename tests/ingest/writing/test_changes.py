@@ -53,11 +53,19 @@ async def stored(bench: Bench, content: str, kind: str = "semantic", **fields: A
 
 
 async def test_changing_the_content_embeds_the_memory_again_under_the_same_id() -> None:
-    """Changing a memory's content gives it a new hash, token count, vectors and concept. Id and creation time stay."""
+    """Changing a memory's content gives it a new hash, token count, vectors and concept. Id and
+    creation time stay.
+    """
     bench = Bench()
     before = await stored(bench, "Mill packs ten.")
-    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"content": "Mill packs twelve pieces."})
-    assert (after.id, after.created_at, after.updated_at) == (before.id, before.created_at, NOW + timedelta(minutes=1))
+    after = await bench.ingestor.editor.revise(
+        SCOPE, before.id, {"content": "Mill packs twelve pieces."}
+    )
+    assert (after.id, after.created_at, after.updated_at) == (
+        before.id,
+        before.created_at,
+        NOW + timedelta(minutes=1),
+    )
     assert after.content_hash != before.content_hash
     assert after.tokens.count == len("Mill packs twelve pieces.")
     assert after.model_dump()["concept"] == "Mill packs twelve pieces."
@@ -78,14 +86,21 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
         "confidence": 0.5,
     }
     after = await bench.ingestor.editor.revise(SCOPE, before.id, changes)
-    assert (after.importance, after.tags, after.metadata, after.pinned) == (9, ["a", "b"], {"k": [1]}, True)
+    assert (after.importance, after.tags, after.metadata, after.pinned) == (
+        9,
+        ["a", "b"],
+        {"k": [1]},
+        True,
+    )
     assert after.to_payload()["expires_at"] == "2026-12-31T23:00:00Z"
     assert after.model_dump()["confidence"] == 0.5
     assert len(bench.embedder.texts) == 1
 
 
 async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -> None:
-    """While rejected texts cannot be read, removing a memory is Unavailable and keeps it, to be removed with them."""
+    """While rejected texts cannot be read, removing a memory is Unavailable and keeps it, to be
+    removed with them.
+    """
     bench = Bench()
     memory = await stored(bench, "Mill packs ten.")
     editor = replace(bench.ingestor.editor, rejections=AwayRejections(bench.clock))
@@ -95,11 +110,15 @@ async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -
 
 
 async def test_a_refused_change_removes_no_rejected_texts() -> None:
-    """Rejected texts that repeat a memory's former text are removed when the text changes, not if that is refused."""
+    """Rejected texts that repeat a memory's former text are removed when the text changes, not if
+    that is refused.
+    """
     bench = Bench()
     memory = await stored(bench, "Mill packs ten.")
     rejections = FakeRejections(bench.clock)
-    await rejections.add(SCOPE, [RejectedText("r", NOW, "trivial", {"content": "OK, Mill packs ten."})])
+    await rejections.add(
+        SCOPE, [RejectedText("r", NOW, "trivial", {"content": "OK, Mill packs ten."})]
+    )
     editor = replace(bench.ingestor.editor, rejections=rejections)
     with pytest.raises(InvalidRequest):
         await editor.revise(SCOPE, memory.id, {"content": "Mill packs twelve.", "valid_to": "soon"})
@@ -109,7 +128,9 @@ async def test_a_refused_change_removes_no_rejected_texts() -> None:
 
 
 async def test_null_clears_optional_fields() -> None:
-    """A field changed to null is absent from the payload. A cleared title is again the first line of the content."""
+    """A field changed to null is absent from the payload. A cleared title is again the first line
+    of the content.
+    """
     bench = Bench()
     before = await stored(
         bench,
@@ -119,7 +140,9 @@ async def test_null_clears_optional_fields() -> None:
         due_at="2026-12-01T00:00:00Z",
         expires_at="2027-01-01T00:00:00Z",
     )
-    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"expires_at": None, "due_at": None, "title": None})
+    after = await bench.ingestor.editor.revise(
+        SCOPE, before.id, {"expires_at": None, "due_at": None, "title": None}
+    )
     payload = after.to_payload()
     assert "expires_at" not in payload
     assert "due_at" not in payload
@@ -129,8 +152,12 @@ async def test_null_clears_optional_fields() -> None:
 async def test_new_steps_of_a_procedure_are_embedded() -> None:
     """New steps of a procedure are embedded with its text; a name that the caller had set stays."""
     bench = Bench()
-    before = await stored(bench, "Release.", "procedural", procedure_name="How to release", steps=["build"])
-    after = await bench.ingestor.editor.revise(SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."})
+    before = await stored(
+        bench, "Release.", "procedural", procedure_name="How to release", steps=["build"]
+    )
+    after = await bench.ingestor.editor.revise(
+        SCOPE, before.id, {"steps": ["build", "ship"], "content": "Release it."}
+    )
     assert after.model_dump()["procedure_name"] == "How to release"
     assert bench.embedder.texts[-1].endswith("build\nship")
 
@@ -162,8 +189,11 @@ async def test_a_revision_without_changes_writes_nothing() -> None:
         ({"expires_at": "2026-11-20T12:00:00Z"}, "expires_at"),
     ],
 )
-async def test_invalid_changes_are_refused_with_the_field(changes: dict[str, Any], path: str) -> None:
-    """A revision with an unknown field, a field that identifies the memory or an invalid value is refused.
+async def test_invalid_changes_are_refused_with_the_field(
+    changes: dict[str, Any], path: str
+) -> None:
+    """A revision with an unknown field, a field that identifies the memory or an invalid value is
+    refused.
 
     The error has the field, and the memory is unchanged.
     """
@@ -212,12 +242,16 @@ async def test_a_revision_that_is_not_read_back_raises_unavailable() -> None:
 
 
 async def test_a_refusal_lists_the_fields_that_may_be_changed() -> None:
-    """If a revision sets a field that cannot be changed, the error names it and lists the fields that can."""
+    """If a revision sets a field that cannot be changed, the error names it and lists the fields
+    that can.
+    """
     bench = Bench()
     before = (await bench.ingestor.write_one(SCOPE, draft("a fact"))).memory
     assert before is not None
     for field, why in (("visibility", "can't be changed"), ("mood", "is no field of this type")):
-        with pytest.raises(InvalidRequest, match=f"^{why}; may be changed: .*importance") as refused:
+        with pytest.raises(
+            InvalidRequest, match=f"^{why}; may be changed: .*importance"
+        ) as refused:
             await bench.ingestor.editor.revise(SCOPE, before.id, {field: "x"})
         assert refused.value.path == field
 
@@ -227,7 +261,8 @@ class HeldEmbedder(CountingEmbedder):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocked, self.release = anyio.Event(), anyio.Event()
+        self.blocked = anyio.Event()
+        self.release = anyio.Event()
 
     async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:
         """The vectors of the texts. If one has the word "revised", wait until `release` is set."""
@@ -238,12 +273,19 @@ class HeldEmbedder(CountingEmbedder):
 
 
 async def test_removal_waits_for_a_revision_in_progress() -> None:
-    """A removal of all memories waits until a revision in progress has ended. The revised memory is removed, too."""
+    """A removal of all memories waits until a revision in progress has ended. The revised memory is
+    removed, too.
+    """
     embedder = HeldEmbedder()
     bench = Bench(embedder=embedder)
     before = await stored(bench, "Mill packs ten.")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(bench.ingestor.editor.revise, SCOPE, before.id, {"content": "Mill packs twelve, revised."})
+        tasks.start_soon(
+            bench.ingestor.editor.revise,
+            SCOPE,
+            before.id,
+            {"content": "Mill packs twelve, revised."},
+        )
         await embedder.blocked.wait()
         tasks.start_soon(bench.ingestor.editor.remove_where, SCOPE, (), None)
         await anyio.wait_all_tasks_blocked()
@@ -252,7 +294,8 @@ async def test_removal_waits_for_a_revision_in_progress() -> None:
 
 
 async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """If a turn's text is changed, the two turns after it are embedded again with the new text as context.
+    """If a turn's text is changed, the two turns after it are embedded again with the new text as
+    context.
 
     No other turn is embedded again.
     """
@@ -262,11 +305,15 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
     bench.embedder.before.clear()
     changed = await bench.ingestor.editor.revise(SCOPE, second.id, {"content": "another"})
     assert bench.embedder.before[0] == context_of(first)
-    assert sorted(bench.embedder.before[1:]) == sorted([context_of(first, changed), context_of(changed, third)])
+    assert sorted(bench.embedder.before[1:]) == sorted(
+        [context_of(first, changed), context_of(changed, third)]
+    )
 
 
 async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """If a turn is removed, the two turns after it are embedded again, with the remaining turns as context."""
+    """If a turn is removed, the two turns after it are embedded again, with the remaining turns as
+    context.
+    """
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
@@ -276,7 +323,9 @@ async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
-    """While the encoder is unavailable nothing is removed; the removal succeeds when it is repeated later."""
+    """While the encoder is unavailable nothing is removed; the removal succeeds when it is repeated
+    later.
+    """
     away: list[bool] = []
 
     def trouble(_call: str, _nth: int) -> None:
@@ -295,7 +344,11 @@ async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
 
 def memory(kind: str, **fields: object) -> Memory:
     """A stored memory of type `kind` with the given fields."""
-    return Preparer(LengthSparse(), CharTokenizer()).prepare(draft("x", kind, **fields), SCOPE, NOW, 1).memory
+    return (
+        Preparer(LengthSparse(), CharTokenizer())
+        .prepare(draft("x", kind, **fields), SCOPE, NOW, 1)
+        .memory
+    )
 
 
 async def test_feedback_used_counts_an_access() -> None:
@@ -319,14 +372,18 @@ async def test_feedback_used_counts_an_access() -> None:
     ],
 )
 def test_feedback_on_a_fact_changes_its_importance(outcome: str, before: int, after: int) -> None:
-    """Feedback changes a fact's importance by one, within 1 to 10. Success counts as helpful, failure as unhelpful."""
+    """Feedback changes a fact's importance by one, within 1 to 10. Success counts as helpful,
+    failure as unhelpful.
+    """
     changed = feedback_changes(memory("semantic", importance=before), FeedbackOutcome(outcome), NOW)
     assert changed == {"importance": after, "updated_at": "2026-11-20T12:00:00Z"}
 
 
 def test_feedback_on_a_procedure_updates_its_success_rate() -> None:
     """A failure changes a procedure's rate from three successes in four uses to three in five."""
-    changed = feedback_changes(memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW)
+    changed = feedback_changes(
+        memory("procedural", usage_count=4, success_rate=0.75), FeedbackOutcome.FAILURE, NOW
+    )
     assert changed["usage_count"] == 5
     assert changed["success_rate"] == pytest.approx(0.6)
     assert changed["last_used_at"] == "2026-11-20T12:00:00Z"
@@ -339,7 +396,9 @@ def test_helpful_does_not_count_as_use_of_a_procedure() -> None:
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30))
 def test_the_success_rate_is_the_mean_of_all_uses(successes: list[bool]) -> None:
-    """After any series of feedback, a procedure's success rate is the share of uses that succeeded."""
+    """After any series of feedback, a procedure's success rate is the share of uses that
+    succeeded.
+    """
     current = memory("procedural")
     for succeeded in successes:
         word = FeedbackOutcome.SUCCESS if succeeded else FeedbackOutcome.FAILURE

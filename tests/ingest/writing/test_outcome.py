@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from ingest.writing.drafts import PendingWrite
-from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, count_statuses, unfinished, with_results
+from ingest.writing.outcome import (
+    Entry,
+    WriteOutcome,
+    WriteStatus,
+    count_statuses,
+    unfinished,
+    with_results,
+)
 from memtypes.model.policy import MemoryType
 from tests.builders import make_memory, make_sparse
 
@@ -18,12 +25,20 @@ def pending(content: str) -> PendingWrite:
 
 def test_every_status_is_counted() -> None:
     """The counts of outcomes have every status; statuses that do not occur are counted as 0."""
-    assert count_statuses([STORED, REJECTED, STORED]) == {"stored": 2, "merged": 0, "rejected": 1, "failed": 0}
+    assert count_statuses([STORED, REJECTED, STORED]) == {
+        "stored": 2,
+        "merged": 0,
+        "rejected": 1,
+        "failed": 0,
+    }
 
 
 def test_results_replace_the_unfinished_entries() -> None:
-    """In a list of final outcomes and pending writes, results replace the pending writes in order."""
-    first, second = pending("a"), pending("b")
+    """In a list of final outcomes and pending writes, results replace the pending writes in
+    order.
+    """
+    first = pending("a")
+    second = pending("b")
     entries: list[Entry] = [first, REJECTED, second]
     assert unfinished(entries) == [first, second]
     assert with_results(entries, [second, STORED]) == [second, REJECTED, STORED]

@@ -29,10 +29,14 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
-    """If one draft of a batch is invalid, none is stored. The error has the draft's index and the field."""
+    """If one draft of a batch is invalid, none is stored. The error has the draft's index and the
+    field.
+    """
     bench = Bench()
     with pytest.raises(InvalidRequest) as refused:
-        await bench.ingestor.write(SCOPE, [draft("good"), draft("bad", created_at="2027-01-01T00:00:00Z")])
+        await bench.ingestor.write(
+            SCOPE, [draft("good"), draft("bad", created_at="2027-01-01T00:00:00Z")]
+        )
     assert refused.value.path == "items[1].created_at"
     assert bench.store.memories() == {}
 
@@ -45,7 +49,9 @@ async def test_an_empty_batch_makes_no_calls() -> None:
 
 
 async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
-    """The sequence numbers of memories rise in the order of their arrival, even if the clock stands still."""
+    """The sequence numbers of memories rise in the order of their arrival, even if the clock stands
+    still.
+    """
     bench = Bench()
     first = await bench.ingestor.write(SCOPE, [draft(f"a{index}") for index in range(5)])
     second = await bench.ingestor.write(SCOPE, [draft(f"b{index}") for index in range(5)])
@@ -54,7 +60,9 @@ async def test_sequence_numbers_follow_the_order_of_arrival() -> None:
 
 
 class Censor:
-    """A gate that rejects the text `word`, replaces it by "***" in longer texts, and raises Unavailable on "crash"."""
+    """A gate that rejects the text `word`, replaces it by "***" in longer texts, and raises
+    Unavailable on "crash".
+    """
 
     def __init__(self, word: str) -> None:
         self.word = word
@@ -66,11 +74,15 @@ class Censor:
             raise Unavailable(f"the censor of {scope.namespace} failed")
         if draft.content == self.word:
             return Rejection("nothing is left")
-        return replace(submission, draft=draft.model_copy(update={"content": draft.content.replace(self.word, "***")}))
+        return replace(
+            submission,
+            draft=draft.model_copy(update={"content": draft.content.replace(self.word, "***")}),
+        )
 
 
 async def test_gates_act_on_single_drafts() -> None:
-    """Screening gates may change, reject or fail on one draft of a batch without effect on the others.
+    """Screening gates may change, reject or fail on one draft of a batch without effect on the
+    others.
 
     The outcomes of rejected and failed drafts have the reason.
     """
@@ -78,14 +90,27 @@ async def test_gates_act_on_single_drafts() -> None:
     outcomes = await bench.ingestor.write(
         SCOPE, [draft("my secret here"), draft("secret"), draft("crash"), draft("plain")]
     )
-    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.REJECTED, WriteStatus.FAILED, WriteStatus.STORED]
-    assert [outcome.reason for outcome in outcomes[1:3]] == ["nothing is left", "the censor of shop failed"]
-    assert {memory.content for memory in bench.store.memories().values()} == {"my *** here", "plain"}
+    assert statuses(outcomes) == [
+        WriteStatus.STORED,
+        WriteStatus.REJECTED,
+        WriteStatus.FAILED,
+        WriteStatus.STORED,
+    ]
+    assert [outcome.reason for outcome in outcomes[1:3]] == [
+        "nothing is left",
+        "the censor of shop failed",
+    ]
+    assert {memory.content for memory in bench.store.memories().values()} == {
+        "my *** here",
+        "plain",
+    }
     assert bench.embedder.texts == ["my *** here", "plain"]
 
 
 async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
-    """In a single write, a rejection by a screening gate is the outcome, and an error of a gate is raised."""
+    """In a single write, a rejection by a screening gate is the outcome, and an error of a gate is
+    raised.
+    """
     bench = Bench(gates=(Censor("secret"),))
     assert (await bench.ingestor.write_one(SCOPE, draft("secret"))).reason == "nothing is left"
     with pytest.raises(Unavailable, match="failed"):
@@ -94,7 +119,9 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """If the store fails for one piece of a batch, the drafts of this piece fail, and the other piece is stored."""
+    """If the store fails for one piece of a batch, the drafts of this piece fail, and the other
+    piece is stored.
+    """
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
@@ -103,7 +130,9 @@ async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
 
 
 async def test_a_batch_retries_a_full_encoder() -> None:
-    """While the encoder is overloaded, embedding a batch is tried up to five times. Then its drafts fail."""
+    """While the encoder is overloaded, embedding a batch is tried up to five times. Then its drafts
+    fail.
+    """
     full = Overloaded("the queue is full", retry_after_s=0)
     patient = Bench(embedder=CountingEmbedder(failing(full, "embed", 1, 2, 3, 4)))
     assert statuses(await patient.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.STORED]
@@ -111,9 +140,15 @@ async def test_a_batch_retries_a_full_encoder() -> None:
     assert statuses(await hopeless.ingestor.write(SCOPE, [draft("m")])) == [WriteStatus.FAILED]
 
 
-@pytest.mark.parametrize("error", [Overloaded("the queue is full"), Unavailable("the engine is away")])
-async def test_a_single_write_raises_encoder_errors_at_once(error: Overloaded | Unavailable) -> None:
-    """If the encoder fails, a single write raises the error and stores nothing. The write can be repeated."""
+@pytest.mark.parametrize(
+    "error", [Overloaded("the queue is full"), Unavailable("the engine is away")]
+)
+async def test_a_single_write_raises_encoder_errors_at_once(
+    error: Overloaded | Unavailable,
+) -> None:
+    """If the encoder fails, a single write raises the error and stores nothing. The write can be
+    repeated.
+    """
     bench = Bench(embedder=CountingEmbedder(failing(error, "embed", 1)))
     with pytest.raises(type(error)):
         await bench.ingestor.write_one(SCOPE, draft("m"))
@@ -149,9 +184,13 @@ class WaitingStore(ObservedStore):
 
 
 async def test_the_next_piece_is_embedded_while_one_is_written() -> None:
-    """A batch is written in pieces. The next pieces are embedded while the store still writes the first one."""
+    """A batch is written in pieces. The next pieces are embedded while the store still writes the
+    first one.
+    """
     embedder = AnnouncingEmbedder()
     bench = Bench(store=WaitingStore(embedder.fourth), embedder=embedder)
     with anyio.fail_after(20):
-        outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(4 * PIECE)])
+        outcomes = await bench.ingestor.write(
+            SCOPE, [draft(f"m{index}") for index in range(4 * PIECE)]
+        )
     assert [outcome.status for outcome in outcomes] == [WriteStatus.STORED] * 4 * PIECE

@@ -1,4 +1,6 @@
-"""The states of memories (current, replaced, contested) after interrupted changes, and the history of a memory."""
+"""The states of memories (current, replaced, contested) after interrupted changes, and the history
+of a memory.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,15 @@ SCOPE = Scope("acme", "shop")
 
 
 class FailingStore(InMemoryStore):
-    """An in-memory store in which one operation raises Unavailable. fails: the name of this operation."""
+    """An in-memory store in which one operation raises Unavailable. fails: the name of this
+    operation.
+    """
 
     fails = ""
 
-    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+    async def patch(
+        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any
+    ) -> None:
         """Patch the memories. Raise Unavailable if `fails` is "patch"."""
         self._check("patch")
         await super().patch(scope, changes, **options)
@@ -54,7 +60,8 @@ class FailingStore(InMemoryStore):
 class AwayEmbedder(FakeEmbedder):
     """An encoder that is unavailable."""
 
-    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:  # noqa: ARG002 - it is away
+    # It is away
+    async def embed_in_context(self, texts: Sequence[InContext]) -> list[Embedding]:  # noqa: ARG002
         """Raise Unavailable, as if the model could not be reached."""
         raise Unavailable("the encoder is away")
 
@@ -67,7 +74,10 @@ def ingestor_of(store: InMemoryStore) -> Ingestor:
 async def ports(ingestor: Ingestor, count: int) -> list[str]:
     """Store facts about ports, each of which replaces the one before; return their ids."""
     drafts = [
-        draft(f"The port of the API is {8000 + number}.", created_at=(NOW - timedelta(days=count - number)).isoformat())
+        draft(
+            f"The port of the API is {8000 + number}.",
+            created_at=(NOW - timedelta(days=count - number)).isoformat(),
+        )
         for number in range(count)
     ]
     return [str(outcome.id) for outcome in await ingestor.write(SCOPE, drafts)]
@@ -103,7 +113,9 @@ class CountdownStore(InMemoryStore):
 
     left = 1_000
 
-    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+    async def patch(
+        self, scope: Scope, changes: Mapping[str, Mapping[str, Any]], **options: Any
+    ) -> None:
         """Patch the memories. Raise Unavailable if no more writes are left."""
         self._count()
         await super().patch(scope, changes, **options)
@@ -121,8 +133,12 @@ class CountdownStore(InMemoryStore):
 
 @pytest.mark.parametrize("left", [0, 1])
 @pytest.mark.parametrize("change", ["edit", "undo"])
-async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(change: str, left: int) -> None:
-    """An interrupted edit or undo leaves an older fact replaced only if the newer one contradicts and links to it."""
+async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(
+    change: str, left: int
+) -> None:
+    """An interrupted edit or undo leaves an older fact replaced only if the newer one contradicts
+    and links to it.
+    """
     store = CountdownStore()
     ingestor = ingestor_of(store)
     old, new = await ports(ingestor, 2)
@@ -132,7 +148,9 @@ async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(change: s
         await ingestor.editor.revise(SCOPE, new, {"content": "Tea is green."})
         await ingestor.editor.revise(SCOPE, new, {"links": [link]})
         assert await states(store, old, new) == [State.CONTESTED] * 2
-        call = partial(ingestor.editor.revise, SCOPE, new, {"content": "The port of the API is 9000."})
+        call = partial(
+            ingestor.editor.revise, SCOPE, new, {"content": "The port of the API is 9000."}
+        )
     store.left = left
     with pytest.raises(Unavailable):
         await call()
@@ -143,7 +161,9 @@ async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(change: s
 
 
 async def test_an_edit_that_cannot_be_embedded_changes_nothing() -> None:
-    """If an edited text cannot be embedded, neither the memory nor the older one that it had replaced changes."""
+    """If an edited text cannot be embedded, neither the memory nor the older one that it had
+    replaced changes.
+    """
     store = InMemoryStore()
     old, new = await ports(ingestor_of(store), 2)
     before = await store.get(SCOPE, [old, new])
@@ -154,7 +174,9 @@ async def test_an_edit_that_cannot_be_embedded_changes_nothing() -> None:
 
 
 async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write() -> None:
-    """If a write stores a fact and fails before it replaces the old fact, repeating the write replaces the old fact."""
+    """If a write stores a fact and fails before it replaces the old fact, repeating the write
+    replaces the old fact.
+    """
     store = FailingStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
@@ -167,7 +189,9 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
 
 
 async def test_mending_makes_a_memory_without_its_successor_current() -> None:
-    """If the memory that replaced another is missing, `mend` makes the other current and changes no further states."""
+    """If the memory that replaced another is missing, `mend` makes the other current and changes no
+    further states.
+    """
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     first, second, third = await ports(ingestor, 3)
@@ -180,7 +204,9 @@ async def test_mending_makes_a_memory_without_its_successor_current() -> None:
 
 
 async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_current() -> None:
-    """A session's memories are removed. A memory of another session that one of them had replaced is current again."""
+    """A session's memories are removed. A memory of another session that one of them had replaced
+    is current again.
+    """
     store = InMemoryStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
@@ -191,16 +217,24 @@ async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_curre
 
 
 async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """If an upkeep job merged a memory into another, the memory's history has the other's id and the reason."""
+    """If an upkeep job merged a memory into another, the memory's history has the other's id and
+    the reason.
+    """
     mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
     ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
     memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
     (version,) = await history_of(InMemoryStore(), SCOPE, memory, NOW)
-    assert (version.until, version.replaced_by, version.reason) == (NOW, "m-2", "the same statement")
+    assert (version.until, version.replaced_by, version.reason) == (
+        NOW,
+        "m-2",
+        "the same statement",
+    )
 
 
 async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory's history has at most MAX_VERSIONS earlier and later values: those nearest to the requested memory."""
+    """A memory's history has at most MAX_VERSIONS earlier and later values: those nearest to the
+    requested memory.
+    """
     store = InMemoryStore()
     ids = await ports(ingestor_of(store), 6)
     memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]

@@ -31,7 +31,9 @@ SCOPE = Scope("acme", "shop")
 
 def ingestor_of(store: MemoryStore, rules: RedactionRules | None = None) -> Ingestor:
     """An ingestor that writes to `store`."""
-    return plain_ingestor(store, lambda: NOW, redactor=Redactor(RuleBook(default=rules or RedactionRules())))
+    return plain_ingestor(
+        store, lambda: NOW, redactor=Redactor(RuleBook(default=rules or RedactionRules()))
+    )
 
 
 async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
@@ -40,9 +42,13 @@ async def everything(store: MemoryStore, scope: Scope) -> list[dict[str, Any]]:
 
 
 async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
-    """Write memories of the given types and contents; add an access count, links and state fields to the first one."""
+    """Write memories of the given types and contents; add an access count, links and state fields
+    to the first one.
+    """
     drafts = [
-        DRAFT.validate_python({"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}})
+        DRAFT.validate_python(
+            {"type": kind, "content": content, "session_id": "s", "metadata": {"ü": [1, None]}}
+        )
         for kind, content in contents
     ]
     outcomes = await ingestor_of(store).write(SCOPE, drafts)
@@ -56,14 +62,21 @@ async def fill(store: MemoryStore, contents: list[tuple[str, str]]) -> None:
                 "superseded_by": ids[-1],
                 "state_until": "2028-01-01T00:00:00Z",
                 "links": [{"to": ids[-1], "type": "contradicts", "strength": 0.5}],
-                "upkeep": {"job": "compact", "at": "2026-01-01T00:00:00Z", "reason": "the same", "into": ids[-1]},
+                "upkeep": {
+                    "job": "compact",
+                    "at": "2026-01-01T00:00:00Z",
+                    "reason": "the same",
+                    "into": ids[-1],
+                },
             }
         },
     )
 
 
 async def test_restored_memories_are_redacted() -> None:
-    """The redaction rules of the restoring service remove secrets from a restored memory or reject it."""
+    """The redaction rules of the restoring service remove secrets from a restored memory or reject
+    it.
+    """
     store = InMemoryStore()
     await fill(store, [("semantic", "ask ann@example.org"), ("procedural", "wait an hour")])
     lines = await everything(store, SCOPE)
@@ -79,7 +92,9 @@ async def test_restored_memories_are_redacted() -> None:
     )
     for number, (rules, statuses, content) in enumerate(cases):
         there = Scope("acme", f"moved {number}")
-        outcomes = await ingestor_of(store, rules).restorer.restore(there, read_exported(there, lines))
+        outcomes = await ingestor_of(store, rules).restorer.restore(
+            there, read_exported(there, lines)
+        )
         assert sorted(outcome.status for outcome in outcomes) == statuses
         contents = [memory["content"] for memory in await everything(store, there)]
         assert (content in contents) is (content is not None)
@@ -92,14 +107,17 @@ printable = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
 texts = st.text(printable, min_size=1, max_size=30).filter(str.strip)
 
 
-memories = st.lists(st.tuples(st.sampled_from([str(kind) for kind in MemoryType]), texts), min_size=1, max_size=8)
+memories = st.lists(
+    st.tuples(st.sampled_from([str(kind) for kind in MemoryType]), texts), min_size=1, max_size=8
+)
 
 
 @settings(max_examples=30, deadline=None)
 @given(memories)
 async def test_export_and_restore_preserve_everything(contents: list[tuple[str, str]]) -> None:
     """Memories restored to the same tenant and namespace equal the exported ones."""
-    source, target = InMemoryStore(), InMemoryStore()
+    source = InMemoryStore()
+    target = InMemoryStore()
     await fill(source, contents)
     lines = await everything(source, SCOPE)
     outcomes = await ingestor_of(target).restorer.restore(SCOPE, read_exported(SCOPE, lines))
@@ -112,17 +130,27 @@ async def test_ids_and_references_change_with_the_namespace() -> None:
 
     References to the memory, such as links and successors, get the new id.
     """
-    source, target, other = InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
+    source = InMemoryStore()
+    target = InMemoryStore()
+    other = Scope("rival", "copy")
     await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black.")])
     lines = await everything(source, SCOPE)
     await ingestor_of(target).restorer.restore(other, read_exported(other, lines))
     again = await ingestor_of(target).write_one(
-        other, DRAFT.validate_python({"type": "semantic", "content": "The tea is black.", "session_id": "s"})
+        other,
+        DRAFT.validate_python(
+            {"type": "semantic", "content": "The tea is black.", "session_id": "s"}
+        ),
     )
     assert again.status is WriteStatus.MERGED
     moved = {memory["content"]: memory for memory in await everything(target, other)}
     old = moved["The tea is green."]
-    references = {old["superseded_by"], old["links"][0]["to"], old["upkeep"]["into"], moved["The tea is black."]["id"]}
+    references = {
+        old["superseded_by"],
+        old["links"][0]["to"],
+        old["upkeep"]["into"],
+        moved["The tea is black."]["id"],
+    }
     assert references == {again.id}
     assert {memory["namespace"] for memory in moved.values()} == {"copy"}
     assert not {memory["id"] for memory in moved.values()} & {line["id"] for line in lines}
@@ -137,7 +165,9 @@ class ForgetfulStore(InMemoryStore):
 
 
 async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
-    """After a restore, memories are read from the store. A memory that the store does not return has failed."""
+    """After a restore, memories are read from the store. A memory that the store does not return
+    has failed.
+    """
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     memories = read_exported(SCOPE, await everything(source, SCOPE))
@@ -168,8 +198,11 @@ async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any],
 
 
 async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
-    """An export lists the newest turns first; restoring reverses the order, so turns are embedded as they arrived."""
-    bench, other = Bench(), Bench()
+    """An export lists the newest turns first; restoring reverses the order, so turns are embedded
+    as they arrived.
+    """
+    bench = Bench()
+    other = Bench()
     contents = ["one", "two", "three", "four"]
     for content in contents:
         await bench.ingestor.write_one(SCOPE, draft(content, "episodic", session_id="s1"))
@@ -181,15 +214,21 @@ async def test_restored_turns_are_embedded_in_order_of_arrival() -> None:
 
 
 async def test_earlier_texts_and_further_sources_are_redacted_too() -> None:
-    """Secrets are removed from the earlier texts and the additional sources of a memory that is restored."""
+    """Secrets are removed from the earlier texts and the additional sources of a memory that is
+    restored.
+    """
     store = InMemoryStore()
     (outcome,) = await ingestor_of(store).write(SCOPE, [draft("Ask Ann.", source="a@b.example")])
     for source, content in (("ann@shop.example", "Ask Ann."), ("x", "ask ann.")):
         await ingestor_of(store).write(SCOPE, [draft(content, source=source)])
-    await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."})
+    await ingestor_of(store).editor.revise(
+        SCOPE, str(outcome.id), {"content": "Write to bob@shop.example."}
+    )
     await ingestor_of(store).editor.revise(SCOPE, str(outcome.id), {"content": "Ask Bob."})
     memories = read_exported(SCOPE, await everything(store, SCOPE))
-    (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restorer.restore(SCOPE, memories)
+    (restored,) = await ingestor_of(InMemoryStore(), RedactionRules()).restorer.restore(
+        SCOPE, memories
+    )
     assert restored.memory is not None
     stored = restored.memory.model_dump_json()
     assert "shop.example" not in stored
@@ -202,18 +241,36 @@ async def test_an_export_imported_in_parts_elsewhere_keeps_all_references() -> N
 
     Links, successors and merge notes still name the same memories, even if a text was edited.
     """
-    source, at_once, by_line, other = InMemoryStore(), InMemoryStore(), InMemoryStore(), Scope("rival", "copy")
-    await fill(source, [("semantic", "The tea is green."), ("semantic", "The tea is black."), ("episodic", "x")])
-    first, second, _ = sorted(await everything(source, SCOPE), key=lambda line: str(line["content"]))
+    source = InMemoryStore()
+    at_once = InMemoryStore()
+    by_line = InMemoryStore()
+    other = Scope("rival", "copy")
+    await fill(
+        source,
+        [("semantic", "The tea is green."), ("semantic", "The tea is black."), ("episodic", "x")],
+    )
+    first, second, _ = sorted(
+        await everything(source, SCOPE), key=lambda line: str(line["content"])
+    )
     link = {"to": second["id"], "type": "refines", "strength": 1.0}
-    await source.patch(SCOPE, {first["id"]: {"links": [link]}, second["id"]: {"content": "The tea is white."}})
+    await source.patch(
+        SCOPE, {first["id"]: {"links": [link]}, second["id"]: {"content": "The tea is white."}}
+    )
     lines = await everything(source, SCOPE)
     await ingestor_of(at_once).restorer.restore(other, read_exported(other, lines))
     for line in (*lines, *lines):
         await ingestor_of(by_line).restorer.restore(other, read_exported(other, [line]))
     assert await everything(by_line, other) == await everything(at_once, other)
     names = {memory["id"]: memory["content"] for memory in await everything(by_line, other)}
-    black = next(memory for memory in await everything(by_line, other) if memory["content"] == "The tea is black.")
-    white = next(memory for memory in await everything(by_line, other) if memory["content"] == "The tea is white.")
+    black = next(
+        memory
+        for memory in await everything(by_line, other)
+        if memory["content"] == "The tea is black."
+    )
+    white = next(
+        memory
+        for memory in await everything(by_line, other)
+        if memory["content"] == "The tea is white."
+    )
     assert (len(names), names[black["links"][0]["to"]]) == (3, "The tea is white.")
     assert (names[white["superseded_by"]], names[white["upkeep"]["into"]]) == ("x", "x")

@@ -29,7 +29,9 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_a_new_memory_is_stored_and_read_back() -> None:
-    """The outcome of a new memory has the memory as the store returns it; its vectors are stored."""
+    """The outcome of a new memory has the memory as the store returns it; its vectors are
+    stored.
+    """
     bench = Bench()
     outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
     assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)
@@ -38,9 +40,13 @@ async def test_a_new_memory_is_stored_and_read_back() -> None:
 
 
 async def test_a_repetition_is_merged_without_embedding_again() -> None:
-    """If a stored text is written again, its memory gains evidence and the session. Its importance and vectors stay."""
+    """If a stored text is written again, its memory gains evidence and the session. Its importance
+    and vectors stay.
+    """
     bench = Bench()
-    first = await bench.ingestor.write_one(SCOPE, draft("Stock is derived.", session_id="s1", importance=9))
+    first = await bench.ingestor.write_one(
+        SCOPE, draft("Stock is derived.", session_id="s1", importance=9)
+    )
     bench.clock.move(timedelta(hours=1))
     again = await bench.ingestor.write_one(SCOPE, draft("Stock  is derived.\n", session_id="s2"))
     assert (again.status, again.id, again.merged_into) == (WriteStatus.MERGED, first.id, first.id)
@@ -51,16 +57,27 @@ async def test_a_repetition_is_merged_without_embedding_again() -> None:
 
 
 async def test_repetitions_within_a_batch_are_merged() -> None:
-    """Of equal texts in a batch the first is stored and the others are merged into it. The text is embedded once."""
+    """Of equal texts in a batch the first is stored and the others are merged into it. The text is
+    embedded once.
+    """
     bench = Bench()
-    outcomes = await bench.ingestor.write(SCOPE, [draft("same"), draft("other"), draft("same"), draft("same")])
-    assert statuses(outcomes) == [WriteStatus.STORED, WriteStatus.STORED, WriteStatus.MERGED, WriteStatus.MERGED]
+    outcomes = await bench.ingestor.write(
+        SCOPE, [draft("same"), draft("other"), draft("same"), draft("same")]
+    )
+    assert statuses(outcomes) == [
+        WriteStatus.STORED,
+        WriteStatus.STORED,
+        WriteStatus.MERGED,
+        WriteStatus.MERGED,
+    ]
     assert bench.store.memories()[outcomes[0].id or ""].evidence_count == 3
     assert len(bench.embedder.texts) == 2
 
 
 async def test_repetitions_across_pieces_are_merged() -> None:
-    """A batch is written in pieces. A text of the first piece that is repeated in a later piece is merged."""
+    """A batch is written in pieces. A text of the first piece that is repeated in a later piece is
+    merged.
+    """
     bench = Bench()
     drafts = [draft(f"memory {index % (PIECE + 10)}") for index in range(2 * PIECE + 20)]
     outcomes = await bench.ingestor.write(SCOPE, drafts)
@@ -81,7 +98,9 @@ async def test_repetitions_across_pieces_are_merged() -> None:
     ],
 )
 async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]) -> None:
-    """A draft written again with the same source line or turns does not raise the memory's evidence count."""
+    """A draft written again with the same source line or turns does not raise the memory's evidence
+    count.
+    """
     bench = Bench()
     drafts = [draft("same", source=source) for source in sources]
     await bench.ingestor.write(SCOPE, drafts)
@@ -93,7 +112,9 @@ async def test_a_repeated_request_adds_no_evidence(sources: list[dict[str, Any]]
 
 @pytest.mark.parametrize("source", [None, "chat", {"file": "a.md"}, {"thread_id": "t"}])
 async def test_a_source_without_a_place_does_not_identify_a_request(source: object) -> None:
-    """If a draft's source has no line or turns, writing the draft again raises the memory's evidence count."""
+    """If a draft's source has no line or turns, writing the draft again raises the memory's
+    evidence count.
+    """
     bench = Bench()
     for _ in range(2):
         await bench.ingestor.write_one(SCOPE, draft("same", source=source))
@@ -108,8 +129,11 @@ async def test_a_source_without_a_place_does_not_identify_a_request(source: obje
         ("working", {"cleared_at": "2026-11-20T12:30:00Z"}),
     ],
 )
-async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended: dict[str, str]) -> None:
-    """Writing the text of an expired fact or task or a cleared item again makes the memory current again.
+async def test_a_repetition_makes_an_ended_memory_current_again(
+    kind: str, ended: dict[str, str]
+) -> None:
+    """Writing the text of an expired fact or task or a cleared item again makes the memory current
+    again.
 
     Its evidence count (how often it was stated) rises to 2.
     """
@@ -120,11 +144,15 @@ async def test_a_repetition_makes_an_ended_memory_current_again(kind: str, ended
     assert (again.status, len(bench.store.memories())) == (WriteStatus.STORED, 1)
     assert again.memory is not None
     assert (again.memory.created_at, again.memory.evidence_count) == (bench.clock.now, 2)
-    assert not set(ended) & {name for name, value in again.memory.to_payload().items() if value == ended.get(name)}
+    assert not set(ended) & {
+        name for name, value in again.memory.to_payload().items() if value == ended.get(name)
+    }
 
 
 @pytest.mark.parametrize("stored_before", [False, True])
-async def test_an_open_task_is_stored_beside_a_completed_one_of_the_same_batch(*, stored_before: bool) -> None:
+async def test_an_open_task_is_stored_beside_a_completed_one_of_the_same_batch(
+    *, stored_before: bool
+) -> None:
     """If a batch has a task first as completed and then as open, both are stored.
 
     This holds whether or not the completed task was stored before.
@@ -135,14 +163,18 @@ async def test_an_open_task_is_stored_beside_a_completed_one_of_the_same_batch(*
         await bench.ingestor.write_one(SCOPE, done)
     outcomes = await bench.ingestor.write(SCOPE, [done, draft("Order labels.", "prospective")])
     assert outcomes[1].status is WriteStatus.STORED
-    by_status = {memory.to_payload()["status"]: known for known, memory in bench.store.memories().items()}
+    by_status = {
+        memory.to_payload()["status"]: known for known, memory in bench.store.memories().items()
+    }
     assert by_status.keys() == {"completed", "pending"}
     assert by_status["pending"] == outcomes[1].id
     assert set(by_status.values()) <= bench.store.vectors.keys()
 
 
 async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
-    """A memory's text is changed, and the old text is written again. It becomes a second memory with another id."""
+    """A memory's text is changed, and the old text is written again. It becomes a second memory
+    with another id.
+    """
     bench = Bench()
     first = await bench.ingestor.write_one(SCOPE, draft("The sale is in May."))
     await bench.ingestor.editor.revise(SCOPE, first.id or "", {"content": "The sale is in June."})
@@ -156,7 +188,9 @@ async def test_the_old_text_of_a_revised_memory_is_a_new_memory() -> None:
 
 
 async def test_a_postponed_task_and_a_task_for_the_old_day_are_two_memories() -> None:
-    """A task is postponed by a revision, and then written again with its old due time. Both are stored."""
+    """A task is postponed by a revision, and then written again with its old due time. Both are
+    stored.
+    """
     bench = Bench()
     task = draft("Order labels.", "prospective", due_at="2026-12-01T08:00:00Z")
     first = await bench.ingestor.write_one(SCOPE, task)
@@ -216,7 +250,9 @@ async def test_a_memory_deleted_during_a_repetition_is_embedded_and_stored() -> 
 
 
 async def test_concurrent_repetitions_are_all_counted() -> None:
-    """If twenty concurrent calls write the same text, one memory is stored and its evidence count is 20."""
+    """If twenty concurrent calls write the same text, one memory is stored and its evidence count
+    is 20.
+    """
     bench = Bench()
     outcomes: list[WriteOutcome] = []
 
@@ -233,7 +269,9 @@ async def test_concurrent_repetitions_are_all_counted() -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 8), max_size=40), st.integers(1, 3))
 def test_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) -> None:
-    """However often a batch is written, each distinct text is stored once, and all further copies are merged."""
+    """However often a batch is written, each distinct text is stored once, and all further copies
+    are merged.
+    """
 
     async def write() -> tuple[dict[str, Memory], list[list[WriteOutcome]]]:
         bench = Bench()
@@ -242,7 +280,9 @@ def test_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) ->
         return bench.store.memories(), outcomes
 
     memories, rounds = asyncio.run(write())
-    assert {memory.content for memory in memories.values()} == {f"memory {number}" for number in numbers}
+    assert {memory.content for memory in memories.values()} == {
+        f"memory {number}" for number in numbers
+    }
     assert sum(memory.evidence_count for memory in memories.values()) == len(numbers) * times
     for index, outcomes in enumerate(rounds):
         counts = count_statuses(outcomes)

@@ -1,4 +1,6 @@
-"""Batchers, which process inputs of several calls at once, and embedders that use them, without a model."""
+"""Batchers, which process inputs of several calls at once, and embedders that use them, without a
+model.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ WAIT_S = 5
 
 
 class Doubler:
-    """A batch function that doubles numbers. It records its batches, and waits until the event `open` is set."""
+    """A batch function that doubles numbers. It records its batches, and waits until the event
+    `open` is set.
+    """
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -46,7 +50,9 @@ class CountingEmbedder(BatchedEmbedder):
         self.error: Exception | None = None
         self.open = threading.Event()
         self.open.set()
-        settings = BatchSettings(batch_size=4, waiting_queries=9, waiting_documents=9, cached_queries=cached_queries)
+        settings = BatchSettings(
+            batch_size=4, waiting_queries=9, waiting_documents=9, cached_queries=cached_queries
+        )
         super().__init__("counting", 1, self._embed, settings)
 
     def _embed(self, texts: Sequence[InContext]) -> list[Embedding]:
@@ -57,7 +63,9 @@ class CountingEmbedder(BatchedEmbedder):
         return [Embedding(np.ones(1, np.float32)) for _ in texts]
 
 
-def start(work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, waiting: int = 100) -> Batcher[int, int]:
+def start(
+    work: Callable[[Sequence[int]], list[int]], *, batch_size: int = 4, waiting: int = 100
+) -> Batcher[int, int]:
     """A running batcher that processes its batches with `work`."""
     return Batcher("test batcher", work, batch_size=batch_size, max_waiting=waiting)
 
@@ -81,7 +89,9 @@ async def occupy(batcher: Batcher[int, int], work: Doubler) -> asyncio.Task[list
 
 
 async def test_outputs_are_in_the_order_of_the_inputs() -> None:
-    """Outputs have the order of the inputs, even if a call needs several batches; all batches run in one thread."""
+    """Outputs have the order of the inputs, even if a call needs several batches; all batches run
+    in one thread.
+    """
     work = Doubler()
     batcher = start(work, batch_size=3)
     assert await batcher.run(list(range(10))) == [number * 2 for number in range(10)]
@@ -113,7 +123,9 @@ async def test_waiting_calls_share_a_batch() -> None:
 
 
 async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
-    """A short call that arrives during a long call is in the next batch, before the rest of the long call."""
+    """A short call that arrives during a long call is in the next batch, before the rest of the
+    long call.
+    """
     work = Doubler()
     batcher = start(work, batch_size=2)
     with blocked(work):
@@ -128,7 +140,9 @@ async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
 
 
 async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
-    """A call for whose inputs the queue has no room is refused; calls that already wait are still processed."""
+    """A call for whose inputs the queue has no room is refused; calls that already wait are still
+    processed.
+    """
     work = Doubler()
     batcher = start(work, waiting=3)
     with blocked(work):
@@ -145,14 +159,17 @@ async def test_a_call_that_exceeds_the_queue_is_refused() -> None:
 
 
 async def test_a_call_larger_than_the_queue_is_accepted_if_nothing_waits() -> None:
-    """A call with more inputs than the queue holds is accepted if the queue is empty, as it could not run otherwise."""
+    """A call with more inputs than the queue holds is accepted if the queue is empty, as it could
+    not run otherwise.
+    """
     batcher = start(Doubler(), waiting=3)
     assert len(await batcher.run(list(range(50)))) == 50
     await batcher.aclose()
 
 
 async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
-    """If a batch fails, all calls with inputs in it raise the error, and the rest of their inputs is not processed.
+    """If a batch fails, all calls with inputs in it raise the error, and the rest of their inputs
+    is not processed.
 
     Later calls succeed.
     """
@@ -170,7 +187,9 @@ async def test_every_call_in_a_failing_batch_gets_the_error() -> None:
 
 
 async def test_a_cancelled_call_leaves_the_queue() -> None:
-    """The inputs of a cancelled call that waits are not processed, and take no room in the queue."""
+    """The inputs of a cancelled call that waits are not processed, and take no room in the
+    queue.
+    """
     work = Doubler()
     batcher = start(work, waiting=2)
     with blocked(work):
@@ -202,7 +221,9 @@ async def test_a_call_cancelled_between_batches_is_dropped() -> None:
 
 
 async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> None:
-    """Once the batcher is closed, the running batch is finished; waiting and later calls raise Unavailable."""
+    """Once the batcher is closed, the running batch is finished; waiting and later calls raise
+    Unavailable.
+    """
     work = Doubler()
     batcher = start(work, batch_size=1)
     with blocked(work):
@@ -231,8 +252,12 @@ async def test_a_repeated_query_is_embedded_once() -> None:
 
 
 @pytest.mark.parametrize(("size", "embedded"), [(0, "abacab"), (2, "abcb")])
-async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int, embedded: str) -> None:
-    """A full cache drops the query that was unused for longest; a cache of size 0 stores nothing."""
+async def test_the_least_recently_used_query_is_dropped_from_the_cache(
+    size: int, embedded: str
+) -> None:
+    """A full cache drops the query that was unused for longest; a cache of size 0 stores
+    nothing.
+    """
     embedder = CountingEmbedder(size)
     for text in "abacab":
         await embedder.embed_query(text)
@@ -241,7 +266,9 @@ async def test_the_least_recently_used_query_is_dropped_from_the_cache(size: int
 
 
 async def test_concurrent_calls_with_the_same_query_share_one_computation() -> None:
-    """Concurrent calls with the same query embed it once; cancelling one call does not cancel the others."""
+    """Concurrent calls with the same query embed it once; cancelling one call does not cancel the
+    others.
+    """
     embedder = CountingEmbedder(8)
     embedder.open.clear()
     calls = [asyncio.create_task(embedder.embed_query("a")) for _ in range(3)]
@@ -257,10 +284,14 @@ async def test_concurrent_calls_with_the_same_query_share_one_computation() -> N
 
 
 async def test_errors_are_not_cached() -> None:
-    """All callers that wait for the embedding of a query get its error; a later call embeds the query again."""
+    """All callers that wait for the embedding of a query get its error; a later call embeds the
+    query again.
+    """
     embedder = CountingEmbedder(8)
     embedder.error = Overloaded("full")
-    answers = await asyncio.gather(embedder.embed_query("a"), embedder.embed_query("a"), return_exceptions=True)
+    answers = await asyncio.gather(
+        embedder.embed_query("a"), embedder.embed_query("a"), return_exceptions=True
+    )
     assert [type(answer) for answer in answers] == [Overloaded, Overloaded]
     embedder.error = None
     await embedder.embed_query("a")
@@ -269,7 +300,9 @@ async def test_errors_are_not_cached() -> None:
 
 
 async def test_documents_and_pings_bypass_the_cache() -> None:
-    """Documents, and the text that `ping()` embeds as a test, are embedded each time; only queries are cached."""
+    """Documents, and the text that `ping()` embeds as a test, are embedded each time; only queries
+    are cached.
+    """
     embedder = CountingEmbedder(8)
     assert len(await embedder.embed_documents(["x", "x"])) == 2
     await embedder.ping()
@@ -279,7 +312,8 @@ async def test_documents_and_pings_bypass_the_cache() -> None:
 
 
 def test_a_long_text_is_truncated_without_tokenizing_it() -> None:
-    """In a long text, each run of blanks becomes one blank, then the text is cut. A short text keeps its blanks.
+    """In a long text, each run of blanks becomes one blank, then the text is cut. A short text
+    keeps its blanks.
 
     Lone surrogates become "?".
     """

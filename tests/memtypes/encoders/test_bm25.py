@@ -15,8 +15,11 @@ ENCODER = Bm25Encoder()
 
 def score(query: str, document: str) -> float:
     """The dot product of the query's and the document's term weights, without IDF."""
-    query_vector, vector = ENCODER.encode_query(query), ENCODER.encode_document(document)
-    _, in_query, in_document = np.intersect1d(query_vector.indices, vector.indices, return_indices=True)
+    query_vector = ENCODER.encode_query(query)
+    vector = ENCODER.encode_document(document)
+    _, in_query, in_document = np.intersect1d(
+        query_vector.indices, vector.indices, return_indices=True
+    )
     return float(query_vector.values[in_query] @ vector.values[in_document])
 
 
@@ -32,18 +35,27 @@ def score(query: str, document: str) -> float:
         ("__init__ ___", ["init"]),
         ("Caroline's and Caroline\u2019s", ["caroline", "and", "caroline"]),
         ("Caf\u00e9 na\u00efve \ufb01ne", ["cafe", "naive", "fine"]),
-        ("\u6771\u4eac\u3067 sushi", ["\u6771", "\u4eac", "\u3067", "\u6771\u4eac", "\u4eac\u3067", "sushi"]),
-        ("abc\u3092\u898b\u308b", ["abc", "\u3092", "\u898b", "\u308b", "\u3092\u898b", "\u898b\u308b"]),
+        (
+            "\u6771\u4eac\u3067 sushi",
+            ["\u6771", "\u4eac", "\u3067", "\u6771\u4eac", "\u4eac\u3067", "sushi"],
+        ),
+        (
+            "abc\u3092\u898b\u308b",
+            ["abc", "\u3092", "\u898b", "\u308b", "\u3092\u898b", "\u898b\u308b"],
+        ),
         ("\u0939\u093f\u0928\u094d\u0926\u0940", ["\u0939\u093f\u0928\u094d\u0926\u0940"]),
         ("\U0001f600 ok", ["\U0001f600", "ok"]),
         ("", []),
         (" ... !?", []),
     ],
 )
-def test_compounds_give_their_parts_and_unspaced_scripts_their_characters(text: str, expected: list[str]) -> None:
+def test_compounds_give_their_parts_and_unspaced_scripts_their_characters(
+    text: str, expected: list[str]
+) -> None:
     """A text gives its words in lower case; a compound such as `getUserName` also gives its parts.
 
-    A script without spaces, such as Japanese, gives its characters and pairs of neighbouring characters.
+    A script without spaces, such as Japanese, gives its characters and pairs of neighbouring
+    characters.
     """
     assert list(words(text)) == expected
 
@@ -62,8 +74,14 @@ def test_weights_follow_the_formula_of_bm25() -> None:
 
 
 def test_repeated_words_score_higher_and_long_documents_lower() -> None:
-    """A document's score rises with the frequency of the query's word and falls with the document's length."""
-    assert score("cat", "cat cat dog") > score("cat", "cat dog dog") > score("cat", "cat dog dog " + "bird " * 50)
+    """A document's score rises with the frequency of the query's word and falls with the document's
+    length.
+    """
+    assert (
+        score("cat", "cat cat dog")
+        > score("cat", "cat dog dog")
+        > score("cat", "cat dog dog " + "bird " * 50)
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,18 +98,24 @@ def test_repeated_words_score_higher_and_long_documents_lower() -> None:
     ],
 )
 def test_different_forms_of_a_word_match(query: str, document: str) -> None:
-    """A word is found with another inflection, accent or case, as part of a compound, and in a text without spaces."""
+    """A word is found with another inflection, accent or case, as part of a compound, and in a text
+    without spaces.
+    """
     assert score(query, document) > 0
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """Question words are left out of a query, unless it has no other words. Documents always keep them."""
+    """Question words are left out of a query, unless it has no other words. Documents always keep
+    them.
+    """
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
 
 
 def test_term_ids_are_the_crc32_of_the_stem() -> None:
-    """A term's id is the CRC-32 of its stem, so it is the same in every process and after any other texts."""
+    """A term's id is the CRC-32 of its stem, so it is the same in every process and after any other
+    texts.
+    """
     assert Bm25Encoder().encode_query("memory").indices.tolist() == [_crc("memori")]
     assert _same(Bm25Encoder().encode_document("b a"), ENCODER.encode_document("a b"))
 
@@ -107,7 +131,9 @@ def _crc(stem: str) -> int:
 
 
 def _same(first: SparseVector, second: SparseVector) -> bool:
-    return np.array_equal(first.indices, second.indices) and np.array_equal(first.values, second.values)
+    return np.array_equal(first.indices, second.indices) and np.array_equal(
+        first.values, second.values
+    )
 
 
 def test_an_encoder_is_thread_safe() -> None:
@@ -116,9 +142,14 @@ def test_an_encoder_is_thread_safe() -> None:
     texts = [f"running number{number % 50} houses{number % 70}" for number in range(400)]
     with ThreadPoolExecutor(4) as pool:
         vectors = list(pool.map(encoder.encode_document, texts))
-    assert all(_same(vector, ENCODER.encode_document(text)) for vector, text in zip(vectors, texts, strict=True))
+    assert all(
+        _same(vector, ENCODER.encode_document(text))
+        for vector, text in zip(vectors, texts, strict=True)
+    )
 
 
 def test_the_fingerprint_names_every_parameter() -> None:
-    """The encoder's fingerprint contains its version and language, the parameters k1 and b, and the average length."""
+    """The encoder's fingerprint contains its version and language, the parameters k1 and b, and the
+    average length.
+    """
     assert ENCODER.fingerprint == "bm25-1:english:k1=1.2:b=0.75:avg=40"

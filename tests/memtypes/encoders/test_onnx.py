@@ -17,7 +17,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_text_always_has_the_same_vector(onnx_directory: Path) -> None:
-    """A text's vector is equal bit for bit whether it is embedded alone, in a batch or as a query."""
+    """A text's vector is equal bit for bit whether it is embedded alone, in a batch or as a
+    query.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     documents = await embedder.embed_documents(VARIED)
     queries = await asyncio.gather(*[embedder.embed_query(text) for text in VARIED])
@@ -40,7 +42,8 @@ async def test_queries_do_not_wait_for_documents(onnx_directory: Path) -> None:
 
 
 async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory: Path) -> None:
-    """Each token of a text, except special tokens, has a vector of 128 int8 values with a norm of about 127.
+    """Each token of a text, except special tokens, has a vector of 128 int8 values with a norm of
+    about 127.
 
     The embedder's fingerprint names the projection of the vectors.
     """
@@ -81,7 +84,9 @@ async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -
 
 
 async def test_only_the_end_of_a_long_context_is_embedded(onnx_directory: Path) -> None:
-    """A text and its context have at most 128 tokens together, so only the end of a long context is embedded."""
+    """A text and its context have at most 128 tokens together, so only the end of a long context is
+    embedded.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     tail = "which I like " * 60
     texts = [
@@ -102,21 +107,29 @@ def test_the_columns_of_the_projection_are_orthonormal() -> None:
 
 
 def test_the_projection_never_changes() -> None:
-    """The projection's values are fixed, because stored token vectors are compared with new ones."""
+    """The projection's values are fixed, because stored token vectors are compared with new
+    ones.
+    """
     signs = np.signbit(token_projection(384)).tobytes()
     assert hashlib.sha256(signs).hexdigest()[:16] == "8cdc6997694977a2"
 
 
 @pytest.mark.parametrize("dimensions", [0, 100, 200])
 def test_dimensions_must_be_a_multiple_of_128(dimensions: int) -> None:
-    """The projection of token vectors refuses other dimensions, because it mixes blocks of 128 dimensions."""
+    """The projection of token vectors refuses other dimensions, because it mixes blocks of 128
+    dimensions.
+    """
     with pytest.raises(ValueError, match="multiple of 128"):
         token_projection(dimensions)
 
 
 @pytest.mark.anyio
-async def test_middle_layer_states_of_the_first_64_tokens_are_returned(onnx_directory: Path) -> None:
-    """An embedding has a middle-layer state for each of the text's first 64 tokens, none for tokens of its context."""
+async def test_middle_layer_states_of_the_first_64_tokens_are_returned(
+    onnx_directory: Path,
+) -> None:
+    """An embedding has a middle-layer state for each of the text's first 64 tokens, none for tokens
+    of its context.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(directory=onnx_directory))
     try:
         short, long = await embedder.embed_documents(["a small text", "word " * 200])
@@ -126,4 +139,8 @@ async def test_middle_layer_states_of_the_first_64_tokens_are_returned(onnx_dire
     assert short.states is not None
     assert long.states is not None
     assert in_context.states is not None
-    assert (short.states.shape, long.states.shape, in_context.states.shape) == ((3, 384), (64, 384), (3, 384))
+    assert (short.states.shape, long.states.shape, in_context.states.shape) == (
+        (3, 384),
+        (64, 384),
+        (3, 384),
+    )

@@ -12,9 +12,13 @@ import pytest
 SWITCH = "ORT_DISABLE_TELEMETRY"
 
 
-@pytest.mark.parametrize("module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.serving"])
+@pytest.mark.parametrize(
+    "module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.serving"]
+)
 def test_onnxruntime_writes_no_telemetry_files(tmp_path: Path, module: str) -> None:
-    """Importing onnxruntime through this product leaves no device id and no event log on the disk."""
+    """Importing onnxruntime through this product leaves no device id and no event log on the
+    disk.
+    """
     inherited = {name: value for name, value in os.environ.items() if name != SWITCH}
     environment = {**inherited, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     code = f"import {module}, sys; assert 'onnxruntime' in sys.modules"

@@ -16,6 +16,10 @@ VARIED = [
     "\u4f60\u597d\uff0c\u4e16\u754c\u3002\u4eca\u5929\u5929\u6c14\u5f88\u597d",
     "\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430?",
     "\U0001f600 party at five \U0001f389",
-    "Postgres keeps old row versions until vacuum removes them, so a long transaction bloats the table. " * 8,
+    (
+        "Postgres keeps old row versions until vacuum removes them, so a long transaction "
+        "bloats the table. "
+    )
+    * 8,
     "one two three " * 400,
 ]

@@ -1,4 +1,6 @@
-"""Filters on items (JSON values with keys): matching values, and the digests by which an index finds candidates."""
+"""Filters on items (JSON values with keys): matching values, and the digests by which an index
+finds candidates.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,11 @@ from tests.contracts.test_item_store import FILTERS, JSON
 
 
 @given(JSON, FILTERS)
-def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, conditions: dict[str, Any] | None) -> None:
-    """A filter matches the values that it matches in LangGraph, except that values are equal as in JSON.
+def test_a_filter_matches_as_in_langgraph_except_for_equality(
+    value: Any, conditions: dict[str, Any] | None
+) -> None:
+    """A filter matches the values that it matches in LangGraph, except that values are equal as in
+    JSON.
 
     A value that matches has all digests with which the filter searches the index.
     """
@@ -48,7 +53,8 @@ def test_a_filter_matches_as_in_langgraph_except_for_equality(value: Any, condit
     ],
 )
 def test_filters_compare_members_as_json(conditions: dict[str, Any], *, holds: bool) -> None:
-    """A missing member counts as null. Of values of different JSON types, none is less than the other.
+    """A missing member counts as null. Of values of different JSON types, none is less than the
+    other.
 
     A member's name may contain a dot.
     """

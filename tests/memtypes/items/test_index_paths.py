@@ -43,14 +43,17 @@ VALUE: dict[str, Any] = {
     ],
 )
 def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> None:
-    """A path has names of members and list indices (negative: from the end); `*` and `{a,b}` select several.
+    """A path has names of members and list indices (negative: from the end); `*` and `{a,b}` select
+    several.
 
     A path to a missing member gives no text.
     """
     assert texts_at(VALUE, [check_index_path(path)]) == texts
 
 
-@pytest.mark.parametrize("path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"])
+@pytest.mark.parametrize(
+    "path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"]
+)
 def test_an_invalid_index_path_is_refused(path: str) -> None:
     """`check_index_path()` raises ValueError for a text that is no index path."""
     with pytest.raises(ValueError, match=r"path|`\$`|empty"):
@@ -58,7 +61,9 @@ def test_an_invalid_index_path_is_refused(path: str) -> None:
 
 
 def test_a_text_that_several_paths_select_is_returned_once() -> None:
-    """Texts are returned in the order of the paths, without repeats. A value with more than 256 texts is refused."""
+    """Texts are returned in the order of the paths, without repeats. A value with more than 256
+    texts is refused.
+    """
     assert texts_at(VALUE, ["author.name", "title", "*", "title"])[:2] == ["Ann", "Tea"]
     assert len(set(texts_at(VALUE, ["title", "$", "$"]))) == 2
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
@@ -66,13 +71,15 @@ def test_a_text_that_several_paths_select_is_returned_once() -> None:
 
 
 def test_the_whole_value_is_one_text() -> None:
-    """Without index paths, a value is one text, with a line for each text, number and boolean in it.
+    """Without index paths, a value is one text, with a line for each text, number and boolean in
+    it.
 
-    A line of up to three words begins with the member's name (`color: red`). The text's length is limited.
+    A line of up to three words begins with the member's name (`color: red`). The text's length is
+    limited.
     """
-    assert texts_at({"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None) == [
-        "I like green tea best\ncolor: dark green\nn: 1\nn: true"
-    ]
+    assert texts_at(
+        {"text": "I like green tea best", "color": "dark green", "n": [1, True, None]}, None
+    ) == ["I like green tea best\ncolor: dark green\nn: 1\nn: true"]
     assert texts_at("just a text", None) == ["just a text"]
     assert texts_at(None, None) == texts_at({}, None) == texts_at({"a": [None, " "]}, ["a"]) == []
     assert len(text_of(["word " * 100] * 10_000)) < 2 * MAX_TEXT
@@ -91,12 +98,16 @@ class Counted(dict[str, Any]):
 @pytest.mark.parametrize("choice", ["{a,a,a}", "{a,*}", "{a, a ,*,a}"])
 @pytest.mark.parametrize("last", ["a", "missing", "blank"])
 def test_repeated_names_in_a_path_do_not_multiply_reads(choice: str, last: str) -> None:
-    """A path such as `{a,a,a}.{a,a,a}` does not multiply how often an object of the value is read."""
+    """A path such as `{a,a,a}.{a,a,a}` does not multiply how often an object of the value is
+    read.
+    """
     value: Any = Counted(a="tea", blank=" ")
     for _ in range(7):
         value = Counted(a=value)
     Counted.reads = 0
-    assert texts_at(value, [check_index_path(".".join([*[choice] * 7, last]))]) == (["tea"] if last == "a" else [])
+    assert texts_at(value, [check_index_path(".".join([*[choice] * 7, last]))]) == (
+        ["tea"] if last == "a" else []
+    )
     assert Counted.reads <= 3 * 8
 
 
@@ -111,7 +122,9 @@ class Row(list[Any]):
 
 
 def test_values_are_read_only_up_to_the_limit_of_texts() -> None:
-    """A path that selects 5,000 texts is refused once 257 of them, one above the limit, have been read."""
+    """A path that selects 5,000 texts is refused once 257 of them, one above the limit, have been
+    read.
+    """
     rows = [Row() for _ in range(5_000)]
     with pytest.raises(InvalidRequest, match="gives more than 256 texts"):
         texts_at(rows, ["[*]"])

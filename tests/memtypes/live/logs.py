@@ -10,7 +10,9 @@ from memtypes.live.workflows import Event, NewEvent, WorkflowEventType
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = st.sampled_from(["a", "b", "c", "résumé"])
-VALUES = st.one_of(st.none(), st.integers(-5, 5), st.text(max_size=20), st.lists(st.booleans(), max_size=2))
+VALUES = st.one_of(
+    st.none(), st.integers(-5, 5), st.text(max_size=20), st.lists(st.booleans(), max_size=2)
+)
 
 
 @st.composite
@@ -29,8 +31,13 @@ def new_events(draw: st.DrawFn) -> NewEvent:
 
 
 def logged(sent: list[NewEvent]) -> list[Event]:
-    """The sent events as a workflow log returns them: numbered with versions from 1, and a second apart."""
-    stored = [event.at(START + timedelta(seconds=version)).to_json() for version, event in enumerate(sent, 1)]
+    """The sent events as a workflow log returns them: numbered with versions from 1, and a second
+    apart.
+    """
+    stored = [
+        event.at(START + timedelta(seconds=version)).to_json()
+        for version, event in enumerate(sent, 1)
+    ]
     return [Event.from_json(event, version) for version, event in enumerate(stored, 1)]
 
 

@@ -33,12 +33,16 @@ def position(role: str, content: str = "plain", index: int = 0) -> int:
 
 def turns_of(sizes: list[int]) -> list[Turn]:
     """User turns with the given numbers of tokens, oldest first."""
-    return [Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)]
+    return [
+        Turn("user", f"turn {index}.", size, NOW, index=index) for index, size in enumerate(sizes)
+    ]
 
 
 @given(early=st.integers(0, 10**9), late=st.integers(0, 10**9))
 def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int) -> None:
-    """With policy priority, a turn's role counts before its age. An unknown role ranks like `assistant`."""
+    """With policy priority, a turn's role counts before its age. An unknown role ranks like
+    `assistant`.
+    """
     assert position("tool", index=late) < position("assistant", index=early)
     assert position("reviewer") == position("assistant")
     assert position("assistant", index=late) < position("user", index=early)
@@ -46,7 +50,9 @@ def test_priority_evicts_tools_then_assistants_then_users(early: int, late: int)
 
 @given(role=st.sampled_from(["tool", "assistant", "user"]), late=st.integers(0, 10**9))
 def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None:
-    """With policy priority, turns that contain one of its keywords, in any case, are evicted after all others."""
+    """With policy priority, turns that contain one of its keywords, in any case, are evicted after
+    all others.
+    """
     assert position("user", index=late) < position(role, "the ERROR was ours")
 
 
@@ -58,18 +64,35 @@ def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None
         (EvictionPolicy.PRIORITY, (str(2 * 2**40), None, None)),
     ],
 )
-def test_pinned_turns_are_never_evicted(policy: EvictionPolicy, ranks: tuple[str | None, ...]) -> None:
-    """Pinned turns have no rank in any policy's eviction order; system turns have none with policy priority."""
-    turns = (Turn("user", "a", 1, NOW), Turn("system", "b", 1, NOW), Turn("tool", "c", 1, NOW, pinned=True))
+def test_pinned_turns_are_never_evicted(
+    policy: EvictionPolicy, ranks: tuple[str | None, ...]
+) -> None:
+    """Pinned turns have no rank in any policy's eviction order; system turns have none with policy
+    priority.
+    """
+    turns = (
+        Turn("user", "a", 1, NOW),
+        Turn("system", "b", 1, NOW),
+        Turn("tool", "c", 1, NOW, pinned=True),
+    )
     assert tuple(eviction_rank(Eviction(policy=policy), turn) for turn in turns) == ranks
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """With a threshold of 0.8, a flush is due at 1,600 of 2,000 tokens, not at 1,599, and likewise for messages."""
+    """With a threshold of 0.8, a flush is due at 1,600 of 2,000 tokens, not at 1,599, and likewise
+    for messages.
+    """
     limits = ThreadLimits(2_000, None, 50)
-    assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [False, False, True]
+    assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [
+        False,
+        False,
+        True,
+    ]
     assert [flush_due(1, messages, limits, 0.8) for messages in (39, 40)] == [False, True]
-    assert [flush_due(1, messages, ThreadLimits(None, 30, 50), 0.8) for messages in (23, 24)] == [False, True]
+    assert [flush_due(1, messages, ThreadLimits(None, 30, 50), 0.8) for messages in (23, 24)] == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +114,17 @@ def test_a_flush_leaves_the_target_share_of_each_limit(
     force: bool,  # noqa: FBT001 - a case
     goal: ThreadSize,
 ) -> None:
-    """A flush leaves half (the target) of each limit, and a forced flush also at most half of the present size."""
+    """A flush leaves half (the target) of each limit, and a forced flush also at most half of the
+    present size.
+    """
     limits = ThreadLimits(tokens, messages, 50)
     assert flush_goal(ThreadSize(600, 7), limits, 0.5, force=force) == goal
 
 
 def test_lru_flushes_the_least_recently_used_turns() -> None:
-    """With strategy LRU (least recently used), a flush takes the turns unused for longest, not the oldest turns."""
+    """With strategy LRU (least recently used), a flush takes the turns unused for longest, not the
+    oldest turns.
+    """
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
@@ -105,7 +132,9 @@ def test_lru_flushes_the_least_recently_used_turns() -> None:
 
 
 def test_token_aware_lru_prefers_large_turns() -> None:
-    """With strategy token_aware_lru, a flush takes one large turn instead of several small, less recently used ones."""
+    """With strategy token_aware_lru, a flush takes one large turn instead of several small, less
+    recently used ones.
+    """
     flush = Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
@@ -113,11 +142,16 @@ def test_token_aware_lru_prefers_large_turns() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 100), min_size=1, max_size=40), st.sampled_from(FlushStrategy), st.integers(0, 2_000))
+@given(
+    st.lists(st.integers(1, 100), min_size=1, max_size=40),
+    st.sampled_from(FlushStrategy),
+    st.integers(0, 2_000),
+)
 def test_a_flush_reaches_its_goal_or_removes_every_turn_that_it_may_remove(
     sizes: list[int], strategy: FlushStrategy, goal: int
 ) -> None:
-    """A flush takes distinct turns, in order, until its goal is reached or no turn is left that it may take.
+    """A flush takes distinct turns, in order, until its goal is reached or no turn is left that it
+    may take.
 
     It may not take the newest turn and, with strategy hybrid_summary, the first.
     """

@@ -19,9 +19,14 @@ TEMPLATES = (
 
 
 @settings(deadline=None, max_examples=400)
-@given(st.sampled_from(TEMPLATES), st.lists(st.text("ab:.@-_ %2D{}/é\x00\u2003", max_size=4), min_size=4, max_size=4))
+@given(
+    st.sampled_from(TEMPLATES),
+    st.lists(st.text("ab:.@-_ %2D{}/é\x00\u2003", max_size=4), min_size=4, max_size=4),
+)
 def test_different_values_never_give_the_same_key(template: str, ids: list[str]) -> None:
-    """Different values for a template's variables give different keys; only empty values are refused."""
+    """Different values for a template's variables give different keys; only empty values are
+    refused.
+    """
     keys = []
     for user, session in (ids[:2], ids[2:]):
         variables = {"user": {"id": user}, "session": {"id": session}}
@@ -39,7 +44,12 @@ def test_different_values_never_give_the_same_key(template: str, ids: list[str])
     [
         ("support:{{ user.id }}", "auth0|123", "s", "support:auth0|123"),
         ("{{ user.id }}", "josé@x.org", "s", "josé@x.org"),
-        ("{{ user.id }}-{{ session.id }}", "550e8400-e29b", "41d4-a716", "550e8400%2De29b-41d4-a716"),
+        (
+            "{{ user.id }}-{{ session.id }}",
+            "550e8400-e29b",
+            "41d4-a716",
+            "550e8400%2De29b-41d4-a716",
+        ),
         ("{{ user.id }}:{{ session.id }}", "550e8400-e29b", "a:b", "550e8400-e29b:a:b"),
         ("{{ user.id }}:{{ session.id }}", "a:b", "100%", "a%3Ab:100%25"),
         ("{{ user.id }}", " a\n", "s", "%20a%0A"),
@@ -49,7 +59,9 @@ def test_different_values_never_give_the_same_key(template: str, ids: list[str])
 def test_only_ambiguous_or_unprintable_characters_of_ids_are_encoded(
     template: str, user: str, session: str, key: str
 ) -> None:
-    """An id's characters are percent-encoded only where they would make the key ambiguous or unprintable."""
+    """An id's characters are percent-encoded only where they would make the key ambiguous or
+    unprintable.
+    """
     assert rendered_key(template, {"user": {"id": user}, "session": {"id": session}}) == key
 
 
@@ -61,28 +73,44 @@ def test_only_ambiguous_or_unprintable_characters_of_ids_are_encoded(
             {"user": {}},
             r'no user\.id; send variables \{"user": \{"id": "\.\.\."\}\}$',
         ),
-        ("{{ user.id }}", {"user": {"id": True}}, "must be a string that is not empty, or an integer"),
-        ("{{ user.id }}", {"user": {"id": ""}}, "must be a string that is not empty, or an integer"),
+        (
+            "{{ user.id }}",
+            {"user": {"id": True}},
+            "must be a string that is not empty, or an integer",
+        ),
+        (
+            "{{ user.id }}",
+            {"user": {"id": ""}},
+            "must be a string that is not empty, or an integer",
+        ),
         ("{{ user.id }}", {"user": "ann"}, "must be an object"),
         ("{{ user.id }}", {"user": {"id": "a" * 257}}, "a key has 1 to 256 characters, not 257"),
         ("a\x07b", {}, "no control characters"),
     ],
 )
-def test_values_that_give_no_valid_key_are_refused(template: str, variables: dict[str, object], message: str) -> None:
-    """The error for values that give no valid key names the missing variable, or says what is wrong with the key."""
+def test_values_that_give_no_valid_key_are_refused(
+    template: str, variables: dict[str, object], message: str
+) -> None:
+    """The error for values that give no valid key names the missing variable, or says what is wrong
+    with the key.
+    """
     with pytest.raises(InvalidRequest, match=message):
         rendered_key(template, variables)
 
 
 @settings(deadline=None, max_examples=300)
 @given(
-    st.sampled_from(["{{ agent.id }}:{{ user.id }}", "{{ user.id }}-{{ agent.id }}", "x{{ agent.id }}"]),
+    st.sampled_from(
+        ["{{ agent.id }}:{{ user.id }}", "{{ user.id }}-{{ agent.id }}", "x{{ agent.id }}"]
+    ),
     st.text("ab:-%2DA", min_size=1, max_size=4),
     st.text("ab:-%2DA", min_size=1, max_size=4),
     st.text("ab:-%2DA", min_size=1, max_size=4),
 )
 def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, user: str) -> None:
-    """Whatever the other variables are, a key of one agent is never taken for a key of another agent."""
+    """Whatever the other variables are, a key of one agent is never taken for a key of another
+    agent.
+    """
     key = rendered_key(template, {"agent": {"id": agent}, "user": {"id": user}})
     assert is_key_of(template, key, agent)
     assert is_key_of(template, key, other) == (agent == other)
@@ -100,12 +128,21 @@ def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, 
         ("", "must have 1 to 2000 characters"),
     ],
 )
-def test_templates_with_anything_but_text_and_members_are_refused(template: str, message: str) -> None:
-    """A template is refused if it has anything but text and members of variables, such as `{{ user.id }}`."""
+def test_templates_with_anything_but_text_and_members_are_refused(
+    template: str, message: str
+) -> None:
+    """A template is refused if it has anything but text and members of variables, such as `{{
+    user.id }}`.
+    """
     with pytest.raises(ValueError, match=message):
         checked_template(template)
 
 
 def test_members_may_be_named_like_methods() -> None:
-    """`{{ user.items }}` gives the member `items` of the request's variable `user`, not the method of Python's dict."""
-    assert rendered_key("{{ user.items }}-{{ user.a.b }}", {"user": {"items": 1, "a": {"b": "c"}}}) == "1-c"
+    """`{{ user.items }}` gives the member `items` of the request's variable `user`, not the method
+    of Python's dict.
+    """
+    assert (
+        rendered_key("{{ user.items }}-{{ user.a.b }}", {"user": {"items": 1, "a": {"b": "c"}}})
+        == "1-c"
+    )

@@ -32,7 +32,10 @@ MISTAKES = [
     ("threads: {a: }", "threads.a: "),
     ("threads: [a]", "threads: "),
     ("thread: {a: {}}", "thread: "),
-    ("threads: {a: {max_tokens: 0}}", "threads.a.max_tokens: Input should be greater than or equal to 1 (got 0)"),
+    (
+        "threads: {a: {max_tokens: 0}}",
+        "threads.a.max_tokens: Input should be greater than or equal to 1 (got 0)",
+    ),
     ("threads: {a: {max_tokens: -5}}", "(got -5)"),
     ("threads: {a: {max_messages: 2.5}}", "threads.a.max_messages"),
     ("threads: {a: {max_turns: '50'}}", "threads.a.max_turns"),
@@ -48,7 +51,10 @@ MISTAKES = [
     ),
     ("threads: {a: {eviction: {keywords: error}}}", "threads.a.eviction.keywords"),
     ("threads: {a: {locks: {append: never}}}", "threads.a.locks.append: must be a duration"),
-    ("threads: {a: {privacy: {never_keep_roles: [The Tool]}}}", "threads.a.privacy.never_keep_roles.0"),
+    (
+        "threads: {a: {privacy: {never_keep_roles: [The Tool]}}}",
+        "threads.a.privacy.never_keep_roles.0",
+    ),
     ("threads: {a: {key: '{{ session.id '}}", "is not a valid template"),
     ("threads: {a: {key: '{{ .session.id }}'}}", "write members as {{ workflow.id }}"),
     ("resource: memory\nid: a", "`remembrancer policies convert FILE` rewrites them"),
@@ -59,10 +65,16 @@ MISTAKES = [
     ("threads: {a: {}}\nagents: {x: {memories: []}}", "agents.x.memories"),
     (
         "threads: {a: {type: message_count_based, max_messages: 100, max_turns: 50}}",
-        "would start at 80 messages (threshold 0.8 of max_messages 100), but max_turns 50 allows fewer",
+        (
+            "would start at 80 messages (threshold 0.8 of max_messages 100), but max_turns 50 "
+            "allows fewer"
+        ),
     ),
     (
-        "threads: {a: {type: message_count_based, max_messages: 2, flush: {strategy: hybrid_summary}}}",
+        (
+            "threads: {a: {type: message_count_based, max_messages: 2, flush: {strategy: "
+            "hybrid_summary}}}"
+        ),
         "could never remove a turn: 2 turns always stay",
     ),
     (
@@ -71,13 +83,20 @@ MISTAKES = [
     ),
     ("threads: {a: {allocation: {system: 1}}}", "allocation.short_term must be above 0"),
     ("threads: {a: {}}\nagents: {x: {memories: [a, a]}}", "must name each resource once"),
-    ("threads: {a: {}}\nagents: {x: {memories: [{id: a, mode: readonly}]}}", "'read-write' or 'read-only'"),
+    (
+        "threads: {a: {}}\nagents: {x: {memories: [{id: a, mode: readonly}]}}",
+        "'read-write' or 'read-only'",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), MISTAKES)
-def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(text: str, message: str) -> None:
-    """The error for an invalid policy file names the file, and says where the mistake is and what is allowed."""
+def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(
+    text: str, message: str
+) -> None:
+    """The error for an invalid policy file names the file, and says where the mistake is and what
+    is allowed.
+    """
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)
@@ -85,7 +104,9 @@ def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(text:
 
 
 def test_agents_refer_to_thread_policies_in_three_forms() -> None:
-    """An agent refers to one thread policy, to several with one key, or to several with separate keys and modes."""
+    """An agent refers to one thread policy, to several with one key, or to several with separate
+    keys and modes.
+    """
     text = """
     threads: {a: {}, b: {}}
     agents:
@@ -95,7 +116,9 @@ def test_agents_refer_to_thread_policies_in_three_forms() -> None:
     """
     agents = parse_policies(text, "p.yaml").agents
     references = {
-        name: [(reference.id, reference.key, str(reference.mode)) for reference in agent.references()]
+        name: [
+            (reference.id, reference.key, str(reference.mode)) for reference in agent.references()
+        ]
         for name, agent in agents.items()
     }
     assert references["one"] == [("a", "k:{{ user.id }}", "read-write")]

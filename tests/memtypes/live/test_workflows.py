@@ -43,15 +43,21 @@ def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> 
 
 
 def test_a_stored_event_leaves_out_default_values_and_its_version() -> None:
-    """An event is stored without default values and without its version, which is its position in the log."""
+    """An event is stored without default values and without its version, which is its position in
+    the log.
+    """
     event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
 
 
 def test_the_payload_for_redaction_has_the_values_that_may_contain_secrets() -> None:
-    """An event's payload for redaction has the values in which secrets may be, such as the output, and no ids."""
-    event = NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"})
+    """An event's payload for redaction has the values in which secrets may be, such as the output,
+    and no ids.
+    """
+    event = NewEvent(
+        type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"}
+    )
     assert event.payload() == {"output": 1, "data": {"k": "v"}}
 
 
@@ -61,8 +67,12 @@ def state_after(*sent: NewEvent) -> WorkflowState:
 
 
 @given(log=LOGS, cut=st.integers(0, 30))
-def test_a_snapshot_and_later_events_give_the_state_of_all_events(log: list[Event], cut: int) -> None:
-    """Folding the later events into a snapshot of any version gives the same state as folding all events."""
+def test_a_snapshot_and_later_events_give_the_state_of_all_events(
+    log: list[Event], cut: int
+) -> None:
+    """Folding the later events into a snapshot of any version gives the same state as folding all
+    events.
+    """
     snapshot = WorkflowState.from_json(fold(WorkflowState(), log[:cut]).to_json())
     assert fold(snapshot, log[cut:]) == fold(WorkflowState(), log)
 
@@ -78,7 +88,9 @@ def test_folding_events_does_not_change_the_earlier_state(log: list[Event]) -> N
 
 @given(log=LOGS)
 def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
-    """If several events set a key of a workflow's data or resources, the state has the newest value."""
+    """If several events set a key of a workflow's data or resources, the state has the newest
+    value.
+    """
     data: dict[str, object] = {}
     resources: dict[str, object] = {}
     for event in log:
@@ -91,13 +103,20 @@ def test_the_newest_value_of_each_key_wins(log: list[Event]) -> None:
 
 
 def test_a_completed_step_has_its_agent_values_and_times() -> None:
-    """A completed step has the agent, input and start time of its first event, and the output and time of its last."""
+    """A completed step has the agent, input and start time of its first event, and the output and
+    time of its last.
+    """
     state = state_after(
         NewEvent(type=WorkflowEventType.STEP_STARTED, step_id="one", agent="ann", input="go"),
         NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one", output={"n": 1}),
     )
     step = state.steps["one"]
-    assert (step.status, step.agent, step.input, step.output) == (StepStatus.COMPLETED, "ann", "go", {"n": 1})
+    assert (step.status, step.agent, step.input, step.output) == (
+        StepStatus.COMPLETED,
+        "ann",
+        "go",
+        {"n": 1},
+    )
     assert step.started_at is not None
     assert step.ended_at is not None
     assert step.started_at < step.ended_at
@@ -114,7 +133,9 @@ def test_a_failed_step_can_be_retried() -> None:
 
 
 def test_a_step_that_was_never_started_has_no_start_time() -> None:
-    """An event that ends a step is accepted without an event that started it; the step then has no start time."""
+    """An event that ends a step is accepted without an event that started it; the step then has no
+    start time.
+    """
     step = state_after(NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one")).steps["one"]
     assert (step.status, step.started_at) == (StepStatus.COMPLETED, None)
 
@@ -128,10 +149,13 @@ def test_a_step_that_was_never_started_has_no_start_time() -> None:
     ],
 )
 def test_a_workflow_ends_with_status_output_and_error(kind: str, status: WorkflowStatus) -> None:
-    """A workflow is pending, then running, and ends as completed, failed or cancelled, with an output and error."""
+    """A workflow is pending, then running, and ends as completed, failed or cancelled, with an
+    output and error.
+    """
     assert WorkflowState().status is WorkflowStatus.PENDING
     ended = state_after(
-        NewEvent(type=WorkflowEventType.STARTED), NewEvent(type=WorkflowEventType(kind), output="o", error="e")
+        NewEvent(type=WorkflowEventType.STARTED),
+        NewEvent(type=WorkflowEventType(kind), output="o", error="e"),
     )
     assert (ended.status, ended.output, ended.error) == (status, "o", "e")
     assert ended.status.ended
@@ -141,7 +165,10 @@ def test_a_workflow_ends_with_status_output_and_error(kind: str, status: Workflo
 def test_notes_and_data_do_not_start_a_workflow() -> None:
     """After notes and data events alone, a workflow's status is still pending."""
     assert (
-        state_after(NewEvent(type=WorkflowEventType.NOTE), NewEvent(type=WorkflowEventType.DATA_SET, data={})).status
+        state_after(
+            NewEvent(type=WorkflowEventType.NOTE),
+            NewEvent(type=WorkflowEventType.DATA_SET, data={}),
+        ).status
         == "pending"
     )
 
@@ -156,7 +183,9 @@ def test_notes_and_data_do_not_start_a_workflow() -> None:
         ({}, None),
     ],
 )
-def test_each_change_of_status_has_its_actor_and_reason(fields: dict[str, Any], reason: str | None) -> None:
+def test_each_change_of_status_has_its_actor_and_reason(
+    fields: dict[str, Any], reason: str | None
+) -> None:
     """Each change of a workflow's status records the agent of the event and a reason.
 
     The reason is the event's `reason`, or else a short text from its data, error or output.

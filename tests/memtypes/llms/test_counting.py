@@ -22,7 +22,8 @@ class Provider:
     """A scripted provider: its answer, and the requests that it received."""
 
     def __init__(self, status: int, answer: object) -> None:
-        self.status, self.answer = status, answer
+        self.status = status
+        self.answer = answer
         self.requests: list[tuple[str, dict[str, str], Any]] = []
 
 
@@ -33,7 +34,9 @@ def serving(provider: Provider) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            provider.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
+            provider.requests.append(
+                (self.path, {name.lower(): value for name, value in self.headers.items()}, body)
+            )
             sent = json.dumps(provider.answer).encode()
             self.send_response(provider.status)
             self.send_header("content-length", str(len(sent)))
@@ -81,7 +84,9 @@ async def test_tokens_are_counted_by_the_endpoint_of_anthropic() -> None:
 
 
 async def test_tokens_are_counted_by_the_endpoint_of_google() -> None:
-    """The token count is the one that Google's endpoint returns; the request has Google's format."""
+    """The token count is the one that Google's endpoint returns; the request has Google's
+    format.
+    """
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
         assert await count_four_words(url, "google", "gemini-x-pro") == 5
@@ -94,7 +99,12 @@ async def test_tokens_are_counted_by_the_endpoint_of_google() -> None:
         ("cohere", "", {"tokens": [1, 2, 3], "token_strings": ["a", "b", "c"]}, "text"),
         ("openai", "/tokenize", {"count": 3, "max_model_len": 4096, "tokens": [1, 2, 3]}, "prompt"),
         ("openai", "/tokenize", {"tokens": [1, 2, 3]}, "prompt"),
-        ("openai", "/v1/responses/input_tokens", {"object": "response.input_tokens", "input_tokens": 3}, "input"),
+        (
+            "openai",
+            "/v1/responses/input_tokens",
+            {"object": "response.input_tokens", "input_tokens": 3},
+            "input",
+        ),
     ],
 )
 async def test_tokens_are_counted_by_cohere_and_openai_compatible_endpoints(
@@ -102,8 +112,8 @@ async def test_tokens_are_counted_by_cohere_and_openai_compatible_endpoints(
 ) -> None:
     """The token count is taken from the answer of Cohere, OpenAI or a server with OpenAI's API.
 
-    The request names the model, has the text in the field that this provider expects, and the API key as bearer token.
-    If the answer has only a list of tokens, these are counted.
+    The request names the model, has the text in the field that this provider expects, and the API
+    key as bearer token. If the answer has only a list of tokens, these are counted.
     """
     provider = Provider(200, answer)
     with serving(provider) as url:
@@ -115,10 +125,19 @@ async def test_tokens_are_counted_by_cohere_and_openai_compatible_endpoints(
 
 @pytest.mark.parametrize(
     ("status", "answer"),
-    [(500, {}), (200, {}), (200, []), (200, {"input_tokens": "many"}), (200, {"input_tokens": -1}), (401, {})],
+    [
+        (500, {}),
+        (200, {}),
+        (200, []),
+        (200, {"input_tokens": "many"}),
+        (200, {"input_tokens": -1}),
+        (401, {}),
+    ],
 )
 async def test_an_invalid_answer_gives_no_count(status: int, answer: object) -> None:
-    """If a provider's answer is an error or has no valid count, the count is None and no error is raised."""
+    """If a provider's answer is an error or has no valid count, the count is None and no error is
+    raised.
+    """
     with serving(Provider(status, answer)) as url:
         assert await count_four_words(url, "anthropic", "claude-x") is None
 
@@ -129,7 +148,9 @@ async def test_an_unreachable_provider_gives_no_count() -> None:
 
 
 async def test_a_text_for_a_model_without_an_endpoint_is_not_sent() -> None:
-    """A text for a model without a counting endpoint is not sent anywhere, and its count is None."""
+    """A text for a model without a counting endpoint is not sent anywhere, and its count is
+    None.
+    """
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "gpt-4o") is None

@@ -46,10 +46,19 @@ models:
         ("openrouter/openai/gpt-4o:free", "gpt-4o", "openai", 128_000, "o200k_base"),
     ],
 )
-def test_a_listed_model_is_counted_exactly(name: str, listed: str, provider: str, window: int, tokenizer: str) -> None:
-    """A listed model is found whatever the case, prefix or suffix of its name. Its tokens are counted exactly."""
+def test_a_listed_model_is_counted_exactly(
+    name: str, listed: str, provider: str, window: int, tokenizer: str
+) -> None:
+    """A listed model is found whatever the case, prefix or suffix of its name. Its tokens are
+    counted exactly.
+    """
     model = DEFAULT.find(name)
-    assert (model.name, model.provider, model.window, model.tokenizer) == (listed, provider, window, tokenizer)
+    assert (model.name, model.provider, model.window, model.tokenizer) == (
+        listed,
+        provider,
+        window,
+        tokenizer,
+    )
     assert model.margin == 0
 
 
@@ -81,32 +90,50 @@ def test_an_unknown_model_has_the_widest_margin_and_no_window() -> None:
     Its context window is unknown, so it has no budget for memories.
     """
     model = DEFAULT.find("some-model-nobody-lists")
-    assert (model.name, model.provider, model.window) == ("some-model-nobody-lists", "unknown", None)
+    assert (model.name, model.provider, model.window) == (
+        "some-model-nobody-lists",
+        "unknown",
+        None,
+    )
     assert (model.margin, model.allocation) == (WIDEST_MARGIN, None)
 
 
 def test_a_listed_name_must_end_at_a_separator() -> None:
-    """The listed name "gpt-4" does not match the model "gpt-45", because no separator follows the 4."""
+    """The listed name "gpt-4" does not match the model "gpt-45", because no separator follows the
+    4.
+    """
     assert DEFAULT.find("gpt-45").name == "gpt-45"
 
 
 def test_every_provider_of_a_default_model_has_an_entry() -> None:
-    """Each provider of a model in the default registry has an entry with defaults for its models."""
+    """Each provider of a model in the default registry has an entry with defaults for its
+    models.
+    """
     assert {entry.provider for entry in DEFAULT.models} <= DEFAULT.providers.keys()
 
 
 def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
-    """A registry file overrides the models that it names; the other default models stay in the registry."""
+    """A registry file overrides the models that it names; the other default models stay in the
+    registry.
+    """
     path = tmp_path / "models.yaml"
-    path.write_text(OVERRIDES + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n")
+    path.write_text(
+        OVERRIDES
+        + "  - {provider: openai, names: [gpt-4o], window: 1000, tokenizer: cl100k_base}\n"
+    )
     registry = RegistrySource(path)()
     assert registry.find("h1").window == 10_000
-    assert (registry.find("house-two").tokenizer, registry.find("house-two").margin) == ("cl100k_base", 0.2)
+    assert (registry.find("house-two").tokenizer, registry.find("house-two").margin) == (
+        "cl100k_base",
+        0.2,
+    )
     assert registry.find("house-new").window == 4_000
     assert (registry.find("gpt-4o").window, registry.find("gpt-4o-mini").window) == (1_000, 128_000)
 
 
-def test_a_changed_registry_file_is_reloaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_changed_registry_file_is_reloaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A changed registry file is read at the next call.
 
     An invalid one is logged once, and the last valid one is used.
@@ -149,13 +176,18 @@ def _write(path: Path, text: str, second: int) -> None:
         ("models: [{provider: p, names: [a], window: '9000'}]", r"window: .*integer.*got '9000'"),
         ("models: [{provider: p, names: [], window: 9000}]", r"models\.0\.names: "),
         ("models: [{provider: p, names: [a, A], window: 9000}]", "two models are named 'A'"),
-        ("providers: {p: {tokenizer: gpt2}}", r"providers\.p\.tokenizer: .*cl100k_base, o200k_base.*got 'gpt2'"),
+        (
+            "providers: {p: {tokenizer: gpt2}}",
+            r"providers\.p\.tokenizer: .*cl100k_base, o200k_base.*got 'gpt2'",
+        ),
         ("providers: {p: {margin: -1}}", r"providers\.p\.margin: .*0"),
         ("providers: {p: {count: {url: ftp://x, kind: google}}}", r"providers\.p\.count\.url: "),
     ],
 )
 def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str) -> None:
-    """The error for a mistake in a registry file names the file, the key, the value and what is allowed."""
+    """The error for a mistake in a registry file names the file, the key, the value and what is
+    allowed.
+    """
     with pytest.raises(InvalidConfigFile, match=message) as raised:
         parse_registry(text, "own.yaml")
     assert "own.yaml" in str(raised.value)
@@ -193,7 +225,9 @@ def test_a_missing_registry_file_is_an_error(tmp_path: Path) -> None:
 def test_model_names_of_local_servers_and_hosts_are_recognised(
     name: str, family: str, window: int, max_output: int | None
 ) -> None:
-    """Names that local servers and hosting services give to a model, such as "llama3:8b", are recognised."""
+    """Names that local servers and hosting services give to a model, such as "llama3:8b", are
+    recognised.
+    """
     model = DEFAULT.find(name)
     assert (model.name, model.window, model.max_output) == (family, window, max_output)
 
@@ -206,33 +240,45 @@ def test_every_default_model_names_its_source_and_date() -> None:
 
 
 def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
-    """If a pattern of the operator and a default pattern match equally long parts of a name, the operator's wins.
+    """If a pattern of the operator and a default pattern match equally long parts of a name, the
+    operator's wins.
 
     The source of the operator's model may be any text.
     """
-    text = "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, source: our wiki}]"
+    text = (
+        "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, "
+        "source: our wiki}]"
+    )
     model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
     assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
 
 
 def allocation_of(window: int, **limits: int) -> Allocation:
-    """How a model divides a context window of `window` tokens. limits: the model's `max_input` and `max_output`."""
+    """How a model divides a context window of `window` tokens. limits: the model's `max_input` and
+    `max_output`.
+    """
     allocation = KnownModel("m", "p", window, "cl100k_base", 0.0, **limits).allocation  # type: ignore[arg-type]
     assert allocation is not None
     return allocation
 
 
 @pytest.mark.parametrize(
-    ("window", "memory"), [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)]
+    ("window", "memory"),
+    [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)],
 )
 def test_memories_get_a_tenth_of_the_content(window: int, memory: int) -> None:
-    """The content of a call gets 60 % of a small window, 80 % of a large one. Memories get 10 % of the content."""
+    """The content of a call gets 60 % of a small window, 80 % of a large one. Memories get 10 % of
+    the content.
+    """
     assert allocation_of(window).memory == memory
 
 
 def test_an_allocation_respects_the_models_input_and_output_limits() -> None:
-    """The response gets at most the model's largest output; the other parts together get at most its largest input."""
-    full, short = allocation_of(128_000), allocation_of(128_000, max_output=16_384)
+    """The response gets at most the model's largest output; the other parts together get at most
+    its largest input.
+    """
+    full = allocation_of(128_000)
+    short = allocation_of(128_000, max_output=16_384)
     assert (full.response, short.response) == (51_200, 16_384)
     assert (short.history, short.files) == (full.history, full.files) == (38_400, 23_040)
     large = allocation_of(400_000, max_input=272_000, max_output=128_000)
@@ -253,7 +299,9 @@ def test_an_allocation_never_exceeds_the_window_or_the_models_limits(
     Without such limits they add up to the window.
     """
     limits = {"max_input": max_input, "max_output": max_output}
-    allocation = allocation_of(window, **{name: limit for name, limit in limits.items() if limit is not None})
+    allocation = allocation_of(
+        window, **{name: limit for name, limit in limits.items() if limit is not None}
+    )
     values = allocation.model_dump()
     assert all(tokens >= 0 for tokens in values.values())
     assert sum(values.values()) <= window

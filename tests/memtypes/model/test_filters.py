@@ -25,12 +25,16 @@ from memtypes.model.filters import (
 
 
 def test_one_operator_on_one_field_is_one_comparison() -> None:
-    """A filter with one operator on one field becomes a comparison, not a conjunction with one member."""
+    """A filter with one operator on one field becomes a comparison, not a conjunction with one
+    member.
+    """
     assert parse_filter({"importance": {"gte": 7}}) == Compare("importance", Op.GTE, 7)
 
 
 def test_several_fields_and_operators_must_all_hold() -> None:
-    """A filter with several fields, or several operators on a field, becomes a conjunction of comparisons."""
+    """A filter with several fields, or several operators on a field, becomes a conjunction of
+    comparisons.
+    """
     assert parse_filter({"importance": {"gte": 2, "lt": 9}, "speaker": {"eq": "Ana"}}) == All(
         (
             All((Compare("importance", Op.GTE, 2), Compare("importance", Op.LT, 9))),
@@ -57,7 +61,9 @@ def test_spellings_of_the_same_instant_are_equal() -> None:
 @pytest.mark.parametrize("value", ["x", 3, 2.5, True])
 def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
     """A metadata field can be compared with a string, a number or a boolean."""
-    assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare("metadata.ticket", Op.EQ, value)
+    assert parse_filter({"metadata.ticket": {"eq": value}}) == Compare(
+        "metadata.ticket", Op.EQ, value
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,13 +83,25 @@ def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
         ({"confidence": {"gt": float("nan")}}, "filters.confidence.gt", "a number"),
         ({"speaker": {"gt": "a"}}, "filters.speaker.gt", "needs a number or a time"),
         ({"metadata.x": {"gt": "a"}}, "filters.metadata.x.gt", "needs a number or a time"),
-        ({"metadata.x": {"between": ["a", "b"]}}, "filters.metadata.x.between", "two numbers or two times"),
+        (
+            {"metadata.x": {"between": ["a", "b"]}},
+            "filters.metadata.x.between",
+            "two numbers or two times",
+        ),
         ({"metadata.x": {"eq": []}}, "filters.metadata.x.eq", "a text, a number, true or false"),
         ({"importance": {"gt": None}}, "filters.importance.gt", "a number"),
         ({"tags": {"any": [None]}}, "filters.tags.any[0]", "needs a text"),
-        ({"status": {"eq": "done"}}, "filters.status.eq", "needs one of active, cancelled, completed, pending"),
+        (
+            {"status": {"eq": "done"}},
+            "filters.status.eq",
+            "needs one of active, cancelled, completed, pending",
+        ),
         ({"links.type": {"ne": "x"}}, "filters.links.type.ne", "needs one of contradicts"),
-        ({"category": {"any": ["fact", "x"]}}, "filters.category.any[1]", "needs one of domain_knowledge, fact"),
+        (
+            {"category": {"any": ["fact", "x"]}},
+            "filters.category.any[1]",
+            "needs one of domain_knowledge, fact",
+        ),
         ({"pinned": {"eq": 1}}, "filters.pinned.eq", "needs true or false"),
         ({"tags": {"any": []}}, "filters.tags.any", "list of 1 to 1000"),
         ({"tags": {"any": "a"}}, "filters.tags.any", "list of 1 to 1000"),
@@ -98,7 +116,9 @@ def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
         ({"not": []}, "filters.not", "at least one field"),
     ],
 )
-def test_the_error_for_an_invalid_filter_has_its_path_and_reason(tree: Any, path: str, why: str) -> None:
+def test_the_error_for_an_invalid_filter_has_its_path_and_reason(
+    tree: Any, path: str, why: str
+) -> None:
     """The error for an invalid filter has the path of the mistake and the reason."""
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
         parse_filter(tree)
@@ -112,7 +132,9 @@ def test_a_comparison_with_null_checks_whether_the_field_has_a_value() -> None:
 
 
 def test_a_field_of_several_types_takes_the_values_of_each() -> None:
-    """`category` is a field of facts and of procedures, and can be compared with a category of either."""
+    """`category` is a field of facts and of procedures, and can be compared with a category of
+    either.
+    """
     assert parse_filter({"category": {"any": ["fact", "tool_usage"]}})
 
 
@@ -155,17 +177,23 @@ def test_the_values_in_all_lists_of_a_filter_are_limited() -> None:
     ],
 )
 def test_the_kind_of_a_filterable_field_follows_from_its_type(field: str, kind: Kind) -> None:
-    """The kind of value with which a filter compares a field follows from the field's type in the memory classes."""
+    """The kind of value with which a filter compares a field follows from the field's type in the
+    memory classes.
+    """
     assert kind_of_field(field) is kind
 
 
 def test_internal_fields_can_not_be_filtered_by() -> None:
-    """A filter on the tenant or an internal field is refused, and no error lists such a field as allowed."""
+    """A filter on the tenant or an internal field is refused, and no error lists such a field as
+    allowed.
+    """
     assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
 
 
 def test_all_of_skips_filters_that_are_none() -> None:
-    """`all_of()` skips filters that are None. Without any filter it returns a condition that always holds."""
+    """`all_of()` skips filters that are None. Without any filter it returns a condition that always
+    holds.
+    """
     pinned = Compare("pinned", Op.EQ, True)
     assert all_of(None, pinned, None) == pinned
     assert all_of(pinned, Absent("valid_to")) == All((pinned, Absent("valid_to")))

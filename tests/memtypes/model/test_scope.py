@@ -27,7 +27,9 @@ def test_a_namespace_may_contain_any_script_and_punctuation(name: str) -> None:
     ],
 )
 def test_an_invalid_namespace_name_is_refused(name: str, why: str) -> None:
-    """The error for a name that is empty, too long, padded or has control characters names the field."""
+    """The error for a name that is empty, too long, padded or has control characters names the
+    field.
+    """
     with pytest.raises(InvalidRequest, match=why) as caught:
         Scope("t", name)
     assert caught.value.path == "namespace"

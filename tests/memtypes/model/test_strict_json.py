@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.strict_json import MAX_DEPTH, MalformedJson, skip_blank, strict_json, value_at, whole_value
+from memtypes.model.strict_json import (
+    MAX_DEPTH,
+    MalformedJson,
+    skip_blank,
+    strict_json,
+    value_at,
+    whole_value,
+)
 
 PLAIN = st.recursive(
     st.none()
@@ -25,7 +32,9 @@ PLAIN = st.recursive(
 
 @given(value=PLAIN, ascii_only=st.booleans())
 def test_json_is_unchanged_after_encoding_and_decoding(*, value: Any, ascii_only: bool) -> None:
-    """Any JSON value is unchanged after encoding and decoding, whether non-ASCII characters are escaped or not."""
+    """Any JSON value is unchanged after encoding and decoding, whether non-ASCII characters are
+    escaped or not.
+    """
     assert strict_json(json.dumps(value, ensure_ascii=ascii_only).encode()) == value
 
 
@@ -62,7 +71,9 @@ def test_broken_or_ambiguous_json_is_malformed(raw: bytes, why: str) -> None:
         strict_json(raw)
 
 
-@pytest.mark.parametrize("raw", [b"9223372036854775808", b"-9223372036854775809", b"1e999", b"9" * 5_000])
+@pytest.mark.parametrize(
+    "raw", [b"9223372036854775808", b"-9223372036854775809", b"1e999", b"9" * 5_000]
+)
 def test_numbers_beyond_64_bits_are_invalid(raw: bytes) -> None:
     """A number that does not fit in 64 bits is refused, not rounded."""
     with pytest.raises(InvalidRequest, match="64 bits"):
@@ -70,7 +81,9 @@ def test_numbers_beyond_64_bits_are_invalid(raw: bytes) -> None:
 
 
 def test_a_pair_of_surrogates_is_one_character() -> None:
-    """An escaped surrogate pair is decoded to the one character outside the basic plane that it stands for."""
+    """An escaped surrogate pair is decoded to the one character outside the basic plane that it
+    stands for.
+    """
     assert strict_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
@@ -81,7 +94,9 @@ def test_nesting_up_to_the_limit_is_accepted() -> None:
 
 
 def test_values_in_a_text_are_read_one_after_the_other() -> None:
-    """`value_at()` returns the JSON value at a position and its end; it accepts repeated keys and huge integers."""
+    """`value_at()` returns the JSON value at a position and its end; it accepts repeated keys and
+    huge integers.
+    """
     text = ' {"a": 1, "a": 12345678901234567890123} [2]'
     value, end = value_at(text, skip_blank(text, 0))
     assert value == {"a": 12345678901234567890123}

@@ -1,4 +1,6 @@
-"""The five memory types: validation of drafts, stored payloads, and the texts that are embedded or shown."""
+"""The five memory types: validation of drafts, stored payloads, and the texts that are embedded or
+shown.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +100,9 @@ def test_an_invalid_draft_is_refused(fields: dict[str, Any], why: str) -> None:
 
 def test_a_time_with_any_offset_is_stored_as_utc() -> None:
     """A time with another offset is converted to UTC and stays the same instant."""
-    draft = DRAFT.validate_python({"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"})
+    draft = DRAFT.validate_python(
+        {"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"}
+    )
     assert draft.created_at == datetime(2026, 1, 1, tzinfo=UTC)
     assert rfc3339(draft.created_at) == "2026-01-01T00:00:00Z"
 
@@ -112,11 +116,19 @@ def test_a_source_may_be_a_name() -> None:
 
 def test_tags_are_kept_once_in_order() -> None:
     """Repeated tags of a draft are dropped; the others keep their order."""
-    assert DRAFT.validate_python({"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}).tags == ["b", "a"]
+    assert DRAFT.validate_python(
+        {"type": "semantic", "content": "x", "tags": ["b", "a", "b"]}
+    ).tags == ["b", "a"]
 
 
 TYPE_FIELDS: dict[str, dict[str, Any]] = {
-    "episodic": {"speaker": "Ana", "event_type": "decision", "emotional_valence": -2, "title": "t", "context": "c"},
+    "episodic": {
+        "speaker": "Ana",
+        "event_type": "decision",
+        "emotional_valence": -2,
+        "title": "t",
+        "context": "c",
+    },
     "semantic": {
         "concept": "c",
         "category": "principle",
@@ -124,7 +136,13 @@ TYPE_FIELDS: dict[str, dict[str, Any]] = {
         "related": ["x"],
         "source_sessions": ["s"],
     },
-    "prospective": {"due_at": AT, "priority": 1, "status": "active", "trigger_type": "event", "trigger_condition": "d"},
+    "prospective": {
+        "due_at": AT,
+        "priority": 1,
+        "status": "active",
+        "trigger_type": "event",
+        "trigger_condition": "d",
+    },
     "procedural": {"steps": ["a", "b"], "success_rate": 0.5, "usage_count": 2, "last_used_at": AT},
     "working": {"todo_id": "7", "context_type": "state", "scope": "session", "priority": 5},
 }
@@ -132,8 +150,12 @@ TYPE_FIELDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_a_payload_is_decoded_to_the_same_memory(kind: str) -> None:
-    """A memory with all optional fields of its type, or with none, is equal after encoding and decoding."""
-    full = memory(kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **TYPE_FIELDS[kind])
+    """A memory with all optional fields of its type, or with none, is equal after encoding and
+    decoding.
+    """
+    full = memory(
+        kind, metadata={"k": [1, {"x": None}]}, tags=["a"], valid_to=AT, **TYPE_FIELDS[kind]
+    )
     assert from_payload(full.to_payload()) == full
     bare = memory(kind)
     assert from_payload(bare.to_payload()) == bare
@@ -141,21 +163,31 @@ def test_a_payload_is_decoded_to_the_same_memory(kind: str) -> None:
 
 
 def test_a_payload_has_its_times_as_text_in_utc() -> None:
-    """Times in payloads are RFC 3339 text in UTC, because the search engines compare only this form as instants."""
+    """Times in payloads are RFC 3339 text in UTC, because the search engines compare only this form
+    as instants.
+    """
     assert memory("prospective", due_at=AT).to_payload()["due_at"] == "2023-01-20T16:04:00Z"
 
 
 def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
-    """The embedded text of an event has its day and its speaker, because questions name days and people."""
+    """The embedded text of an event has its day and its speaker, because questions name days and
+    people.
+    """
     text = memory("episodic", speaker="Gina").embedding_text()
     assert text == "20 January 2023 Friday Gina: Lost my job as a banker."
 
 
 def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
     """A title is embedded before the content, unless it equals the content's first line."""
-    assert memory("semantic", concept="Lost my job as a banker.").embedding_text() == "Lost my job as a banker."
+    assert (
+        memory("semantic", concept="Lost my job as a banker.").embedding_text()
+        == "Lost my job as a banker."
+    )
     assert memory("semantic", concept="Work").embedding_text() == "Work: Lost my job as a banker."
-    assert memory("procedural", procedure_name="Deploy", steps=["a"]).line() == "Deploy: Lost my job as a banker.\n1. a"
+    assert (
+        memory("procedural", procedure_name="Deploy", steps=["a"]).line()
+        == "Deploy: Lost my job as a banker.\n1. a"
+    )
 
 
 def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
@@ -165,16 +197,24 @@ def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
-    """The same words of two speakers are two events; with two due times, two tasks; with two to-dos, two notes."""
-    assert memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
+    """The same words of two speakers are two events; with two due times, two tasks; with two
+    to-dos, two notes.
+    """
+    assert (
+        memory("episodic", speaker="Ana").identity() != memory("episodic", speaker="Ben").identity()
+    )
     assert memory("prospective", due_at=AT).identity() != memory("prospective").identity()
     assert memory("working", todo_id="1").identity() != memory("working", todo_id="2").identity()
 
 
 def test_the_session_is_part_of_a_private_memorys_identity() -> None:
-    """The same private text is another memory in each session; the same public text is one memory in all sessions."""
+    """The same private text is another memory in each session; the same public text is one memory
+    in all sessions.
+    """
     shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
-    private = [memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")]
+    private = [
+        memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")
+    ]
     assert shared[0] == shared[1]
     assert private[0] != private[1]
 
@@ -192,13 +232,23 @@ def test_the_day_is_part_of_an_events_identity() -> None:
         ({}, 0, State.CURRENT),
         ({"valid_to": AT}, -1, State.CURRENT),
         ({"valid_to": AT}, 0, State.REPLACED),
-        ({"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)}, 1, State.REPLACED),
-        ({"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
+        (
+            {"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)},
+            1,
+            State.REPLACED,
+        ),
+        (
+            {"valid_to": AT, "state": State.REPLACED, "state_until": AT + timedelta(days=2)},
+            2,
+            State.CURRENT,
+        ),
         ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 1, State.CONTESTED),
         ({"state": State.CONTESTED, "state_until": AT + timedelta(days=2)}, 2, State.CURRENT),
     ],
 )
-def test_the_state_changes_with_time_without_a_write(fields: dict[str, Any], days: int, state: State) -> None:
+def test_the_state_changes_with_time_without_a_write(
+    fields: dict[str, Any], days: int, state: State
+) -> None:
     """A memory is replaced from `valid_to` on, and current again from `state_until` on."""
     fact = memory("semantic", **fields).at(AT + timedelta(days=days))
     assert fact.state is state
@@ -207,9 +257,11 @@ def test_the_state_changes_with_time_without_a_write(fields: dict[str, Any], day
 
 
 def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
-    """A dated fact is shown with its first day, or if it was replaced, with the day until which it held.
+    """A dated fact is shown with its first day, or if it was replaced, with the day until which it
+    held.
 
-    If its replacement will expire, it is still shown with its first day. The embedded text has no day.
+    If its replacement will expire, it is still shown with its first day. The embedded text has no
+    day.
     """
     fact = memory("semantic", dated=True)
     assert fact.line() == f"{fact.content} (since 2023-01-20)"
@@ -223,14 +275,17 @@ def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
 
 
 def test_an_edited_memory_keeps_its_earlier_texts() -> None:
-    """An edited memory keeps its earlier texts, each until the time at which the next text replaced it.
+    """An edited memory keeps its earlier texts, each until the time at which the next text replaced
+    it.
 
     The oldest are dropped if there are too many or their total is too long.
     """
     edited = memory("semantic", "text 0")
     for number in range(1, MAX_EARLIER + 6):
         edited = edited.edited(f"text {number}", AT + timedelta(days=number))
-    assert [text.content for text in edited.earlier] == [f"text {number}" for number in range(5, MAX_EARLIER + 5)]
+    assert [text.content for text in edited.earlier] == [
+        f"text {number}" for number in range(5, MAX_EARLIER + 5)
+    ]
     assert all(first.until == following.since for first, following in pairwise(edited.earlier))
     assert edited.replace() == edited
     long = memory("semantic", "x" * MAX_CONTENT).edited("short", AT)
@@ -239,10 +294,15 @@ def test_an_edited_memory_keeps_its_earlier_texts() -> None:
 
 
 def test_metadata_keys_may_be_common_words_that_name_memory_fields() -> None:
-    """Metadata may have keys such as `state` and `sources`, though memories have such fields, but not `pinned`."""
+    """Metadata may have keys such as `state` and `sources`, though memories have such fields, but
+    not `pinned`.
+    """
     metadata = {"state": "Ohio", "sources": [1]}
     assert memory("semantic", metadata=metadata).metadata == metadata
-    assert DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": metadata}).metadata == metadata
+    assert (
+        DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": metadata}).metadata
+        == metadata
+    )
     with pytest.raises(ValidationError, match="pinned"):
         DRAFT.validate_python({"type": "semantic", "content": "x", "metadata": {"pinned": 1}})
 
@@ -256,7 +316,9 @@ def test_a_copy_is_validated_like_the_original() -> None:
 
 @given(st.text(min_size=1).filter(lambda text: bool(text.strip())))
 def test_a_default_title_is_neither_blank_nor_long(text: str) -> None:
-    """`first_line()` of any content, which is the default title, has 1 to 500 characters and is not blank."""
+    """`first_line()` of any content, which is the default title, has 1 to 500 characters and is not
+    blank.
+    """
     line = first_line(text)
     assert line.strip() == line
     assert 1 <= len(line) <= 500
@@ -274,19 +336,31 @@ def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
 
 
 def test_the_concepts_page_has_the_defaults_of_each_type() -> None:
-    """The table in docs/concepts.md has the visibility and half-life of each type, and the life of working memory."""
-    lines = (Path(__file__).parents[3] / "docs" / "concepts.md").read_text(encoding="utf-8").splitlines()
+    """The table in docs/concepts.md has the visibility and half-life of each type, and the life of
+    working memory.
+    """
+    lines = (
+        (Path(__file__).parents[3] / "docs" / "concepts.md")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
     rows = {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:6]] for line in lines if "|" in line
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:6]]
+        for line in lines
+        if "|" in line
     }
     for kind, policy in POLICIES.items():
         half_life = f"{policy.half_life.days} days" if policy.half_life else "none"
-        stored_until = "it is deleted" if kind in LONG_TERM else f"{TTL_S // 60} minutes after its last use"
+        stored_until = (
+            "it is deleted" if kind in LONG_TERM else f"{TTL_S // 60} minutes after its last use"
+        )
         assert rows[kind] == [stored_until, f"`{policy.visibility}`", half_life]
 
 
 def test_titles_and_names_default_to_the_first_line_of_the_content() -> None:
-    """An event's title and a procedure's name default to the content's first line. A working memory has no title."""
+    """An event's title and a procedure's name default to the content's first line. A working memory
+    has no title.
+    """
     draft = Draft(content="\n  First line \nsecond")
     names = {kind: cls.defaults(draft) for kind, cls in MEMORY_CLASSES.items()}
     assert names[MemoryType.EPISODIC] == {"title": "First line"}

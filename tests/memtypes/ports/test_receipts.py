@@ -1,4 +1,6 @@
-"""Receipts, the records of how a context was chosen: their hashes, which form a chain, and the times in their ids."""
+"""Receipts, the records of how a context was chosen: their hashes, which form a chain, and the
+times in their ids.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +28,23 @@ from memtypes.ports.receipts import (
 NAMES = st.text(max_size=12).filter(
     lambda name: not name.startswith("previous_") and name not in {"id", "sha256", "version"}
 )
-VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
-BODIES = st.dictionaries(NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.text(), VALUES), max_size=8)
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)
+BODIES = st.dictionaries(
+    NAMES, VALUES | st.lists(VALUES) | st.dictionaries(st.text(), VALUES), max_size=8
+)
 
 
 @given(BODIES)
 def test_a_receipt_is_hashed_in_its_canonical_form(members: dict[str, Any]) -> None:
-    """A receipt's hash is computed over its canonical JSON, whatever names and values its members have."""
+    """A receipt's hash is computed over its canonical JSON, whatever names and values its members
+    have.
+    """
     head = ChainHead("previous", "f" * 64)
     body = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
     sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)
@@ -43,7 +55,9 @@ def test_a_receipt_is_hashed_in_its_canonical_form(members: dict[str, Any]) -> N
 
 @given(st.integers(0, 32_000_000_000_000))
 def test_a_receipt_id_contains_the_time_of_issue(milliseconds: int) -> None:
-    """A receipt's id contains the time of issue, to within 2 ms. Two ids issued at the same time differ."""
+    """A receipt's id contains the time of issue, to within 2 ms. Two ids issued at the same time
+    differ.
+    """
     at = datetime.fromtimestamp(milliseconds / 1_000, UTC)
     issued = issued_at(first := receipt_id(at))
     assert issued is not None
@@ -51,16 +65,23 @@ def test_a_receipt_id_contains_the_time_of_issue(milliseconds: int) -> None:
     assert first != receipt_id(at)
 
 
-@pytest.mark.parametrize("other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))])
+@pytest.mark.parametrize(
+    "other", ["", "any", "0d6e64ad-9f54-4e23-8a7e-6ab2a4ad1f0e", str(uuid.UUID(int=5 << 76))]
+)
 def test_ids_that_are_no_receipt_ids_have_no_time_of_issue(other: str) -> None:
-    """`issued_at()` returns None for a text that is no UUID, and for a UUID of another version than receipt ids."""
+    """`issued_at()` returns None for a text that is no UUID, and for a UUID of another version than
+    receipt ids.
+    """
     assert issued_at(other) is None
 
 
 def test_each_receipt_names_its_predecessor() -> None:
-    """Of two receipts sealed together, the first names the newest stored receipt, and the second names the first."""
+    """Of two receipts sealed together, the first names the newest stored receipt, and the second
+    names the first.
+    """
     first, second = seal_all(
-        [UnsealedReceipt.of("shop", {"id": receipt}) for receipt in ("one", "two")], ChainHead("newest", "0" * 64)
+        [UnsealedReceipt.of("shop", {"id": receipt}) for receipt in ("one", "two")],
+        ChainHead("newest", "0" * 64),
     )
     assert b'"previous_id":"newest"' in first.text
     assert b'"previous_id":"one","previous_sha256":"%b"' % first.sha256.encode() in second.text

@@ -45,8 +45,12 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(st.lists(payloads(), max_size=6), st.lists(payloads(), max_size=6))
-def test_columns_have_the_values_of_the_payloads(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> None:
-    """Columns built from payloads have their values, also after columns are joined and their rows reordered."""
+def test_columns_have_the_values_of_the_payloads(
+    first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    """Columns built from payloads have their values, also after columns are joined and their rows
+    reordered.
+    """
     assert payloads_in(Columns.of(first)) == first
     joined = Columns.joined([Columns.of(first), Columns.of(second)])
     assert payloads_in(joined) == first + second
@@ -55,10 +59,14 @@ def test_columns_have_the_values_of_the_payloads(first: list[dict[str, Any]], se
 
 
 def test_candidates_of_several_types_are_joined() -> None:
-    """Joined candidates keep their order and values; a score that a type lacks is NaN. `take()` reorders them."""
+    """Joined candidates keep their order and values; a score that a type lacks is NaN. `take()`
+    reorders them.
+    """
     late = np.array([0.5, 0.25], dtype=np.float32)
     facts = make_candidates([CandidateRow("b", MemoryType.SEMANTIC, 0.5, None, {"seq": 3}, late)])
-    tasks = make_candidates([CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})])
+    tasks = make_candidates(
+        [CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]
+    )
     joined = Candidates.joined([facts, Candidates.of([]), tasks])
     assert [(row.id, row.type, row.dense, row.sparse, row.payload) for row in rows_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),

@@ -9,18 +9,24 @@ from hypothesis import strategies as st
 from memtypes.search.vectors import MAX_TERMS, SparseVector, heaviest, numbered, term_column
 from tests.candidates import term_text
 
-WEIGHTS = st.dictionaries(st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * MAX_TERMS)
+WEIGHTS = st.dictionaries(
+    st.integers(0, 2**32 - 1), st.floats(0.125, 4, width=32), max_size=3 * MAX_TERMS
+)
 
 
 def sparse(weights: dict[int, float]) -> SparseVector:
     """The sparse vector with these weights by term id."""
     ids = sorted(weights)
-    return SparseVector(np.array(ids, np.uint32), np.array([weights[term] for term in ids], np.float32))
+    return SparseVector(
+        np.array(ids, np.uint32), np.array([weights[term] for term in ids], np.float32)
+    )
 
 
 @given(WEIGHTS)
 def test_the_heaviest_terms_are_decoded_from_their_text(weights: dict[int, float]) -> None:
-    """`heaviest()` returns the MAX_TERMS heaviest terms as text; `term_column()` decodes the same terms."""
+    """`heaviest()` returns the MAX_TERMS heaviest terms as text; `term_column()` decodes the same
+    terms.
+    """
     text = heaviest(sparse(weights))
     (row,) = term_column([text])
     best = sorted(weights, key=lambda term: (-np.float32(weights[term]), term))[:MAX_TERMS]
@@ -31,7 +37,9 @@ def test_the_heaviest_terms_are_decoded_from_their_text(weights: dict[int, float
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
 def test_no_term_has_the_number_zero(ids: list[int]) -> None:
-    """A term's number is never 0, because a 0 in a row of term numbers means that there is no term."""
+    """A term's number is never 0, because a 0 in a row of term numbers means that there is no
+    term.
+    """
     assert numbered(np.array(ids, np.uint32)).all()
 
 

@@ -22,7 +22,11 @@ ROOT = Path(__file__).parents[3]
 
 def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     """Settings of an embedded store in the directory, with short timeouts."""
-    defaults: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "linger_s": 0.2}
+    defaults: dict[str, Any] = {
+        "fingerprint": "test-embedder",
+        "dimensions": DIMENSIONS,
+        "linger_s": 0.2,
+    }
     return EdgeSettings(directory, **defaults | changes)
 
 
@@ -34,7 +38,9 @@ def engine_of(directory: Path) -> EngineProcess:
 
 
 def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send the signal `number` to the engine of the directory and return the engine's process id."""
+    """Send the signal `number` to the engine of the directory and return the engine's process
+    id.
+    """
     pid = engine_of(directory).pid
     os.kill(pid, number)
     return pid
@@ -55,13 +61,20 @@ def has_socket(engine: EngineProcess) -> bool:
 
 def ended(pid: int) -> bool:
     """Whether a process has ended, even if its parent has not waited for it."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
     return not state.strip() or state.startswith("Z")
 
 
 def start_python(code: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a Python process that runs `code` in the repository and whose output can be read by line."""
+    """Start a Python process that runs `code` in the repository and whose output can be read by
+    line.
+    """
     return subprocess.Popen(
         dies_with_parent([sys.executable, "-c", code, *arguments]),
-        cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        text=True,
+    )

@@ -59,13 +59,18 @@ async def _request(reader: asyncio.StreamReader) -> StubRequest:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.strip().split("\r\n")
     method, path, _ = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return StubRequest(method, path, headers, json.loads(body) if body else None)
 
 
 def _response(answer: StubAnswer) -> bytes:
     body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body))} | answer.headers
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+    } | answer.headers
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {answer.status} X\r\n{lines}\r\n".encode("latin-1") + body

@@ -61,7 +61,9 @@ def test_the_holder_in_a_damaged_lock_file_is_named_as_far_as_possible(tmp_path:
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    """A replaced file has the new content, only its owner can read it, and no temporary file is left."""
+    """A replaced file has the new content, only its owner can read it, and no temporary file is
+    left.
+    """
     path = tmp_path / "file"
     for content in (b"a long first content", b"short"):
         replace_file(path, content)
@@ -70,8 +72,12 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
 
 
-def test_a_replaced_file_has_the_requested_mode_and_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    """A replaced file has exactly the requested mode, whatever the umask. After an error there is no temporary file."""
+def test_a_replaced_file_has_the_requested_mode_and_a_failure_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    """A replaced file has exactly the requested mode, whatever the umask. After an error there is
+    no temporary file.
+    """
     path = tmp_path / "file"
     umask = os.umask(0o077)
     try:
@@ -90,5 +96,6 @@ def test_a_replaced_file_has_the_requested_mode_and_a_failure_leaves_nothing(tmp
 def test_files_that_are_deleted_meanwhile_need_no_syncing(tmp_path: Path) -> None:
     """Syncing a directory succeeds even if an engine deletes log files in it at the same time."""
     sync_directory(tmp_path / "gone")
-    (tmp_path / "segment").symlink_to(tmp_path / "flushed")  # listed, and not there when it is opened
+    # Listed, and not there when it is opened
+    (tmp_path / "segment").symlink_to(tmp_path / "flushed")
     sync_directory(tmp_path)

@@ -1,4 +1,6 @@
-"""A slow, simple implementation of the budget fill. The fast implementation must choose the same entries."""
+"""A slow, simple implementation of the budget fill. The fast implementation must choose the same
+entries.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,11 @@ class PlainEntry(NamedTuple):
 
 @dataclass
 class PlainPart:
-    """The part of a context that one memory type fills, as `plain_fill` computes it. cap: maximum of its tokens.
+    """The part of a context that one memory type fills, as `plain_fill` computes it. cap: maximum
+    of its tokens.
 
-    whole: tokens that are not reserved for other types. most: maximum tokens of one entry. chosen: tokens of the chosen
-    entries by id.
+    whole: tokens that are not reserved for other types. most: maximum tokens of one entry. chosen:
+    tokens of the chosen entries by id.
     """
 
     kind: MemoryType
@@ -50,7 +53,8 @@ class PlainPart:
     chosen: dict[str, int] = field(default_factory=dict)
 
     def offer(self, entry: PlainEntry, free: int, *, cut: bool) -> bool:
-        """Add the entry if it fits both the `free` tokens and this type's cap; return whether it was added.
+        """Add the entry if it fits both the `free` tokens and this type's cap; return whether it
+        was added.
 
         cut: whether an entry that does not fit may be shortened.
         """
@@ -90,7 +94,9 @@ def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Ove
     """Tokens that all entries of a type and their headings would take."""
     of_type = [entry for entry in entries if entry.type is kind]
     headings = {entry.group for entry in of_type if entry.group}
-    whole = sum(entry.tokens for entry in of_type) + sum(overheads.groups[heading] for heading in headings)
+    whole = sum(entry.tokens for entry in of_type) + sum(
+        overheads.groups[heading] for heading in headings
+    )
     return whole + overheads.headings[kind] if of_type else 0
 
 
@@ -107,12 +113,20 @@ def plain_fill(
     demand = {kind: plain_demand(kind, seen, overheads) for kind in plan.types}
     wanted_types = [MemoryType.PROCEDURAL] if plan.how_to else []
     wanted_types += [MemoryType.PROSPECTIVE] if plan.task_like or plan.due_tokens else []
-    reserved = {kind: min(shifted[kind], demand[kind]) if kind in wanted_types else 0 for kind in plan.types}
+    reserved = {
+        kind: min(shifted[kind], demand[kind]) if kind in wanted_types else 0 for kind in plan.types
+    }
     parts: dict[MemoryType, PlainPart] = {}
     for kind in plan.types:
         cap = min(spendable, plan.caps.get(kind, plan.total))
-        whole = min(cap, spendable - sum(tokens for other, tokens in reserved.items() if other is not kind))
-        most = max(MIN_EXCERPT, whole // EXCERPT_DIVISOR) if plan.oversize == "excerpt" else 1_000_000_000
+        whole = min(
+            cap, spendable - sum(tokens for other, tokens in reserved.items() if other is not kind)
+        )
+        most = (
+            max(MIN_EXCERPT, whole // EXCERPT_DIVISOR)
+            if plan.oversize == "excerpt"
+            else 1_000_000_000
+        )
         parts[kind] = PlainPart(kind, overheads, cap, whole, most)
     wanted = [entry for entry in entries if entry.type in parts]
     cuts = plan.oversize == "cut"
@@ -121,10 +135,14 @@ def plain_fill(
         return spendable - sum(part.used for part in parts.values())
 
     def pending(kind: MemoryType) -> int:
-        return sum(max(0, reserved[other] - parts[other].used) for other in parts if other is not kind)
+        return sum(
+            max(0, reserved[other] - parts[other].used) for other in parts if other is not kind
+        )
 
     def chosen() -> dict[str, int]:
-        return {entry_id: tokens for part in parts.values() for entry_id, tokens in part.chosen.items()}
+        return {
+            entry_id: tokens for part in parts.values() for entry_id, tokens in part.chosen.items()
+        }
 
     next((entry for entry in wanted if parts[entry.type].offer(entry, free(), cut=cuts)), None)
     for entry in [entry for entry in wanted if entry.id not in chosen()]:

@@ -31,7 +31,9 @@ EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 NO_OVERHEADS = Overheads(0, dict.fromkeys(LONG_TERM, 0))
 
 
-def plan(total: int, caps: dict[MemoryType, int] | None = None, oversize: Oversize = "skip") -> BudgetPlan:
+def plan(
+    total: int, caps: dict[MemoryType, int] | None = None, oversize: Oversize = "skip"
+) -> BudgetPlan:
     """A budget plan over all long-term types.
 
     oversize: what happens to an entry that is too large ("skip", "cut", "excerpt").
@@ -46,10 +48,14 @@ def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
 
 def columns(entries: Sequence[PlainEntry]) -> BudgetEntries:
     """The entries as `BudgetEntries`, the columns that the budget fill takes, with ranks from 1."""
-    return BudgetEntries.of((rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1))
+    return BudgetEntries.of(
+        (rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1)
+    )
 
 
-def filled(asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads = NO_OVERHEADS) -> BudgetFill:
+def filled(
+    asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads = NO_OVERHEADS
+) -> BudgetFill:
     """The result of filling the budget of the plan `asked` with `entries`."""
     return fill(asked, columns(entries), overheads)
 
@@ -73,7 +79,9 @@ def test_an_entry_that_does_not_fit_is_skipped() -> None:
 
 
 def test_an_entry_that_exceeds_the_cap_of_its_type_is_left_out() -> None:
-    """An entry that fits the total budget, but not its type's cap, gets the outcome "over type budget"."""
+    """An entry that fits the total budget, but not its type's cap, gets the outcome "over type
+    budget".
+    """
     result = filled(plan(1000, {SEMANTIC: 50}), entries(SEMANTIC, 40, 40))
     assert ranks(result) == [1]
     assert result.refusal(40) is CandidateOutcome.OVER_TYPE_BUDGET
@@ -92,12 +100,16 @@ def test_a_cap_holds_even_when_budget_is_left() -> None:
 
 def test_a_cap_of_zero_leaves_the_type_out() -> None:
     """A memory type with cap 0 gets no tokens, and its share of the budget goes to other types."""
-    result = filled(plan(1000, {EPISODIC: 0}), entries(EPISODIC, 10) + entries(SEMANTIC, *[100] * 10))
+    result = filled(
+        plan(1000, {EPISODIC: 0}), entries(EPISODIC, 10) + entries(SEMANTIC, *[100] * 10)
+    )
     assert (result.used[EPISODIC], result.used[SEMANTIC]) == (0, 1000)
 
 
 def test_a_type_outside_of_the_plan_gets_nothing() -> None:
-    """A memory type that is not in the budget plan has no share, so the other types get the whole budget."""
+    """A memory type that is not in the budget plan has no share, so the other types get the whole
+    budget.
+    """
     result = filled(BudgetPlan(400, (SEMANTIC,), {}), entries(SEMANTIC, *[100] * 9))
     assert result.used == {SEMANTIC: 400}
 
@@ -121,7 +133,10 @@ def test_an_entry_larger_than_its_share_is_skipped_or_cut() -> None:
     hits = entries(SEMANTIC, 5000, 100)
     assert ranks(filled(plan(400), hits)) == [2]
     cut = filled(plan(400, oversize="cut"), hits)
-    assert [(entry.rank, entry.allowed, entry.cut) for entry in cut.chosen] == [(1, 200, True), (2, 100, False)]
+    assert [(entry.rank, entry.allowed, entry.cut) for entry in cut.chosen] == [
+        (1, 200, True),
+        (2, 100, False),
+    ]
 
 
 def test_an_entry_is_not_cut_below_the_minimum() -> None:
@@ -153,11 +168,18 @@ all_overheads = st.builds(
 
 @given(plans, entry_lists, all_overheads)
 @settings(max_examples=400)
-def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """For any budget and entries, the tokens are within the total, each type's cap and each type's final share."""
+def test_no_limit_is_ever_exceeded(
+    asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
+) -> None:
+    """For any budget and entries, the tokens are within the total, each type's cap and each type's
+    final share.
+    """
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
-    assert sum(result.used.values()) + (overheads.wrapper if result.chosen else 0) <= asked.total or not result.chosen
+    assert (
+        sum(result.used.values()) + (overheads.wrapper if result.chosen else 0) <= asked.total
+        or not result.chosen
+    )
     assert all(result.used[kind] <= asked.caps.get(kind, asked.total) for kind in asked.types)
     assert sum(result.initial.values()) <= asked.total
     assert sum(result.shifted.values()) == sum(result.initial.values())
@@ -167,7 +189,11 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], ov
         part = [entry for entry in result.chosen if entry.type is kind]
         groups = {group for entry in part if (group := hits[entry.rank - 1].group)}
         heading = overheads.headings[kind] if part else 0
-        recount[kind] = heading + sum(entry.allowed for entry in part) + sum(map(overheads.groups.__getitem__, groups))
+        recount[kind] = (
+            heading
+            + sum(entry.allowed for entry in part)
+            + sum(map(overheads.groups.__getitem__, groups))
+        )
     assert recount == result.used
 
 
@@ -176,13 +202,17 @@ def test_no_limit_is_ever_exceeded(asked: BudgetPlan, hits: list[PlainEntry], ov
 def test_the_fast_fill_agrees_with_the_reference(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
-    """The fast budget fill chooses the same entries with the same tokens as the slow reference `plain_fill`."""
+    """The fast budget fill chooses the same entries with the same tokens as the slow reference
+    `plain_fill`.
+    """
     result = filled(asked, hits, overheads)
     chosen = [(hits[entry.rank - 1].id, entry.allowed) for entry in result.chosen]
     assert (chosen, result.used) == plain_fill(asked, hits, overheads)
     assert demand_window(asked, columns(hits)) == len(plain_window(asked, hits))
     assert all(entry.type is hits[entry.rank - 1].type for entry in result.chosen)
-    assert all(entry.cut == (entry.allowed < hits[entry.rank - 1].tokens) for entry in result.chosen)
+    assert all(
+        entry.cut == (entry.allowed < hits[entry.rank - 1].tokens) for entry in result.chosen
+    )
 
 
 @given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
@@ -190,7 +220,9 @@ def test_the_fast_fill_agrees_with_the_reference(
 def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
     asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
 ) -> None:
-    """An entry is left out only if it has more tokens than are left, or would exceed the cap of its type."""
+    """An entry is left out only if it has more tokens than are left, or would exceed the cap of its
+    type.
+    """
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     chosen = {entry.rank for entry in result.chosen}
@@ -202,18 +234,28 @@ def test_entries_that_were_not_chosen_do_not_fit_into_the_rest(
             overhead = (0 if part else overheads.headings[hit.type]) + (
                 overheads.groups[hit.group] if hit.group and hit.group not in groups else 0
             )
-            over_cap = result.used[hit.type] + hit.tokens + overhead > asked.caps.get(hit.type, asked.total)
+            over_cap = result.used[hit.type] + hit.tokens + overhead > asked.caps.get(
+                hit.type, asked.total
+            )
             assert hit.tokens + overhead > left or over_cap
 
 
 @given(plans.map(lambda asked: replace(asked, oversize="skip")), entry_lists, all_overheads)
 @settings(max_examples=300)
-def test_the_best_entry_that_fits_is_chosen(asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads) -> None:
-    """The best entry that fits both the total budget and its type's cap is chosen, even beyond its type's share."""
+def test_the_best_entry_that_fits_is_chosen(
+    asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
+) -> None:
+    """The best entry that fits both the total budget and its type's cap is chosen, even beyond its
+    type's share.
+    """
     hits = [hit for hit in hits if hit.type in asked.types]
     result = filled(asked, hits, overheads)
     for rank, hit in enumerate(hits, 1):
-        alone = hit.tokens + overheads.headings[hit.type] + (overheads.groups[hit.group] if hit.group else 0)
+        alone = (
+            hit.tokens
+            + overheads.headings[hit.type]
+            + (overheads.groups[hit.group] if hit.group else 0)
+        )
         if alone <= min(asked.total - overheads.wrapper, asked.caps.get(hit.type, asked.total)):
             assert rank in ranks(result)
             break
@@ -227,22 +269,33 @@ def test_a_question_for_no_particular_type_gets_the_best_entries() -> None:
 
 
 def test_a_memory_larger_than_its_types_share_is_shown() -> None:
-    """The best hit, a task of 150 tokens, is shown although the share of tasks in the budget of 400 is 50 tokens."""
-    hits = [PlainEntry("task", PROSPECTIVE, 150), *entries(SEMANTIC, *[40] * 20), *entries(EPISODIC, *[40] * 20)]
+    """The best hit, a task of 150 tokens, is shown although the share of tasks in the budget of 400
+    is 50 tokens.
+    """
+    hits = [
+        PlainEntry("task", PROSPECTIVE, 150),
+        *entries(SEMANTIC, *[40] * 20),
+        *entries(EPISODIC, *[40] * 20),
+    ]
     assert ranks(filled(plan(400), hits))[0] == 1
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
-    """If all memories of a type rank far behind, the type gets only tokens that other types leave."""
+    """If all memories of a type rank far behind, the type gets only tokens that other types
+    leave.
+    """
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)
-    mixed = filled(plan(1000), [hit for pair in zip(hits[:40], hits[40:], strict=True) for hit in pair])
+    mixed = filled(
+        plan(1000), [hit for pair in zip(hits[:40], hits[40:], strict=True) for hit in pair]
+    )
     assert mixed.used[SEMANTIC] == mixed.used[EPISODIC] == 500
 
 
 def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
-    """An entry counts with at most its type's cap in the demand window, so entries of a type with cap 0 do not fill it.
+    """An entry counts with at most its type's cap in the demand window, so entries of a type with
+    cap 0 do not fill it.
 
     The demand window has the best entries, whose types decide how the budget is shared.
     """
@@ -254,7 +307,9 @@ def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
 def test_utilization_is_high_with_enough_candidates(total: int) -> None:
-    """With enough events of ordinary length, at least 95 % of a budget of 500 tokens or more is used."""
+    """With enough events of ordinary length, at least 95 % of a budget of 500 tokens or more is
+    used.
+    """
     hits = entries(EPISODIC, *[20 + (7 * number) % 45 for number in range(400)])
     assert filled(plan(total), hits).used[EPISODIC] >= 0.95 * total
 
@@ -263,7 +318,8 @@ def test_utilization_is_high_with_enough_candidates(total: int) -> None:
 def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
     """The entries of working items never exceed the budget of working memory.
 
-    If it has room for an excerpt of each item, no item is left out. If it has room for all whole items, none is cut.
+    If it has room for an excerpt of each item, no item is left out. If it has room for all whole
+    items, none is cut.
     """
     working = MemoryType.WORKING
     rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]

@@ -14,7 +14,8 @@ LONG = FILLER * 20 + "Ana keeps the spare key under the blue pot. " + FILLER * 2
 
 
 def test_the_answering_sentence_is_chosen() -> None:
-    """An excerpt of a long memory has the sentence that answers the question and the sentences next to it.
+    """An excerpt of a long memory has the sentence that answers the question and the sentences next
+    to it.
 
     It marks where text is left out.
     """
@@ -27,7 +28,9 @@ def test_the_answering_sentence_is_chosen() -> None:
 
 @given(st.text(max_size=400), st.text(max_size=60), st.integers(0, 200))
 def test_an_excerpt_fits_and_holds_whole_sentences(text: str, query: str, most: int) -> None:
-    """For any text and query, an excerpt is at most as long as its limit and consists of whole sentences."""
+    """For any text and query, an excerpt is at most as long as its limit and consists of whole
+    sentences.
+    """
     shown = best_sentences(text, query, lambda one: len(one) <= most)
     if shown is not None:
         assert len(shown) <= most
@@ -43,7 +46,9 @@ async def test_a_small_budget_has_excerpts_of_long_memories_and_whole_short_ones
     world = World()
     long = await world.add("semantic", LONG, concept="home")
     short = await world.add("semantic", "The spare key opens the shed")
-    answer = await world.retrieve("where is the spare key?", budget=400, types=["semantic"], oversize="excerpt")
+    answer = await world.retrieve(
+        "where is the spare key?", budget=400, types=["semantic"], oversize="excerpt"
+    )
     items = {item.id: item for item in answer.items}
     assert (items[long].excerpt, items[long].cut, items[short].excerpt) == (True, True, None)
     assert "under the blue pot" in items[long].content

@@ -35,15 +35,23 @@ def world(items: FakeItems) -> World:
 
 async def keep(items: FakeItems, content: str, **fields: object) -> Working:
     """Store a live item of session s1 and return it."""
-    defaults = {"session_id": "s1", "live": True, "created_at": NOW, "expires_at": NOW + timedelta(minutes=5)}
+    defaults = {
+        "session_id": "s1",
+        "live": True,
+        "created_at": NOW,
+        "expires_at": NOW + timedelta(minutes=5),
+    }
     memory = make_memory(MemoryType.WORKING, content, SCOPE, **{**defaults, **fields})
     assert isinstance(memory, Working)
     await items.put(SCOPE, LiveItem(memory, timedelta(minutes=5)))
     return memory
 
 
-async def test_without_the_live_store_an_answer_has_no_working_memory(world: World, items: FakeItems) -> None:
-    """If the live store is unavailable, a context has no working memory, and its metadata lists "live" as degraded.
+async def test_without_the_live_store_an_answer_has_no_working_memory(
+    world: World, items: FakeItems
+) -> None:
+    """If the live store is unavailable, a context has no working memory, and its metadata lists
+    "live" as degraded.
 
     The copies of working items in the memory store are not shown either.
     """
@@ -58,7 +66,9 @@ async def test_without_the_live_store_an_answer_has_no_working_memory(world: Wor
 
 
 async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeItems) -> None:
-    """Live working items are always shown. Working items in the memory store are shown if they match the query."""
+    """Live working items are always shown. Working items in the memory store are shown if they
+    match the query.
+    """
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     answer = await world.retrieve("stored note")
@@ -66,8 +76,12 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
     assert answer.metadata.degraded == []
 
 
-async def test_the_stored_copy_of_a_live_item_is_never_shown(world: World, items: FakeItems) -> None:
-    """A live item's copy in the memory store is not shown, whether or not the live store still has the item."""
+async def test_the_stored_copy_of_a_live_item_is_never_shown(
+    world: World, items: FakeItems
+) -> None:
+    """A live item's copy in the memory store is not shown, whether or not the live store still has
+    the item.
+    """
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})
@@ -85,22 +99,30 @@ async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> 
     await world.store.patch(SCOPE, {copy: {"live": True}})
     assert len((await world.search("ferns")).hits) == len(before.hits) + 1
     again = await world.retrieve("ferns", explain=True, floor=0)
-    assert [(item.id, item.signals) for item in again.items] == [(item.id, item.signals) for item in asked.items]
+    assert [(item.id, item.signals) for item in again.items] == [
+        (item.id, item.signals) for item in asked.items
+    ]
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:
-    """Live items have score 0 and are ordered by id, so that their order can be checked by the receipt alone."""
+    """Live items have score 0 and are ordered by id, so that their order can be checked by the
+    receipt alone.
+    """
     await world.add("semantic", "a fact about ferns")
     await keep(items, "one")
     await keep(items, "two")
     answer = await world.retrieve("ferns", explain=True)
     ranked = sorted(answer.items, key=lambda item: item.rank)
     assert [item.rank for item in ranked] == [1, 2, 3]
-    assert [(-item.score, item.id) for item in ranked] == sorted((-item.score, item.id) for item in ranked)
+    assert [(-item.score, item.id) for item in ranked] == sorted(
+        (-item.score, item.id) for item in ranked
+    )
 
 
 async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: World) -> None:
-    """If the live store cannot record the use of its items, the retrieval is answered and the lost use is counted."""
+    """If the live store cannot record the use of its items, the retrieval is answered and the lost
+    use is counted.
+    """
 
     class Forgetful(FakeItems):
         """A live store whose items can be read, but whose `touch` raises Unavailable."""
@@ -120,7 +142,9 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
-async def test_live_items_stay_within_the_working_budget(world: World, items: FakeItems, form: str) -> None:
+async def test_live_items_stay_within_the_working_budget(
+    world: World, items: FakeItems, form: str
+) -> None:
     """The live items in a context have at most as many tokens as the budget for working memory."""
     for number in range(20):
         await keep(items, f"live task number {number}")

@@ -52,7 +52,9 @@ def world(cl100k: TiktokenTokenizer, stored: InMemoryStore) -> World:
 
 
 def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
-    """The two parts of a Markdown context: the block of working memory ("" if there is none) and the rest."""
+    """The two parts of a Markdown context: the block of working memory ("" if there is none) and
+    the rest.
+    """
     assert isinstance(answer.context, str)
     if not answer.context.startswith("<working_memory>"):
         return "", answer.context
@@ -66,7 +68,9 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     Events are oldest first.
     """
     world = World()
-    await world.add("episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana")
+    await world.add(
+        "episodic", "the importer failed at noon", created_at="2026-02-20T12:00:00Z", speaker="Ana"
+    )
     await world.add("episodic", "the importer was fixed", created_at="2026-02-19T12:00:00Z")
     await world.add("semantic", "the importer reads CSV")
     await world.add("procedural", "restart the importer", steps=["stop", "start"])
@@ -76,7 +80,8 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     assert answer.context == (
         "<working_memory>\n## Task at hand\n- debugging the importer\n</working_memory>\n"
         "<memories>\n"
-        "## Events\n### 2026-02-19\n- the importer was fixed\n### 2026-02-20\n- Ana: the importer failed at noon\n"
+        "## Events\n### 2026-02-19\n- the importer was fixed\n### 2026-02-20\n- Ana: the "
+        "importer failed at noon\n"
         "## Knowledge\n- the importer reads CSV\n"
         "## Tasks\n- [pending] test the importer (due 2026-03-02 09:00Z)\n"
         "## Procedures\n- restart the importer\n  1. stop\n  2. start\n"
@@ -84,16 +89,29 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     )
     assert answer.metadata.outcome == "ok"
     assert answer.metadata.trimmed_count == 0
-    assert {item.type for item in answer.items} == {"working", "episodic", "semantic", "prospective", "procedural"}
+    assert {item.type for item in answer.items} == {
+        "working",
+        "episodic",
+        "semantic",
+        "prospective",
+        "procedural",
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("oversize", ["skip", "cut", "excerpt"])
-async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, world: World, oversize: str) -> None:
-    """The tokens of the final text are within the budget, even if memories contain the tags of a context."""
+async def test_a_context_never_exceeds_its_budgets(
+    cl100k: TiktokenTokenizer, world: World, oversize: str
+) -> None:
+    """The tokens of the final text are within the budget, even if memories contain the tags of a
+    context.
+    """
     for budget in (0, 1, 7, 20, 50, 137, 500, 1000, 4000, 8000):
         answer = await world.retrieve(
-            "importer file of the shop todo", budget=budget, working_budget=budget // 3, oversize=oversize
+            "importer file of the shop todo",
+            budget=budget,
+            working_budget=budget // 3,
+            oversize=oversize,
         )
         working, long_term = parts_of(answer)
         assert cl100k.count(long_term) <= budget
@@ -107,18 +125,30 @@ async def test_a_context_never_exceeds_its_budgets(cl100k: TiktokenTokenizer, wo
         assert long_term.count("</memories>") == (1 if long_term else 0)
 
 
-@pytest.mark.parametrize("caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}])
-async def test_the_total_and_the_caps_of_types_are_never_exceeded(world: World, caps: dict[str, int]) -> None:
-    """A context has at most the total of the budget, and each memory type at most its cap. Headings are counted."""
-    answer = await world.retrieve("importer file", budget={"total": 1000, "per_type": caps}, include_working=False)
+@pytest.mark.parametrize(
+    "caps", [{"episodic": 0}, {"semantic": 60, "episodic": 300}, {"procedural": 9_000}]
+)
+async def test_the_total_and_the_caps_of_types_are_never_exceeded(
+    world: World, caps: dict[str, int]
+) -> None:
+    """A context has at most the total of the budget, and each memory type at most its cap. Headings
+    are counted.
+    """
+    answer = await world.retrieve(
+        "importer file", budget={"total": 1000, "per_type": caps}, include_working=False
+    )
     assert answer.metadata.total_tokens <= 1000
     spent = {str(kind): tokens for kind, tokens in answer.metadata.per_type.items()}
     assert all(spent.get(kind, 0) <= cap for kind, cap in caps.items())
 
 
 @pytest.mark.parametrize("budget", [0, 1, 2, 10, 60, 400, 2000])
-async def test_a_json_context_is_json_within_its_budget(cl100k: TiktokenTokenizer, world: World, budget: int) -> None:
-    """A context with `format: "json"` is valid JSON that has each memory with its id, and is within the budget."""
+async def test_a_json_context_is_json_within_its_budget(
+    cl100k: TiktokenTokenizer, world: World, budget: int
+) -> None:
+    """A context with `format: "json"` is valid JSON that has each memory with its id, and is within
+    the budget.
+    """
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
     assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget
@@ -141,25 +171,37 @@ async def test_messages_have_the_role_of_the_user() -> None:
 
 
 async def test_the_outcome_says_why_a_context_is_empty() -> None:
-    """An empty context has the outcome "empty" if there are no memories, and "nothing_fits" if none fits the budget."""
+    """An empty context has the outcome "empty" if there are no memories, and "nothing_fits" if none
+    fits the budget.
+    """
     world = World()
     assert (await world.retrieve("anything")).metadata.outcome == "empty"
     await world.add("semantic", "a fact of more than five words")
     nothing = await world.retrieve("fact", budget=3)
-    assert (nothing.metadata.outcome, nothing.context, nothing.metadata.trimmed_count) == ("nothing_fits", "", 1)
+    assert (nothing.metadata.outcome, nothing.context, nothing.metadata.trimmed_count) == (
+        "nothing_fits",
+        "",
+        1,
+    )
 
 
 async def test_working_items_of_the_current_todo_come_first() -> None:
-    """Working items of the to-do that the request names come before items that match the query better."""
+    """Working items of the to-do that the request names come before items that match the query
+    better.
+    """
     world = World()
     await world.add("working", "compare importer and exporter", todo_id="other")
     await world.add("working", "notes on naming", todo_id="mine")
-    answer = await world.retrieve("compare importer and exporter", todo_id="mine", working_budget=22)
+    answer = await world.retrieve(
+        "compare importer and exporter", todo_id="mine", working_budget=22
+    )
     assert [item.content for item in answer.items] == ["notes on naming"]
 
 
 async def test_working_memory_can_be_left_out() -> None:
-    """With `include_working: false`, the context has no item of working memory and spends no tokens on it."""
+    """With `include_working: false`, the context has no item of working memory and spends no tokens
+    on it.
+    """
     world = World()
     await world.add("working", "debugging the importer")
     answer = await world.retrieve("importer", include_working=False)
@@ -167,13 +209,17 @@ async def test_working_memory_can_be_left_out() -> None:
 
 
 class WhereCounted(FakeTokenizer):
-    """A tokenizer. on_loop: for its calls with long texts, whether they were made on the event loop's thread."""
+    """A tokenizer. on_loop: for its calls with long texts, whether they were made on the event
+    loop's thread.
+    """
 
     def __init__(self) -> None:
         self.on_loop: set[bool] = set()
 
     def count(self, text: str) -> int:
-        """Number of tokens. For a long text, `on_loop` gets whether the call was made on the event loop's thread."""
+        """Number of tokens. For a long text, `on_loop` gets whether the call was made on the event
+        loop's thread.
+        """
         if len(text) >= LONG_TEXT // 2:
             self.on_loop.add(threading.current_thread() is threading.main_thread())
         return super().count(text)
@@ -195,13 +241,23 @@ async def test_long_texts_are_counted_in_a_thread(length: int, on_loop: bool) ->
 
 
 async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
-    """The answer of a retrieval from forty facts. model: name of the LLM that will read the context."""
-    store, embedder, sparse, tokenizer = InMemoryStore(), FakeEmbedder(), FakeSparse(), FakeTokenizer()
+    """The answer of a retrieval from forty facts. model: name of the LLM that will read the
+    context.
+    """
+    store = InMemoryStore()
+    embedder = FakeEmbedder()
+    sparse = FakeSparse()
+    tokenizer = FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
     ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
-    facts = [SemanticDraft(type="semantic", content=f"the tide table of harbour {number}") for number in range(40)]
+    facts = [
+        SemanticDraft(type="semantic", content=f"the tide table of harbour {number}")
+        for number in range(40)
+    ]
     await ingestor.write(MODEL_SCOPE, facts)
-    parts = RetrieverParts(store, embedder, sparse, {"cl100k_base": tokenizer}, clock, models=RegistrySource())
+    parts = RetrieverParts(
+        store, embedder, sparse, {"cl100k_base": tokenizer}, clock, models=RegistrySource()
+    )
     request = RetrieveRequest(query="tide table", namespace="n", budget=budget, model=model)
     return await Retriever(parts).retrieve(MODEL_SCOPE, request)
 
@@ -213,7 +269,11 @@ async def test_the_margin_of_an_approximate_tokenizer_is_kept_free() -> None:
     """
     answer = await facts_for("claude-sonnet-4-5", 140)
     metadata = answer.metadata
-    assert (metadata.model, metadata.tokenizer, metadata.margin) == ("claude-sonnet-4-5", "cl100k_base", 0.4)
+    assert (metadata.model, metadata.tokenizer, metadata.margin) == (
+        "claude-sonnet-4-5",
+        "cl100k_base",
+        0.4,
+    )
     assert metadata.budget == 140
     assert 0 < metadata.total_tokens * 1.4 <= 140
     assert metadata.utilization == pytest.approx(metadata.total_tokens / 140)
@@ -232,7 +292,9 @@ MESSAGE = f"The night shift lost a table. {RULE} Ask Ana-Lena first."
 
 
 async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
-    """A fact whose text is part of a message that ranks higher is left out, and the receipt lists it as a duplicate."""
+    """A fact whose text is part of a message that ranks higher is left out, and the receipt lists
+    it as a duplicate.
+    """
     world = World(receipt_store=FakeReceipts())
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=1)
@@ -247,33 +309,50 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
 
 
 async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
-    """If a message in the context says what a fact says, the fact is left out, also among 40 other memories."""
+    """If a message in the context says what a fact says, the fact is left out, also among 40 other
+    memories.
+    """
     world = World()
     message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
     fact = await world.add("semantic", RULE, importance=9)
-    others = [await world.add("semantic", f"Rule {number} is to ask.", importance=1) for number in range(40)]
+    others = [
+        await world.add("semantic", f"Rule {number} is to ask.", importance=1)
+        for number in range(40)
+    ]
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
     assert {item.id for item in answer.items} == {message, *others}
     assert answer.metadata.duplicates == [fact]
 
 
 @pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
-async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_shown(fact: str) -> None:
+async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_shown(
+    fact: str,
+) -> None:
     """A text is left out only if a better hit contains it between punctuation marks.
 
     A hit with "Ask Ana-Lena" does not repeat the text "Ask Ana".
     """
     world = World()
-    ids = {await world.add("episodic", MESSAGE, importance=10), await world.add("semantic", fact, importance=1)}
+    ids = {
+        await world.add("episodic", MESSAGE, importance=10),
+        await world.add("semantic", fact, importance=1),
+    }
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
     assert {item.id for item in answer.items} == ids
 
 
 @pytest.fixture
 async def encoded(onnx_directory: Path) -> AsyncIterator[World]:
-    """A store and retriever with the default encoder, with which how-to questions are recognised."""
+    """A store and retriever with the default encoder, with which how-to questions are
+    recognised.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    yield World(embedder, writer=embedder, store=InMemoryStore(embedder.dimensions), receipt_store=FakeReceipts())
+    yield World(
+        embedder,
+        writer=embedder,
+        store=InMemoryStore(embedder.dimensions),
+        receipt_store=FakeReceipts(),
+    )
     await embedder.aclose()
 
 
@@ -288,24 +367,32 @@ async def add_rule_and_its_message(world: World) -> tuple[str, str]:
     return rule, message
 
 
-async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherwise(encoded: World) -> None:
+async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherwise(
+    encoded: World,
+) -> None:
     """A rule that a message repeats is usually left out of the context.
 
     It stays if the freed tokens would let in a longer memory that displaces the message.
     """
     best = await encoded.add("semantic", "x", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
-    answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=110, floor=0)
+    answer = await encoded.retrieve(
+        "how do I migrate?", weights={"importance": 1}, budget=110, floor=0
+    )
     assert [item.id for item in answer.items] == [best, message, rule]
     assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
 async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> None:
-    """If a rule is shown although a message repeats it, a fact that another message repeats is still left out."""
+    """If a rule is shown although a message repeats it, a fact that another message repeats is
+    still left out.
+    """
     other = await encoded.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
     rule, message = await add_rule_and_its_message(encoded)
     fact = await encoded.add("semantic", "Tea is at four.", importance=6)
-    answer = await encoded.retrieve("how do I migrate?", weights={"importance": 1}, budget=127, floor=0)
+    answer = await encoded.retrieve(
+        "how do I migrate?", weights={"importance": 1}, budget=127, floor=0
+    )
     assert [item.id for item in answer.items] == [other, message, rule]
     assert answer.metadata.duplicates == [fact]
     assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
@@ -313,12 +400,18 @@ async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> No
 
 @pytest.mark.parametrize(
     ("contested", "shown"),
-    [("message", ["message", "other"]), ("fact", ["fact", "message", "other"]), ("", ["message", "other"])],
+    [
+        ("message", ["message", "other"]),
+        ("fact", ["fact", "message", "other"]),
+        ("", ["message", "other"]),
+    ],
 )
 async def test_a_contested_statement_is_shown_beside_the_message_that_repeats_it(
     contested: str, shown: list[str]
 ) -> None:
-    """A fact that a message repeats is left out, unless the fact is contested and the message is not."""
+    """A fact that a message repeats is left out, unless the fact is contested and the message is
+    not.
+    """
     world = World()
     ids = {"other": await world.add("semantic", "Ana is away.")}
     links = [{"to": ids["other"], "type": "contradicts"}]
@@ -344,13 +437,21 @@ class CountingStore(InMemoryStore):
 
 
 async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:
-    """The budget is filled at most MAX_FILLS times, even if each time one more fact is shown that a message repeats."""
+    """The budget is filled at most MAX_FILLS times, even if each time one more fact is shown that a
+    message repeats.
+    """
     store = CountingStore()
     world = World(store=store)
     facts = [f"Rule {number} holds." for number in range(20)]
     message = await world.add("episodic", " ".join(facts), importance=10)
     for fact in facts:
         await world.add("procedural", fact, importance=5)
-    answer = await world.retrieve("which rule holds?", weights={"importance": 1}, budget=115, floor=0)
+    answer = await world.retrieve(
+        "which rule holds?", weights={"importance": 1}, budget=115, floor=0
+    )
     assert [item.id for item in answer.items][:1] == [message]
-    assert (len(answer.items), len(answer.metadata.duplicates), store.reads) == (2, MAX_FILLS - 1, MAX_FILLS)
+    assert (len(answer.items), len(answer.metadata.duplicates), store.reads) == (
+        2,
+        MAX_FILLS - 1,
+        MAX_FILLS,
+    )

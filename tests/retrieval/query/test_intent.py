@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
-from retrieval.query.intent import Wish, asks_about_past, asks_for_former, asks_for_latest, asks_for_value, wish_of
+from retrieval.query.intent import (
+    Wish,
+    asks_about_past,
+    asks_for_former,
+    asks_for_latest,
+    asks_for_value,
+    wish_of,
+)
 from tests.data.labelled import rows
 
 
@@ -28,19 +35,45 @@ def test_queries_for_the_latest_state_are_recognised(query: str, latest: bool) -
 
 @pytest.mark.anyio
 async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory: Path) -> None:
-    """Queries for tasks, for instructions, and for an overview of one type are told from each other.
+    """Queries for tasks, for instructions, and for an overview of one type are told from each
+    other.
 
-    "Did Tom do the task?" asks whether something was done, and a question such as "who is Ana?" for none of these.
+    "Did Tom do the task?" asks whether something was done, and a question such as "who is Ana?" for
+    none of these.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = {
-        Wish.TASKS: ("what is left to do?", "any reminders for Monday?", "do I still owe anybody an answer?"),
-        Wish.HOW_TO: ("how do I deploy the service?", "steps to roll back a migration", "how are orders cancelled?"),
-        Wish.DONE: ("did Tom do the task?", "is the passport renewed?", "haben wir den Dachdecker angerufen?"),
-        Wish.PROCEDURES: ("which procedures do you know?", "list all how-tos", "what runbooks exist?"),
-        Wish.FINISHED: ("what got done?", "which tasks are completed?", "was haben wir heute erledigt?"),
+        Wish.TASKS: (
+            "what is left to do?",
+            "any reminders for Monday?",
+            "do I still owe anybody an answer?",
+        ),
+        Wish.HOW_TO: (
+            "how do I deploy the service?",
+            "steps to roll back a migration",
+            "how are orders cancelled?",
+        ),
+        Wish.DONE: (
+            "did Tom do the task?",
+            "is the passport renewed?",
+            "haben wir den Dachdecker angerufen?",
+        ),
+        Wish.PROCEDURES: (
+            "which procedures do you know?",
+            "list all how-tos",
+            "what runbooks exist?",
+        ),
+        Wish.FINISHED: (
+            "what got done?",
+            "which tasks are completed?",
+            "was haben wir heute erledigt?",
+        ),
         Wish.EVENTS: ("what happened?", "any news?", "quoi de neuf ?", "昨日何があった"),
-        Wish.FACTS: ("what do you remember about me?", "list all facts you know", "what are our preferences?"),
+        Wish.FACTS: (
+            "what do you remember about me?",
+            "list all facts you know",
+            "what are our preferences?",
+        ),
         Wish.OTHER: ("who is Ana?", "how old is the installer?", "which editor does Tom use?"),
     }
     for wish, queries in wishes.items():
@@ -56,7 +89,9 @@ async def test_questions_about_oneself_seldom_ask_for_tasks(
     for_tasks: bool,  # noqa: FBT001
     min_share: float,
 ) -> None:
-    """Of questions such as "what car do I drive?", .92 are not taken for tasks; of those for tasks, .85 are found."""
+    """Of questions such as "what car do I drive?", .92 are not taken for tasks; of those for tasks,
+    .85 are found.
+    """
     queries = [row["text"] for row in rows("wishes") if (row["wish"] == Wish.TASKS) is for_tasks]
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     wishes = [wish_of(query, (await embedder.embed_query(query)).dense) for query in queries]
@@ -66,11 +101,13 @@ async def test_questions_about_oneself_seldom_ask_for_tasks(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("texts", ["wishes_varied", "wishes_heldout"])
-async def test_queries_for_anything_else_are_not_taken_for_tasks(onnx_directory: Path, texts: str) -> None:
+async def test_queries_for_anything_else_are_not_taken_for_tasks(
+    onnx_directory: Path, texts: str
+) -> None:
     """Of varied queries in six languages, .95 of those for something else are not taken for tasks.
 
-    Such are questions about the past and about rules, lists of other things, prompts of coding agents and small talk.
-    Of the queries for tasks, .75 are found.
+    Such are questions about the past and about rules, lists of other things, prompts of coding
+    agents and small talk. Of the queries for tasks, .75 are found.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     judged: dict[bool, list[bool]] = {True: [], False: []}
@@ -86,16 +123,24 @@ async def test_queries_for_anything_else_are_not_taken_for_tasks(onnx_directory:
 @pytest.mark.parametrize(
     ("texts", "floors"),
     [
-        ("wishes_overviews", {Wish.EVENTS: 0.95, Wish.FINISHED: 0.95, Wish.TASKS: 0.9, Wish.OTHER: 0.9}),
-        ("wishes_overviews_heldout", {Wish.EVENTS: 0.75, Wish.FINISHED: 0.75, Wish.TASKS: 0.7, Wish.OTHER: 0.85}),
+        (
+            "wishes_overviews",
+            {Wish.EVENTS: 0.95, Wish.FINISHED: 0.95, Wish.TASKS: 0.9, Wish.OTHER: 0.9},
+        ),
+        (
+            "wishes_overviews_heldout",
+            {Wish.EVENTS: 0.75, Wish.FINISHED: 0.75, Wish.TASKS: 0.7, Wish.OTHER: 0.85},
+        ),
     ],
 )
 async def test_queries_for_events_and_finished_tasks_are_recognised(
     onnx_directory: Path, texts: str, floors: dict[Wish, float]
 ) -> None:
-    """Queries for an overview of events, for finished tasks and for the next tasks are told apart in eight languages.
+    """Queries for an overview of events, for finished tasks and for the next tasks are told apart
+    in eight languages.
 
-    Of those that ask for something else, such as "what happened to the blue van?", few are taken for any of these.
+    Of those that ask for something else, such as "what happened to the blue van?", few are taken
+    for any of these.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     judged: dict[Wish, list[bool]] = {wish: [] for wish in floors}
@@ -110,7 +155,9 @@ async def test_queries_for_events_and_finished_tasks_are_recognised(
 
 
 def test_without_a_vector_a_query_has_no_intent() -> None:
-    """If the encoder is unavailable, a query has no vector, and the intents "task" and "how-to" are not recognised."""
+    """If the encoder is unavailable, a query has no vector, and the intents "task" and "how-to" are
+    not recognised.
+    """
     assert wish_of("what is left to do?", None) is Wish.OTHER
 
 
@@ -137,7 +184,9 @@ def test_without_a_vector_a_query_has_no_intent() -> None:
     ],
 )
 def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> None:  # noqa: FBT001
-    """A query such as "Do I eat meat?" asks for a present value. Queries about the past or without a value do not."""
+    """A query such as "Do I eat meat?" asks for a present value. Queries about the past or without
+    a value do not.
+    """
     assert asks_for_value(query) is value
 
 
@@ -145,7 +194,9 @@ def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> 
     ("query", "past"), [("Where did we go?", True), ("Do I eat meat?", False), ("the port", False)]
 )
 def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
-    """asks_about_past() is true for questions about the past, for which the newest memory is not preferred."""
+    """asks_about_past() is true for questions about the past, for which the newest memory is not
+    preferred.
+    """
     assert asks_about_past(query) is past
 
 
@@ -162,6 +213,8 @@ def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None
     ],
 )
 def test_questions_for_an_earlier_value_are_recognised(query: str, former: bool) -> None:  # noqa: FBT001
-    """Questions such as "What was the limit before?" ask for an earlier value and count as questions about the past."""
+    """Questions such as "What was the limit before?" ask for an earlier value and count as
+    questions about the past.
+    """
     assert asks_for_former(query) is former
     assert asks_about_past(query) or not former

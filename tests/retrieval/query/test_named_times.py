@@ -83,7 +83,9 @@ def at(text: str) -> datetime:
     ],
 )
 def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> None:
-    """Times in queries, such as "in May", "last summer" or "three weeks ago", are read as time windows."""
+    """Times in queries, such as "in May", "last summer" or "three weeks ago", are read as time
+    windows.
+    """
     assert time_windows(query, NOW) == (Window(at(start), at(end)),)
 
 
@@ -105,20 +107,35 @@ def test_named_times_are_read_as_windows(query: str, start: str, end: str) -> No
     ],
 )
 def test_words_that_only_look_like_times_give_no_window(query: str) -> None:
-    """Verbs that look like months, plain numbers, fractions and impossible dates give no time window."""
+    """Verbs that look like months, plain numbers, fractions and impossible dates give no time
+    window.
+    """
     assert time_windows(query, NOW) == ()
 
 
 @pytest.mark.parametrize(
     ("query", "event", "start", "end"),
     [
-        ("What did I buy two weeks before the move to Lisbon?", "move to Lisbon", "2026-02-28T12:00", "2026-03-19"),
-        ("What happened the day after Ann's exam, and who came?", "Ann's exam", "2026-03-18", "2026-03-20"),
+        (
+            "What did I buy two weeks before the move to Lisbon?",
+            "move to Lisbon",
+            "2026-02-28T12:00",
+            "2026-03-19",
+        ),
+        (
+            "What happened the day after Ann's exam, and who came?",
+            "Ann's exam",
+            "2026-03-18",
+            "2026-03-20",
+        ),
         ("whom did we meet the weekend before she left", "she left", "2026-03-14", "2026-03-19"),
     ],
 )
-def test_a_time_relative_to_an_event_needs_the_date_of_the_event(query: str, event: str, start: str, end: str) -> None:
-    """From a query such as "a week after the move", the event ("the move") is read, but no time window.
+def test_a_time_relative_to_an_event_needs_the_date_of_the_event(
+    query: str, event: str, start: str, end: str
+) -> None:
+    """From a query such as "a week after the move", the event ("the move") is read, but no time
+    window.
 
     With the event's date, the time becomes a window.
     """
@@ -136,7 +153,9 @@ def test_a_time_before_the_start_of_the_calendar_gives_no_window() -> None:
 
 
 def test_a_date_is_not_an_event() -> None:
-    """A query for a time relative to a date, such as "a week after 3 May", names no event to search for."""
+    """A query for a time relative to a date, such as "a week after 3 May", names no event to search
+    for.
+    """
     assert event_reference("two weeks before 5 March 2026") is None
 
 
@@ -150,13 +169,17 @@ def test_an_event_is_read_although_case_folding_changes_the_length() -> None:
     assert reference.event == "umzug"
 
 
-_LEADS = st.sampled_from(("two weeks", "the week", "the Sunday", "12 months", "999 years", "the last weekend", "a day"))
+_LEADS = st.sampled_from(
+    ("two weeks", "the week", "the Sunday", "12 months", "999 years", "the last weekend", "a day")
+)
 _JOINTS = st.sampled_from(("before", "prior to", "after", "following", "of", "on"))
 
 
 @given(_LEADS, _JOINTS, st.dates(date(1900, 1, 1), date(2099, 12, 31)))
 def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, day: date) -> None:
-    """The window of a phrase such as "two weeks before 2026-03-01" overlaps the day of that date."""
+    """The window of a phrase such as "two weeks before 2026-03-01" overlaps the day of that
+    date.
+    """
     day_window = Window.day_of(datetime(day.year, day.month, day.day, tzinfo=UTC))
     (window,) = time_windows(f"who called {lead} {joint} {day.isoformat()}", NOW)
     assert window.start < window.end
@@ -178,27 +201,37 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
     ],
 )
 def test_a_query_that_names_a_past_time_asks_about_the_past(query: str, *, past: bool) -> None:
-    """A query that names a time already over asks about the past; a time that may also be ahead needs a past verb."""
+    """A query that names a time already over asks about the past; a time that may also be ahead
+    needs a past verb.
+    """
     assert bool(QueryTimes.of(query, NOW).past) is past
 
 
 def test_each_named_time_gives_one_window_in_the_order_of_the_text() -> None:
     """Each time that a query names becomes one time window, in the order of the text.
 
-    A full date such as 3 November 2025 becomes the window of that day, without further windows for November or 2025.
+    A full date such as 3 November 2025 becomes the window of that day, without further windows for
+    November or 2025.
     """
     windows = time_windows("between yesterday and 3 November 2025, or in 2024", NOW)
-    assert [window.start for window in windows] == [at("2026-03-17"), at("2025-11-03"), at("2024-01-01")]
+    assert [window.start for window in windows] == [
+        at("2026-03-17"),
+        at("2025-11-03"),
+        at("2024-01-01"),
+    ]
 
 
-@given(st.text(max_size=80), st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001 - made aware below
+# Made aware below
+@given(st.text(max_size=80), st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1)))  # noqa: DTZ001
 def test_any_text_gives_valid_windows(text: str, now: datetime) -> None:
     """No text raises an error, and no window ends before it begins."""
     for window in time_windows(text, now.replace(tzinfo=UTC)):
         assert window.start <= window.end
 
 
-@given(st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years")))
+@given(
+    st.integers(min_value=1, max_value=9_999), st.sampled_from(("days", "weeks", "months", "years"))
+)
 def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
     """The phrase "100 days ago" names a time.
 
@@ -208,7 +241,9 @@ def test_counts_of_up_to_three_digits_are_read(count: int, unit: str) -> None:
 
 
 def test_times_before_the_year_1_are_ignored() -> None:
-    """A time that would begin before the year 1, such as "900 years ago" in the year 1, gives no window."""
+    """A time that would begin before the year 1, such as "900 years ago" in the year 1, gives no
+    window.
+    """
     first = datetime(1, 1, 2, tzinfo=UTC)
     assert time_windows("last month", first) == ()
     assert time_windows("900 years ago", first + timedelta(days=3)) == ()

@@ -6,7 +6,14 @@ import pytest
 
 from memtypes.model.errors import InvalidRequest
 from retrieval.query.named_times import QueryTimes
-from retrieval.query.profiles import CURRENT_SHARE, LATEST_RECENCY, PROFILES, SIGNALS, TIME_SHARE, weights_for
+from retrieval.query.profiles import (
+    CURRENT_SHARE,
+    LATEST_RECENCY,
+    PROFILES,
+    SIGNALS,
+    TIME_SHARE,
+    weights_for,
+)
 from retrieval.query.request import SearchRequest
 from tests.builders import NOW
 
@@ -27,14 +34,17 @@ def weights_of(request: SearchRequest) -> tuple[str, dict[str, float]]:
 def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
     """The weights of each profile sum to 1, so that scores are from 0 to 1.
 
-    The sum leaves out the signal `link`, which gives a linked memory a share of another hit's score.
+    The sum leaves out the signal `link`, which gives a linked memory a share of another hit's
+    score.
     """
     assert set(PROFILES[name]) == set(SIGNALS)
     assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
 
 
 def test_the_balanced_profile_has_the_documented_weights() -> None:
-    """The weights of the profile "balanced" are similarity 0.4, importance 0.3, recency 0.2 and access 0.1."""
+    """The weights of the profile "balanced" are similarity 0.4, importance 0.3, recency 0.2 and
+    access 0.1.
+    """
     expected = NO_WEIGHTS | {"similarity": 0.4, "recency": 0.2, "importance": 0.3, "access": 0.1}
     assert weights_of(request(profile="balanced")) == ("balanced", expected)
 
@@ -47,7 +57,8 @@ def test_weights_in_the_request_replace_those_of_the_profile() -> None:
 
 
 def test_a_query_for_the_latest_raises_recency() -> None:
-    """For "the latest plan", the weight of recency rises by LATEST_RECENCY, and the sum of all weights stays 1.
+    """For "the latest plan", the weight of recency rises by LATEST_RECENCY, and the sum of all
+    weights stays 1.
 
     A profile that the request names is not changed.
     """
@@ -55,17 +66,23 @@ def test_a_query_for_the_latest_raises_recency() -> None:
     _, latest = weights_of(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
     assert sum(latest.values()) - latest["link"] == pytest.approx(1.0)
-    assert weights_of(request("the latest plan", profile="balanced"))[1] == dict(PROFILES["balanced"])
+    assert weights_of(request("the latest plan", profile="balanced"))[1] == dict(
+        PROFILES["balanced"]
+    )
 
 
 def test_an_unknown_profile_is_refused() -> None:
     """The error for an unknown profile lists the known profiles."""
-    with pytest.raises(InvalidRequest, match="unknown profile 'best'; use one of balanced, default, recent, relevance"):
+    with pytest.raises(
+        InvalidRequest,
+        match="unknown profile 'best'; use one of balanced, default, recent, relevance",
+    ):
         weights_of(request(profile="best"))
 
 
 def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
-    """For "When is the review?", the signal `current` (which raises updates) gets a share of the weights.
+    """For "When is the review?", the signal `current` (which raises updates) gets a share of the
+    weights.
 
     For "Where did we go?", its weight is 0, as for each question that names a past time.
     """
@@ -78,14 +95,19 @@ def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
 
 
 def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
-    """If a query names a time, such as "yesterday", the signal `time` gets a share of the default profile's weights.
+    """If a query names a time, such as "yesterday", the signal `time` gets a share of the default
+    profile's weights.
 
     If the request names a profile or weights, they are not changed.
     """
-    request = SearchRequest.model_validate({"query": "what did we decide yesterday", "namespace": "n"})
+    request = SearchRequest.model_validate(
+        {"query": "what did we decide yesterday", "namespace": "n"}
+    )
     _, weights = weights_of(request)
     assert weights["time"] == TIME_SHARE
-    assert weights["similarity"] == pytest.approx(PROFILES["default"]["similarity"] * (1 - TIME_SHARE))
+    assert weights["similarity"] == pytest.approx(
+        PROFILES["default"]["similarity"] * (1 - TIME_SHARE)
+    )
     assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
     assert weights_of(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
     assert weights_of(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0

@@ -1,4 +1,6 @@
-"""Search and retrieve requests: validation, and the budget and tokenizer that the model determines."""
+"""Search and retrieve requests: validation, and the budget and tokenizer that the model
+determines.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,15 @@ from pydantic import ValidationError
 
 from memtypes.llms.registry import Registry, default_file
 from memtypes.model.policy import MemoryType
-from retrieval.query.request import DEFAULT_BUDGET, Budget, RetrieveRequest, SearchRequest, reduced, settle, shortened
+from retrieval.query.request import (
+    DEFAULT_BUDGET,
+    Budget,
+    RetrieveRequest,
+    SearchRequest,
+    reduced,
+    settle,
+    shortened,
+)
 
 BASE = {"query": "what", "namespace": "n"}
 REGISTRY = Registry.of(default_file())
@@ -25,7 +35,9 @@ def test_types_are_listed_once() -> None:
 
 @given(st.text(alphabet="ab ", max_size=60), st.integers(5, 60))
 def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) -> None:
-    """A query that is too long keeps whole words of its beginning and its end, and is never blank."""
+    """A query that is too long keeps whole words of its beginning and its end, and is never
+    blank.
+    """
     cut = shortened(text, most)
     assert len(cut) <= most
     assert bool(cut.strip()) == bool(text.strip())
@@ -38,7 +50,9 @@ def test_a_long_text_is_cut_to_whole_words_at_both_ends(text: str, most: int) ->
 
 
 def test_a_budget_is_a_number_or_has_caps_by_type() -> None:
-    """A budget is a total, or has caps by memory type. Without a total, the total is DEFAULT_BUDGET."""
+    """A budget is a total, or has caps by memory type. Without a total, the total is
+    DEFAULT_BUDGET.
+    """
     assert RetrieveRequest.model_validate({**BASE, "budget": 300}).allowance == Budget(total=300)
     capped = RetrieveRequest.model_validate({**BASE, "budget": {"per_type": {"semantic": 50}}})
     assert capped.allowance == Budget(total=DEFAULT_BUDGET, per_type={MemoryType.SEMANTIC: 50})
@@ -74,7 +88,9 @@ def total(request: RetrieveRequest) -> int:
 
 @given(tokens=st.integers(0, 1_000_000), margin=st.floats(0, 4))
 def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
-    """A budget that reduced() lowers by a margin is, times (1 + margin), at most the original budget."""
+    """A budget that reduced() lowers by a margin is, times (1 + margin), at most the original
+    budget.
+    """
     assert reduced(tokens, margin) * (1 + margin) <= tokens * (1 + 1e-12)
     assert reduced(tokens, 0.0) == tokens
 
@@ -88,36 +104,47 @@ def test_without_a_model_the_request_is_unchanged() -> None:
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    """For a model with a window of 128,000 tokens, the budget is 7,680 tokens of the model's tokenizer."""
+    """For a model with a window of 128,000 tokens, the budget is 7,680 tokens of the model's
+    tokenizer.
+    """
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
 
 
 def test_a_small_window_gives_a_small_budget() -> None:
-    """For a model with a window of 8,192 tokens, the budget is 492 tokens instead of the default of 8,000."""
+    """For a model with a window of 8,192 tokens, the budget is 492 tokens instead of the default of
+    8,000.
+    """
     assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
 
 
 def test_a_total_in_the_request_is_kept() -> None:
-    """If a request names a total budget, as a number or as `budget.total`, the model does not change it."""
+    """If a request names a total budget, as a number or as `budget.total`, the model does not
+    change it.
+    """
     assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
     assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
 def test_without_a_total_a_budget_gets_the_models_share() -> None:
-    """A budget with caps but no total gets the total that the model's entry in the registry gives to memories."""
+    """A budget with caps but no total gets the total that the model's entry in the registry gives
+    to memories.
+    """
     settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
     assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
 
 def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
-    """With an approximated tokenizer, the total, the caps and the working budget are reduced by a safety margin.
+    """With an approximated tokenizer, the total, the caps and the working budget are reduced by a
+    safety margin.
 
     The answer reports the total that the caller asked for.
     """
     unsettled = request(
-        model="claude-sonnet-4-5", budget={"total": 1_400, "per_type": {"semantic": 700}}, working_budget=140
+        model="claude-sonnet-4-5",
+        budget={"total": 1_400, "per_type": {"semantic": 700}},
+        working_budget=140,
     )
     settled = settle(unsettled, REGISTRY)
     assert settled.request.tokenizer == "cl100k_base"
@@ -127,21 +154,38 @@ def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
 
 
 def test_a_tokenizer_in_the_request_has_no_margin() -> None:
-    """If a request names a tokenizer, tokens are counted with it, and the budget is not reduced by a safety margin."""
-    settled = settle(request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY)
-    assert (settled.request.tokenizer, total(settled.request), settled.margin) == ("o200k_base", 1_400, 0.0)
+    """If a request names a tokenizer, tokens are counted with it, and the budget is not reduced by
+    a safety margin.
+    """
+    settled = settle(
+        request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY
+    )
+    assert (settled.request.tokenizer, total(settled.request), settled.margin) == (
+        "o200k_base",
+        1_400,
+        0.0,
+    )
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    """For a model that is not in the registry, the default budget and the widest safety margin apply."""
+    """For a model that is not in the registry, the default budget and the widest safety margin
+    apply.
+    """
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
 def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
-    """settle() sets budget and tokenizer by the model. Called again on its result, it sets the same values."""
+    """settle() sets budget and tokenizer by the model. Called again on its result, it sets the same
+    values.
+    """
     settled = settle(request(model=model, budget=1_000), REGISTRY).request
-    settled_again = settle(RetrieveRequest.model_validate(settled.model_dump(mode="json", exclude_none=True)), REGISTRY)
-    assert (settled_again.request.budget, settled_again.request.tokenizer) == (settled.budget, settled.tokenizer)
+    settled_again = settle(
+        RetrieveRequest.model_validate(settled.model_dump(mode="json", exclude_none=True)), REGISTRY
+    )
+    assert (settled_again.request.budget, settled_again.request.tokenizer) == (
+        settled.budget,
+        settled.tokenizer,
+    )
     assert settled_again.request.working_budget == settled.working_budget

@@ -40,12 +40,16 @@ def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
     all_types = search_filters(SearchRequest(query="what", namespace="n"), NO_TIMES)
     assert set(all_types) == set(MemoryType)
     assert len(set(all_types.values())) == 1
-    single = search_filters(SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NO_TIMES)
+    single = search_filters(
+        SearchRequest(query="what", namespace="n", types=[MemoryType.WORKING]), NO_TIMES
+    )
     assert set(single) == {MemoryType.WORKING}
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
-    """The filters of a retrieval exclude intentions (tasks) that are closed, and working items that are cleared."""
+    """The filters of a retrieval exclude intentions (tasks) that are closed, and working items that
+    are cleared.
+    """
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
     assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
@@ -60,7 +64,9 @@ def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
 
 
 def test_a_filter_on_status_includes_closed_intentions() -> None:
-    """A condition on `status` in the request's filter replaces the default that leaves out closed intentions."""
+    """A condition on `status` in the request's filter replaces the default that leaves out closed
+    intentions.
+    """
     status = {"status": {"eq": "completed"}}
     for tree in (status, {"not": status}, {"or": [{"tags": {"any": ["a"]}}, {"and": [status]}]}):
         assert fields_of(context(filters=tree)[MemoryType.PROSPECTIVE]).count("status") == 1
@@ -91,15 +97,15 @@ def test_the_word_status_as_a_value_does_not_include_closed_intentions() -> None
 async def test_a_replaced_memory_is_shown_or_listed_as_ended(
     query: str, filters: dict[str, Any] | None, shown: list[str], ended: list[str]
 ) -> None:
-    """A replaced memory is shown if the request asks for former states, or for a past time at which it was valid.
+    """A replaced memory is shown if the request asks for former states, or for a past time at which
+    it was valid.
 
-    Otherwise it is among the ended memories, so that none is listed twice. An expired memory is never shown.
+    Otherwise it is among the ended memories, so that none is listed twice. An expired memory is
+    never shown.
     """
-    store, valid_from, replaced_at = (
-        InMemoryStore(DIMENSIONS),
-        datetime(2025, 9, 1, tzinfo=UTC),
-        datetime(2026, 1, 5, tzinfo=UTC),
-    )
+    store = InMemoryStore(DIMENSIONS)
+    valid_from = datetime(2025, 9, 1, tzinfo=UTC)
+    replaced_at = datetime(2026, 1, 5, tzinfo=UTC)
     replaced = {"valid_to": replaced_at, "superseded_by": str(UUID(int=1)), "state": "replaced"}
     texts: dict[str, dict[str, Any]] = {
         "former": replaced,
@@ -107,14 +113,20 @@ async def test_a_replaced_memory_is_shown_or_listed_as_ended(
         "now": {"valid_from": replaced_at},
     }
     memories = [
-        make_memory(MemoryType.SEMANTIC, name, **{"valid_from": valid_from, **fields}) for name, fields in texts.items()
+        make_memory(MemoryType.SEMANTIC, name, **{"valid_from": valid_from, **fields})
+        for name, fields in texts.items()
     ]
     await store.upsert(SCOPE, [make_record(memory) for memory in memories])
     request = RetrieveRequest(query=query, namespace="n", filters=filters)
     times = QueryTimes.of(query, NOW)
-    for where, expected in ((context_filters(request, times), shown), (ended_filters(request, times), ended)):
+    for where, expected in (
+        (context_filters(request, times), shown),
+        (ended_filters(request, times), ended),
+    ):
         listing = Listing(types=(MemoryType.SEMANTIC,), filter=where[MemoryType.SEMANTIC])
-        assert sorted([memory.content async for memory in store.list_all(SCOPE, listing)]) == expected
+        assert (
+            sorted([memory.content async for memory in store.list_all(SCOPE, listing)]) == expected
+        )
 
 
 def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
@@ -125,14 +137,20 @@ def test_filters_of_the_caller_do_not_apply_to_working_memory() -> None:
 
 
 def test_ended_memories_are_superseded_or_expired() -> None:
-    """The filter for ended memories finds expired and replaced memories that meet the conditions of the caller.
+    """The filter for ended memories finds expired and replaced memories that meet the conditions of
+    the caller.
 
     It covers the long-term types.
     """
     request = SearchRequest(query="what", namespace="n", filters={"tags": {"any": ["a"]}})
     filters = ended_filters(request, NO_TIMES)
     assert set(filters) == set(LONG_TERM)
-    assert fields_of(filters[MemoryType.SEMANTIC]) == ["expires_at", "valid_to", "state_until", "tags"]
+    assert fields_of(filters[MemoryType.SEMANTIC]) == [
+        "expires_at",
+        "valid_to",
+        "state_until",
+        "tags",
+    ]
     assert all(isinstance(leaf, Compare) for leaf in leaves(filters[MemoryType.SEMANTIC]))
 
 

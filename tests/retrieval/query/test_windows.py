@@ -61,7 +61,9 @@ def window(bounds: str) -> Window:
     ],
 )
 def test_a_phrase_gives_the_window_of_its_most_specific_time(text: str, bounds: str) -> None:
-    """Each phrase is read once, as the narrowest time that it names, in each of several languages."""
+    """Each phrase is read once, as the narrowest time that it names, in each of several
+    languages.
+    """
     assert read(text) == [window(bounds)]
 
 
@@ -80,7 +82,8 @@ def test_a_phrase_gives_the_window_of_its_most_specific_time(text: str, bounds: 
     ],
 )
 def test_the_words_of_a_question_tell_whether_it_looks_ahead(text: str, windows: list[str]) -> None:
-    """A weekday or month is the latest one in a question about the past, and the next one in a question for tasks.
+    """A weekday or month is the latest one in a question about the past, and the next one in a
+    question for tasks.
 
     If the words tell neither, both are read.
     """
@@ -89,11 +92,16 @@ def test_the_words_of_a_question_tell_whether_it_looks_ahead(text: str, windows:
 
 def test_a_date_with_slashes_may_have_either_order() -> None:
     """In "3/11/2025" either number may be the month; in "15/11/2025" only the second one."""
-    assert read("the bill of 3/11/2025") == [window("2025-03-11 2025-03-12"), window("2025-11-03 2025-11-04")]
+    assert read("the bill of 3/11/2025") == [
+        window("2025-03-11 2025-03-12"),
+        window("2025-11-03 2025-11-04"),
+    ]
     assert read("the bill of 15/11/2025") == [window("2025-11-15 2025-11-16")]
 
 
-@pytest.mark.parametrize("text", ["31/31/2025", "every Friday", "am Morgen", "por la mañana", "30 February 2025"])
+@pytest.mark.parametrize(
+    "text", ["31/31/2025", "every Friday", "am Morgen", "por la mañana", "30 February 2025"]
+)
 def test_habits_and_impossible_dates_give_no_day(text: str) -> None:
     """A habit such as "every Friday", a part of any day, or a day such as 31/31 names no day."""
     assert timedelta(days=1) not in {window.end - window.start for window in read(text)}

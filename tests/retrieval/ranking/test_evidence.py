@@ -21,10 +21,19 @@ probabilities = st.floats(0.0, 1.0)
 
 
 def hits(*late: float, dense: float | None = 0.5) -> Candidates:
-    """Hits with the dense score `dense`, one for each number in `late`, its score for each query token."""
+    """Hits with the dense score `dense`, one for each number in `late`, its score for each query
+    token.
+    """
     return make_candidates(
         [
-            CandidateRow(f"m{index}", MemoryType.SEMANTIC, dense, None, {}, np.full(3, cosine, dtype=np.float32))
+            CandidateRow(
+                f"m{index}",
+                MemoryType.SEMANTIC,
+                dense,
+                None,
+                {},
+                np.full(3, cosine, dtype=np.float32),
+            )
             for index, cosine in enumerate(late)
         ]
     )
@@ -40,14 +49,18 @@ def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: flo
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.98))
 def test_certainty_grows_with_both_probabilities(answerable: float, helps: float) -> None:
-    """A hit is more certain if its own probability to help is higher, or the probability that any hit answers."""
+    """A hit is more certain if its own probability to help is higher, or the probability that any
+    hit answers.
+    """
     (sure,) = combined_certainty(answerable, np.array([helps]))
     assert combined_certainty(answerable, np.array([helps + 0.01]))[0] > sure
     assert combined_certainty(answerable + 0.005, np.array([helps]))[0] > sure
 
 
 def test_a_better_match_is_more_certain() -> None:
-    """Of two hits, the hit with the higher similarity and better token matches has the higher certainty."""
+    """Of two hits, the hit with the higher similarity and better token matches has the higher
+    certainty.
+    """
     similarity = np.array([1.0, 0.2])
     sure = certainty_of(NO_TERMS, TOKENS, hits(0.9, 0.2), similarity, np.zeros(2))
     assert sure is not None
@@ -55,7 +68,9 @@ def test_a_better_match_is_more_certain() -> None:
 
 
 def test_without_vectors_the_certainty_is_none() -> None:
-    """certainty_of() returns None for a question without token vectors, hits without dense scores, and no hits."""
+    """certainty_of() returns None for a question without token vectors, hits without dense scores,
+    and no hits.
+    """
     similarity = np.array([1.0])
     assert certainty_of(NO_TERMS, None, hits(0.9), similarity, similarity) is None
     assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), similarity, similarity) is None

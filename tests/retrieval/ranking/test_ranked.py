@@ -1,4 +1,6 @@
-"""`RankedCandidates`: the candidates of a retrieval in their final order, with one array for each field."""
+"""`RankedCandidates`: the candidates of a retrieval in their final order, with one array for each
+field.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,17 @@ from tests.retrieval.builders import hit_rows
 
 
 def ranking() -> RankedCandidates:
-    """A ranking with the hits a and c, the candidate b as a duplicate of a, and d with a score below the threshold."""
+    """A ranking with the hits a and c, the candidate b as a duplicate of a, and d with a score
+    below the threshold.
+    """
     rows = {"a": (0.9, "same"), "b": (0.8, "same"), "c": (0.7, "other"), "d": (0.0, "last")}
     candidates = [
         CandidateRow(
-            name, MemoryType.SEMANTIC, dense, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": content}
+            name,
+            MemoryType.SEMANTIC,
+            dense,
+            None,
+            {"created_at": "2026-01-01T00:00:00Z", "content_hash": content},
         )
         for name, (dense, content) in rows.items()
     ]
@@ -28,14 +36,18 @@ def ranking() -> RankedCandidates:
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
-    """The order of a ranking is hits, duplicates of hits, candidates with a score below the threshold."""
+    """The order of a ranking is hits, duplicates of hits, candidates with a score below the
+    threshold.
+    """
     ranked = ranking()
     assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
 
 
 def test_removing_candidates_keeps_the_order_of_the_others() -> None:
-    """After a hit or a duplicate was removed from a ranking, the others keep their order, and ranks have no gaps."""
+    """After a hit or a duplicate was removed from a ranking, the others keep their order, and ranks
+    have no gaps.
+    """
     ranked = ranking().where(np.array([False, True, True, True]))
     assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
     without_duplicate = ranking().where(np.array([True, True, False, True]))
@@ -43,12 +55,15 @@ def test_removing_candidates_keeps_the_order_of_the_others() -> None:
 
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
-    """Hits that are added without scores, such as live items, come after the scored hits, in the order of their ids.
+    """Hits that are added without scores, such as live items, come after the scored hits, in the
+    order of their ids.
 
-    Their score and their signals are 0. Duplicates and candidates below the threshold come after them.
+    Their score and their signals are 0. Duplicates and candidates below the threshold come after
+    them.
     """
     added = [
-        CandidateRow(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"}) for name in "zy"
+        CandidateRow(name, MemoryType.WORKING, None, None, {"created_at": "2026-01-01T00:00:00Z"})
+        for name in "zy"
     ]
     ranked = ranking().with_unscored_hits(make_candidates(added))
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
@@ -57,7 +72,9 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    """If hit c repeats hit a, c is moved from the hits to the front of the duplicates, as a duplicate of a."""
+    """If hit c repeats hit a, c is moved from the hits to the front of the duplicates, as a
+    duplicate of a.
+    """
     ranked = ranking().without_repeats({"c": "a"})
     assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))

@@ -21,9 +21,17 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 BALANCED = Scoring(PROFILES["balanced"], NOW)
 
 
-def candidate(name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object) -> CandidateRow:
-    """A candidate fact that was created now, with these scores of dense and sparse search. payload: more fields."""
-    base = {"created_at": "2026-03-01T00:00:00Z", "content_hash": name, "tokens": {"count": 5, "line": 7}}
+def candidate(
+    name: str, dense: float | None = 0.5, sparse: float | None = 1.0, **payload: object
+) -> CandidateRow:
+    """A candidate fact that was created now, with these scores of dense and sparse search. payload:
+    more fields.
+    """
+    base = {
+        "created_at": "2026-03-01T00:00:00Z",
+        "content_hash": name,
+        "tokens": {"count": 5, "line": 7},
+    }
     return CandidateRow(name, MemoryType.SEMANTIC, dense, sparse, base | payload)
 
 
@@ -33,7 +41,9 @@ def ranked(candidates: list[CandidateRow], scoring: Scoring = BALANCED) -> Ranke
 
 
 def test_a_table_of_signals_can_be_ranked_again() -> None:
-    """A table of signals can be ranked a second time with links between memories. Ranking it does not change it."""
+    """A table of signals can be ranked a second time with links between memories. Ranking it does
+    not change it.
+    """
     candidates = make_candidates([candidate("a", 0.6), candidate("b", 0.5)])
     unlinked = Scoring(PROFILES["default"], NOW)
     linked = replace(unlinked, links={"b": 1.5})
@@ -46,7 +56,9 @@ def test_a_table_of_signals_can_be_ranked_again() -> None:
 
 candidate_lists = st.lists(
     st.builds(
-        lambda name, dense, sparse, importance: candidate(name, dense, sparse, importance=importance),
+        lambda name, dense, sparse, importance: candidate(
+            name, dense, sparse, importance=importance
+        ),
         st.text("abcdef", min_size=1, max_size=6),
         st.floats(-1, 1),
         st.floats(0, 40),
@@ -89,8 +101,14 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 
 def test_candidates_below_a_threshold_are_no_hits() -> None:
-    """`min_similarity` leaves out candidates by the signal `similarity` alone, `min_score` by the final score."""
-    candidates = [candidate("a", 0.9, 9.0), candidate("b", 0.5, 1.0), candidate("c", 0.1, 0.0, importance=10)]
+    """`min_similarity` leaves out candidates by the signal `similarity` alone, `min_score` by the
+    final score.
+    """
+    candidates = [
+        candidate("a", 0.9, 9.0),
+        candidate("b", 0.5, 1.0),
+        candidate("c", 0.1, 0.0, importance=10),
+    ]
     similar = ranked(candidates, Scoring(PROFILES["relevance"], NOW, min_similarity=0.9))
     assert (similar.hit_ids, len(similar)) == (["a"], 3)
     important = Scoring(dict.fromkeys(SIGNALS, 0.0) | {"importance": 1.0}, NOW, min_score=1.0)
@@ -98,7 +116,9 @@ def test_candidates_below_a_threshold_are_no_hits() -> None:
 
 
 def test_duplicates_of_a_better_hit_are_no_hits() -> None:
-    """Of several memories with the same content, only the best is a hit, unless their speakers differ."""
+    """Of several memories with the same content, only the best is a hit, unless their speakers
+    differ.
+    """
     ranking = ranked(
         [
             candidate("a", 0.9, content_hash="same"),

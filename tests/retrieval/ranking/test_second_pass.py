@@ -1,4 +1,6 @@
-"""The second pass of ranking: it adds terms of the best hits to the query, and raises updates above outdated facts."""
+"""The second pass of ranking: it adds terms of the best hits to the query, and raises updates above
+outdated facts.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from tests.retrieval.builders import hit_rows
 NO_TERMS = numbered(np.empty(0, np.uint32))
 
 
-def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5) -> CandidateRow:
+def with_terms(
+    name: str, terms: Sequence[int], tokens: int = 10, dense: float = 0.5
+) -> CandidateRow:
     """A candidate with these sparse terms, number of tokens and dense score."""
     payload = {
         "created_at": "2026-01-01T00:00:00Z",
@@ -39,7 +43,8 @@ def with_terms(name: str, terms: Sequence[int], tokens: int = 10, dense: float =
 def signals(
     scores: Sequence[float], candidates: Sequence[CandidateRow], query_terms: Sequence[int] = ()
 ) -> list[float]:
-    """The expansion signal of each candidate, which measures the terms that it shares with the best candidates.
+    """The expansion signal of each candidate, which measures the terms that it shares with the best
+    candidates.
 
     scores: scores of the candidates. query_terms: terms of the query, which are not counted.
     """
@@ -49,7 +54,9 @@ def signals(
 
 
 def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
-    """A term of the best hit gives another candidate a higher expansion signal if few candidates have the term."""
+    """A term of the best hit gives another candidate a higher expansion signal if few candidates
+    have the term.
+    """
     candidates = [
         with_terms("a", [1, 9]),
         with_terms("b", [9]),
@@ -63,7 +70,8 @@ def test_a_rare_term_of_the_best_hit_counts_more_than_a_common_one() -> None:
 
 
 def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
-    """The expansion signal, which measures terms shared with the best hits, does not count terms of the query.
+    """The expansion signal, which measures terms shared with the best hits, does not count terms of
+    the query.
 
     The similarity score counts these terms already.
     """
@@ -72,9 +80,13 @@ def test_terms_of_the_query_add_nothing_to_the_expansion_signal() -> None:
 
 
 def test_a_shared_term_counts_less_in_a_long_memory() -> None:
-    """A term that is shared with the best hits gives a long memory a lower expansion signal than a short one."""
+    """A term that is shared with the best hits gives a long memory a lower expansion signal than a
+    short one.
+    """
     candidates = [with_terms("a", [1]), with_terms("b", [1], tokens=400), with_terms("c", [2])]
-    assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx((1 + 10 / 200) / (1 + 400 / 200), abs=1e-6)
+    assert signals([1.0, 0.0, 0.0], candidates)[1] == pytest.approx(
+        (1 + 10 / 200) / (1 + 400 / 200), abs=1e-6
+    )
 
 
 def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
@@ -83,18 +95,29 @@ def test_the_expansion_signal_is_0_without_terms_or_scores() -> None:
     Without candidates, there are no signals.
     """
     bare = CandidateRow(
-        "a", MemoryType.SEMANTIC, 0.5, None, {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"}
+        "a",
+        MemoryType.SEMANTIC,
+        0.5,
+        None,
+        {"created_at": "2026-01-01T00:00:00Z", "content_hash": "a"},
     )
     assert signals([1.0], [bare]) == [0.0]
     assert signals([0.0], [with_terms("a", [1])]) == [0.0]
     assert signals([], []) == []
 
 
-@given(st.lists(st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)), min_size=1, max_size=12))
+@given(
+    st.lists(
+        st.tuples(st.floats(-1, 1), st.sets(st.integers(1, 40), max_size=40)),
+        min_size=1,
+        max_size=12,
+    )
+)
 def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int]]]) -> None:
     """The expansion signal is from 0 to 1.
 
-    If one of the SEEDS best hits has a term and a score above 0.01, the highest signal among the candidates is 1.
+    If one of the SEEDS best hits has a term and a score above 0.01, the highest signal among the
+    candidates is 1.
     """
     candidates = [with_terms(f"{index:02}", sorted(terms)) for index, (_, terms) in enumerate(rows)]
     scores = np.array([score for score, _ in rows])
@@ -106,7 +129,9 @@ def test_the_expansion_signal_is_between_0_and_1(rows: list[tuple[float, set[int
 
 
 def test_the_expansion_signal_decides_between_equal_scores() -> None:
-    """Of two candidates with equal scores, the candidate that shares more terms with the best hit ranks first."""
+    """Of two candidates with equal scores, the candidate that shares more terms with the best hit
+    ranks first.
+    """
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
     scoring = Scoring(PROFILES["default"], NOW)
@@ -116,7 +141,9 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
 
 
 def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
-    """A turn of Ann with sequence number `seq` in a session. fields: other fields; None leaves a field out."""
+    """A turn of Ann with sequence number `seq` in a session. fields: other fields; None leaves a
+    field out.
+    """
     payload = {
         "created_at": f"2026-01-01T00:{seq:02}:00Z",
         "session_id": "s1",
@@ -131,14 +158,19 @@ def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
 
 
 def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
-    """The ids of the candidates, best first, after later statements among them were boosted as updates."""
-    columns, array = make_candidates(candidates), np.array(scores)
+    """The ids of the candidates, best first, after later statements among them were boosted as
+    updates.
+    """
+    columns = make_candidates(candidates)
+    array = np.array(scores)
     best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
     return [candidates[index].id for index in best]
 
 
 def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
-    """A later statement by the same speaker in the session ranks above an earlier one if it scores nearly as high."""
+    """A later statement by the same speaker in the session ranks above an earlier one if it scores
+    nearly as high.
+    """
     assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
     assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
 
@@ -153,27 +185,37 @@ def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
     ids=["another speaker", "no value", "a long text"],
 )
 def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRow) -> None:
-    """A later statement keeps its rank if it is by another speaker, is long, or has no value such as a number."""
+    """A later statement keeps its rank if it is by another speaker, is long, or has no value such
+    as a number.
+    """
     assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
 
 
 def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
-    """A later memory without a session ranks above an earlier one if its score is at least about two thirds as high."""
+    """A later memory without a session ranks above an earlier one if its score is at least about
+    two thirds as high.
+    """
     earlier = turn("a", 1, session_id=None)
     later = turn("b", 5, session_id=None, gives_value=False)
     assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
     assert boosted_order([0.6, 0.3], earlier, later) == ["a", "b"]
-    assert boosted_order([0.6, 0.5], replace(later, id="c"), later) == ["c", "b"], "of the same time"
+    assert boosted_order([0.6, 0.5], replace(later, id="c"), later) == ["c", "b"], (
+        "of the same time"
+    )
 
 
 def test_a_statement_that_scores_much_lower_is_no_update() -> None:
-    """A later statement with a third of the earlier one's score counts as another topic and keeps its rank."""
+    """A later statement with a third of the earlier one's score counts as another topic and keeps
+    its rank.
+    """
     assert boosted_order([0.6, 0.2], turn("a", 1), turn("b", 5)) == ["a", "b"]
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
 def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]]) -> None:
-    """Boosts of updated facts lower no score and change the order of the UPDATE_WINDOW best candidates only."""
+    """Boosts of updated facts lower no score and change the order of the UPDATE_WINDOW best
+    candidates only.
+    """
     candidates = make_candidates([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
     scores = np.array([score for score, _ in rows], dtype=np.float64)
     boosts = update_boosts(candidates, scores, scores)
@@ -184,44 +226,66 @@ def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]])
 
 
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """The boost of an update is reported as the signal `current`. The score stays the weighted sum of the signals."""
+    """The boost of an update is reported as the signal `current`. The score stays the weighted sum
+    of the signals.
+    """
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     scoring = Scoring(weights, NOW, request.query)
-    hits = hit_rows(rank(SignalTable.of(make_candidates([turn("a", 1), turn("b", 5)]), scoring), scoring))
+    hits = hit_rows(
+        rank(SignalTable.of(make_candidates([turn("a", 1), turn("b", 5)]), scoring), scoring)
+    )
     assert [hit.id for hit in hits] == ["b", "a"]
     for hit in hits:
-        assert hit.score == pytest.approx(sum(weights[name] * value for name, value in hit.signals.items()))
+        assert hit.score == pytest.approx(
+            sum(weights[name] * value for name, value in hit.signals.items())
+        )
     assert hits[0].signals["current"] > 0
 
 
 @pytest.mark.parametrize(
-    ("session", "score", "raised"), [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)], ids=str
+    ("session", "score", "raised"),
+    [(None, 0.1, True), ("s1", 0.4, True), ("s1", 0.2, False)],
+    ids=str,
 )
-def test_the_newer_of_two_contested_memories_ranks_first(session: str | None, score: float, *, raised: bool) -> None:
+def test_the_newer_of_two_contested_memories_ranks_first(
+    session: str | None, score: float, *, raised: bool
+) -> None:
     """The newer of two contradicting memories ranks first, whatever its score.
 
-    If both come from a session, it ranks first only if its score is at least half of the older memory's score.
+    If both come from a session, it ranks first only if its score is at least half of the older
+    memory's score.
     """
-    candidates = make_candidates([turn("a", 1, session_id=session), turn("b", 5, session_id=session)])
+    candidates = make_candidates(
+        [turn("a", 1, session_id=session), turn("b", 5, session_id=session)]
+    )
     scores = newest_first(candidates, np.array([0.6, score]), [("b", "a")])
     assert bool(scores[1] > scores[0]) is raised
 
 
 def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
-    """If two memories contradict the same older memory, the three come newest first, whatever their scores."""
-    candidates = make_candidates([turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))])
+    """If two memories contradict the same older memory, the three come newest first, whatever their
+    scores.
+    """
+    candidates = make_candidates(
+        [turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))]
+    )
     scores = newest_first(candidates, np.array([0.6, 0.5, 0.1]), [("b", "a"), ("c", "a")])
     assert scores.argsort().tolist() == [0, 1, 2]
 
 
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
-    """If memory b is raised above memory a because it contradicts a, memory c, a later update, ranks above b."""
+    """If memory b is raised above memory a because it contradicts a, memory c, a later update,
+    ranks above b.
+    """
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
     candidates = make_candidates(
-        [replace(turn(name, day, session_id=None), dense=similar) for name, (day, similar) in dense.items()]
+        [
+            replace(turn(name, day, session_id=None), dense=similar)
+            for name, (day, similar) in dense.items()
+        ]
     )
     scoring = Scoring(weights, NOW, request.query, contested=(("b", "a"),))
     hits = hit_rows(rank(SignalTable.of(candidates, scoring), scoring))

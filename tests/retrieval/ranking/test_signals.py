@@ -52,7 +52,9 @@ def payload(**times: datetime) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("kind", "days"), [("episodic", 7), ("semantic", 90), ("procedural", 90)])
 def test_recency_halves_with_each_half_life(kind: str, days: int) -> None:
-    """The recency signal is 1/2 for a memory as old as its type's half-life, and 1/4 at twice this age."""
+    """The recency signal is 1/2 for a memory as old as its type's half-life, and 1/4 at twice this
+    age.
+    """
     made = [payload(created_at=NOW - timedelta(days=days * n)) for n in (0, 1, 2)]
     assert recent(kind, *made) == pytest.approx([1.0, 0.5, 0.25])
 
@@ -64,7 +66,9 @@ def test_a_procedure_ages_from_its_last_use() -> None:
 
 
 def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
-    """The recency of an overdue intention is 1, and that of one due in 3 days, its half-life, is 1/2."""
+    """The recency of an overdue intention is 1, and that of one due in 3 days, its half-life, is
+    1/2.
+    """
     made = NOW - timedelta(days=400)
     overdue = payload(created_at=made, due_at=NOW - timedelta(days=30))
     later = payload(created_at=made, due_at=NOW + timedelta(days=3))
@@ -72,9 +76,14 @@ def test_the_recency_of_an_intention_counts_the_time_until_it_is_due() -> None:
 
 
 def test_a_completed_intention_ages_from_its_completion() -> None:
-    """The recency of an intention that was completed 3 days ago, its half-life, is 1/2, whether or not it was due."""
+    """The recency of an intention that was completed 3 days ago, its half-life, is 1/2, whether or
+    not it was due.
+    """
     completed = NOW - timedelta(days=3)
-    payloads = payload(completed_at=completed), payload(due_at=NOW - timedelta(days=4), completed_at=completed)
+    payloads = (
+        payload(completed_at=completed),
+        payload(due_at=NOW - timedelta(days=4), completed_at=completed),
+    )
     assert recent("prospective", *payloads) == pytest.approx([0.5, 0.5])
 
 
@@ -84,9 +93,15 @@ def test_working_memory_does_not_age() -> None:
 
 
 @given(st.floats(-1e9, 1e12), st.floats(0, 1e9), st.floats(1, 1e9))
-def test_decay_falls_with_age_and_stays_between_0_and_1(age: float, extra_age: float, half_life: float) -> None:
-    """The recency of an older memory is never higher than that of a younger one, and both are from 0 to 1."""
-    older, younger = decay(np.array([age + extra_age, age]), np.array([half_life, half_life])).tolist()
+def test_decay_falls_with_age_and_stays_between_0_and_1(
+    age: float, extra_age: float, half_life: float
+) -> None:
+    """The recency of an older memory is never higher than that of a younger one, and both are from
+    0 to 1.
+    """
+    older, younger = decay(
+        np.array([age + extra_age, age]), np.array([half_life, half_life])
+    ).tolist()
     assert 0.0 <= older <= younger <= 1.0
 
 
@@ -107,7 +122,9 @@ def test_the_importance_signal_spans_0_to_1() -> None:
 def test_reliable_and_emotional_memories_are_more_important(
     higher_fields: dict[str, Any], lower_fields: dict[str, Any]
 ) -> None:
-    """Surer facts, procedures that succeed more often, and very good or bad events have a higher importance."""
+    """Surer facts, procedures that succeed more often, and very good or bad events have a higher
+    importance.
+    """
     higher, lower = importance(
         Columns.of([{"importance": 5} | higher_fields, {"importance": 5} | lower_fields])
     ).tolist()
@@ -115,8 +132,12 @@ def test_reliable_and_emotional_memories_are_more_important(
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
-    """The access signal grows logarithmically with the access count, up to 1. Uses of a procedure count as accesses."""
-    values = access(Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])).tolist()
+    """The access signal grows logarithmically with the access count, up to 1. Uses of a procedure
+    count as accesses.
+    """
+    values = access(
+        Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])
+    ).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
     assert access(Columns.of([{"access_count": 4, "usage_count": 6}])).tolist() == values[2:3]
@@ -132,21 +153,38 @@ def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
         ({"status": "pending"}, 0.0),
     ],
 )
-def test_an_open_intention_is_due_once_its_due_time_is_reached(fields: dict[str, Any], expected: float) -> None:
-    """The signal `due` of an open intention (task) is 0 before its due time. That of a closed intention is always 0."""
+def test_an_open_intention_is_due_once_its_due_time_is_reached(
+    fields: dict[str, Any], expected: float
+) -> None:
+    """The signal `due` of an open intention (task) is 0 before its due time. That of a closed
+    intention is always 0.
+    """
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
-    candidates = make_candidates([CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)])
+    candidates = make_candidates(
+        [CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)]
+    )
     assert due(candidates, NOW).tolist() == [expected]
 
 
 def test_recency_counts_from_the_reference_time_of_the_type() -> None:
-    """A procedure's age counts from its last use, a task's from its due time, an event's from its creation."""
+    """A procedure's age counts from its last use, a task's from its due time, an event's from its
+    creation.
+    """
     later = "2026-03-05T00:00:00Z"
-    fields = {MemoryType.PROCEDURAL: {"last_used_at": later}, MemoryType.PROSPECTIVE: {"due_at": later}}
+    fields = {
+        MemoryType.PROCEDURAL: {"last_used_at": later},
+        MemoryType.PROSPECTIVE: {"due_at": later},
+    }
     kinds = (*fields, MemoryType.EPISODIC)
-    candidates = [CandidateRow(kind, kind, 0.1, None, payload() | fields.get(kind, {})) for kind in kinds]
+    candidates = [
+        CandidateRow(kind, kind, 0.1, None, payload() | fields.get(kind, {})) for kind in kinds
+    ]
     times = reference_times(make_candidates(candidates)).tolist()
-    assert [rfc3339(time.replace(tzinfo=UTC)) for time in times] == [later, later, payload()["created_at"]]
+    assert [rfc3339(time.replace(tzinfo=UTC)) for time in times] == [
+        later,
+        later,
+        payload()["created_at"],
+    ]
 
 
 def turns(count: int) -> Candidates:
@@ -169,23 +207,28 @@ def test_the_context_signal_is_between_0_and_1(similarity: list[float]) -> None:
 
 
 def test_the_context_signal_joins_neighbouring_turns_and_the_session() -> None:
-    """The context signal is a weighted mean of the similarities of neighbouring turns and of the whole session.
+    """The context signal is a weighted mean of the similarities of neighbouring turns and of the
+    whole session.
 
-    Adjacent turns weigh 3/4 and turns two away 1/4. The session counts with the mean of its three most similar
-    candidates.
+    Adjacent turns weigh 3/4 and turns two away 1/4. The session counts with the mean of its three
+    most similar candidates.
     """
     signal = context(np.array([0.4, 0.0, 0.8, 0.0]), neighbours_of(turns(4)))
-    around, session = np.array([0.2, 0.6, 0.1, 0.6]), (0.4 + 0.8 + 0.0) / 3
+    around = np.array([0.2, 0.6, 0.1, 0.6])
+    session = (0.4 + 0.8 + 0.0) / 3
     assert signal == pytest.approx((1 - SESSION_SHARE) * around + SESSION_SHARE * session)
 
 
 def test_a_memory_without_a_session_is_its_own_context() -> None:
-    """The context signal of a memory without a session is computed as if it were the only turn of a session.
+    """The context signal of a memory without a session is computed as if it were the only turn of a
+    session.
 
     Otherwise such memories would rank too low among turns of sessions.
     """
     candidates = make_candidates([CandidateRow("a", MemoryType.SEMANTIC, 0.5, None, {})])
-    assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx([SESSION_SHARE * 0.6 / SESSION_BEST])
+    assert context(np.array([0.6]), neighbours_of(candidates)) == pytest.approx(
+        [SESSION_SHARE * 0.6 / SESSION_BEST]
+    )
 
 
 @pytest.mark.parametrize(
@@ -201,7 +244,9 @@ def test_a_memory_without_a_session_is_its_own_context() -> None:
     ],
 )
 def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) -> None:  # noqa: FBT001
-    """A query names a speaker if it has the name as a whole word, in any case and next to any punctuation."""
+    """A query names a speaker if it has the name as a whole word, in any case and next to any
+    punctuation.
+    """
     assert mentions(query, name) is named
 
 
@@ -209,10 +254,17 @@ def test_the_mention_signal_is_1_for_turns_of_named_speakers() -> None:
     """The signal is 0 for turns of other speakers and turns without a speaker."""
     speakers = ["Gina", "Jon", None, "Gina"]
     candidates = [
-        CandidateRow(str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name})
+        CandidateRow(
+            str(number), MemoryType.EPISODIC, 0.1, None, {} if name is None else {"speaker": name}
+        )
         for number, name in enumerate(speakers)
     ]
-    assert mention("Where did Gina go?", make_candidates(candidates)).tolist() == [1.0, 0.0, 0.0, 1.0]
+    assert mention("Where did Gina go?", make_candidates(candidates)).tolist() == [
+        1.0,
+        0.0,
+        0.0,
+        1.0,
+    ]
 
 
 def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> None:
@@ -222,31 +274,52 @@ def test_nearness_is_1_inside_a_window_and_halves_with_each_week_outside() -> No
     """
     days = ["2026-03-01", "2026-03-01T23:59", "2026-02-22", "2026-03-16", "2026-05-01"]
     windows = tuple(Window.day_of(datetime(2026, month, 1, tzinfo=UTC)) for month in (3, 5))
-    assert nearness(np.array(days, dtype="datetime64[us]"), windows) == pytest.approx([1.0, 1.0, 0.5, 0.25, 1.0])
+    assert nearness(np.array(days, dtype="datetime64[us]"), windows) == pytest.approx(
+        [1.0, 1.0, 0.5, 0.25, 1.0]
+    )
 
 
 def test_named_time_compares_the_reference_time_of_each_memory() -> None:
-    """If the query names a time, an event is compared with it by creation time and a task by due time.
+    """If the query names a time, an event is compared with it by creation time and a task by due
+    time.
 
     If it names none, the signal `time` is 0.
     """
-    event = CandidateRow("a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"})
+    event = CandidateRow(
+        "a", MemoryType.EPISODIC, None, None, {"created_at": "2026-02-28T08:00:00Z"}
+    )
     task_times = {"created_at": "2025-01-01T00:00:00Z", "due_at": "2026-02-28T18:00:00Z"}
-    candidates = make_candidates([event, CandidateRow("b", MemoryType.PROSPECTIVE, None, None, task_times)])
-    assert list(nearness(reference_times(candidates), time_windows("what was yesterday?", NOW))) == [1.0, 1.0]
-    assert list(nearness(reference_times(candidates), time_windows("what was it?", NOW))) == [0.0, 0.0]
+    candidates = make_candidates(
+        [event, CandidateRow("b", MemoryType.PROSPECTIVE, None, None, task_times)]
+    )
+    assert list(
+        nearness(reference_times(candidates), time_windows("what was yesterday?", NOW))
+    ) == [1.0, 1.0]
+    assert list(nearness(reference_times(candidates), time_windows("what was it?", NOW))) == [
+        0.0,
+        0.0,
+    ]
 
 
 @pytest.mark.parametrize(
     ("kind", "strength", "least"),
-    [(LinkType.EXTENDS, 1.0, {"b": 0.4}), (LinkType.EXTENDS, 0.5, {"b": 0.2}), (LinkType.CONTRADICTS, 1.0, {})],
+    [
+        (LinkType.EXTENDS, 1.0, {"b": 0.4}),
+        (LinkType.EXTENDS, 0.5, {"b": 0.2}),
+        (LinkType.CONTRADICTS, 1.0, {}),
+    ],
 )
 def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
     kind: LinkType, strength: float, least: dict[str, float]
 ) -> None:
-    """A memory that a hit links to scores at least a share of the hit's score, by the link's strength.
+    """A memory that a hit links to scores at least a share of the hit's score, by the link's
+    strength.
 
     Links of the type "contradicts" raise no score.
     """
-    hit = make_memory(MemoryType.SEMANTIC, "The queue is Kafka.", links=[Link(to="b", type=kind, strength=strength)])
+    hit = make_memory(
+        MemoryType.SEMANTIC,
+        "The queue is Kafka.",
+        links=[Link(to="b", type=kind, strength=strength)],
+    )
     assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)

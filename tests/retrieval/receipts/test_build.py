@@ -27,38 +27,52 @@ def outcomes(receipt: dict[str, Any]) -> dict[str, int]:
 
 
 async def test_every_candidate_has_an_outcome() -> None:
-    """Each candidate in a receipt has its tokens in the context, or the reason for being left out."""
+    """Each candidate in a receipt has its tokens in the context, or the reason for being left
+    out.
+    """
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     receipt = await receipt_of(world, answer)
-    included = {row["id"]: row["tokens"] for row in receipt["candidates"] if row["outcome"] == "included"}
+    included = {
+        row["id"]: row["tokens"] for row in receipt["candidates"] if row["outcome"] == "included"
+    }
     assert included == {item.id: item.tokens for item in answer.items}
     assert set(outcomes(receipt)) >= {"included", "over_total", "superseded", "expired"}
     assert isinstance(answer.context, str)
     assert receipt["context_sha256"] == hashlib.sha256(answer.context.encode()).hexdigest()
-    listed = sum(candidate["rank"] is not None for candidate in receipt["candidates"]) + receipt["unlisted"]["count"]
+    listed = (
+        sum(candidate["rank"] is not None for candidate in receipt["candidates"])
+        + receipt["unlisted"]["count"]
+    )
     assert listed == answer.metadata.candidates
 
 
 async def test_a_receipt_records_candidates_below_the_threshold_and_duplicates() -> None:
-    """A candidate whose similarity is below `min_similarity` has the outcome "below_threshold" in the receipt.
+    """A candidate whose similarity is below `min_similarity` has the outcome "below_threshold" in
+    the receipt.
 
     A candidate that repeats a hit has the outcome "duplicate_of".
     """
     world = World(receipt_store=FakeReceipts())
     hit = await world.add("semantic", "the shop opens at nine", concept="hours")
     dissimilar = await world.add("semantic", "fish swim in the sea")
-    repeated = await world.add("semantic", "The shop  opens at nine", session_id="s2", visibility="session")
+    repeated = await world.add(
+        "semantic", "The shop  opens at nine", session_id="s2", visibility="session"
+    )
     content_hash = (await world.store.get(SCOPE, [hit]))[hit].content_hash
     await world.store.patch(SCOPE, {repeated: {"content_hash": content_hash, "session_id": "s1"}})
-    receipt = await receipt_of(world, await world.retrieve("when does the shop open, at nine", min_similarity=0.5))
+    receipt = await receipt_of(
+        world, await world.retrieve("when does the shop open, at nine", min_similarity=0.5)
+    )
     recorded = {row["id"]: (row["outcome"], row.get("of")) for row in receipt["candidates"]}
     assert recorded[dissimilar] == ("below_threshold", None)
     assert {recorded[hit][0], recorded[repeated][0]} == {"included", "duplicate_of"}
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
-    """A chosen memory that was removed before its text was read has the outcome "removed", and the receipt is valid."""
+    """A chosen memory that was removed before its text was read has the outcome "removed", and the
+    receipt is valid.
+    """
     store = VanishingStore()
     world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
@@ -76,10 +90,16 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
     world = World(receipt_store=FakeReceipts())
     first = await world.add("semantic", "the shop opens at nine")
     content_hash = (await world.store.get(SCOPE, [first]))[first].content_hash
-    copies = await world.add_all("semantic", [f"copy {number} of it" for number in range(OTHERS_LISTED + 3)])
+    copies = await world.add_all(
+        "semantic", [f"copy {number} of it" for number in range(OTHERS_LISTED + 3)]
+    )
     await world.store.patch(SCOPE, {copy: {"content_hash": content_hash} for copy in copies})
-    receipt = await receipt_of(world, answer := await world.retrieve("when does the shop open, at nine"))
-    (hit,) = (candidate["id"] for candidate in receipt["candidates"] if candidate["rank"] is not None)
+    receipt = await receipt_of(
+        world, answer := await world.retrieve("when does the shop open, at nine")
+    )
+    (hit,) = (
+        candidate["id"] for candidate in receipt["candidates"] if candidate["rank"] is not None
+    )
     assert [candidate.get("of") for candidate in receipt["candidates"]].count(hit) == OTHERS_LISTED
     assert receipt["unlisted"]["outcomes"] == {"duplicate_of": 3}
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
@@ -87,7 +107,9 @@ async def test_duplicates_are_listed_with_the_hit_that_they_repeat() -> None:
 
 @pytest.mark.slow
 async def test_a_receipt_lists_a_limited_number_of_candidates() -> None:
-    """A receipt lists the best hits and those in the context. Other candidates are only counted, by outcome."""
+    """A receipt lists the best hits and those in the context. Other candidates are only counted, by
+    outcome.
+    """
     world = await shop(80)
     answer = await world.retrieve(QUERY, budget=50)
     receipt = await receipt_of(world, answer)
@@ -132,8 +154,11 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """If the store of live items is unavailable, the answer has no receipt; `degraded` is "live" and "receipts"."""
-    receipt_store, items = FakeReceipts(), FakeItems()
+    """If the store of live items is unavailable, the answer has no receipt; `degraded` is "live"
+    and "receipts".
+    """
+    receipt_store = FakeReceipts()
+    items = FakeItems()
     items.away = True
     world = World(receipt_store=receipt_store)
     world.retriever = Retriever(replace(world.retriever._parts, live=items))

@@ -1,4 +1,6 @@
-"""Verification of receipts: an unchanged receipt is valid, and every change of its bytes is detected."""
+"""Verification of receipts: an unchanged receipt is valid, and every change of its bytes is
+detected.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,13 @@ from hypothesis import strategies as st
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import receipt_hash
-from retrieval.receipts.checks import ReceiptContents, counter_for, read_receipt, verify, verify_file
+from retrieval.receipts.checks import (
+    ReceiptContents,
+    counter_for,
+    read_receipt,
+    verify,
+    verify_file,
+)
 from tests.fakes import FakeTokenizer
 from tests.retrieval.builders import SCOPE, World, clock
 from tests.retrieval.receipts.shop import QUERY, receipt_of, shop
@@ -24,7 +32,8 @@ COUNT = counter_for("markdown", FakeTokenizer())
 
 
 async def saved_receipt(world: World, **fields: Any) -> bytes:
-    """Retrieve a context and return its receipt with the contents (entries and context), as clients save it.
+    """Retrieve a context and return its receipt with the contents (entries and context), as clients
+    save it.
 
     fields: fields of the request.
     """
@@ -41,10 +50,14 @@ def faults(raw: bytes) -> list[str]:
 
 @pytest.fixture(scope="module")
 def saved() -> bytes:
-    """A receipt with its contents, as a client saves it in a file, for a retrieval from a small store."""
+    """A receipt with its contents, as a client saves it in a file, for a retrieval from a small
+    store.
+    """
 
     async def make() -> bytes:
-        return await saved_receipt(await shop(4), budget=200, filters={"importance": {"gte": 1.5e-5}})
+        return await saved_receipt(
+            await shop(4), budget=200, filters={"importance": {"gte": 1.5e-5}}
+        )
 
     with start_blocking_portal() as portal:
         return portal.call(make)
@@ -67,14 +80,20 @@ def saved() -> bytes:
         {"format": "messages", "budget": 500},
         {"min_similarity": 0.5},
         {"weights": {"recency": 1.0, "similarity": 0.5}},
-        {"weights": dict.fromkeys(("recency", "importance", "similarity", "context", "access"), 1_000.0)},
+        {
+            "weights": dict.fromkeys(
+                ("recency", "importance", "similarity", "context", "access"), 1_000.0
+            )
+        },
         {"include_working": False},
         {"working_budget": 12},
         {"filters": {"importance": {"gte": 5}}},
     ],
 )
 async def test_an_unchanged_receipt_is_valid(fields: dict[str, Any]) -> None:
-    """All checks of an unchanged receipt succeed, for every kind of request, and for receipts saved in a file."""
+    """All checks of an unchanged receipt succeed, for every kind of request, and for receipts saved
+    in a file.
+    """
     world = await shop()
     answer = await world.retrieve(QUERY, **fields)
     assert answer.receipt_id is not None
@@ -93,27 +112,46 @@ async def test_an_unchanged_receipt_is_valid(fields: dict[str, Any]) -> None:
 
 
 async def test_working_memory_is_verified_in_the_order_of_the_context() -> None:
-    """A receipt is valid although its context shows working items in the order of their priority, not of their rank."""
+    """A receipt is valid although its context shows working items in the order of their priority,
+    not of their rank.
+    """
     world = await shop(3)
     for priority in (1, 5, 3):
         await world.add("working", f"importer note of priority {priority}", priority=priority)
     answer = await world.retrieve(QUERY)
     verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
-    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (True, None)
+    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (
+        True,
+        None,
+    )
 
 
 async def test_due_tasks_are_verified_in_the_order_of_the_context() -> None:
-    """A receipt is valid if more tasks are due than are offered first: the others are shown by rank, as any task."""
+    """A receipt is valid if more tasks are due than are offered first: the others are shown by
+    rank, as any task.
+    """
     world = await shop(3)
     for number in range(20):
         await world.add(
-            "prospective", f"task {number}", due_at=rfc3339(clock() - timedelta(hours=number)), importance=1
+            "prospective",
+            f"task {number}",
+            due_at=rfc3339(clock() - timedelta(hours=number)),
+            importance=1,
         )
-    answer = await world.retrieve(QUERY, budget=600, weights={"importance": 1.0}, include_due=True, floor=0.0)
-    due = [candidate for candidate in (await receipt_of(world, answer))["candidates"] if candidate.get("due")]
+    answer = await world.retrieve(
+        QUERY, budget=600, weights={"importance": 1.0}, include_due=True, floor=0.0
+    )
+    due = [
+        candidate
+        for candidate in (await receipt_of(world, answer))["candidates"]
+        if candidate.get("due")
+    ]
     assert [candidate["outcome"] for candidate in due] == ["included"] * 20
     verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
-    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (True, None)
+    assert {check.name: (check.ok, check.detail) for check in verdict.checks}["context"] == (
+        True,
+        None,
+    )
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
@@ -130,7 +168,9 @@ def test_any_changed_byte_is_detected(saved: bytes, position: int, flip: int) ->
 
 @pytest.mark.parametrize("options", [{}, {"indent": 1}, {"ensure_ascii": False, "sort_keys": True}])
 def test_a_reformatted_file_is_valid(saved: bytes, options: dict[str, Any]) -> None:
-    """A receipt saved in a file stays valid if its whitespace, order of keys, escapes or number notation change."""
+    """A receipt saved in a file stays valid if its whitespace, order of keys, escapes or number
+    notation change.
+    """
     reversed_members = dict(reversed(json.loads(saved).items()))
     assert faults(json.dumps(reversed_members, **options).encode()) == []
 
@@ -147,7 +187,9 @@ def _raise_score(receipt: dict[str, Any]) -> None:
 
 
 def _swap_outcome(receipt: dict[str, Any]) -> None:
-    shown = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included")
+    shown = next(
+        candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included"
+    )
     shown["outcome"] = "over_total"
 
 
@@ -164,13 +206,17 @@ def _changed_budget(receipt: dict[str, Any]) -> None:
 
 
 def _changed_tokens(receipt: dict[str, Any]) -> None:
-    shown = next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included")
+    shown = next(
+        candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included"
+    )
     shown["tokens"] -= 1
 
 
 def _expired(receipt: dict[str, Any]) -> Any:
     """The first expired candidate of `receipt`."""
-    return next(candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired")
+    return next(
+        candidate for candidate in receipt["candidates"] if candidate["outcome"] == "expired"
+    )
 
 
 def _future_expiry(receipt: dict[str, Any]) -> None:
@@ -221,7 +267,9 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
     ],
 )
 def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) -> None:
-    """A receipt that was changed and hashed again fails a check, because its members contradict each other."""
+    """A receipt that was changed and hashed again fails a check, because its members contradict
+    each other.
+    """
     _, contents = read_receipt(saved)
     verdict = verify(resealed(saved, change), contents, COUNT)
     assert not verdict.valid
@@ -246,19 +294,31 @@ async def test_a_receipt_stays_valid_when_its_memories_change() -> None:
 
 
 async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None:
-    """A receipt stays valid after a candidate that did not fit the context was changed. The check of tokens says so."""
+    """A receipt stays valid after a candidate that did not fit the context was changed. The check
+    of tokens says so.
+    """
     world = await shop()
     answer = await world.retrieve(QUERY, budget=100)
-    (row, *_) = (row for row in (await receipt_of(world, answer))["candidates"] if row["outcome"] == "over_total")
+    (row, *_) = (
+        row
+        for row in (await receipt_of(world, answer))["candidates"]
+        if row["outcome"] == "over_total"
+    )
     now = rfc3339(clock() + timedelta(seconds=1))
-    await world.store.patch(SCOPE, {row["id"]: {"content": "something else by now", "updated_at": now}})
+    await world.store.patch(
+        SCOPE, {row["id"]: {"content": "something else by now", "updated_at": now}}
+    )
     verdict = await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))
     assert [check.name for check in verdict.checks if not check.ok] == []
-    assert "1 changed or removed since" in str({check.name: check.detail for check in verdict.checks}["tokens"])
+    assert "1 changed or removed since" in str(
+        {check.name: check.detail for check in verdict.checks}["tokens"]
+    )
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """The check "chain" fails if the previous receipt was changed, as its hash is then not the one in the receipt."""
+    """The check "chain" fails if the previous receipt was changed, as its hash is then not the one
+    in the receipt.
+    """
     world = await shop(3)
     await world.retrieve(QUERY)
     previous = await receipt_of(world, await world.retrieve("something else"))

@@ -28,7 +28,9 @@ from retrieval.receipts.checks import read_receipt, verify_file
     ],
 )
 def test_a_file_that_is_no_receipt_is_refused(raw: bytes) -> None:
-    """Malformed JSON, duplicate keys, non-canonical numbers or escapes and malformed contents raise InvalidRequest."""
+    """Malformed JSON, duplicate keys, non-canonical numbers or escapes and malformed contents raise
+    InvalidRequest.
+    """
     with pytest.raises(InvalidRequest):
         read_receipt(raw)
 

@@ -26,7 +26,8 @@ SCOPE = Scope("acme", "shop")
 class GatedReceipts(FakeReceipts):
     """A receipt store whose writes wait for `gate`, then fail `failures` times.
 
-    failed: event that is set by a failed write. `writes` has the number of receipts in each successful write.
+    failed: event that is set by a failed write. `writes` has the number of receipts in each
+    successful write.
     """
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,7 +56,9 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
 
 
 def in_touch(receipt_store: FakeReceipts) -> ReceiptQueue:
-    """A queue of receipts that takes its store for available, so that `put` does not wait for writes."""
+    """A queue of receipts that takes its store for available, so that `put` does not wait for
+    writes.
+    """
     return ReceiptQueue(receipt_store, lambda: True)
 
 
@@ -74,7 +77,9 @@ async def test_an_answer_does_not_wait_for_its_receipt_but_a_reader_does() -> No
 
 
 async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
-    """All waiting receipts of a tenant are stored by one write, and each names the receipt of the answer before it."""
+    """All waiting receipts of a tenant are stored by one write, and each names the receipt of the
+    answer before it.
+    """
     receipt_store = GatedReceipts()
     queue = in_touch(receipt_store)
     await put(queue, "0")
@@ -88,7 +93,9 @@ async def test_waiting_receipts_are_written_in_one_batch_and_in_order() -> None:
 
 
 async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> None:
-    """If the receipt store may be unavailable, `put` waits until the receipt is written, and raises if that fails."""
+    """If the receipt store may be unavailable, `put` waits until the receipt is written, and raises
+    if that fails.
+    """
     with pytest.raises(Unavailable):
         await put(ReceiptQueue(AwayReceipts()), "one")
     receipt_store = FakeReceipts()
@@ -97,7 +104,9 @@ async def test_an_answer_waits_for_its_receipt_while_the_store_may_be_away() -> 
 
 
 async def test_a_receipt_whose_id_was_sent_outlives_a_short_outage() -> None:
-    """After a failed write, a receipt whose id was sent is written later. Until then, new ones are refused."""
+    """After a failed write, a receipt whose id was sent is written later. Until then, new ones are
+    refused.
+    """
     receipt_store = GatedReceipts(failures=1)
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -122,7 +131,9 @@ async def test_erasing_includes_waiting_receipts() -> None:
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
-    """Closing the queue writes its waiting receipts. If the store is unavailable, they are counted in `lost`."""
+    """Closing the queue writes its waiting receipts. If the store is unavailable, they are counted
+    in `lost`.
+    """
     receipt_store = GatedReceipts()
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -173,7 +184,9 @@ async def test_a_full_queue_refuses_receipts() -> None:
 
 
 async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() -> None:
-    """While a full queue of receipts is being written, further receipts wait for room instead of being refused."""
+    """While a full queue of receipts is being written, further receipts wait for room instead of
+    being refused.
+    """
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))
@@ -186,7 +199,9 @@ async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() ->
 
 
 async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
-    """A receipt that waits for room in the full queue is refused as soon as a write fails, before the timeout."""
+    """A receipt that waits for room in the full queue is refused as soon as a write fails, before
+    the timeout.
+    """
     receipt_store = GatedReceipts(failures=1)
     queue = in_touch(receipt_store)
     for number in range(MAX_WAITING):
@@ -200,13 +215,19 @@ async def test_waiting_for_room_ends_when_the_store_is_away() -> None:
 
 
 async def test_a_bug_in_the_store_leaves_no_caller_waiting() -> None:
-    """If the receipt store raises an unexpected error, the receipt is lost, and its reader gets an error.
+    """If the receipt store raises an unexpected error, the receipt is lost, and its reader gets an
+    error.
 
     A call that erases receipts does not wait for the lost receipt.
     """
 
     class FaultyReceipts(FakeReceipts):
-        async def append(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> list[SealedReceipt]:  # noqa: ARG002 - the port
+        # The port
+        async def append(
+            self,
+            tenant: str,  # noqa: ARG002
+            receipts: Sequence[UnsealedReceipt],  # noqa: ARG002
+        ) -> list[SealedReceipt]:
             raise ZeroDivisionError
 
     queue = in_touch(FaultyReceipts())

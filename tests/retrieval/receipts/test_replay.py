@@ -1,4 +1,5 @@
-"""Replaying the retrieval that a receipt describes: on an unchanged store, the context is identical.
+"""Replaying the retrieval that a receipt describes: on an unchanged store, the context is
+identical.
 
 Otherwise the answer lists changes with reasons.
 """
@@ -40,17 +41,23 @@ async def replayed(world: World, receipt_id: str) -> ReplayAnswer:
 
 
 def receipt_with(receipt: Receipt, context: str, scores: Mapping[int, float]) -> Receipt:
-    """A copy of `receipt` with the context hash `context` and one candidate for each item of `scores`, by number.
+    """A copy of `receipt` with the context hash `context` and one candidate for each item of
+    `scores`, by number.
 
     No candidate is in the context.
     """
     candidate = receipt.candidates[0].model_copy(update={"outcome": CandidateOutcome.OVER_TOTAL})
-    candidates = [candidate.model_copy(update={"id": str(number), "score": score}) for number, score in scores.items()]
+    candidates = [
+        candidate.model_copy(update={"id": str(number), "score": score})
+        for number, score in scores.items()
+    ]
     return receipt.model_copy(update={"candidates": candidates, "context_sha256": context})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"format": "json"}, {"format": "messages"}, {"oversize": "cut", "budget": 90}]
+)
 async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any]) -> None:
     """The replay has the same context, counts no uses and records no receipt."""
     world = await shop()
@@ -61,27 +68,35 @@ async def test_a_replay_of_an_unchanged_store_is_identical(fields: dict[str, Any
 
 
 async def test_later_uses_do_not_change_a_replay() -> None:
-    """A replay ranks with the access counts of the receipt, so that later uses of memories make no difference."""
+    """A replay ranks with the access counts of the receipt, so that later uses of memories make no
+    difference.
+    """
     world = await shop()
     receipt_id, shown = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
     await world.store.patch(
-        SCOPE, {memory_id: {"access_count": 50 + number} for number, memory_id in enumerate(shown[::2])}
+        SCOPE,
+        {memory_id: {"access_count": 50 + number} for number, memory_id in enumerate(shown[::2])},
     )
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
 async def test_a_replay_uses_the_recorded_access_counts() -> None:
-    """A replay ranks by the access counts that the receipt recorded, even if the counts in the store changed since."""
+    """A replay ranks by the access counts that the receipt recorded, even if the counts in the
+    store changed since.
+    """
     world = await shop()
     _, shown = await retrieved(world)
-    await world.store.patch(SCOPE, {memory_id: {"access_count": number + 1} for number, memory_id in enumerate(shown)})
+    await world.store.patch(
+        SCOPE, {memory_id: {"access_count": number + 1} for number, memory_id in enumerate(shown)}
+    )
     receipt_id, _ = await retrieved(world, weights={"access": 1.0, "similarity": 0.1})
     await world.store.patch(SCOPE, {memory_id: {"access_count": 0} for memory_id in shown})
     assert await replayed(world, receipt_id) == ReplayAnswer(identical=True)
 
 
 async def test_a_replay_lists_a_removed_memory_as_a_change() -> None:
-    """If a memory of the context was removed later, a replay lists its outcome as changed from "included" to None.
+    """If a memory of the context was removed later, a replay lists its outcome as changed from
+    "included" to None.
 
     The reason is "the memory was removed".
     """
@@ -108,7 +123,9 @@ async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
 
 
 async def test_changes_without_effect_on_the_context_are_listed_separately() -> None:
-    """If a score has changed but the context is identical, the change is listed in `behind`, not in `changes`."""
+    """If a score has changed but the context is identical, the change is listed in `behind`, not in
+    `changes`.
+    """
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -121,10 +138,14 @@ async def test_changes_without_effect_on_the_context_are_listed_separately() -> 
 
 
 async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
-    """A receipt has the access counts even of candidates that it does not list, for a replay to rank with."""
+    """A receipt has the access counts even of candidates that it does not list, for a replay to
+    rank with.
+    """
     world = await shop(60)
     page = await world.store.page(SCOPE, Listing(limit=500))
-    await world.store.patch(SCOPE, {memory.id: {"access_count": 3} for memory in page.memories[::2]})
+    await world.store.patch(
+        SCOPE, {memory.id: {"access_count": 3} for memory in page.memories[::2]}
+    )
     receipt_id, _ = await retrieved(world, weights={"access": 0.1, "similarity": 1.0})
     receipt = json.loads(await world.receipts.text(SCOPE.tenant, receipt_id))
     assert receipt["unlisted"]["access_counts"]["counts"]
@@ -151,28 +172,45 @@ SOME = st.sets(st.integers(0, 9))
 
 @given(moved=SOME, unlisted=SOME, removed=SOME, same=st.booleans())
 def test_differences_are_changes_only_if_the_context_differs(
-    recorded: tuple[Receipt, Memory], moved: set[int], unlisted: set[int], removed: set[int], *, same: bool
+    recorded: tuple[Receipt, Memory],
+    moved: set[int],
+    unlisted: set[int],
+    removed: set[int],
+    *,
+    same: bool,
 ) -> None:
-    """Removed candidates and changed scores are listed in `changes` if the context differs, and otherwise in `behind`.
+    """Removed candidates and changed scores are listed in `changes` if the context differs, and
+    otherwise in `behind`.
 
     A candidate that only the original receipt lists is no difference if its memory still exists.
     """
     receipt, memory = recorded
-    scores = {number: 0.4 if number in moved else 0.5 for number in range(10) if number not in unlisted | removed}
+    scores = {
+        number: 0.4 if number in moved else 0.5
+        for number in range(10)
+        if number not in unlisted | removed
+    }
     before = receipt_with(receipt, "a" * 64, dict.fromkeys(range(10), 0.5))
     after = receipt_with(receipt, ("a" if same else "b") * 64, scores)
-    answer = compare(before, after, {str(number): memory for number in range(10) if number not in removed})
+    answer = compare(
+        before, after, {str(number): memory for number in range(10) if number not in removed}
+    )
     assert answer.identical is same
     assert bool(answer.changes) is not same
     listed = {change.id for change in (*answer.changes, *(answer.behind or ()))}
-    assert listed == ({str(number) for number in (moved - unlisted) | removed} or (set() if same else {""}))
+    assert listed == (
+        {str(number) for number in (moved - unlisted) | removed} or (set() if same else {""})
+    )
 
 
 @pytest.mark.parametrize(
     ("since", "why"),
     [
         ({"embedder": "another"}, "the service has another embedder now"),
-        ({"tokenizer": TokenizerName(name="another", sha256="")}, "the service has another tokenizer now"),
+        (
+            {"tokenizer": TokenizerName(name="another", sha256="")},
+            "the service has another tokenizer now",
+        ),
         ({"degraded": ["live"]}, "the replay is degraded: live"),
         ({"weights": {"similarity": 1.0}}, "the profile has other weights now"),
         ({}, "other memories were added, removed or changed"),
@@ -181,7 +219,9 @@ def test_differences_are_changes_only_if_the_context_differs(
 def test_an_unchanged_memory_differs_because_of_its_environment(
     recorded: tuple[Receipt, Memory], since: dict[str, Any], why: str
 ) -> None:
-    """If an unchanged memory is left out, counted or rendered differently, the reason names what else has changed."""
+    """If an unchanged memory is left out, counted or rendered differently, the reason names what
+    else has changed.
+    """
     receipt, memory = recorded
     shown = next(row for row in receipt.candidates if row.outcome is CandidateOutcome.INCLUDED)
     recount = {"tokens": shown.tokens + 1, "entry_sha256": "b" * 64}
@@ -200,14 +240,18 @@ def test_an_unchanged_memory_differs_because_of_its_environment(
 
 
 def test_an_earlier_degraded_retrieval_is_a_reason(recorded: tuple[Receipt, Memory]) -> None:
-    """If only the context differs, and the original retrieval was degraded, the replay gives this as the reason."""
+    """If only the context differs, and the original retrieval was degraded, the replay gives this
+    as the reason.
+    """
     before = recorded[0].model_copy(update={"degraded": ["embedder"], "context_sha256": "b" * 64})
     (change,) = compare(before, recorded[0], {}).changes
     assert (change.what, change.why) == ("context", "the first retrieval was degraded: embedder")
 
 
 async def test_a_replay_lists_a_backdated_memory_as_a_change() -> None:
-    """A memory that was added after the retrieval, with an earlier creation time, is listed as a change."""
+    """A memory that was added after the retrieval, with an earlier creation time, is listed as a
+    change.
+    """
     world = await shop(4)
     receipt_id, _ = await retrieved(world, budget=8000)
     added = await world.add("semantic", QUERY, created_at=rfc3339(NOW - timedelta(days=1)))

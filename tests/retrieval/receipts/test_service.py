@@ -1,4 +1,6 @@
-"""Reading receipts by id: the service waits only for a recent receipt that another process may still be writing."""
+"""Reading receipts by id: the service waits only for a recent receipt that another process may
+still be writing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ pytestmark = pytest.mark.anyio
 
 @dataclass
 class LateReceipts(FakeReceipts):
-    """A receipt store to which another process, as it were, adds the receipt `late_id` just before read number `after`.
+    """A receipt store to which another process, as it were, adds the receipt `late_id` just before
+    read number `after`.
 
     reads: the number of reads so far.
     """
@@ -54,15 +57,21 @@ async def test_an_id_of_another_form_is_not_waited_for(unknown: str) -> None:
 
 @pytest.mark.parametrize("graces", [-2, 2])
 async def test_an_id_of_another_time_is_not_waited_for(graces: int) -> None:
-    """An unknown receipt id that was issued long ago or in the future is looked up once, without waiting."""
+    """An unknown receipt id that was issued long ago or in the future is looked up once, without
+    waiting.
+    """
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
-        await world.receipts.text(SCOPE.tenant, receipt_id(NOW + graces * timedelta(seconds=GRACE_S)))
+        await world.receipts.text(
+            SCOPE.tenant, receipt_id(NOW + graces * timedelta(seconds=GRACE_S))
+        )
     assert receipt_store.reads == 1
 
 
 async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
-    """The reader of a receipt that is never written gives up after some reads, even if the clock stands still."""
+    """The reader of a receipt that is never written gives up after some reads, even if the clock
+    stands still.
+    """
     world = World(receipt_store=(receipt_store := LateReceipts()))
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))

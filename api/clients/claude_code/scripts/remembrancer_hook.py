@@ -1,10 +1,12 @@
-"""Send the event of a coding agent's hook from standard input to Remembrancer, and print the answer.
+"""Send the event of a coding agent's hook from standard input to Remembrancer, and print the
+answer.
 
     python3 -IS remembrancer_hook.py URL
 
-URL is the coding agent's endpoint, such as http://127.0.0.1:8707/v1/hooks/codex. The API key, if the service needs one,
-is in REMEMBRANCER_KEY. The script always ends with exit code 0 within 2.5 seconds, so that a service that does not
-respond cannot hold up a prompt. It prints nothing unless the answer has content. It uses the standard library only.
+URL is the coding agent's endpoint, such as http://127.0.0.1:8707/v1/hooks/codex. The API key, if
+the service needs one, is in REMEMBRANCER_KEY. The script always ends with exit code 0 within 2.5
+seconds, so that a service that does not respond cannot hold up a prompt. It prints nothing unless
+the answer has content. It uses the standard library only.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ DEADLINE_S = 2.5
 
 
 def main(url: str) -> None:
-    """Post the event from standard input to `url`, and print the answer if it is a JSON object with members."""
+    """Post the event from standard input to `url`, and print the answer if it is a JSON object with
+    members.
+    """
     if "/hooks/claude-code" in url and not {"CLAUDECODE", "CLAUDE_PROJECT_DIR"} & set(os.environ):
-        return  # Visual Studio Code runs the hooks of Claude Code too; its events have an endpoint of their own
+        # Visual Studio Code runs the hooks of Claude Code too; its events have an endpoint of their
+        # own
+        return
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
         signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)

@@ -1,7 +1,7 @@
 """Anthropic's memory tool, backed by Remembrancer's items: `MemoryTool` and `AsyncMemoryTool`.
 
-It needs the package's extra `anthropic`. Each file of the memory directory is an item. A directory exists while it has
-files.
+It needs the package's extra `anthropic`. Each file of the memory directory is an item. A directory
+exists while it has files.
 """
 
 from __future__ import annotations
@@ -31,11 +31,14 @@ ROOT = "/memories"
 MAX_LINES = 999_999
 
 Steps: TypeAlias = Generator[Description[Any], Any, str]
-"""Generator for a command of Claude: yields calls, is sent their answers (None: no item), returns Claude's text."""
+"""Generator for a command of Claude: yields calls, is sent their answers (None: no item), returns
+Claude's text.
+"""
 
 
 class MemoryTool(BetaAbstractMemoryTool):
-    """Claude's memory directory: each file is stored as an item (a JSON value under a path and key).
+    """Claude's memory directory: each file is stored as an item (a JSON value under a path and
+    key).
 
     memory: client whose namespace the items are in. path: path of the items.
     """
@@ -46,8 +49,11 @@ class MemoryTool(BetaAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     def execute(self, command: Any) -> str:
-        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message Claude reads."""
-        steps, answer = self._files.steps(command), None
+        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message
+        Claude reads.
+        """
+        steps = self._files.steps(command)
+        answer = None
         try:
             while True:
                 answer = self._connection.find(steps.send(answer))
@@ -72,8 +78,11 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
         self._files = _Files(memory.items, path)
 
     async def execute(self, command: Any) -> str:
-        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message Claude reads."""
-        steps, answer = self._files.steps(command), None
+        """Run a command of Claude and return the text for Claude. Raises ToolError, whose message
+        Claude reads.
+        """
+        steps = self._files.steps(command)
+        answer = None
         try:
             while True:
                 answer = await self._connection.find(steps.send(answer))
@@ -90,9 +99,11 @@ class AsyncMemoryTool(BetaAsyncAbstractMemoryTool):
 
 
 class _Files:
-    """Claude's commands on files, stored as items. The key of a file's item is its path below `/memories`.
+    """Claude's commands on files, stored as items. The key of a file's item is its path below
+    `/memories`.
 
-    Each command is a generator. It yields the calls that the sync or async tool makes, and returns the text for Claude.
+    Each command is a generator. It yields the calls that the sync or async tool makes, and returns
+    the text for Claude.
     """
 
     def __init__(self, items: Items[Any], path: Sequence[str]) -> None:
@@ -100,7 +111,9 @@ class _Files:
         self._path = list(path)
 
     def steps(self, command: Any) -> Steps:
-        """The generator that runs `command`; if it is None, the generator that deletes every file."""
+        """The generator that runs `command`; if it is None, the generator that deletes every
+        file.
+        """
         steps: Steps = self._clear() if command is None else getattr(self, command.command)(command)
         return steps
 
@@ -109,7 +122,8 @@ class _Files:
         key = _key(command.path)
         text = yield from self._read(key) if key else _no_file()
         if text is not None:
-            lines, shown = text.split("\n"), command.view_range
+            lines = text.split("\n")
+            shown = command.view_range
             if len(lines) > MAX_LINES:
                 raise ToolError(f"File {command.path} exceeds maximum line limit of 999,999 lines.")
             first, last = shown if shown and len(shown) == 2 else (1, -1)
@@ -119,7 +133,11 @@ class _Files:
         if key and not files:
             raise ToolError(f"The path {command.path} does not exist. Please provide a valid path.")
         header = f"Here're the files and directories up to 2 levels deep in {command.path}, "
-        return header + "excluding hidden items and node_modules:\n" + "\n".join(_listing(command.path, files))
+        return (
+            header
+            + "excluding hidden items and node_modules:\n"
+            + "\n".join(_listing(command.path, files))
+        )
 
     def create(self, command: BetaMemoryTool20250818CreateCommand) -> Steps:
         """Write a new file."""
@@ -134,20 +152,30 @@ class _Files:
     def str_replace(self, command: BetaMemoryTool20250818StrReplaceCommand) -> Steps:
         """Replace a text in a file. Raises ToolError unless it occurs exactly once."""
         text = yield from self._text_of(command.path)
-        old, new = command.old_str, command.new_str or ""
+        old = command.old_str
+        new = command.new_str or ""
         positions = [match.start() for match in re.finditer(f"(?={re.escape(old)})", text)]
         if not positions:
-            message = f"No replacement was performed, old_str `{old}` did not appear verbatim in {command.path}."
+            message = (
+                f"No replacement was performed, old_str `{old}` did not appear verbatim in "
+                f"{command.path}."
+            )
             raise ToolError(message)
         if text.count(old) > 1:
             lines = ", ".join(str(text.count("\n", 0, position) + 1) for position in positions)
-            message = f"No replacement was performed. Multiple occurrences of old_str `{old}` in lines: {lines}."
+            message = (
+                f"No replacement was performed. Multiple occurrences of old_str `{old}` in "
+                f"lines: {lines}."
+            )
             raise ToolError(f"{message} Please ensure it is unique")
         edited = text.replace(old, new)
         yield self._put(_key(command.path), edited)
         changed = text.count("\n", 0, positions[0])
         shown = _numbered(edited.split("\n"), max(0, changed - 2), changed + 3)
-        return f"The memory file has been edited. Here is the snippet showing the change (with line numbers):\n{shown}"
+        return (
+            "The memory file has been edited. Here is the snippet showing the change "
+            f"(with line numbers):\n{shown}"
+        )
 
     def insert(self, command: BetaMemoryTool20250818InsertCommand) -> Steps:
         """Insert a text after a line of a file."""
@@ -156,7 +184,9 @@ class _Files:
             lines.pop()
         if not 0 <= command.insert_line <= len(lines):
             problem = f"Error: Invalid `insert_line` parameter: {command.insert_line}. "
-            raise ToolError(f"{problem}It should be within the range of lines of the file: [0, {len(lines)}]")
+            raise ToolError(
+                f"{problem}It should be within the range of lines of the file: [0, {len(lines)}]"
+            )
         lines.insert(command.insert_line, command.insert_text.rstrip("\n"))
         edited = "\n".join(lines)
         yield self._put(_key(command.path), edited if edited.endswith("\n") else edited + "\n")
@@ -174,7 +204,8 @@ class _Files:
 
     def rename(self, command: BetaMemoryTool20250818RenameCommand) -> Steps:
         """Move a file, or all files below a directory."""
-        source, target = _key(command.old_path), _key(command.new_path)
+        source = _key(command.old_path)
+        target = _key(command.new_path)
         if not source:
             raise ToolError("Cannot rename the /memories directory itself")
         existing = yield from self._files_below(target)
@@ -211,23 +242,30 @@ class _Files:
         text = yield from self._read(key) if key else _no_file()
         if text is None:
             directory = not key or (yield from self._files_below(key))
-            problem = "is not a file." if directory else "does not exist. Please provide a valid path."
+            problem = (
+                "is not a file." if directory else "does not exist. Please provide a valid path."
+            )
             raise ToolError(f"The path {path} {problem}")
         return text
 
     def _files_below(self, directory: str) -> Generator[Description[Any], Any, dict[str, str]]:
         """The texts of all files below a directory, by the key of the file. The keys are sorted."""
         files: dict[str, str] = {}
-        offset, prefix = 0, f"{directory}/" if directory else ""
+        offset = 0
+        prefix = f"{directory}/" if directory else ""
         while True:
             page = yield Items.search.describe(self._items, self._path, limit=PAGE, offset=offset)
-            files |= {item.key: item.value["text"] for item in page.items if item.path == self._path}
+            files |= {
+                item.key: item.value["text"] for item in page.items if item.path == self._path
+            }
             if len(page.items) < PAGE:
                 return {key: files[key] for key in sorted(files) if key.startswith(prefix)}
             offset += PAGE
 
     def _files_at(self, path: str, key: str) -> Generator[Description[Any], Any, dict[str, str]]:
-        """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if no file is there."""
+        """The texts, by key, of the file at `path` or of all files below it. Raises ToolError if no
+        file is there.
+        """
         text = yield from self._read(key)
         files = (yield from self._files_below(key)) if text is None else {key: text}
         if not files:
@@ -235,21 +273,29 @@ class _Files:
         return files
 
     def _check_parents(self, path: str, key: str) -> Generator[Description[Any], Any, None]:
-        """Raise ToolError if a parent directory of `key` is a file. path: path to name in the error's message."""
+        """Raise ToolError if a parent directory of `key` is a file. path: path to name in the
+        error's message.
+        """
         parents = key.split("/")[:-1]
         for depth in range(1, len(parents) + 1):
             if (yield from self._read("/".join(parents[:depth]))) is not None:
-                raise ToolError(f"{path}: {ROOT}/{'/'.join(parents[:depth])} is a file, not a directory")
+                raise ToolError(
+                    f"{path}: {ROOT}/{'/'.join(parents[:depth])} is a file, not a directory"
+                )
 
 
 def _no_file() -> Generator[Description[Any], Any, str | None]:
-    """Used in place of `_read` for the root directory, which is not a file: makes no call and returns None."""
+    """Used in place of `_read` for the root directory, which is not a file: makes no call and
+    returns None.
+    """
     return None
     yield
 
 
 def _key(path: str) -> str:
-    """The part of `path` below `/memories`. Raises ToolError for a path outside this directory, also if URL-encoded."""
+    """The part of `path` below `/memories`. Raises ToolError for a path outside this directory,
+    also if URL-encoded.
+    """
     if path != ROOT and not path.startswith(f"{ROOT}/"):
         raise ToolError(f"Path must start with /memories, got: {path}")
     names = [name for name in path[len(ROOT) :].split("/") if name not in ("", ".")]
@@ -260,11 +306,15 @@ def _key(path: str) -> str:
 
 
 def _numbered(lines: list[str], first: int, last: int) -> str:
-    return "\n".join(f"{number:6}\t{line}" for number, line in enumerate(lines[first:last], first + 1))
+    return "\n".join(
+        f"{number:6}\t{line}" for number, line in enumerate(lines[first:last], first + 1)
+    )
 
 
 def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
-    """Yield a line with size and path for the directory `path`, and for its entries up to two levels deep."""
+    """Yield a line with size and path for the directory `path`, and for its entries up to two
+    levels deep.
+    """
     sizes: dict[str, int] = {}
     start = len(_key(path)) + 1 if _key(path) else 0
     for key, text in files.items():
@@ -283,9 +333,11 @@ def _listing(path: str, files: dict[str, str]) -> Iterator[str]:
 
 def _size(count: int) -> str:
     """A number of bytes in a readable form, such as 512B or 5.5K."""
-    unit, size = "B", float(count)
+    unit = "B"
+    size = float(count)
     for larger in ("K", "M", "G"):
         if size < 1024:
             break
-        unit, size = larger, size / 1024
+        unit = larger
+        size = size / 1024
     return f"{int(size)}{unit}" if size == int(size) else f"{size:.1f}{unit}"

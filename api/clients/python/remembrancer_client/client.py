@@ -25,11 +25,13 @@ ClientT = TypeVar("ClientT", bound="AnyClient[Any]")
 
 
 class AnyClient(Memories[ConnectionT_co]):
-    """Base of both clients. Calls on memories are methods of the client itself, the other calls are in groups.
+    """Base of both clients. Calls on memories are methods of the client itself, the other calls are
+    in groups.
 
-    The groups are attributes. working: calls on working memory. hooks: calls that report events of an agent's session.
-    threads: calls on conversations. workflows: calls on logs of agents' work. items: calls on JSON values under keys.
-    admin: export, import, API keys and upkeep, for which the client needs an admin key.
+    The groups are attributes. working: calls on working memory. hooks: calls that report events of
+    an agent's session. threads: calls on conversations. workflows: calls on logs of agents' work.
+    items: calls on JSON values under keys. admin: export, import, API keys and upkeep, for which
+    the client needs an admin key.
     """
 
     def __init__(self, connection: ConnectionT_co, namespace: str | None) -> None:
@@ -42,7 +44,9 @@ class AnyClient(Memories[ConnectionT_co]):
         self.admin: Admin[ConnectionT_co] = Admin(connection, namespace)
 
     def within(self: ClientT, namespace: str) -> ClientT:
-        """A client for another namespace that shares this client's connection. Closing either client closes both."""
+        """A client for another namespace that shares this client's connection. Closing either
+        client closes both.
+        """
         client = copy.copy(self)
         AnyClient.__init__(client, self.connection, namespace)
         return client
@@ -51,10 +55,10 @@ class AnyClient(Memories[ConnectionT_co]):
 class Remembrancer(AnyClient[Connection]):
     """A sync client of the memory service at `url`.
 
-    By default, url, key and namespace are the environment variables REMEMBRANCER_URL (or http://127.0.0.1:8707),
-    REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE. key: API key. namespace: used by calls that do not name a namespace.
-    timeout: in seconds, or an `httpx.Timeout`. retries: when a failed call is sent again. transport: an httpx
-    transport, for example for a Unix socket.
+    By default, url, key and namespace are the environment variables REMEMBRANCER_URL (or
+    http://127.0.0.1:8707), REMEMBRANCER_KEY and REMEMBRANCER_NAMESPACE. key: API key. namespace:
+    used by calls that do not name a namespace. timeout: in seconds, or an `httpx.Timeout`. retries:
+    when a failed call is sent again. transport: an httpx transport, for example for a Unix socket.
     """
 
     def __init__(
@@ -67,7 +71,9 @@ class Remembrancer(AnyClient[Connection]):
         retries: Retries = Retries(),  # noqa: B008 - immutable
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        super().__init__(Connection(_target(url, key, timeout, retries, transport)), _namespace(namespace))
+        super().__init__(
+            Connection(_target(url, key, timeout, retries, transport)), _namespace(namespace)
+        )
 
     def close(self) -> None:
         """Close the connections to the service."""
@@ -81,7 +87,9 @@ class Remembrancer(AnyClient[Connection]):
 
 
 class AsyncRemembrancer(AnyClient[AsyncConnection]):
-    """An async client of the memory service at `url`. It has the arguments and calls of `Remembrancer`."""
+    """An async client of the memory service at `url`. It has the arguments and calls of
+    `Remembrancer`.
+    """
 
     def __init__(
         self,
@@ -93,7 +101,9 @@ class AsyncRemembrancer(AnyClient[AsyncConnection]):
         retries: Retries = Retries(),  # noqa: B008 - immutable
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        super().__init__(AsyncConnection(_target(url, key, timeout, retries, transport)), _namespace(namespace))
+        super().__init__(
+            AsyncConnection(_target(url, key, timeout, retries, transport)), _namespace(namespace)
+        )
 
     async def close(self) -> None:
         """Close the connections to the service."""
@@ -107,10 +117,20 @@ class AsyncRemembrancer(AnyClient[AsyncConnection]):
 
 
 def _target(
-    url: str | None, key: str | None, timeout: float | httpx.Timeout, retries: Retries, transport: object
+    url: str | None,
+    key: str | None,
+    timeout: float | httpx.Timeout,
+    retries: Retries,
+    transport: object,
 ) -> Target:
     url = url if url is not None else os.environ.get("REMEMBRANCER_URL") or DEFAULT_URL
-    return Target(url, key if key is not None else os.environ.get("REMEMBRANCER_KEY"), timeout, retries, transport)
+    return Target(
+        url,
+        key if key is not None else os.environ.get("REMEMBRANCER_KEY"),
+        timeout,
+        retries,
+        transport,
+    )
 
 
 def _namespace(namespace: str | None) -> str | None:

@@ -1,8 +1,10 @@
-"""The sync and the async connection, which send the requests of the module `calls` and decode the answers.
+"""The sync and the async connection, which send the requests of the module `calls` and decode the
+answers.
 
-If the service cannot be connected to, every request is sent again. After status 429, 502, 503 or 504 or a broken
-connection, only requests that are repeatable or have an idempotency key are sent again. The wait before the next
-attempt is that of the Retry-After header, or else a random time that grows with each attempt.
+If the service cannot be connected to, every request is sent again. After status 429, 502, 503 or
+504 or a broken connection, only requests that are repeatable or have an idempotency key are sent
+again. The wait before the next attempt is that of the Retry-After header, or else a random time
+that grows with each attempt.
 """
 
 from __future__ import annotations
@@ -41,31 +43,41 @@ _KEY = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Retries:
-    """When a failed call is sent again. attempts: maximum number of times that a call is sent, the first one included.
+    """When a failed call is sent again. attempts: maximum number of times that a call is sent, the
+    first one included.
 
-    longest_wait_s: seconds; a call that would have to wait longer before its next attempt is not sent again.
+    longest_wait_s: seconds; a call that would have to wait longer before its next attempt is not
+    sent again.
     """
 
     attempts: int = 4
     longest_wait_s: float = 60.0
 
     def wait_s(self, request: Request[Any], attempt: int, error: RemembrancerError) -> float | None:
-        """Seconds to wait before `request` is sent again; None to give up. attempt: number of attempts so far."""
+        """Seconds to wait before `request` is sent again; None to give up. attempt: number of
+        attempts so far.
+        """
         unsent = isinstance(error, Unreachable) and not error.sent
         transient = isinstance(error, RateLimited | Unavailable | Unreachable)
         may_repeat = unsent or (transient and (request.repeatable or request.key is not None))
         if attempt >= self.attempts or not may_repeat:
             return None
         asked_s = error.retry_after if isinstance(error, Problem) else None
-        wait = asked_s if asked_s is not None else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
+        wait = (
+            asked_s
+            if asked_s is not None
+            else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
+        )
         return wait if wait <= self.longest_wait_s else None
 
 
 @dataclass(frozen=True)
 class Target:
-    """The service to call. key: API key, None to send no key. timeout: in seconds, or an `httpx.Timeout`.
+    """The service to call. key: API key, None to send no key. timeout: in seconds, or an
+    `httpx.Timeout`.
 
-    transport: replaces httpx's transport, such as for a Unix socket or for an application in the same process.
+    transport: replaces httpx's transport, such as for a Unix socket or for an application in the
+    same process.
     """
 
     url: str
@@ -75,15 +87,26 @@ class Target:
     transport: Any = None
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for `httpx.Client`. Raises ValueError if the URL or the key is malformed."""
+        """Keyword arguments for `httpx.Client`. Raises ValueError if the URL or the key is
+        malformed.
+        """
         if not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"not the URL of a service: {self.url!r}; it begins with http:// or https://")
+            raise ValueError(
+                f"not the URL of a service: {self.url!r}; it begins with http:// or https://"
+            )
         headers = {"User-Agent": f"remembrancer-client/{VERSION}"}
         if self.key:
             if not _KEY.fullmatch(self.key):
-                raise ValueError("not an API key: it has a space, a line break or a character outside ASCII")
+                raise ValueError(
+                    "not an API key: it has a space, a line break or a character outside ASCII"
+                )
             headers["Authorization"] = f"Bearer {self.key}"
-        return {"base_url": self.url, "headers": headers, "timeout": self.timeout, "transport": self.transport}
+        return {
+            "base_url": self.url,
+            "headers": headers,
+            "timeout": self.timeout,
+            "transport": self.transport,
+        }
 
 
 class Connection:
@@ -94,7 +117,9 @@ class Connection:
         self.http = httpx.Client(**target.options())
 
     def run(self, description: Description[T]) -> T:
-        """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
+        """Send the described call and return its answer. An `Upload` is sent in parts, whose
+        results are added up.
+        """
         if isinstance(description, Upload):
             answer: T = self._upload(description)
             return answer
@@ -102,7 +127,9 @@ class Connection:
         return _decoded(description, response, response.content)
 
     def find(self, description: Description[T]) -> T | None:
-        """Send the described call and return its answer; None if it is a GET request answered with 404."""
+        """Send the described call and return its answer; None if it is a GET request answered with
+        404.
+        """
         try:
             return self.run(description)
         except NotFound:
@@ -143,7 +170,8 @@ class Connection:
             tail = b""
             with _translated(self._target.url):
                 for chunk in response.iter_bytes():
-                    *lines, tail = (tail + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    # Not at other separators, which texts may contain
+                    *lines, tail = (tail + chunk).split(b"\n")
                     for line in lines:
                         yield _decoded(description.request, response, line)
             if tail:
@@ -175,7 +203,9 @@ class AsyncConnection:
         self.http = httpx.AsyncClient(**target.options())
 
     async def run(self, description: Description[T]) -> T:
-        """Send the described call and return its answer. An `Upload` is sent in parts, whose results are added up."""
+        """Send the described call and return its answer. An `Upload` is sent in parts, whose
+        results are added up.
+        """
         if isinstance(description, Upload):
             answer: T = await self._upload(description)
             return answer
@@ -183,7 +213,9 @@ class AsyncConnection:
         return _decoded(description, response, response.content)
 
     async def find(self, description: Description[T]) -> T | None:
-        """Send the described call and return its answer; None if it is a GET request answered with 404."""
+        """Send the described call and return its answer; None if it is a GET request answered with
+        404.
+        """
         try:
             return await self.run(description)
         except NotFound:
@@ -226,7 +258,8 @@ class AsyncConnection:
             tail = b""
             with _translated(self._target.url):
                 async for chunk in response.aiter_bytes():
-                    *lines, tail = (tail + chunk).split(b"\n")  # not at other separators, which texts may contain
+                    # Not at other separators, which texts may contain
+                    *lines, tail = (tail + chunk).split(b"\n")
                     for line in lines:
                         yield _decoded(description.request, response, line)
             if tail:
@@ -261,24 +294,32 @@ def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> htt
         for name, value in request.query.items()
         if value is not None
     }
-    return http.build_request(request.method, request.path, params=query, content=request.body, headers=headers)
+    return http.build_request(
+        request.method, request.path, params=query, content=request.body, headers=headers
+    )
 
 
 def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
     try:
         return msgspec.json.decode(body or b"null", type=request.answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        message = f"{response.url} answered in another form than this API ({error}); is it Remembrancer?"
+        message = (
+            f"{response.url} answered in another form than this API ({error}); is it Remembrancer?"
+        )
         raise UnexpectedAnswer(message, response.status_code) from error
 
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
-    """Context manager that raises httpx's connection errors as `Unreachable` or `TimedOut`. url: for the message."""
+    """Context manager that raises httpx's connection errors as `Unreachable` or `TimedOut`. url:
+    for the message.
+    """
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise Unreachable(f"{url} cannot be reached: {error}; is the service running there?", sent=False) from error
+        raise Unreachable(
+            f"{url} cannot be reached: {error}; is the service running there?", sent=False
+        ) from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{url} did not answer in time", sent=True) from error
     except httpx.RequestError as error:

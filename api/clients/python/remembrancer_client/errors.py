@@ -3,16 +3,17 @@
 RemembrancerError
 ├── Unreachable           the service cannot be reached, or the connection broke
 │   └── TimedOut          the service did not answer in time
-├── UnexpectedAnswer      the answer is not from this API: a proxy's page, a redirect, a body that cannot be read
-├── UploadFailed          a part of an upload failed; `result` has the results of the parts before it
-└── Problem               the service refused the call and said why
-    ├── InvalidRequest    400, 413, 422: the request has to be changed; `errors` names the fields
-    ├── Unauthorized      401: the API key is missing or unknown
-    ├── Forbidden         403: the key's role or agent may not do this
-    ├── NotFound          404: the namespace has no memory, thread or other entry with this id
-    ├── Conflict          409: another version is stored, or an idempotency key came with another body
-    ├── RateLimited       429: too many calls; `retry_after` says when to try again
-    └── Unavailable       502, 503, 504: a part of the service is away; `retry_after` says when to try again
+├── UnexpectedAnswer      the answer is not from this API: a proxy's page, a redirect, a body that
+cannot be read
+├── UploadFailed          a part of an upload failed; `result` has the results of the parts before
+it
+└── Problem               the service refused the call and said why ├── InvalidRequest    400, 413,
+422: the request has to be changed; `errors` names the fields ├── Unauthorized      401: the API key
+is missing or unknown ├── Forbidden         403: the key's role or agent may not do this ├──
+NotFound          404: the namespace has no memory, thread or other entry with this id ├── Conflict
+409: another version is stored, or an idempotency key came with another body ├── RateLimited
+429: too many calls; `retry_after` says when to try again └── Unavailable       502, 503, 504: a
+part of the service is away; `retry_after` says when to try again
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from remembrancer_client.answers.memories import UploadAnswer
 class FieldError(msgspec.Struct, frozen=True):
     """An error in one field of a request. got: the value that was sent.
 
-    path: the field's place in the request, such as `items[3].importance`; empty if the error is in the whole body.
+    path: the field's place in the request, such as `items[3].importance`; empty if the error is in
+    the whole body.
     """
 
     path: str
@@ -42,7 +44,9 @@ class RemembrancerError(Exception):
 
 
 class Unreachable(RemembrancerError):
-    """The service cannot be reached, or the connection broke. sent: whether the request may have reached it."""
+    """The service cannot be reached, or the connection broke. sent: whether the request may have
+    reached it.
+    """
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -50,11 +54,15 @@ class Unreachable(RemembrancerError):
 
 
 class TimedOut(Unreachable):
-    """The service did not answer in time. If the request was a write, it may have been carried out."""
+    """The service did not answer in time. If the request was a write, it may have been carried
+    out.
+    """
 
 
 class UnexpectedAnswer(RemembrancerError):
-    """The answer is not from this API, such as a proxy's page or a redirect. status: its HTTP status."""
+    """The answer is not from this API, such as a proxy's page or a redirect. status: its HTTP
+    status.
+    """
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -62,7 +70,9 @@ class UnexpectedAnswer(RemembrancerError):
 
 
 class UploadFailed(RemembrancerError):
-    """A part of an upload failed. `__cause__`: the part's error. result: results of the parts sent before it."""
+    """A part of an upload failed. `__cause__`: the part's error. result: results of the parts sent
+    before it.
+    """
 
     def __init__(self, message: str, result: UploadAnswer) -> None:
         super().__init__(message)
@@ -72,14 +82,17 @@ class UploadFailed(RemembrancerError):
 class Problem(RemembrancerError):
     """The service refused the call and answered with an RFC 9457 problem document.
 
-    status: the HTTP status. errors: errors in single fields. retry_after: seconds to wait before the next attempt; None
-    if the answer has no Retry-After header. current_version: after a version conflict, the stored version of the thread
-    or workflow.
+    status: the HTTP status. errors: errors in single fields. retry_after: seconds to wait before
+    the next attempt; None if the answer has no Retry-After header. current_version: after a version
+    conflict, the stored version of the thread or workflow.
     """
 
     def __init__(self, document: ProblemDocument, retry_after: float | None) -> None:
         faults = [f"{fault.path}: {fault.message}" for fault in document.errors if fault.path]
-        lines = [document.detail or document.title, *(fault for fault in faults if fault not in document.detail)]
+        lines = [
+            document.detail or document.title,
+            *(fault for fault in faults if fault not in document.detail),
+        ]
         super().__init__("\n  ".join(lines))
         self.status = document.status
         self.title = document.title
@@ -106,7 +119,9 @@ class NotFound(Problem):
 
 
 class Conflict(Problem):
-    """The call conflicts with stored data, such as a newer version or an idempotency key used with another body."""
+    """The call conflicts with stored data, such as a newer version or an idempotency key used with
+    another body.
+    """
 
 
 class RateLimited(Problem):
@@ -114,7 +129,9 @@ class RateLimited(Problem):
 
 
 class Unavailable(Problem):
-    """A part of the service, such as its store, does not respond. `retry_after` has the seconds to wait."""
+    """A part of the service, such as its store, does not respond. `retry_after` has the seconds to
+    wait.
+    """
 
 
 class ProblemDocument(msgspec.Struct, frozen=True):
@@ -146,14 +163,19 @@ def problem(response: httpx.Response) -> RemembrancerError:
     except (msgspec.DecodeError, UnicodeDecodeError):
         if status not in (429, 502, 503, 504):  # a proxy answers these in its own form
             return UnexpectedAnswer(
-                f"{response.url} answered {status} without a problem document; is it Remembrancer?", status
+                f"{response.url} answered {status} without a problem document; is it Remembrancer?",
+                status,
             )
         document = ProblemDocument(status, detail=f"status {status}")
-    return _BY_STATUS.get(status, Problem)(document, _retry_after(response.headers.get("retry-after")))
+    return _BY_STATUS.get(status, Problem)(
+        document, _retry_after(response.headers.get("retry-after"))
+    )
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header, which is a number or a date; None if it is absent or malformed."""
+    """Seconds to wait by a Retry-After header, which is a number or a date; None if it is absent or
+    malformed.
+    """
     if header is None:
         return None
     try:
@@ -161,6 +183,8 @@ def _retry_after(header: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds())
+        return max(
+            0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds()
+        )
     except (TypeError, ValueError):
         return None

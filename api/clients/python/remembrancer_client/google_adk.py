@@ -1,4 +1,6 @@
-"""A memory service for Google's ADK: `RemembrancerMemoryService`. Needs the package's extra `google-adk`."""
+"""A memory service for Google's ADK: `RemembrancerMemoryService`. Needs the package's extra
+`google-adk`.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ from remembrancer_client.options.memories import NewMemory
 
 
 class RemembrancerMemoryService(BaseMemoryService):
-    """Remembers the events of ADK sessions. Each user of an app has a separate namespace, `app/user`.
+    """Remembers the events of ADK sessions. Each user of an app has a separate namespace,
+    `app/user`.
 
-    An event that is added twice is stored once. top_k: maximum number of memories that a search returns.
+    An event that is added twice is stored once. top_k: maximum number of memories that a search
+    returns.
     """
 
     def __init__(self, memory: AsyncRemembrancer, *, top_k: int = 10) -> None:
@@ -33,7 +37,10 @@ class RemembrancerMemoryService(BaseMemoryService):
     async def add_session_to_memory(self, session: Session) -> None:
         """Remember all events of a session."""
         await self.add_events_to_memory(
-            app_name=session.app_name, user_id=session.user_id, events=session.events, session_id=session.id
+            app_name=session.app_name,
+            user_id=session.user_id,
+            events=session.events,
+            session_id=session.id,
         )
 
     async def add_events_to_memory(
@@ -47,8 +54,15 @@ class RemembrancerMemoryService(BaseMemoryService):
     ) -> None:
         """Remember the texts of events, unchanged, as episodic memories. Skips partial events."""
         fields: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
-        texts = [(event, text) for event in events if not event.partial for text in contents_of(_text(event.content))]
-        await self._client(app_name, user_id).remember_all({**fields, **_memory(event, text)} for event, text in texts)
+        texts = [
+            (event, text)
+            for event in events
+            if not event.partial
+            for text in contents_of(_text(event.content))
+        ]
+        await self._client(app_name, user_id).remember_all(
+            {**fields, **_memory(event, text)} for event, text in texts
+        )
 
     async def add_memory(
         self,
@@ -60,21 +74,31 @@ class RemembrancerMemoryService(BaseMemoryService):
     ) -> None:
         """Remember the texts of `memories` as facts (semantic memories)."""
         items: list[NewMemory] = [
-            {"type": "semantic", "content": text, "metadata": {**entry.custom_metadata, **(custom_metadata or {})}}
+            {
+                "type": "semantic",
+                "content": text,
+                "metadata": {**entry.custom_metadata, **(custom_metadata or {})},
+            }
             for entry in memories
             for text in contents_of(_text(entry.content))
         ]
         await self._client(app_name, user_id).remember_all(items)
 
-    async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
+    async def search_memory(
+        self, *, app_name: str, user_id: str, query: str
+    ) -> SearchMemoryResponse:
         """The memories in the user's namespace that answer a query best."""
         if not (query := query_of(query)):
             return SearchMemoryResponse(memories=[])
         answer = await self._client(app_name, user_id).search(query, top_k=self._top_k)
         return SearchMemoryResponse(memories=[_entry(hit.memory) for hit in answer.hits])
 
-    async def delete_memory(self, *, app_name: str, user_id: str, memory_id: str | None = None) -> None:
-        """Delete the memory with this id, which a search returned. Does nothing if the id is None."""
+    async def delete_memory(
+        self, *, app_name: str, user_id: str, memory_id: str | None = None
+    ) -> None:
+        """Delete the memory with this id, which a search returned. Does nothing if the id is
+        None.
+        """
         if memory_id is not None:
             await self._client(app_name, user_id).forget(memory_id)
 

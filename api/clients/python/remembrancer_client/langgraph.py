@@ -32,44 +32,60 @@ CONCURRENT = 16
 
 
 class RemembrancerStore(BaseStore):
-    """Stores LangGraph's items in the namespace of the client `memory`. Other programs with its API key see them, too.
+    """Stores LangGraph's items in the namespace of the client `memory`. Other programs with its API
+    key see them, too.
 
-    A batch is no transaction: it reads before it writes, and of several puts under one key only the last is written.
-    Values are JSON of at most 1 MiB. If `memory` is an async client, only the async methods of the store work. fields:
-    paths of the texts by which a query finds an item; by default all texts.
+    A batch is no transaction: it reads before it writes, and of several puts under one key only the
+    last is written. Values are JSON of at most 1 MiB. If `memory` is an async client, only the
+    async methods of the store work. fields: paths of the texts by which a query finds an item; by
+    default all texts.
     """
 
     supports_ttl = True
 
     def __init__(
-        self, memory: Remembrancer | AsyncRemembrancer, *, fields: list[str] | None = None, ttl: TTLConfig | None = None
+        self,
+        memory: Remembrancer | AsyncRemembrancer,
+        *,
+        fields: list[str] | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
         self._memory = memory
         self._fields = fields
         self.ttl_config = ttl
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
+        """Run the operations `ops`, reads before writes. Returns their results in the order of
+        `ops`.
+        """
         if not isinstance(self._memory, Remembrancer):
             raise TypeError("the sync methods of the store need a Remembrancer")
-        operations, connection = _validated(ops), self._memory.connection
-        answers = [connection.find(self._read(op)) for op in operations if not isinstance(op, PutOp)]
+        operations = _validated(ops)
+        connection = self._memory.connection
+        answers = [
+            connection.find(self._read(op)) for op in operations if not isinstance(op, PutOp)
+        ]
         for call in self._writes(operations):
             connection.find(call)
         return _results(operations, answers)
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Run the operations `ops`, reads before writes. Returns their results in the order of `ops`."""
+        """Run the operations `ops`, reads before writes. Returns their results in the order of
+        `ops`.
+        """
         operations = _validated(ops)
         if not isinstance(self._memory, AsyncRemembrancer):
             return await asyncio.to_thread(self.batch, operations)
-        connection, limit = self._memory.connection, asyncio.Semaphore(CONCURRENT)
+        connection = self._memory.connection
+        limit = asyncio.Semaphore(CONCURRENT)
 
         async def answer(call: Description[Any]) -> Any:
             async with limit:
                 return await connection.find(call)
 
-        answers = await asyncio.gather(*(answer(self._read(op)) for op in operations if not isinstance(op, PutOp)))
+        answers = await asyncio.gather(
+            *(answer(self._read(op)) for op in operations if not isinstance(op, PutOp))
+        )
         await asyncio.gather(*map(answer, self._writes(operations)))
         return _results(operations, answers)
 
@@ -78,18 +94,27 @@ class RemembrancerStore(BaseStore):
         if isinstance(op, GetOp):
             return Items.get.describe(items, op.namespace, op.key, refresh_ttl=op.refresh_ttl)
         if isinstance(op, SearchOp):
-            options: ItemSearchOptions = {"query": query_of(op.query or "") or None, "filter": op.filter}
+            options: ItemSearchOptions = {
+                "query": query_of(op.query or "") or None,
+                "filter": op.filter,
+            }
             options |= {"refresh_ttl": op.refresh_ttl, "limit": op.limit, "offset": op.offset}
             return Items.search.describe(items, op.namespace_prefix, **options)
         if isinstance(op, ListNamespacesOp):
             conditions = op.match_conditions or ()
-            match: list[PathMatch] = [{"type": test.match_type, "path": list(test.path)} for test in conditions]
+            match: list[PathMatch] = [
+                {"type": test.match_type, "path": list(test.path)} for test in conditions
+            ]
             depth = op.max_depth
-            return Items.paths.describe(items, match=match, max_depth=depth, limit=op.limit, offset=op.offset)
+            return Items.paths.describe(
+                items, match=match, max_depth=depth, limit=op.limit, offset=op.offset
+            )
         raise ValueError(f"not an operation of a store: {op!r}")
 
     def _writes(self, ops: Sequence[Op]) -> list[Description[Any]]:
-        """The calls that carry out the puts and deletes in `ops`; for each key, only its last put or delete."""
+        """The calls that carry out the puts and deletes in `ops`; for each key, only its last put
+        or delete.
+        """
         last = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
         return [self._write(op) for op in last.values()]
 

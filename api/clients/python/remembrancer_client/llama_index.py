@@ -1,4 +1,6 @@
-"""A memory block for LlamaIndex: `RemembrancerMemoryBlock`. Needs the package's extra `llama-index`."""
+"""A memory block for LlamaIndex: `RemembrancerMemoryBlock`. Needs the package's extra
+`llama-index`.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ RECALLS = 64
 
 
 class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
-    """Recalls memories for the newest user message, and remembers messages that leave the short-term memory.
+    """Recalls memories for the newest user message, and remembers messages that leave the
+    short-term memory.
 
-    budget: maximum tokens of the recalled memories. If LlamaIndex asks for a shorter text, a smaller budget is used.
+    budget: maximum tokens of the recalled memories. If LlamaIndex asks for a shorter text, a
+    smaller budget is used.
     """
 
     name: str = "remembrancer"
@@ -31,20 +35,31 @@ class RemembrancerMemoryBlock(BaseMemoryBlock[str]):
     async def _aget(self, messages: list[ChatMessage] | None = None, **block_kwargs: Any) -> str:
         """The memories that help with the newest user message, as text."""
         prompts = [
-            message.content for message in messages or () if message.role == MessageRole.USER and message.content
+            message.content
+            for message in messages or ()
+            if message.role == MessageRole.USER and message.content
         ]
         query = query_of(prompts[-1]) if prompts else ""
         return await self._recall(query, self.budget) if query else ""
 
     async def _aput(self, messages: list[ChatMessage]) -> None:
-        """Remember what the user and the assistant said, each message in the session that its `session_id` names."""
-        spoken = [message for message in messages if message.role in (MessageRole.USER, MessageRole.ASSISTANT)]
-        for session_id, group in groupby(spoken, lambda message: message.additional_kwargs.get("session_id")):
+        """Remember what the user and the assistant said, each message in the session that its
+        `session_id` names.
+        """
+        spoken = [
+            message
+            for message in messages
+            if message.role in (MessageRole.USER, MessageRole.ASSISTANT)
+        ]
+        for session_id, group in groupby(
+            spoken, lambda message: message.additional_kwargs.get("session_id")
+        ):
             texts = ((message.role.value, message.content or "") for message in group)
             await capture(self.memory, session_id or "llama-index", texts)
 
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
-        """Recall memories again with a budget smaller by `tokens_to_truncate`, by the query that returned `content`.
+        """Recall memories again with a budget smaller by `tokens_to_truncate`, by the query that
+        returned `content`.
 
         Returns None if no memory fits, or if `content` is not known.
         """

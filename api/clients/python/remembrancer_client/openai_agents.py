@@ -1,4 +1,6 @@
-"""A session for the OpenAI Agents SDK: `RemembrancerSession`. Needs the package's extra `openai-agents`."""
+"""A session for the OpenAI Agents SDK: `RemembrancerSession`. Needs the package's extra
+`openai-agents`.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ from remembrancer_client.groups.items import PAGE
 class RemembrancerSession:
     """Stores the items of a conversation as the SDK passed them, until `clear_session`.
 
-    captures: whether what the user and the assistant say is also remembered, so that other sessions can recall it.
+    captures: whether what the user and the assistant say is also remembered, so that other sessions
+    can recall it.
     """
 
     def __init__(
@@ -38,7 +41,9 @@ class RemembrancerSession:
         self._path = ["openai-agents", session_id.replace("%", "%25").replace(".", "%2E")]
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
-        """The latest `limit` items, oldest first; all if negative. By default, the limit of the session settings."""
+        """The latest `limit` items, oldest first; all if negative. By default, the limit of the
+        session settings.
+        """
         limit = resolve_session_limit(limit, self.session_settings)
         return [entry.value for entry in await self._entries(limit)]
 
@@ -69,7 +74,9 @@ class RemembrancerSession:
         entries: list[ItemAnswer] = []
         while maximum is None or len(entries) < maximum:
             size = PAGE if maximum is None else min(PAGE, maximum - len(entries))
-            page = (await self._memory.items.search(self._path, limit=size, offset=len(entries))).items
+            page = (
+                await self._memory.items.search(self._path, limit=size, offset=len(entries))
+            ).items
             entries += page
             if len(page) < size:
                 break
@@ -81,19 +88,26 @@ def recall_tool(memory: AsyncRemembrancer, *, budget: int = 1000) -> FunctionToo
 
     @function_tool
     async def recall(query: str) -> str:
-        """Recall what is known from earlier conversations. query: what to look for, in a sentence."""
+        """Recall what is known from earlier conversations. query: what to look for, in a
+        sentence.
+        """
         return await recall_text(memory, query, budget) or "Nothing is known about it."
 
     return recall
 
 
 def _spoken_texts(items: list[TResponseInputItem]) -> Iterator[tuple[str, str]]:
-    """Role and text of what the user and the assistant said; tools, reasoning and system texts are left out."""
+    """Role and text of what the user and the assistant said; tools, reasoning and system texts are
+    left out.
+    """
     for item in items:
-        role, content = item.get("role"), item.get("content")
+        role = item.get("role")
+        content = item.get("content")
         if role in ("user", "assistant"):
             yield str(role), content if isinstance(content, str) else _text(content)
 
 
 def _text(parts: Any) -> str:
-    return "\n".join(part["text"] for part in parts or () if isinstance(part, dict) and "text" in part)
+    return "\n".join(
+        part["text"] for part in parts or () if isinstance(part, dict) and "text" in part
+    )

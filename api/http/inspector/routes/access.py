@@ -27,7 +27,9 @@ class LoginAddress(Model):
 
 
 class LoginForm(LoginAddress):
-    """The form of the login page: an API key of the service, and the URL to open after the login."""
+    """The form of the login page: an API key of the service, and the URL to open after the
+    login.
+    """
 
     key: Annotated[str, Field(max_length=1_024)] = ""
 
@@ -40,7 +42,9 @@ async def login_page(page: Page, params: Params[LoginAddress]) -> Html:
 
 @View("POST /login", role=None)
 async def login(request: ApiRequest, page: Page, params: Params[LoginForm]) -> Html:
-    """Log in and redirect to the requested page. For an unknown key, show the form again with status 403."""
+    """Log in and redirect to the requested page. For an unknown key, show the form again with
+    status 403.
+    """
     logins: Logins = request.app.state.logins
     key = params.key.strip()
     cookie = logins.begin(key) if key else None
@@ -61,6 +65,16 @@ async def logout(request: ApiRequest) -> Html:
 
 
 def _cookie(request: ApiRequest, value: str, max_age: int) -> Cookie:
-    """The inspector's cookie: not readable by scripts, and sent with requests of the inspector's own pages only."""
+    """The inspector's cookie: not readable by scripts, and sent with requests of the inspector's
+    own pages only.
+    """
     secure = request.url.scheme == "https"
-    return Cookie(COOKIE, value=value, path=ROOT, max_age=max_age, httponly=True, samesite="strict", secure=secure)
+    return Cookie(
+        COOKIE,
+        value=value,
+        path=ROOT,
+        max_age=max_age,
+        httponly=True,
+        samesite="strict",
+        secure=secure,
+    )

@@ -1,4 +1,6 @@
-"""Inspector pages that list, show and check receipts (records of retrievals), and repeat their retrievals."""
+"""Inspector pages that list, show and check receipts (records of retrievals), and repeat their
+retrievals.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class ReceiptAddress(MaybeNamespace):
 
 
 class ReceiptsAddress(InNamespace):
-    """Which receipts to list. before: only receipts older than the receipt with this id; by default the newest."""
+    """Which receipts to list. before: only receipts older than the receipt with this id; by default
+    the newest.
+    """
 
     before: Annotated[str, Field(max_length=64)] | None = None
 
@@ -67,23 +71,32 @@ async def list_of_receipts(
 async def receipts_of_memory(
     services: AppServices, page: Page, params: Params[MemoryReceiptsAddress], namespace: PageScope
 ) -> Html:
-    """Show recent receipts with the URL's memory among their candidates: an HTML fragment for htmx, else a page."""
-    queue, memory_id = services.receipts.queue, params.id
+    """Show recent receipts with the URL's memory among their candidates: an HTML fragment for htmx,
+    else a page.
+    """
+    queue = services.receipts.queue
+    memory_id = params.id
     listed = await list_receipts(
         queue, namespace, PAGE, params.before, lambda receipt: bool(receipt.candidate(memory_id))
     )
-    return await page.show("memory_receipts_page.html", params, "memory_receipts.html", page=listed, why=OUTCOMES)
+    return await page.show(
+        "memory_receipts_page.html", params, "memory_receipts.html", page=listed, why=OUTCOMES
+    )
 
 
 @View("GET /receipt")
 async def show_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
-    """The page of a receipt: the token budgets of a retrieval, and why each candidate is in the context or left out."""
+    """The page of a receipt: the token budgets of a retrieval, and why each candidate is in the
+    context or left out.
+    """
     return await _receipt_page(services, page, params.id)
 
 
 @View("POST /receipt/verify")
 async def verify_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
-    """Check a receipt and show the results: as an HTML fragment for htmx, else on the receipt's page."""
+    """Check a receipt and show the results: as an HTML fragment for htmx, else on the receipt's
+    page.
+    """
     receipts = await readable_receipts(services, page.caller, params.id)
     verdict = await receipts.verify(page.caller.tenant, params.id)
     return await _receipt_page(services, page, params.id, verdict=verdict)
@@ -91,7 +104,9 @@ async def verify_receipt(services: AppServices, page: Page, params: Params[Recei
 
 @View("POST /receipt/replay")
 async def replay_receipt(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
-    """Repeat a receipt's retrieval and show what differs: as an HTML fragment for htmx, else on the receipt's page."""
+    """Repeat a receipt's retrieval and show what differs: as an HTML fragment for htmx, else on the
+    receipt's page.
+    """
     receipts = await readable_receipts(services, page.caller, params.id)
     replay = await receipts.replay(page.caller.tenant, params.id, bound=bool(page.caller.agents))
     return await _receipt_page(services, page, params.id, replay=replay)
@@ -99,7 +114,9 @@ async def replay_receipt(services: AppServices, page: Page, params: Params[Recei
 
 @View("POST /receipt/context")
 async def show_context(services: AppServices, page: Page, params: Params[ReceiptAddress]) -> Html:
-    """Show a receipt's context, rendered again: as an HTML fragment for htmx, else on the receipt's page."""
+    """Show a receipt's context, rendered again: as an HTML fragment for htmx, else on the receipt's
+    page.
+    """
     receipts = await readable_receipts(services, page.caller, params.id)
     tenant = page.caller.tenant
     text = await receipts.with_contents(tenant, await receipts.text(tenant, params.id))
@@ -110,13 +127,16 @@ async def show_context(services: AppServices, page: Page, params: Params[Receipt
 
 
 async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **fields: Any) -> Html:
-    """The page of a receipt with `fields`, such as the verdict about it; for htmx, the fragment with `fields` alone."""
+    """The page of a receipt with `fields`, such as the verdict about it; for htmx, the fragment
+    with `fields` alone.
+    """
     if page.is_fragment and fields:
         return page.render("receipt_result.html", **fields)
     receipts = await readable_receipts(services, page.caller, receipt_id)
     receipt = Receipt.model_validate_json(await receipts.text(page.caller.tenant, receipt_id))
     params = InNamespace(namespace=str(receipt.request["namespace"]))
-    budget, long_term = receipt.request["budget"], receipt.long_term
+    budget = receipt.request["budget"]
+    long_term = receipt.long_term
     total = int(budget["total"] if isinstance(budget, dict) else budget)
     candidates = sorted(receipt.candidates, key=_by_rank)
     scope = page.caller.scope(params.namespace, None, page.caller.agent(None))
@@ -124,14 +144,22 @@ async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **f
         "receipt.html",
         params,
         receipt=receipt,
-        memories=await services.store.get(scope, {candidate.id: candidate.type for candidate in candidates}),
+        memories=await services.store.get(
+            scope, {candidate.id: candidate.type for candidate in candidates}
+        ),
         total=total,
         used=sum(long_term.used.values()) + (long_term.wrapper if long_term.used else 0),
         total_bar=total_bar(receipt, total),
         budgets=type_budgets(receipt),
         best=max((candidate.score for candidate in candidates), default=0.0),
-        included=[candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED],
-        left_out=[candidate for candidate in candidates if candidate.outcome is not CandidateOutcome.INCLUDED],
+        included=[
+            candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED
+        ],
+        left_out=[
+            candidate
+            for candidate in candidates
+            if candidate.outcome is not CandidateOutcome.INCLUDED
+        ],
         unlisted=receipt.unlisted.outcomes,
         why=OUTCOMES,
         **fields,
@@ -144,32 +172,49 @@ def _by_rank(candidate: ReceiptCandidate) -> tuple[bool, int, float]:
 
 
 def total_bar(receipt: Receipt, total: int) -> list[Segment]:
-    """A bar of the token budget `total`: a segment for each memory type, and one for the text around memories."""
+    """A bar of the token budget `total`: a segment for each memory type, and one for the text
+    around memories.
+    """
     used = receipt.long_term.used
-    parts = [Part(f"type-{kind}", used.get(kind, 0), f"{kind}: {used.get(kind, 0):,} tokens") for kind in LONG_TERM]
+    parts = [
+        Part(f"type-{kind}", used.get(kind, 0), f"{kind}: {used.get(kind, 0):,} tokens")
+        for kind in LONG_TERM
+    ]
     return stacked([*parts, Part("around", receipt.long_term.wrapper, "around them")], total)
 
 
 def type_budgets(receipt: Receipt) -> list[dict[str, Any]]:
-    """The token budget of each long-term memory type, and its use by memories. All bars have the same scale.
+    """The token budget of each long-term memory type, and its use by memories. All bars have the
+    same scale.
 
-    used: tokens of the type in the context. initial, final: the budget before and after tokens were moved between
-    types. room, mark: `final` as a length on the bar, `initial` as a position on it. included: number of memories in
-    the context. left_out, left_out_count: tokens and number of candidates for which the budget had no room.
+    used: tokens of the type in the context. initial, final: the budget before and after tokens were
+    moved between types. room, mark: `final` as a length on the bar, `initial` as a position on it.
+    included: number of memories in the context. left_out, left_out_count: tokens and number of
+    candidates for which the budget had no room.
     """
-    first, last, usage = receipt.budgets.initial, receipt.budgets.final, receipt.long_term.used
+    first = receipt.budgets.initial
+    last = receipt.budgets.final
+    usage = receipt.long_term.used
     scale = max(1, *(sizes.get(kind, 0) for sizes in (first, last, usage) for kind in LONG_TERM))
     rows = []
     for kind in LONG_TERM:
-        initial, final, used = first.get(kind, 0), last.get(kind, 0), usage.get(kind, 0)
+        initial = first.get(kind, 0)
+        final = last.get(kind, 0)
+        used = usage.get(kind, 0)
         if kind not in last and not used:
             continue
         candidates = [candidate for candidate in receipt.candidates if candidate.type is kind]
-        included = [candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED]
+        included = [
+            candidate for candidate in candidates if candidate.outcome is CandidateOutcome.INCLUDED
+        ]
         left_out = [candidate.tokens for candidate in candidates if candidate.outcome in _NO_ROOM]
         headings = max(0, used - sum(candidate.tokens for candidate in included))
-        parts = [Part("around", headings, f"headings: {headings} tokens")]  # a part of size 0 is not drawn
-        parts += [Part(f"type-{kind} cut", hit.tokens, f"rank {hit.rank}: {hit.tokens} tokens") for hit in included]
+        # A part of size 0 is not drawn
+        parts = [Part("around", headings, f"headings: {headings} tokens")]
+        parts += [
+            Part(f"type-{kind} cut", hit.tokens, f"rank {hit.rank}: {hit.tokens} tokens")
+            for hit in included
+        ]
         rows.append(
             {
                 "type": kind,

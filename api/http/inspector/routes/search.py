@@ -1,4 +1,6 @@
-"""The inspector's search page, with the signals behind each hit's score, and the form that builds a context."""
+"""The inspector's search page, with the signals behind each hit's score, and the form that builds a
+context.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,16 @@ class ContextForm(InNamespace):
 
 @View("GET /search")
 async def search(request: ApiRequest, services: AppServices, page: Page) -> Html:
-    """The search page: the best memories for a query with the parts of their scores, or the errors in the form."""
-    answer, errors = None, tuple[FieldError, ...]()
+    """The search page: the best memories for a query with the parts of their scores, or the errors
+    in the form.
+    """
+    answer = None
+    errors = tuple[FieldError, ...]()
     try:
         params = read_address(request, SearchAddress)
     except InvalidInput as error:
-        params, errors = SearchAddress(namespace=namespace_in(request)), error.errors
+        params = SearchAddress(namespace=namespace_in(request))
+        errors = error.errors
     if params.q is not None:
         search_request = SearchRequest(
             query=params.q,
@@ -57,21 +63,34 @@ async def search(request: ApiRequest, services: AppServices, page: Page) -> Html
             top_k=params.top_k,
             explain=True,
         )
-        answer = await run_search(services, request.scope_in(params.namespace, params.session_id), search_request)
-    return await page.show("search.html", params, answer=answer, budget=DEFAULT_BUDGET, errors=errors)
+        answer = await run_search(
+            services, request.scope_in(params.namespace, params.session_id), search_request
+        )
+    return await page.show(
+        "search.html", params, answer=answer, budget=DEFAULT_BUDGET, errors=errors
+    )
 
 
 @View("POST /context")
-async def build_context(request: ApiRequest, services: AppServices, params: Params[ContextForm]) -> Redirect:
-    """Build a context for a query and redirect to its receipt. Raises Unavailable if no receipt could be recorded."""
+async def build_context(
+    request: ApiRequest, services: AppServices, params: Params[ContextForm]
+) -> Redirect:
+    """Build a context for a query and redirect to its receipt. Raises Unavailable if no receipt
+    could be recorded.
+    """
     retrieve_request = RetrieveRequest(
         query=params.q,
         namespace=params.namespace,
         session_id=params.session_id,
-        agent_id=request.auth.agent(None),  # a key of one agent may read the receipts of that agent alone
+        # A key of one agent may read the receipts of that agent alone
+        agent_id=request.auth.agent(None),
         budget=params.budget,
     )
-    answer = await run_retrieve(services, request.agent_scope(params.namespace, params.session_id), retrieve_request)
+    answer = await run_retrieve(
+        services, request.agent_scope(params.namespace, params.session_id), retrieve_request
+    )
     if answer.receipt_id is None:
-        raise Unavailable("the context was built, but its receipt could not be recorded: the live store is away")
+        raise Unavailable(
+            "the context was built, but its receipt could not be recorded: the live store is away"
+        )
     return redirect("/receipt", namespace=params.namespace, id=answer.receipt_id)

@@ -1,4 +1,6 @@
-"""Inspector pages that list the latest sessions and show a session's timeline: its memories and built contexts."""
+"""Inspector pages that list the latest sessions and show a session's timeline: its memories and
+built contexts.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ MAX_INJECTED = 1_000
 
 
 class SessionAddress(InNamespace):
-    """Parameters of a session's page. cursor: start of its memories. before: show receipts older than this one."""
+    """Parameters of a session's page. cursor: start of its memories. before: show receipts older
+    than this one.
+    """
 
     id: Name
     cursor: Annotated[str, Field(max_length=2_048)] | None = None
@@ -40,8 +44,12 @@ class SessionAddress(InNamespace):
 
 
 @View("GET /sessions")
-async def list_sessions(services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope) -> Html:
-    """The page that lists the sessions to which the newest memories and receipts belong, the latest first."""
+async def list_sessions(
+    services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope
+) -> Html:
+    """The page that lists the sessions to which the newest memories and receipts belong, the latest
+    first.
+    """
     memories = (await services.store.page(namespace, Listing(limit=NEWEST))).memories
     receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE)
     times = defaultdict[str, tuple[list[datetime], list[datetime]]](lambda: ([], []))
@@ -62,20 +70,34 @@ async def list_sessions(services: AppServices, page: Page, params: Params[InName
         for session, (memory_times, context_times) in times.items()
     ]
     rows.sort(key=itemgetter("last"), reverse=True)
-    return await page.show("sessions.html", params, rows=rows, memories=len(memories), receipts=receipts)
+    return await page.show(
+        "sessions.html", params, rows=rows, memories=len(memories), receipts=receipts
+    )
 
 
 @View("GET /session")
-async def show_session(services: AppServices, page: Page, params: Params[SessionAddress], namespace: PageScope) -> Html:
-    """The page of a session: the memories that it stored and the contexts injected into it, in order of time."""
+async def show_session(
+    services: AppServices, page: Page, params: Params[SessionAddress], namespace: PageScope
+) -> Html:
+    """The page of a session: the memories that it stored and the contexts injected into it, in
+    order of time.
+    """
     where = Compare("session_id", Op.EQ, params.id)
-    stored = await services.store.page(namespace, Listing(filter=where, limit=TIMELINE, cursor=params.cursor))
+    stored = await services.store.page(
+        namespace, Listing(filter=where, limit=TIMELINE, cursor=params.cursor)
+    )
 
     def in_session(receipt: ListedReceipt) -> bool:
         return receipt.request.get("session_id") == params.id
 
-    receipts = await list_receipts(services.receipts.queue, namespace, TIMELINE, params.before, in_session)
-    ids = {candidate.id: candidate.type for receipt in receipts.receipts for candidate in receipt.included}
+    receipts = await list_receipts(
+        services.receipts.queue, namespace, TIMELINE, params.before, in_session
+    )
+    ids = {
+        candidate.id: candidate.type
+        for receipt in receipts.receipts
+        for candidate in receipt.included
+    }
     memories = [(memory.created_at, memory.seq, memory, None) for memory in stored.memories]
     contexts = [(receipt.created_at, 0, None, receipt) for receipt in receipts.receipts]
     return await page.show(
@@ -86,5 +108,7 @@ async def show_session(services: AppServices, page: Page, params: Params[Session
         total=stored.total,
         next_cursor=stored.next_cursor,
         receipts=receipts,
-        items=await services.working.list_items(replace(namespace, session_id=params.id), None, include_cleared=True),
+        items=await services.working.list_items(
+            replace(namespace, session_id=params.id), None, include_cleared=True
+        ),
     )

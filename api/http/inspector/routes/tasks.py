@@ -1,4 +1,6 @@
-"""The inspector page of tasks (prospective memories) that are due or open, and of the items of working memory."""
+"""The inspector page of tasks (prospective memories) that are due or open, and of the items of
+working memory.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
-"""Maximum number of open tasks, and of items of working memory, that the page lists, newest first."""
+"""Maximum number of open tasks, and of items of working memory, that the page lists, newest
+first.
+"""
 
 
 class SnoozeForm(MemoryAddress):
@@ -32,36 +36,54 @@ class SnoozeForm(MemoryAddress):
 
 
 @View("GET /due")
-async def due(services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope) -> Html:
-    """The page of due tasks, other open tasks by due time, and items of working memory that are not cleared."""
+async def due(
+    services: AppServices, page: Page, params: Params[InNamespace], namespace: PageScope
+) -> Html:
+    """The page of due tasks, other open tasks by due time, and items of working memory that are not
+    cleared.
+    """
     now = services.clock()
     due_tasks = await services.intentions.due(namespace, DueRequest(now))
     is_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
-    open_tasks = (await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))).memories
+    open_tasks = (
+        await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))
+    ).memories
     due_ids = {memory.id for memory in due_tasks}
-    not_due = [memory for memory in open_tasks if isinstance(memory, Prospective) and memory.id not in due_ids]
+    not_due = [
+        memory
+        for memory in open_tasks
+        if isinstance(memory, Prospective) and memory.id not in due_ids
+    ]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
-    items = (await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))).memories
+    items = (
+        await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))
+    ).memories
     not_due.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
     return await page.show("due.html", params, due=due_tasks, later=not_due, items=items, most=MOST)
 
 
 @View("POST /due/complete", role=Role.WRITER)
-async def complete(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
+async def complete(
+    services: AppServices, params: Params[MemoryAddress], namespace: PageScope
+) -> Redirect:
     """Mark a task as completed, and go back to the page of due tasks."""
     await services.intentions.end(namespace, valid_id(params.id), Status.COMPLETED)
     return redirect("/due", namespace=params.namespace, done="completed")
 
 
 @View("POST /due/cancel", role=Role.WRITER)
-async def cancel(services: AppServices, params: Params[MemoryAddress], namespace: PageScope) -> Redirect:
+async def cancel(
+    services: AppServices, params: Params[MemoryAddress], namespace: PageScope
+) -> Redirect:
     """Cancel a task, and go back to the page of due tasks."""
     await services.intentions.end(namespace, valid_id(params.id), Status.CANCELLED)
     return redirect("/due", namespace=params.namespace, done="cancelled")
 
 
 @View("POST /due/snooze", role=Role.WRITER)
-async def snooze(services: AppServices, params: Params[SnoozeForm], namespace: PageScope) -> Redirect:
+async def snooze(
+    services: AppServices, params: Params[SnoozeForm], namespace: PageScope
+) -> Redirect:
     """Postpone a task, and go back to the page of due tasks."""
     until = services.clock() + timedelta(hours=params.hours)
     await services.intentions.snooze(namespace, valid_id(params.id), until)

@@ -1,7 +1,9 @@
-"""The points of one collection: the engine's shard, and this program's own files beside it, called the sidecar.
+"""The points of one collection: the engine's shard, and this program's own files beside it, called
+the sidecar.
 
-The sidecar's files are indexed by slot, which is the number of a point. They are written before the point is written
-to the engine, and cleared after it is removed. So even if the process dies in between, every point has its rows.
+The sidecar's files are indexed by slot, which is the number of a point. They are written before the
+point is written to the engine, and cleared after it is removed. So even if the process dies in
+between, every point has its rows.
 """
 
 from __future__ import annotations
@@ -26,21 +28,32 @@ from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_search import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.engine import Change, DropFields, Point, PutPoints, RemovePoints, SetFields
+from memtypes.stores.operations.engine import (
+    Change,
+    DropFields,
+    Point,
+    PutPoints,
+    RemovePoints,
+    SetFields,
+)
 from memtypes.stores.operations.uuids import ids_of
 
 _ID = "id"
 """The payload field with the memory's id."""
 
 _USE_FIELDS = frozenset({"access_count", "accessed_at"})
-"""Payload fields that change whenever the memory is part of an answer. They are not part of its passage."""
+"""Payload fields that change whenever the memory is part of an answer. They are not part of its
+passage.
+"""
 
 _MARK = "removed"
 """Name of a file in a shard's directory that marks the shard as having bytes of removed points."""
 
 _REPAIR_BATCH = 1_000
 COPY_BATCH = 32
-"""Points in each batch when a shard is copied. Copying a batch takes some milliseconds; no request runs meanwhile."""
+"""Points in each batch when a shard is copied. Copying a batch takes some milliseconds; no request
+runs meanwhile.
+"""
 
 _WARN_ABOVE = 10_000
 """Repairing the terms of more memories than this logs a warning, as it takes seconds."""
@@ -50,10 +63,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Shard:
-    """The points of one collection in the directory `path`: the engine's shard, index files beside it, and a reader.
+    """The points of one collection in the directory `path`: the engine's shard, index files beside
+    it, and a reader.
 
-    deleted_since: time in ns of the first removal, since which the shard contains bytes of removed points; 0 if there
-    are such bytes but the time is unknown; None if there are none.
+    deleted_since: time in ns of the first removal, since which the shard contains bytes of removed
+    points; 0 if there are such bytes but the time is unknown; None if there are none.
     """
 
     path: Path
@@ -67,28 +81,46 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
-        """Open the index files of the shard in `path`, which is already open as `engine`. Creates or repairs them.
+        """Open the index files of the shard in `path`, which is already open as `engine`. Creates
+        or repairs them.
 
-        is_copy: True for a new copy of a shard, which has no bytes of deleted points. Any other shard has
-        `deleted_since` 0 (unknown) if a file marks it as having such bytes, or if another version of it exists, which
-        may have them.
+        is_copy: True for a new copy of a shard, which has no bytes of deleted points. Any other
+        shard has `deleted_since` 0 (unknown) if a file marks it as having such bytes, or if another
+        version of it exists, which may have them.
         """
-        slots, terms = SlotFile(path), TermFile.beside(path)
-        tokens, passages = TokenFile.beside(path), PassageFile.beside(path)
-        marked = (path / _MARK).exists() or any(version != path for version in path.parent.iterdir())
+        slots = SlotFile(path)
+        terms = TermFile.beside(path)
+        tokens = TokenFile.beside(path)
+        passages = PassageFile.beside(path)
+        marked = (path / _MARK).exists() or any(
+            version != path for version in path.parent.iterdir()
+        )
         deleted_since = 0 if marked and not is_copy else None
-        shard = cls(path, engine, slots, tokens, terms, passages, Reader(engine, slots, terms), deleted_since)
+        shard = cls(
+            path,
+            engine,
+            slots,
+            tokens,
+            terms,
+            passages,
+            Reader(engine, slots, terms),
+            deleted_since,
+        )
         shard._repair_slots()
         shard._repair_terms()
         return shard
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: the log and the index files. Passages are only a cache."""
+        """The directories to sync after a change: the log and the index files. Passages are only a
+        cache.
+        """
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
     def write(self, change: Change) -> Slots | None:
-        """Apply a change to the shard and its index files. Returns the slots of the changed points; None if unknown."""
+        """Apply a change to the shard and its index files. Returns the slots of the changed points;
+        None if unknown.
+        """
         where = Translator(self.slots).filter(change.where)
         self.reader.namespaces.invalidate(change)
         match change:
@@ -99,14 +131,21 @@ class Shard:
             case SetFields(_, fields):
                 if not _USE_FIELDS.issuperset(fields):
                     self._remove_passages(change)
-                engine_call(self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, fields))
+                engine_call(
+                    self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, fields)
+                )
             case DropFields(_, names):
                 self._remove_passages(change)
-                engine_call(self.engine.update, edge.UpdateOperation.delete_payload_by_filter(where, list(names)))
+                engine_call(
+                    self.engine.update,
+                    edge.UpdateOperation.delete_payload_by_filter(where, list(names)),
+                )
         return self.listed_slots(change)
 
     def listed_slots(self, change: Change) -> Slots | None:
-        """The slots (point numbers) of the points whose ids a change lists; None if it selects points otherwise."""
+        """The slots (point numbers) of the points whose ids a change lists; None if it selects
+        points otherwise.
+        """
         if isinstance(change, PutPoints):
             return self.slots.existing([point.id for point in change.points])
         for clause in change.where.get("must", ()):
@@ -123,21 +162,30 @@ class Shard:
         self.slots.close()
 
     def delete_other_versions(self) -> None:
-        """Delete the directories of all other versions of this shard, such as the one that it replaced."""
+        """Delete the directories of all other versions of this shard, such as the one that it
+        replaced.
+        """
         for version in self.path.parent.iterdir():
             if version != self.path:
                 shutil.rmtree(version)
 
     def _put(self, points: Sequence[Point], where: edge.Filter) -> Slots:
-        # The request has checked that no point belongs to another scope, so the index files may be overwritten first.
+        # The request has checked that no point belongs to another scope, so the index files may be
+        # overwritten first.
         slots = self.slots.claim(ids_of(point.id for point in points))
         self.tokens.put(slots, [point.vectors.tokens for point in points])
         self.terms.put(slots, [point.vectors.sparse for point in points])
         self.passages.remove(slots)
-        converted = [to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)]
-        engine_call(self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where))
+        converted = [
+            to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)
+        ]
+        engine_call(
+            self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where)
+        )
         written = zip(slots.tolist(), points, strict=True)
-        self.passages.put({slot: point.payload for slot, point in written if isinstance(point, Record)})
+        self.passages.put(
+            {slot: point.payload for slot, point in written if isinstance(point, Record)}
+        )
         return slots
 
     def _remove(self, slots: Slots, where: edge.Filter) -> Slots:
@@ -151,7 +199,9 @@ class Shard:
         return slots
 
     def _mark_deleted(self) -> None:
-        """Record in `deleted_since`, and in a file for later processes, that the shard will contain deleted bytes."""
+        """Record in `deleted_since`, and in a file for later processes, that the shard will contain
+        deleted bytes.
+        """
         self.deleted_since = time.time_ns()
         handle = os.open(self.path / _MARK, os.O_WRONLY | os.O_CREAT, 0o600)
         os.fsync(handle)
@@ -162,7 +212,9 @@ class Shard:
         self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
-        """Make the slot file agree with the engine after a power cut: its doubtful slots, and those that it lost."""
+        """Make the slot file agree with the engine after a power cut: its doubtful slots, and those
+        that it lost.
+        """
         doubtful = self.slots.doubtful()
         payloads = self.reader.payloads(doubtful, (_ID,))
         last = len(self.slots) - 1
@@ -172,10 +224,14 @@ class Shard:
         self.slots.repair(doubtful, {slot: payload[_ID] for slot, payload in payloads.items()})
 
     def _repair_terms(self) -> None:
-        """Copy the sparse vectors that the term file lacks (as after a power cut) from the engine to the file."""
+        """Copy the sparse vectors that the term file lacks (as after a power cut) from the engine
+        to the file.
+        """
         without_terms = self.terms.slots_without(self.slots.used())
         if len(without_terms) > _WARN_ABOVE:
-            _log.warning("reading the terms of %d memories; 100,000 take a few seconds", len(without_terms))
+            _log.warning(
+                "reading the terms of %d memories; 100,000 take a few seconds", len(without_terms)
+            )
         for start in range(0, len(without_terms), _REPAIR_BATCH):
             vectors = self.reader.sparse_vectors(without_terms[start : start + _REPAIR_BATCH])
             self.terms.put(slots_of(vectors), list(vectors.values()))
@@ -185,19 +241,24 @@ class Shard:
 
 @dataclass(slots=True)
 class ShardCopy:
-    """A copy of a shard, without the bytes of deleted points that the engine keeps in its segments and its log.
+    """A copy of a shard, without the bytes of deleted points that the engine keeps in its segments
+    and its log.
 
-    It is filled in batches while the source is still written to. copied: the slot (point number) of the last source
-    point that was copied. Every later change of the source is applied to both, so up to `copied` both have the same
-    points. The points of the copy get new slots, without gaps.
+    It is filled in batches while the source is still written to. copied: the slot (point number) of
+    the last source point that was copied. Every later change of the source is applied to both, so
+    up to `copied` both have the same points. The points of the copy get new slots, without gaps.
     """
 
     shard: Shard
     copied: int = -1
 
     def copy_batch(self, source: Shard) -> bool:
-        """Copy the next points of `source`, with all their vectors. Returns True if the copy is now complete."""
-        request = edge.ScrollRequest(offset=self.copied + 1, limit=COPY_BATCH + 1, with_payload=True, with_vector=True)
+        """Copy the next points of `source`, with all their vectors. Returns True if the copy is now
+        complete.
+        """
+        request = edge.ScrollRequest(
+            offset=self.copied + 1, limit=COPY_BATCH + 1, with_payload=True, with_vector=True
+        )
         records, _ = engine_call(source.engine.scroll, request)
         old = slots_in(records)
         if records:
@@ -206,14 +267,18 @@ class ShardCopy:
             self.shard.terms.copy(source.terms, old, new)
             self.shard.passages.copy(source.passages, old, new)
             pairs = zip(new.tolist(), records, strict=True)
-            points = [edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs]
+            points = [
+                edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs
+            ]
             engine_call(self.shard.engine.update, edge.UpdateOperation.upsert_points(points))
         complete = len(records) <= COPY_BATCH
         self.copied = sys.maxsize if complete else int(old[-1])
         return complete
 
     def apply(self, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the source shard to the points copied so far. slots: what the source's `write` returned."""
+        """Apply a change of the source shard to the points copied so far. slots: what the source's
+        `write` returned.
+        """
         if isinstance(change, PutPoints) and slots is not None:
             copied = np.flatnonzero(slots <= self.copied).tolist()
             change = PutPoints(tuple(change.points[position] for position in copied), change.where)
@@ -222,5 +287,7 @@ class ShardCopy:
         self.shard.write(change)
 
     def new_slots(self, source: Shard) -> Slots:
-        """For each slot (point number) of `source`, the slot of the same point in this copy; -1 if it was removed."""
+        """For each slot (point number) of `source`, the slot of the same point in this copy; -1 if
+        it was removed.
+        """
         return self.shard.slots.lookup(source.slots.ids(np.arange(len(source.slots))))

@@ -1,4 +1,6 @@
-"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, and errors back."""
+"""Adapter to Qdrant Edge: opens shards; converts conditions, queries and points to its classes, and
+errors back.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SharedFilters: TypeAlias = dict[bytes, edge.Filter]
 """The engine's filters by their conditions, which are encoded as MessagePack."""
 
 _CONFIG_FILE = "edge_config.json"
-"""Name of the engine's file in each shard's directory. A directory without this file is not a shard."""
+"""Name of the engine's file in each shard's directory. A directory without this file is not a
+shard.
+"""
 
 _NO_GRAPH = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
 """No HNSW graph: an exact scan of one namespace takes a millisecond or two."""
@@ -42,9 +46,13 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 
 
 def engine_call(
-    operation: Callable[_Arguments, _Answer], *arguments: _Arguments.args, **named: _Arguments.kwargs
+    operation: Callable[_Arguments, _Answer],
+    *arguments: _Arguments.args,
+    **named: _Arguments.kwargs,
 ) -> _Answer:
-    """Call the engine. Raises StoreInUse if another process has opened the shard, InvalidRequest, or Unavailable."""
+    """Call the engine. Raises StoreInUse if another process has opened the shard, InvalidRequest,
+    or Unavailable.
+    """
     try:
         return operation(*arguments, **named)
     except (TypeError, ValueError) as error:
@@ -55,14 +63,21 @@ def engine_call(
         raise Unavailable(f"the embedded engine failed: {error}") from error
 
 
-def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False) -> edge.EdgeShard:
-    """Open the engine's shard in `path`. Creates it or missing `indexes`. texts: True for a dense vector per text."""
+def open_shard(
+    path: Path, dimensions: int, indexes: Mapping[str, Index], *, texts: bool = False
+) -> edge.EdgeShard:
+    """Open the engine's shard in `path`. Creates it or missing `indexes`. texts: True for a dense
+    vector per text.
+    """
     max_sim = edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim) if texts else None
-    dense = edge.EdgeVectorParams(dimensions, edge.Distance.Cosine, multivector_config=max_sim, hnsw_config=_NO_GRAPH)
+    dense = edge.EdgeVectorParams(
+        dimensions, edge.Distance.Cosine, multivector_config=max_sim, hnsw_config=_NO_GRAPH
+    )
     config = edge.EdgeConfig(
         vectors={DENSE: dense},
         sparse_vectors={SPARSE: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        max_search_threads=1,  # with one segment, other threads only spin, which costs as much as the search
+        # With one segment, other threads only spin, which costs as much as the search
+        max_search_threads=1,
         wal_enabled=True,
     )
     if (path / _CONFIG_FILE).exists():
@@ -76,23 +91,31 @@ def open_shard(path: Path, dimensions: int, indexes: Mapping[str, Index], *, tex
 
 
 def create_indexes(shard: edge.EdgeShard, indexes: Mapping[str, Index]) -> Iterator[None]:
-    """Create the payload indexes that the shard lacks. Yields after each: one may take 0.1 to 0.2 s on a busy disk."""
+    """Create the payload indexes that the shard lacks. Yields after each: one may take 0.1 to 0.2 s
+    on a busy disk.
+    """
     present = engine_call(shard.info).payload_schema
     for name, index in indexes.items():
         if name not in present:
-            engine_call(shard.update, edge.UpdateOperation.create_field_index(name, _INDEX_PARAMS[index]))
+            engine_call(
+                shard.update, edge.UpdateOperation.create_field_index(name, _INDEX_PARAMS[index])
+            )
             yield
 
 
 @dataclass(frozen=True, slots=True)
 class Translator:
-    """Converts conditions and queries to the engine's. slots: point numbers by id. shared: cache of filters."""
+    """Converts conditions and queries to the engine's. slots: point numbers by id. shared: cache of
+    filters.
+    """
 
     slots: SlotFile
     shared: SharedFilters = field(default_factory=dict)
 
     def filter(self, where: Condition, among: Slots | None = None) -> edge.Filter:
-        """Convert a condition to the engine's filter. among: slots (point numbers) that may match; None for all."""
+        """Convert a condition to the engine's filter. among: slots (point numbers) that may match;
+        None for all.
+        """
         clauses = where if where.keys() <= {"must", "should", "must_not"} else {"must": [where]}
         among_ids = [] if among is None else [edge.HasIdCondition(set(among.tolist()))]
         return edge.Filter(
@@ -103,14 +126,20 @@ class Translator:
 
     def query(self, query: VectorQuery) -> edge.QueryRequest:
         """Convert a VectorQuery to the engine's query, whose hits have no payloads."""
-        where = self._shared(query.where) if query.among is None else self.filter(query.where, query.among)
+        where = (
+            self._shared(query.where)
+            if query.among is None
+            else self.filter(query.where, query.among)
+        )
         if isinstance(query.vector, SparseVector):
             params = edge.SearchParams(idf=edge.IdfParams(self._shared(query.corpus)))
             nearest = edge.Query.Nearest(_sparse(query.vector), SPARSE)
         else:
             params = edge.SearchParams(exact=query.among is not None)
             nearest = edge.Query.Nearest(query.vector.tolist(), DENSE)
-        return edge.QueryRequest(query.limit, query=nearest, filter=where, params=params, with_payload=False)
+        return edge.QueryRequest(
+            query.limit, query=nearest, filter=where, params=params, with_payload=False
+        )
 
     def _shared(self, where: Condition) -> edge.Filter:
         key = encode(where)
@@ -121,7 +150,8 @@ class Translator:
         return self.shared[key]
 
     def _condition(self, where: Condition) -> Any:
-        # Not by `match`: mapping patterns take five times as long, and a search has a hundred conditions.
+        # Not by `match`: mapping patterns take five times as long, and a search has a hundred
+        # conditions.
         if "has_id" in where:
             return edge.HasIdCondition(set(self.slots.existing(where["has_id"]).tolist()))
         if "is_empty" in where:
@@ -132,16 +162,22 @@ class Translator:
             ranged = edge.RangeDateTime(**ends) if timed else edge.RangeFloat(**ends)
             return edge.FieldCondition(where["key"], range=ranged)
         if "match" in where:
-            match, value = where["match"], where["match"].get("value")
-            exact: Any = np.bool_(value) if isinstance(value, bool) else value  # the engine reads bool as 1 or 0
+            match = where["match"]
+            value = where["match"].get("value")
+            # The engine reads bool as 1 or 0
+            exact: Any = np.bool_(value) if isinstance(value, bool) else value
             matched = edge.MatchAny(match["any"]) if "any" in match else edge.MatchValue(exact)
             return edge.FieldCondition(where["key"], match=matched)
         return self.filter(where)
 
 
 def to_point(point: Point, slot: int) -> edge.Point:
-    """Convert a point, without its token vectors. Without terms it has no sparse vector, without texts no dense one."""
-    vectors: dict[str, Any] = {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
+    """Convert a point, without its token vectors. Without terms it has no sparse vector, without
+    texts no dense one.
+    """
+    vectors: dict[str, Any] = (
+        {DENSE: point.vectors.dense.tolist()} if len(point.vectors.dense) else {}
+    )
     if len(point.vectors.sparse.indices):
         vectors[SPARSE] = _sparse(point.vectors.sparse)
     return edge.Point(slot, vectors, point.payload)

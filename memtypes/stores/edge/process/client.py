@@ -1,7 +1,9 @@
-"""The embedded store: a client of an engine process that all programs with the same directory share.
+"""The embedded store: a client of an engine process that all programs with the same directory
+share.
 
-The first program that opens a directory starts the engine process, which ends after the last has closed it. An
-acknowledged write is in the write-ahead log: it survives a crash, but a power cut can lose those of the last second.
+The first program that opens a directory starts the engine process, which ends after the last has
+closed it. An acknowledged write is in the write-ahead log: it survives a crash, but a power cut can
+lose those of the last second.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, reap
-from memtypes.stores.edge.process.wire import PROTOCOL, Hello, Reply, RewriteShards, error_of, frame, read_message
+from memtypes.stores.edge.process.wire import (
+    PROTOCOL,
+    Hello,
+    Reply,
+    RewriteShards,
+    error_of,
+    frame,
+    read_message,
+)
 from memtypes.stores.files import holder_of
 from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
@@ -41,7 +51,9 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connection to the engine process, for any number of concurrent requests. lost: True once it is broken."""
+    """A connection to the engine process, for any number of concurrent requests. lost: True once it
+    is broken.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.lost = False
@@ -52,11 +64,15 @@ class Connection:
 
     @classmethod
     async def open(cls, socket: str) -> Connection:
-        """Connect to the engine process that listens at the path `socket`. Raises OSError if that fails."""
+        """Connect to the engine process that listens at the path `socket`. Raises OSError if that
+        fails.
+        """
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
     async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request; return its answer. Raises Unavailable at a timeout, ConnectionLostError, or engine errors."""
+        """Send a request; return its answer. Raises Unavailable at a timeout, ConnectionLostError,
+        or engine errors.
+        """
         if self.lost:
             raise ConnectionLostError
         number = next(self._numbers)
@@ -66,7 +82,9 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 reply = await self._exchange(message, future)
         except TimeoutError as error:
-            raise Unavailable(f"the embedded engine did not answer within {timeout_s:g} s") from error
+            raise Unavailable(
+                f"the embedded engine did not answer within {timeout_s:g} s"
+            ) from error
         finally:
             self._pending.pop(number).cancel()
         if reply.failure is not None:
@@ -98,8 +116,14 @@ class Connection:
                 future = self._pending.get(reply.number)
                 if future is not None and not future.done():
                     future.set_result(reply)
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.MsgspecError) as error:
-            _log.debug("the connection to the embedded engine ended: %r", error)  # pending requests fail below
+        except (
+            asyncio.IncompleteReadError,
+            ConnectionError,
+            ValueError,
+            msgspec.MsgspecError,
+        ) as error:
+            # Pending requests fail below
+            _log.debug("the connection to the embedded engine ended: %r", error)
         finally:
             self.lost = True
             for future in self._pending.values():
@@ -108,7 +132,9 @@ class Connection:
 
 
 class EdgeStore(MessageStore):
-    """The embedded store in one directory: a client of its engine process, bound to the event loop that opened it."""
+    """The embedded store in one directory: a client of its engine process, bound to the event loop
+    that opened it.
+    """
 
     def __init__(self, settings: EdgeSettings, layout: Layout) -> None:
         super().__init__(settings.dimensions)
@@ -121,7 +147,9 @@ class EdgeStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: EdgeSettings) -> EdgeStore:
-        """Open the store, and create it if missing. Raises EmbedderMismatch, StoreInUse or Unavailable."""
+        """Open the store, and create it if missing. Raises EmbedderMismatch, StoreInUse or
+        Unavailable.
+        """
         store = cls(settings, await asyncio.to_thread(Layout.create, settings.directory))
         await store._live_connection()
         return store
@@ -131,14 +159,18 @@ class EdgeStore(MessageStore):
         await self._send(Hello(), min(_PING_S, self._settings.timeout_s))
 
     async def rewrite_shards(self, removed_by: int) -> int:
-        """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a `time.time_ns`).
+        """Start to rewrite the shards that contain bytes of points removed until `removed_by` (a
+        `time.time_ns`).
 
-        Returns the number of such shards at once. The engine process rewrites them in the background.
+        Returns the number of such shards at once. The engine process rewrites them in the
+        background.
         """
         return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
 
     async def aclose(self) -> None:
-        """Disconnect from the engine process. The process ends when no other client is connected."""
+        """Disconnect from the engine process. The process ends when no other client is
+        connected.
+        """
         self._closed = True
         await self._disconnect()
 
@@ -147,16 +179,22 @@ class EdgeStore(MessageStore):
         return await self._send(request, self._settings.timeout_s)
 
     async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request and return its answer. If the engine dies, a repeatable request is sent again."""
+        """Send a request and return its answer. If the engine dies, a repeatable request is sent
+        again.
+        """
         try:
             try:
                 return await (await self._live_connection()).ask(request, timeout_s)
             except ConnectionLostError as error:
                 if not request.repeatable:
-                    raise Unavailable("the embedded engine died; it is unknown whether the call took effect") from error
+                    raise Unavailable(
+                        "the embedded engine died; it is unknown whether the call took effect"
+                    ) from error
             return await (await self._live_connection()).ask(request, timeout_s)
         except ConnectionLostError as error:
-            raise Unavailable(f"the embedded engine died twice; its log is {self._layout.log_path}") from error
+            raise Unavailable(
+                f"the embedded engine died twice; its log is {self._layout.log_path}"
+            ) from error
         except StoreInUse as error:  # the store is being re-embedded, which takes a while
             raise Unavailable(str(error), retry_after_s=5) from error
 
@@ -180,21 +218,26 @@ class EdgeStore(MessageStore):
             if connection is not None:
                 return connection
             if time.monotonic() > deadline:
-                layout, holder = self._layout, holder_of(self._layout.engine_lock)
+                layout = self._layout
+                holder = holder_of(self._layout.engine_lock)
                 raise StoreInUse(
-                    f"the store in {layout.directory} is held by process {holder}, which does not answer (see "
+                    f"the store in {layout.directory} is held by process {holder}, which "
+                    "does not answer (see "
                     f"{layout.log_path}). Stop that process, or use its service with --url"
                 )
             await asyncio.sleep(_RETRY_S)  # an engine that is about to end no longer listens
 
     async def _try_connect(self, deadline: float) -> Connection | None:
-        """A new connection on which the engine has answered `Hello`; None if the engine could not be reached."""
+        """A new connection on which the engine has answered `Hello`; None if the engine could not
+        be reached.
+        """
         engine = self._layout.read_engine()
         if engine is None:
             return None
         if engine.protocol != PROTOCOL:
             raise StoreInUse(
-                f"the store in {self._layout.directory} is held by process {engine.pid}, an engine of another version "
+                f"the store in {self._layout.directory} is held by process {engine.pid}, "
+                "an engine of another version "
                 "of this program. Stop that process, or use its service with --url"
             )
         async with contextlib.AsyncExitStack() as stack:
@@ -215,24 +258,39 @@ class EdgeStore(MessageStore):
 
 
 class EdgeFiles(Erasable):
-    """Rewrites the shards with bytes of deleted memories, of any scope. wait_s: how long an erasure waits."""
+    """Rewrites the shards with bytes of deleted memories, of any scope. wait_s: how long an erasure
+    waits.
+    """
 
     def __init__(self, store: EdgeStore, wait_s: float = REWRITE_WAIT_S) -> None:
         self._store = store
         self._wait_s = wait_s
 
-    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite all shards with deleted bytes. Returns how many were rewritten within `wait_s` seconds."""
+    # See the class
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
+        """Rewrite all shards with deleted bytes. Returns how many were rewritten within `wait_s`
+        seconds.
+        """
         requested_at = time.time_ns()
-        return await self._store.rewrite_shards(requested_at) - await self._wait_for_rewrites(requested_at)
+        return await self._store.rewrite_shards(requested_at) - await self._wait_for_rewrites(
+            requested_at
+        )
 
-    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002 - see the class
-        """Rewrite all shards with deleted bytes. Returns how many still have such bytes after `wait_s` seconds."""
+    # See the class
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
+        """Rewrite all shards with deleted bytes. Returns how many still have such bytes after
+        `wait_s` seconds.
+        """
         return await self._wait_for_rewrites(time.time_ns())
 
     async def _wait_for_rewrites(self, removed_by: int) -> int:
-        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted until `removed_by`."""
+        """Wait up to `wait_s` seconds for rewrites. Returns how many shards have bytes deleted
+        until `removed_by`.
+        """
         deadline = time.monotonic() + self._wait_s
-        while (remaining := await self._store.rewrite_shards(removed_by)) and time.monotonic() < deadline:  # noqa: ASYNC110 - another process does the work
+        # Another process does the work
+        while (  # noqa: ASYNC110
+            remaining := await self._store.rewrite_shards(removed_by)
+        ) and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_S)
         return remaining

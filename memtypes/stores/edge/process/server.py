@@ -1,8 +1,9 @@
 """`python -m memtypes.stores.edge.process.server DIRECTORY`: the engine process of one store.
 
-Answers one request at a time, and its connections take turns, so a query waits for at most one batch of another
-client's write. Syncs the logs every second, so a power cut loses at most the writes of the last second. Flushes shards
-to disk when no requests come. Ends `--linger` seconds after its last client has disconnected, or on SIGTERM.
+Answers one request at a time, and its connections take turns, so a query waits for at most one
+batch of another client's write. Syncs the logs every second, so a power cut loses at most the
+writes of the last second. Flushes shards to disk when no requests come. Ends `--linger` seconds
+after its last client has disconnected, or on SIGTERM.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
 QUIET_S = 0.5
-"""Seconds without a request after which a shard is flushed, as a flush blocks the process for about 100 ms."""
+"""Seconds without a request after which a shard is flushed, as a flush blocks the process for about
+100 ms.
+"""
 
 WARM_PAUSE_S = 0.005
 """Seconds between two warm-up steps, so that warming up takes at most a quarter of the time."""
@@ -48,7 +51,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class EngineServer:
-    """Answers the clients of one engine. linger_s: seconds to keep running after the last client has left."""
+    """Answers the clients of one engine. linger_s: seconds to keep running after the last client
+    has left.
+    """
 
     engine: EdgeEngine
     layout: Layout
@@ -61,7 +66,9 @@ class EngineServer:
     idle: asyncio.TimerHandle | None = None
 
     async def serve(self, listener: socket.socket) -> None:
-        """Answer clients that connect to `listener`, until SIGTERM, SIGINT, or `linger_s` seconds without a client."""
+        """Answer clients that connect to `listener`, until SIGTERM, SIGINT, or `linger_s` seconds
+        without a client.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stop.set)
         self._stop_after(FIRST_CLIENT_S)
@@ -70,7 +77,8 @@ class EngineServer:
         background = [asyncio.create_task(task) for task in (self._warm_up(), self._rewrite())]
         stopped = asyncio.create_task(self.stop.wait())
         try:
-            # Upkeep ends only by an error, and an engine that can't sync must not acknowledge further writes.
+            # Upkeep ends only by an error, and an engine that can't sync must not acknowledge
+            # further writes.
             done, _ = await asyncio.wait({upkeep, stopped}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
@@ -97,7 +105,8 @@ class EngineServer:
                 call: wire.Call = decode(await wire.read_message(reader), wire.Call)
                 writer.write(await self._reply(call))
                 await writer.drain()
-                await asyncio.sleep(0)  # lets other connections run: reading buffered bytes does not yield to them
+                # Lets other connections run: reading buffered bytes does not yield to them
+                await asyncio.sleep(0)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client has disconnected
         except (ValueError, msgspec.MsgspecError) as error:
@@ -112,7 +121,9 @@ class EngineServer:
         """Run the request of a call. Returns the framed reply: the answer or a failure."""
         self.requested_at = time.monotonic()
         try:
-            request: wire.Hello | wire.RewriteShards | EngineRequest[Any] = decode(call.request, wire.ANY_REQUEST)
+            request: wire.Hello | wire.RewriteShards | EngineRequest[Any] = decode(
+                call.request, wire.ANY_REQUEST
+            )
         except msgspec.MsgspecError as error:
             failure = wire.Failure("Unavailable", f"the engine can't read the request: {error}")
             return wire.frame(wire.Reply(call.number, failure=failure))
@@ -120,13 +131,18 @@ class EngineServer:
             return wire.frame((call.number, await self._answer(request)))
         except RemembrancerError as error:
             return wire.frame(wire.Reply(call.number, failure=wire.failure_of(error)))
-        except Exception:  # noqa: BLE001 - a bug is logged and reported to the client; others are served
+        # A bug is logged and reported to the client; others are served
+        except Exception:  # noqa: BLE001
             _log.exception("a request could not be answered")
             failure = wire.Failure("Unavailable", "the embedded engine failed; see its log")
             return wire.frame(wire.Reply(call.number, failure=failure))
 
-    async def _answer(self, request: wire.Hello | wire.RewriteShards | EngineRequest[Any]) -> object:
-        """The answer to a request. A request to the engine runs without suspending, so it is atomic."""
+    async def _answer(
+        self, request: wire.Hello | wire.RewriteShards | EngineRequest[Any]
+    ) -> object:
+        """The answer to a request. A request to the engine runs without suspending, so it is
+        atomic.
+        """
         match request:
             case wire.Hello():
                 return None
@@ -137,7 +153,9 @@ class EngineServer:
                 return await request.run(self.engine)
 
     async def _warm_up(self) -> None:
-        """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches fill the cache."""
+        """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches
+        fill the cache.
+        """
         try:
             for _ in self.engine.warm():
                 await asyncio.sleep(WARM_PAUSE_S)
@@ -145,7 +163,9 @@ class EngineServer:
             _log.exception("the warm-up failed")
 
     async def _rewrite(self) -> None:
-        """Rewrite the shards with deleted bytes whenever a client requests it. An error ends only the current run."""
+        """Rewrite the shards with deleted bytes whenever a client requests it. An error ends only
+        the current run.
+        """
         while True:
             await self.rewrite.wait()
             self.rewrite.clear()
@@ -177,13 +197,19 @@ class EngineServer:
 
 @contextmanager
 def _listening(layout: Layout) -> Iterator[socket.socket]:
-    """Yield a listening socket. Meanwhile the file engine.json names its path and this process to clients."""
+    """Yield a listening socket. Meanwhile the file engine.json names its path and this process to
+    clients.
+    """
     path = socket_in(layout.directory, "engine.sock")
-    path.unlink(missing_ok=True)  # left by a killed engine: the caller has the lock, so no engine runs
+    # Left by a killed engine: the caller has the lock, so no engine runs
+    path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen(128)
-        replace_file(layout.engine_path, msgspec.json.encode(EngineProcess(os.getpid(), str(path), wire.PROTOCOL)))
+        replace_file(
+            layout.engine_path,
+            msgspec.json.encode(EngineProcess(os.getpid(), str(path), wire.PROTOCOL)),
+        )
         try:
             yield listener
         finally:
@@ -192,7 +218,9 @@ def _listening(layout: Layout) -> Iterator[socket.socket]:
 
 
 def run_engine(layout: Layout, linger_s: float) -> None:
-    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine serves it, or Unavailable."""
+    """Serve the store of `layout` until the server stops. Raises StoreInUse if an engine serves it,
+    or Unavailable.
+    """
 
     async def serve() -> None:
         with _listening(layout) as listener:
@@ -211,10 +239,14 @@ def run_engine(layout: Layout, linger_s: float) -> None:
 
 
 def main() -> int:
-    """Run the engine process. Returns 0 at its end, or 1 if it failed, with the error on standard output."""
+    """Run the engine process. Returns 0 at its end, or 1 if it failed, with the error on standard
+    output.
+    """
     parser = argparse.ArgumentParser(prog="memtypes.stores.edge.process.server")
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--linger", type=float, default=2.0, help="seconds to stay after the last client")
+    parser.add_argument(
+        "--linger", type=float, default=2.0, help="seconds to stay after the last client"
+    )
     options = parser.parse_args()
     os.umask(0o077)  # files are readable by their owner alone
     try:
@@ -226,8 +258,11 @@ def main() -> int:
 
 
 def _report(message: bytes) -> None:
-    """Write `message` to standard output, for the program that started this process. Later output goes to the log."""
-    with contextlib.suppress(BrokenPipeError):  # that program no longer waits; the next one finds this engine ready
+    """Write `message` to standard output, for the program that started this process. Later output
+    goes to the log.
+    """
+    # That program no longer waits; the next one finds this engine ready
+    with contextlib.suppress(BrokenPipeError):
         os.write(sys.stdout.fileno(), message + b"\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 

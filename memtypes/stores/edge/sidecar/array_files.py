@@ -1,7 +1,8 @@
 """Arrays in files beside a shard. A slot is the number of a point in the shard.
 
-A RowFile is one array of rows. A RaggedFile has any number of rows for each slot. Rows are written to the file and read
-through a memory map, so they survive a crash of the process. Syncing the directory makes them survive a power cut.
+A RowFile is one array of rows. A RaggedFile has any number of rows for each slot. Rows are written
+to the file and read through a memory map, so they survive a crash of the process. Syncing the
+directory makes them survive a power cut.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class RowFile:
         return np.frombuffer(self._mapped, self._dtype, self._count)
 
     def put(self, numbers: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Write `rows` at the row numbers in `numbers`. Rows skipped beyond the end of the file are zeros."""
+        """Write `rows` at the row numbers in `numbers`. Rows skipped beyond the end of the file are
+        zeros.
+        """
         if not len(numbers):
             return
         for run in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(numbers) != 1) + 1):
@@ -80,11 +83,13 @@ class RowFile:
 
 
 class RaggedFile:
-    """Any number of rows for each slot (point number), in two files. Only one process may write to them.
+    """Any number of rows for each slot (point number), in two files. Only one process may write to
+    them.
 
-    `vectors.bin` contains the rows; `places.bin` has, for each slot, its first row and its number of rows. A slot's
-    rows are written first, then its entry in `places.bin`, then the engine's point. Removed rows are overwritten with
-    zeros. On opening, a file with more removed rows than live ones is compacted.
+    `vectors.bin` contains the rows; `places.bin` has, for each slot, its first row and its number
+    of rows. A slot's rows are written first, then its entry in `places.bin`, then the engine's
+    point. Removed rows are overwritten with zeros. On opening, a file with more removed rows than
+    live ones is compacted.
     """
 
     name: ClassVar[str]
@@ -112,7 +117,9 @@ class RaggedFile:
         return self._content.rows
 
     def spans(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First row and number of rows of each slot (point number), shape (slots, 2); zeros for a slot without rows."""
+        """First row and number of rows of each slot (point number), shape (slots, 2); zeros for a
+        slot without rows.
+        """
         stored = self._spans.rows
         spans = np.zeros((len(slots), 2), dtype=np.int64)
         written = slots < len(stored)
@@ -120,11 +127,15 @@ class RaggedFile:
         return spans
 
     def copy(self, source: Self, slots: NDArray[np.int64], new: NDArray[np.int64]) -> None:
-        """Copy the rows of the slots (point numbers) `slots` in `source` to the slots `new` in this file."""
+        """Copy the rows of the slots (point numbers) `slots` in `source` to the slots `new` in this
+        file.
+        """
         spans = source.spans(slots)
         filled = np.flatnonzero(spans[:, 1])
         content = source.content
-        self.set(new[filled], [content[start : start + count] for start, count in spans[filled].tolist()])
+        self.set(
+            new[filled], [content[start : start + count] for start, count in spans[filled].tolist()]
+        )
 
     def set(self, slots: NDArray[np.int64], rows: Sequence[NDArray[Any]]) -> None:
         """Write the rows of each slot (point number). They replace the slot's earlier rows."""
@@ -132,10 +143,14 @@ class RaggedFile:
         if rows:
             lengths = np.array([len(array) for array in rows], dtype=np.int64)
             start = self._content.append(np.concatenate(rows))
-            self._spans.put(slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1))
+            self._spans.put(
+                slots, np.stack([start + np.cumsum(lengths) - lengths, lengths], axis=1)
+            )
 
     def remove(self, slots: NDArray[np.int64]) -> None:
-        """Remove the rows of these slots (point numbers). Their bytes are overwritten with zeros."""
+        """Remove the rows of these slots (point numbers). Their bytes are overwritten with
+        zeros.
+        """
         spans = self.spans(slots)
         filled = np.flatnonzero(spans[:, 1])
         self._spans.put(slots[filled], np.zeros((len(filled), 2), dtype=np.int64))
@@ -150,11 +165,14 @@ class RaggedFile:
     def _open(self) -> None:
         self._content = RowFile(self.directory / "vectors.bin", self.row)
         self._spans = RowFile(self.directory / "places.bin", _SPAN)
-        incomplete = np.flatnonzero(self._spans.rows.sum(axis=1) > len(self._content))  # after a power cut
+        # After a power cut
+        incomplete = np.flatnonzero(self._spans.rows.sum(axis=1) > len(self._content))
         self._spans.put(incomplete, np.zeros((len(incomplete), 2), dtype=np.int64))
 
     def _compact(self) -> None:
-        """Copy all rows that are not removed to files in a new directory, which then replaces this directory."""
+        """Copy all rows that are not removed to files in a new directory, which then replaces this
+        directory.
+        """
         compacted = type(self)(_sibling(self.directory, "new"))
         for start in range(0, len(self._spans), _COPY_BATCH):
             slots = np.arange(start, min(start + _COPY_BATCH, len(self._spans)))
@@ -172,8 +190,11 @@ def _sibling(directory: Path, name: str) -> Path:
 
 
 def _finish_compaction(directory: Path) -> None:
-    """Move a compacted directory to `directory` if that is missing. Delete the other directories of a compaction."""
-    new, old = _sibling(directory, "new"), _sibling(directory, "old")
+    """Move a compacted directory to `directory` if that is missing. Delete the other directories of
+    a compaction.
+    """
+    new = _sibling(directory, "new")
+    old = _sibling(directory, "old")
     if new.exists() and not directory.exists():
         new.rename(directory)
     for leftover in (new, old):
@@ -181,7 +202,9 @@ def _finish_compaction(directory: Path) -> None:
 
 
 def row_numbers(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row numbers of several spans of rows, concatenated. Span i has `lengths[i]` rows from row `starts[i]` on."""
+    """The row numbers of several spans of rows, concatenated. Span i has `lengths[i]` rows from row
+    `starts[i]` on.
+    """
     rows = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
     rows += np.arange(len(rows))
     return rows

@@ -1,7 +1,9 @@
-"""Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot (point number).
+"""Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot
+(point number).
 
-The engine takes microseconds to read a payload, and a search needs the fields of thousands of memories. The engine
-process is the only writer of its shards, so each change can update the cache. A memory takes about 290 bytes.
+The engine takes microseconds to read a payload, and a search needs the fields of thousands of
+memories. The engine process is the only writer of its shards, so each change can update the cache.
+A memory takes about 290 bytes.
 """
 
 from __future__ import annotations
@@ -23,13 +25,19 @@ _INITIAL_ROWS = 1_024
 """Number of rows for which the cache of a memory type has room at first."""
 
 _ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
-"""Dtype of a row: all fields of one memory. Copying a thousand rows is much faster than copying twenty columns."""
+"""Dtype of a row: all fields of one memory. Copying a thousand rows is much faster than copying
+twenty columns.
+"""
 
-_EMPTY_ROW = np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW)
+_EMPTY_ROW = np.array(
+    [tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW
+)
 
 
 class _Texts:
-    """The distinct texts of a text column. The column itself contains integer codes, which stand for the texts."""
+    """The distinct texts of a text column. The column itself contains integer codes, which stand
+    for the texts.
+    """
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -40,7 +48,9 @@ class _Texts:
         return [-1 if value is None else self._code(value) for value in values]
 
     def table(self, codes: Column) -> tuple[Column, list[str]]:
-        """The texts that `codes` stand for, each once, and for each code its index in this list; -1 for no text."""
+        """The texts that `codes` stand for, each once, and for each code its index in this list; -1
+        for no text.
+        """
         occurring = np.unique(codes)
         positions = np.searchsorted(occurring, codes)
         has_none = int(len(occurring) > 0 and occurring[0] == -1)
@@ -56,9 +66,13 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """The cache of a memory type. cached: which slots have a cached row. used: fields of which a row has a value."""
+    """The cache of a memory type. cached: which slots have a cached row. used: fields of which a
+    row has a value.
+    """
 
-    cached: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(_INITIAL_ROWS, dtype=np.bool_))
+    cached: NDArray[np.bool_] = field(
+        default_factory=lambda: np.zeros(_INITIAL_ROWS, dtype=np.bool_)
+    )
     rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _INITIAL_ROWS))
     used: set[str] = field(default_factory=set)
 
@@ -75,12 +89,16 @@ class _TypeColumns:
             self.rows = np.concatenate([self.rows, np.repeat(_EMPTY_ROW, added)])
 
     def take(self, slots: Slots) -> NDArray[np.uint8]:
-        """The cached rows of these slots (point numbers) as bytes, shape (slots, bytes of a row)."""
+        """The cached rows of these slots (point numbers) as bytes, shape (slots, bytes of a
+        row).
+        """
         return self.rows.view(np.uint8).reshape(len(self.rows), -1).take(slots, axis=0)
 
 
 class ColumnCache:
-    """Caches the payload fields that ranking uses. read_payloads: reads the payloads of uncached memories."""
+    """Caches the payload fields that ranking uses. read_payloads: reads the payloads of uncached
+    memories.
+    """
 
     def __init__(self, read_payloads: Callable[[MemoryType, Slots], Mapping[int, Payload]]) -> None:
         self._read_payloads = read_payloads
@@ -88,7 +106,9 @@ class ColumnCache:
         self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
-        """Return which of these slots (point numbers) have a memory, and the memories' fields. Fills the cache."""
+        """Return which of these slots (point numbers) have a memory, and the memories' fields.
+        Fills the cache.
+        """
         for kind, requested in slots.items():
             missing = self.uncached(kind, requested)
             if len(missing):
@@ -104,7 +124,9 @@ class ColumnCache:
         return slots[~self._types[kind].are_cached(slots)]
 
     def add(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the ranking fields of memories. payloads: (slot, payload) pairs, each with all COLUMN_FIELDS."""
+        """Cache the ranking fields of memories. payloads: (slot, payload) pairs, each with all
+        COLUMN_FIELDS.
+        """
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
@@ -112,9 +134,13 @@ class ColumnCache:
         self._types[kind].cached[slots] = True
 
     def update(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
-        """Apply a change of the points at `slots` (None: of any) to the cache. Drops fields whose value is unknown."""
+        """Apply a change of the points at `slots` (None: of any) to the cache. Drops fields whose
+        value is unknown.
+        """
         if isinstance(change, PutPoints) and slots is not None:
-            self.add(kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True))
+            self.add(
+                kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True)
+            )
         elif isinstance(change, SetFields) and slots is not None and _selects_by_id(change.where):
             paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
             self._set(kind, slots[self._types[kind].are_cached(slots)], paths, [change.fields])
@@ -122,7 +148,9 @@ class ColumnCache:
             self.invalidate(kind, slots)
 
     def invalidate(self, kind: MemoryType, slots: Slots | None) -> None:
-        """Drop the cached fields of the memories with these slots (point numbers); None drops the whole type."""
+        """Drop the cached fields of the memories with these slots (point numbers); None drops the
+        whole type.
+        """
         if slots is None:
             self._types[kind] = _TypeColumns()
         else:
@@ -130,18 +158,26 @@ class ColumnCache:
             self._types[kind].cached[slots] = False
 
     def renumber(self, kind: MemoryType, new_slots: Slots) -> None:
-        """Move cached fields after a shard was rewritten. new_slots: the new slot of each old one; -1 if removed."""
-        before, after = self._types[kind], _TypeColumns()
+        """Move cached fields after a shard was rewritten. new_slots: the new slot of each old one;
+        -1 if removed.
+        """
+        before = self._types[kind]
+        after = _TypeColumns()
         after.reserve(new_slots)
         size = min(len(new_slots), len(before.cached))
         old_slots = np.flatnonzero(before.cached[:size] & (new_slots[:size] >= 0))
         after.rows[new_slots[old_slots]] = before.rows[old_slots]
-        after.cached[new_slots[old_slots]], after.used = True, before.used
+        after.cached[new_slots[old_slots]] = True
+        after.used = before.used
         self._types[kind] = after
 
     def _gather(self, slots: Mapping[MemoryType, Slots]) -> Columns:
-        """The cached fields of the memories with these slots, one type after the other, without empty columns."""
-        rows = np.concatenate([self._types[kind].take(requested) for kind, requested in slots.items()]).view(_ROW)[:, 0]
+        """The cached fields of the memories with these slots, one type after the other, without
+        empty columns.
+        """
+        rows = np.concatenate(
+            [self._types[kind].take(requested) for kind, requested in slots.items()]
+        ).view(_ROW)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
         columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
         tables: dict[str, Sequence[str]] = {}
@@ -149,8 +185,12 @@ class ColumnCache:
             columns[path], tables[path] = self._texts[path].table(columns[path])
         return Columns(len(rows), columns, tables)
 
-    def _set(self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]) -> None:
-        """Write the fields `paths` to cached rows. payloads: one payload for each slot, or one for all slots."""
+    def _set(
+        self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]
+    ) -> None:
+        """Write the fields `paths` to cached rows. payloads: one payload for each slot, or one for
+        all slots.
+        """
         columns = self._types[kind]
         for path in paths:
             values = values_at(path, payloads)
@@ -163,7 +203,10 @@ class ColumnCache:
 
 
 def _selects_by_id(where: Condition) -> bool:
-    """True if a condition has only a scope and ids. It selects all ids, as the request has found them in the scope."""
+    """True if a condition has only a scope and ids. It selects all ids, as the request has found
+    them in the scope.
+    """
     return all(
-        "has_id" in clause or clause.get("key") in ("tenant", "namespace") for clause in where.get("must", ({},))
+        "has_id" in clause or clause.get("key") in ("tenant", "namespace")
+        for clause in where.get("must", ({},))
     )

@@ -1,8 +1,9 @@
 """Files beside a shard with its passages: the fields of memories that a context shows.
 
-It takes 20 microseconds to make a passage from a payload, and less than one to read a stored passage. A passage is
-stored when its memory is written or first shown, and removed before its memory changes, so the files stay correct if
-the process dies. A power cut may leave wrong passages, so files that were not closed are deleted on opening.
+It takes 20 microseconds to make a passage from a payload, and less than one to read a stored
+passage. A passage is stored when its memory is written or first shown, and removed before its
+memory changes, so the files stay correct if the process dies. A power cut may leave wrong passages,
+so files that were not closed are deleted on opening.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from memtypes.stores.operations.engine import Payload, memory_of
 from memtypes.stores.operations.messages import decode, encode
 
 _COMPLETE = "closed-2"
-"""Name of the file that marks the others as complete. It ends with a format version: raise it if passages change."""
+"""Name of the file that marks the others as complete. It ends with a format version: raise it if
+passages change.
+"""
 
 
 class _Entry(NamedTuple):
@@ -33,14 +36,18 @@ class _Entry(NamedTuple):
 
 
 class PassageFile(RaggedFile):
-    """Files with the passages of one shard, by slot (point number). A passage has the fields that a context shows."""
+    """Files with the passages of one shard, by slot (point number). A passage has the fields that a
+    context shows.
+    """
 
     name = "passages"
     row: ClassVar[np.dtype[Any]] = np.dtype(np.uint8)
 
     @classmethod
     def beside(cls, shard: Path) -> Self:
-        """Open the passage files in a shard's directory; empty ones if `close` did not mark them as complete."""
+        """Open the passage files in a shard's directory; empty ones if `close` did not mark them as
+        complete.
+        """
         directory = shard / cls.name
         if not (directory / _COMPLETE).exists():
             shutil.rmtree(directory, ignore_errors=True)
@@ -50,15 +57,21 @@ class PassageFile(RaggedFile):
         return passages
 
     def put(self, payloads: Mapping[int, Payload]) -> None:
-        """Make passages (the fields that a context shows) and store them. payloads: by slot (point number)."""
+        """Make passages (the fields that a context shows) and store them. payloads: by slot (point
+        number).
+        """
         entries = (
             _Entry(payload["tenant"], payload["namespace"], passage_of(memory_of(payload)))
             for payload in payloads.values()
         )
         self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
 
-    def read(self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]) -> list[Passage]:
-        """The passages of those memories at `slots` that are in the scope. Makes missing ones from `payloads_of`."""
+    def read(
+        self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]
+    ) -> list[Passage]:
+        """The passages of those memories at `slots` that are in the scope. Makes missing ones from
+        `payloads_of`.
+        """
         spans = self.spans(slots)
         missing = slots[spans[:, 1] == 0]
         if len(missing):
@@ -72,7 +85,9 @@ class PassageFile(RaggedFile):
         return [entry.passage for entry in entries if entry[:2] == owner]
 
     def close(self) -> None:
-        """Close the files. Once they are on disk, mark them as complete, so that the next opening may use them."""
+        """Close the files. Once they are on disk, mark them as complete, so that the next opening
+        may use them.
+        """
         super().close()
         sync_directory(self.directory)
         (self.directory / _COMPLETE).touch()

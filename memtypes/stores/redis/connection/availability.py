@@ -1,8 +1,10 @@
-"""Protection from a slow or unreachable Redis server: deadlines, circuit breakers, health probes, concurrency limits.
+"""Protection from a slow or unreachable Redis server: deadlines, circuit breakers, health probes,
+concurrency limits.
 
-Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency limit. So a read that
-times out early does not count as a failure of commands, which may take longer. All bulkheads of a node share one health
-probe. A call's deadline starts when the call gets a slot.
+Each workload (kind of call) has a bulkhead: its own deadline, circuit breaker and concurrency
+limit. So a read that times out early does not count as a failure of commands, which may take
+longer. All bulkheads of a node share one health probe. A call's deadline starts when the call gets
+a slot.
 """
 
 from __future__ import annotations
@@ -26,32 +28,45 @@ MAX_QUEUE_S = 5.0
 """Maximum seconds that a call waits for a slot."""
 
 PROBE_INTERVAL_S = 0.02
-"""Seconds between the first MIN_CALLS pings of a health probe. Later pings are OPEN_S seconds apart."""
+"""Seconds between the first MIN_CALLS pings of a health probe. Later pings are OPEN_S seconds
+apart.
+"""
 
 SILENCE_S = 0.04
 """A call without an answer after this many seconds checks whether the server is reachable."""
 
 PING_S = 0.04
-"""Seconds that a server has to answer a ping, so that callers learn within 100 ms that it is unreachable."""
+"""Seconds that a server has to answer a ping, so that callers learn within 100 ms that it is
+unreachable.
+"""
 
 TRIES = 3
 """Maximum attempts of an idempotent call. It is tried again if the connection breaks."""
 
 JITTER = FullJitterBackoff(cap=0.02, base=0.004)
-"""Random pauses between attempts of a call, so that callers do not all call a recovered server at once."""
+"""Random pauses between attempts of a call, so that callers do not all call a recovered server at
+once.
+"""
 
 GRACE_ROUNDS = 10
-"""Iterations of the event loop after a call's deadline, in which an answer that has already arrived is read."""
+"""Iterations of the event loop after a call's deadline, in which an answer that has already arrived
+is read.
+"""
 
 CANCEL_S = 0.05
-"""Seconds to wait for a cancelled call to end: its client may be closing a connection to a dead server."""
+"""Seconds to wait for a cancelled call to end: its client may be closing a connection to a dead
+server.
+"""
 
-_TOLERANCE = 0.999  # factor for durations that are compared with differences of clock readings, which are inexact
+# Factor for durations that are compared with differences of clock readings, which are inexact
+_TOLERANCE = 0.999
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A kind of call with its own limits. optional: True if callers need no answer, so a call may be refused early."""
+    """A kind of call with its own limits. optional: True if callers need no answer, so a call may
+    be refused early.
+    """
 
     name: str
     timeout_s: float
@@ -70,13 +85,19 @@ MAX_CONNECTIONS = COMMAND.max_concurrent + READ.max_concurrent + RECEIPT.max_con
 
 
 class ServerAwayError(Exception):
-    """A call was cancelled before its deadline, because the server is not running or does not answer a ping."""
+    """A call was cancelled before its deadline, because the server is not running or does not
+    answer a ping.
+    """
 
 
 async def with_deadline(
-    call: Coroutine[Any, Any, T], timeout_s: float, is_away: Callable[[], Awaitable[bool]] | None = None
+    call: Coroutine[Any, Any, T],
+    timeout_s: float,
+    is_away: Callable[[], Awaitable[bool]] | None = None,
 ) -> T:
-    """Await `call`, and return its result. Raises TimeoutError, or ServerAwayError if `is_away` after SILENCE_S."""
+    """Await `call`, and return its result. Raises TimeoutError, or ServerAwayError if `is_away`
+    after SILENCE_S.
+    """
     task = asyncio.ensure_future(call)
     # Retrieves the exception even if the caller is cancelled first; otherwise asyncio would log it.
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -95,7 +116,9 @@ async def with_deadline(
 
 
 async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
-    """Wait up to `within_s` seconds and GRACE_ROUNDS iterations of the event loop. Returns whether `task` is done."""
+    """Wait up to `within_s` seconds and GRACE_ROUNDS iterations of the event loop. Returns whether
+    `task` is done.
+    """
     await asyncio.wait({task}, timeout=within_s)
     for _ in range(GRACE_ROUNDS):
         if not task.done():
@@ -104,7 +127,9 @@ async def _is_done(task: asyncio.Future[Any], within_s: float) -> bool:
 
 
 class HealthProbe:
-    """Pings a silent server in the background until it answers, so that requests need not wait for it."""
+    """Pings a silent server in the background until it answers, so that requests need not wait for
+    it.
+    """
 
     def __init__(self, ping: Callable[[], Awaitable[None]], clock: Callable[[], float]) -> None:
         self._ping = ping
@@ -127,10 +152,14 @@ class HealthProbe:
         return not self.healthy and self._clock() - self._silent_since >= seconds * _TOLERANCE
 
     def suspect(self, timeout_s: float) -> None:
-        """Start to ping the server in the background, unless it answered a call in the last `timeout_s` seconds."""
+        """Start to ping the server in the background, unless it answered a call in the last
+        `timeout_s` seconds.
+        """
         if self.healthy and self._clock() - self._last_success >= timeout_s * _TOLERANCE:
             self._silent_since = self._clock() - timeout_s
-            self._probing = asyncio.create_task(self._ping_until_answered(), name="health probe of the live store")
+            self._probing = asyncio.create_task(
+                self._ping_until_answered(), name="health probe of the live store"
+            )
 
     async def aclose(self) -> None:
         """Stop pinging."""
@@ -149,7 +178,9 @@ class HealthProbe:
 
 
 class Bulkhead:
-    """Limits the calls of one workload to one Redis node, and refuses them while `probe` finds it down."""
+    """Limits the calls of one workload to one Redis node, and refuses them while `probe` finds it
+    down.
+    """
 
     def __init__(self, workload: Workload, clock: Callable[[], float], probe: HealthProbe) -> None:
         self._workload = workload
@@ -164,13 +195,17 @@ class Bulkhead:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Context manager that holds a slot for a call. Raises Unavailable if the server is down or no slot is free."""
+        """Context manager that holds a slot for a call. Raises Unavailable if the server is down or
+        no slot is free.
+        """
         self._refuse_if_suspected()
         try:
             async with asyncio.timeout(MAX_QUEUE_S):
                 await self._slots.acquire()
         except TimeoutError:
-            raise Unavailable(f"too many {self._workload.name} calls are waiting for the live store") from None
+            raise Unavailable(
+                f"too many {self._workload.name} calls are waiting for the live store"
+            ) from None
         try:
             self._refuse_if_suspected()
             if not self._breaker.allow():

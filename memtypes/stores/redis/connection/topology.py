@@ -1,7 +1,8 @@
-"""Connects to a single server, a Sentinel set or a cluster by URL, and has the calls that differ on a cluster.
+"""Connects to a single server, a Sentinel set or a cluster by URL, and has the calls that differ on
+a cluster.
 
-URLs: redis://, rediss:// or unix:// for a single server, redis+sentinel://host:port,host:port/name for Sentinel, and
-redis+cluster://host:port for a cluster.
+URLs: redis://, rediss:// or unix:// for a single server, redis+sentinel://host:port,host:port/name
+for Sentinel, and redis+cluster://host:port for a cluster.
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.stores.redis.connection.availability import COMMAND, MAX_CONNECTIONS
 
 Connection: TypeAlias = Any
-"""A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers annotate the result."""
+"""A `Redis` or `RedisCluster` client. Their type stubs mix sync and async results, so callers
+annotate the result.
+"""
 
 SOCKET_TIMEOUT_S = COMMAND.timeout_s + 0.5
-"""Timeout of a socket, longer than any call's deadline: a slow answer must not look like a broken connection."""
+"""Timeout of a socket, longer than any call's deadline: a slow answer must not look like a broken
+connection.
+"""
 
 NODE_SCAN_S = 0.5
 """Maximum seconds for listing the keys of one cluster node."""
@@ -39,7 +44,9 @@ _log = logging.getLogger(__name__)
 
 
 def connect(url: str) -> Connection:
-    """Create a client for `url`. It connects on its first call. Raises InvalidRequest for a URL that can't be used."""
+    """Create a client for `url`. It connects on its first call. Raises InvalidRequest for a URL
+    that can't be used.
+    """
     options: dict[str, Any] = {
         "decode_responses": True,
         "socket_connect_timeout": SOCKET_TIMEOUT_S,
@@ -54,17 +61,23 @@ def connect(url: str) -> Connection:
             sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
             return sentinels.master_for(parts.path.strip("/") or "mymaster")
         if parts.scheme == "redis+cluster":
-            host, port = parts.hostname or "localhost", parts.port or 6_379
+            host = parts.hostname or "localhost"
+            port = parts.port or 6_379
             return RedisCluster(host=host, port=port, require_full_coverage=False, **options)
-        return Redis.from_pool(ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS + 1, **options))
+        return Redis.from_pool(
+            ConnectionPool.from_url(url, max_connections=MAX_CONNECTIONS + 1, **options)
+        )
     except ValueError as error:
-        raise InvalidRequest(f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url") from error
+        raise InvalidRequest(
+            f"REMEMBRANCER_REDIS_URL can't be used: {error}", path="redis_url"
+        ) from error
 
 
 async def disconnect(redis: Connection) -> None:
     """Close every connection of a client, also its connections to Sentinels and cluster nodes."""
     await redis.aclose()
-    if isinstance(redis, RedisCluster):  # aclose() closes nothing while the cluster is being rediscovered
+    # aclose() closes nothing while the cluster is being rediscovered
+    if isinstance(redis, RedisCluster):
         await redis.nodes_manager.aclose()
         await redis.nodes_manager.aclose("startup_nodes")
     pool = getattr(redis, "connection_pool", None)  # a cluster client has a pool for each node
@@ -74,22 +87,29 @@ async def disconnect(redis: Connection) -> None:
 
 
 async def discover_nodes(redis: Redis) -> None:
-    """Discover a cluster's nodes, unless they are known. Cancellation does not stop it: that would disconnect all."""
+    """Discover a cluster's nodes, unless they are known. Cancellation does not stop it: that would
+    disconnect all.
+    """
     if isinstance(redis, RedisCluster):
         discovery = asyncio.ensure_future(redis.initialize())
-        discovery.add_done_callback(lambda done: done.cancelled() or done.exception())  # every caller may be gone
+        # Every caller may be gone
+        discovery.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(discovery)
 
 
 def socket_of(redis: Redis) -> Path | None:
-    """The path of the unix socket that a client connects to; None if it connects to a host and port."""
+    """The path of the unix socket that a client connects to; None if it connects to a host and
+    port.
+    """
     pool = getattr(redis, "connection_pool", None)
     path = None if pool is None else pool.connection_kwargs.get("path")
     return None if path is None else Path(path)
 
 
 def node_of(redis: Redis, key: str | None) -> str:
-    """The name of the cluster node that holds `key`; "" for a single server, and if the node is unknown."""
+    """The name of the cluster node that holds `key`; "" for a single server, and if the node is
+    unknown.
+    """
     if key is None or not isinstance(redis, RedisCluster):
         return ""
     try:
@@ -100,28 +120,45 @@ def node_of(redis: Redis, key: str | None) -> str:
 
 
 async def ping_node(redis: Redis, key: str | None) -> None:
-    """Return when the cluster node that holds `key` answers; without a key or a cluster, when the server answers."""
-    await (redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key))
+    """Return when the cluster node that holds `key` answers; without a key or a cluster, when the
+    server answers.
+    """
+    await (
+        redis.ping() if key is None or not isinstance(redis, RedisCluster) else redis.exists(key)
+    )
 
 
 async def scan_prefix(redis: Redis, cursor: int, prefix: str) -> tuple[int, list[Any]]:
-    """Run one SCAN step. Returns the next cursor, and keys with `prefix`, which must all be in one cluster slot."""
+    """Run one SCAN step. Returns the next cursor, and keys with `prefix`, which must all be in one
+    cluster slot.
+    """
     if not isinstance(redis, RedisCluster):
         return await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT)
     node = redis.get_node_from_key(prefix)
-    cursors, keys = await redis.scan(cursor, match=f"{prefix}*", count=SCAN_COUNT, target_nodes=node)
+    cursors, keys = await redis.scan(
+        cursor, match=f"{prefix}*", count=SCAN_COUNT, target_nodes=node
+    )
     return cursors[node.name], keys
 
 
 async def keys_matching(redis: Redis, pattern: str) -> list[str]:
-    """Every key that matches `pattern`. Cluster nodes that do not answer are skipped, with a log entry."""
+    """Every key that matches `pattern`. Cluster nodes that do not answer are skipped, with a log
+    entry.
+    """
     if not isinstance(redis, RedisCluster):
         return [str(key) async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT)]
     keys: list[str] = []
     for node in redis.get_primaries():
         try:
             async with asyncio.timeout(NODE_SCAN_S):
-                keys += [str(key) async for key in redis.scan_iter(match=pattern, count=SCAN_COUNT, target_nodes=node)]
+                keys += [
+                    str(key)
+                    async for key in redis.scan_iter(
+                        match=pattern, count=SCAN_COUNT, target_nodes=node
+                    )
+                ]
         except (RedisConnectionError, RedisTimeoutError, TimeoutError) as error:
-            _log.warning("keys of the cluster node %s are skipped: %s", node.name, str(error) or "no answer")
+            _log.warning(
+                "keys of the cluster node %s are skipped: %s", node.name, str(error) or "no answer"
+            )
     return keys

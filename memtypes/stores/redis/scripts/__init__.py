@@ -1,4 +1,6 @@
-"""The Lua scripts of the Redis stores. Each runs atomically in one round trip; all its keys are in one cluster slot."""
+"""The Lua scripts of the Redis stores. Each runs atomically in one round trip; all its keys are in
+one cluster slot.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,10 @@ class Script:
 
     @classmethod
     def load(cls, *names: str) -> Script:
-        """Load the script NAME.lua. Several names are joined to one script: files with shared functions come first."""
+        """Load the script NAME.lua. Several names are joined to one script: files with shared
+        functions come first.
+        """
         folder = resources.files(__package__)
-        return cls("".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names))
+        return cls(
+            "".join(folder.joinpath(f"{name}.lua").read_text(encoding="utf-8") for name in names)
+        )

@@ -1,4 +1,5 @@
-"""Installing entries into AI clients' settings files and removing them: exact, atomic, no changes to other content.
+"""Installing entries into AI clients' settings files and removing them: exact, atomic, no changes
+to other content.
 
 An entry is a hook, an MCP server or a variable of this program.
 """
@@ -54,12 +55,16 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def files(home: Path) -> SettingsFiles:
-    """The object that adds this program's entries to settings files below `home` and removes them."""
+    """The object that adds this program's entries to settings files below `home` and removes
+    them.
+    """
     return SettingsFiles(home.parent / "state" / "installed")
 
 
 def installed(files: SettingsFiles, installation: Installation) -> list[str]:
-    """Add the entries of `wanted` to its settings files; return for each file what happened, such as "created"."""
+    """Add the entries of `wanted` to its settings files; return for each file what happened, such
+    as "created".
+    """
     changes = [files.plan_install(file) for file in files_of(installation)]
     for change in changes:
         files.apply(change)
@@ -67,7 +72,9 @@ def installed(files: SettingsFiles, installation: Installation) -> list[str]:
 
 
 def uninstalled(files: SettingsFiles, installation: Installation) -> list[str]:
-    """Remove the entries of `wanted` from its settings files; return for each file what happened, such as "removed"."""
+    """Remove the entries of `wanted` from its settings files; return for each file what happened,
+    such as "removed".
+    """
     changes = [files.plan_uninstall(file) for file in files_of(replace(installation, key=None))]
     for change in changes:
         files.apply(change)
@@ -75,25 +82,40 @@ def uninstalled(files: SettingsFiles, installation: Installation) -> list[str]:
 
 
 def tree(folder: Path) -> dict[str, tuple[bytes | None, int]]:
-    """Bytes (None for a folder) and mode of each file and folder below `folder`, by relative path."""
+    """Bytes (None for a folder) and mode of each file and folder below `folder`, by relative
+    path.
+    """
     return {
-        str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else None, path.stat().st_mode)
+        str(path.relative_to(folder)): (
+            path.read_bytes() if path.is_file() else None,
+            path.stat().st_mode,
+        )
         for path in folder.rglob("*")
     }
 
 
-GROUPS = st.fixed_dictionaries({"hooks": st.lists(st.fixed_dictionaries({"type": st.just("command")}), max_size=2)})
+GROUPS = st.fixed_dictionaries(
+    {"hooks": st.lists(st.fixed_dictionaries({"type": st.just("command")}), max_size=2)}
+)
 FOREIGN = st.fixed_dictionaries(
     {},
     optional={
-        "hooks": st.dictionaries(st.sampled_from([*EVENTS, "PreToolUse"]), st.lists(GROUPS | VALUES, max_size=3)),
-        "mcpServers": st.dictionaries(st.sampled_from(["remembrancer", "other"]), VALUES, max_size=2),
-        "env": st.dictionaries(st.sampled_from(["REMEMBRANCER_KEY", "PATH"]), st.text(max_size=4), max_size=2),
+        "hooks": st.dictionaries(
+            st.sampled_from([*EVENTS, "PreToolUse"]), st.lists(GROUPS | VALUES, max_size=3)
+        ),
+        "mcpServers": st.dictionaries(
+            st.sampled_from(["remembrancer", "other"]), VALUES, max_size=2
+        ),
+        "env": st.dictionaries(
+            st.sampled_from(["REMEMBRANCER_KEY", "PATH"]), st.text(max_size=4), max_size=2
+        ),
         "enabledMcpjsonServers": st.lists(st.sampled_from(["a", "b"]), max_size=2),
         "x": VALUES,
     },
 )
-TARGETS = st.sampled_from([CLAUDE_CODE, WITH_KEY, CODEX, replace(CLAUDE_CODE, client=ClientName.CURSOR)])
+TARGETS = st.sampled_from(
+    [CLAUDE_CODE, WITH_KEY, CODEX, replace(CLAUDE_CODE, client=ClientName.CURSOR)]
+)
 
 
 @given(target=TARGETS, local=st.booleans(), first=FOREIGN, second=FOREIGN, indent=INDENTS)
@@ -119,7 +141,9 @@ def test_uninstall_restores_every_byte(
 
 
 def assert_foreign_members_stay(before: Any, after: Any) -> None:
-    """Check that `after` has everything in `before` except the entries of `install`, with arrays in the same order."""
+    """Check that `after` has everything in `before` except the entries of `install`, with arrays in
+    the same order.
+    """
     for name, value in before.items():
         if name == "hooks":
             for event, groups in value.items():
@@ -135,30 +159,43 @@ def assert_foreign_members_stay(before: Any, after: Any) -> None:
             assert after[name] == value
 
 
-TOML = st.sampled_from([
-    "",
-    'model = "x"',
-    '# mine\nmodel = "x" # y\n',
-    '[mcp_servers.other]\ncommand = "o"\n',
-    '[mcp_servers]\n[mcp_servers.other]\ncommand = "o"\n\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n',
-    '[mcp_servers.remembrancer]\nurl = "http://old"\n[mcp_servers.remembrancer.env]\nA = "b"\n\n[x]\ny = [\n  1,\n]\n',
-    'a = """\n[mcp_servers.other]\n"""\n',
-    'model = "x"\r\n\r\n[tui]\r\nnotifications = true\r\n',
-])  # fmt: skip
+TOML = st.sampled_from(
+    [
+        "",
+        'model = "x"',
+        '# mine\nmodel = "x" # y\n',
+        '[mcp_servers.other]\ncommand = "o"\n',
+        (
+            '[mcp_servers]\n[mcp_servers.other]\ncommand = "o"\n\n# '
+            'trusted\n[projects."/p"]\ntrust_level = "trusted"\n'
+        ),
+        (
+            '[mcp_servers.remembrancer]\nurl = "http://old"\n[mcp_servers.remembrancer.env]\nA '
+            '= "b"\n\n[x]\ny = [\n  1,\n]\n'
+        ),
+        'a = """\n[mcp_servers.other]\n"""\n',
+        'model = "x"\r\n\r\n[tui]\r\nnotifications = true\r\n',
+    ]
+)
 
 
 def test_an_integer_of_too_many_digits_is_refused(home: Path, files: SettingsFiles) -> None:
-    """Codex's config.toml with an integer of more digits than Python converts is refused by name, not by a crash."""
+    """Codex's config.toml with an integer of more digits than Python converts is refused by name,
+    not by a crash.
+    """
     path = home / ".codex" / "config.toml"
     path.parent.mkdir()
     path.write_text("a = " + "7" * 5_000)
-    with pytest.raises(MalformedSettings, match=r"config\.toml: it has an integer of more digits than can be read"):
+    with pytest.raises(
+        MalformedSettings, match=r"config\.toml: it has an integer of more digits than can be read"
+    ):
         installed(files, CODEX)
 
 
 @given(TOML)
 def test_codex_configuration_is_restored(text: str) -> None:
-    """`install` adds a table for the MCP server to Codex's config.toml and changes no other setting.
+    """`install` adds a table for the MCP server to Codex's config.toml and changes no other
+    setting.
 
     Uninstalling restores the file byte by byte, comments included.
     """
@@ -167,7 +204,8 @@ def test_codex_configuration_is_restored(text: str) -> None:
         path.parent.mkdir()
         path.write_bytes(text.encode())
         installed(files, CODEX)
-        after, before = tomllib.loads(path.read_bytes().decode()), tomllib.loads(text)
+        after = tomllib.loads(path.read_bytes().decode())
+        before = tomllib.loads(text)
         assert after["mcp_servers"]["remembrancer"]["args"] == ["mcp", "--url", URL]
         assert {name: after[name] for name in before if name != "mcp_servers"} == {
             name: before[name] for name in before if name != "mcp_servers"
@@ -178,18 +216,27 @@ def test_codex_configuration_is_restored(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["5", "[]"])
-def test_codex_servers_that_are_no_table_are_refused(home: Path, files: SettingsFiles, value: str) -> None:
-    """If Codex's `mcp_servers` is no table, `install` fails with an error that names config.toml, which stays."""
+def test_codex_servers_that_are_no_table_are_refused(
+    home: Path, files: SettingsFiles, value: str
+) -> None:
+    """If Codex's `mcp_servers` is no table, `install` fails with an error that names config.toml,
+    which stays.
+    """
     path = home / ".codex" / "config.toml"
     path.parent.mkdir()
     path.write_text(f"mcp_servers = {value}\n")
-    with pytest.raises(MalformedSettings, match=r"config.toml: mcp_servers.remembrancer can't be edited where it is"):
+    with pytest.raises(
+        MalformedSettings,
+        match=r"config.toml: mcp_servers.remembrancer can't be edited where it is",
+    ):
         installed(files, CODEX)
     assert path.read_text() == f"mcp_servers = {value}\n"
 
 
 def test_codex_table_is_removed_after_codex_added_another(home: Path, files: SettingsFiles) -> None:
-    """If Codex added a table to config.toml after the installed one, uninstalling keeps that table and its comment."""
+    """If Codex added a table to config.toml after the installed one, uninstalling keeps that table
+    and its comment.
+    """
     installed(files, CODEX)
     path = home / ".codex" / "config.toml"
     added = '\n# trusted\n[projects."/p"]\ntrust_level = "trusted"\n'
@@ -198,8 +245,11 @@ def test_codex_table_is_removed_after_codex_added_another(home: Path, files: Set
     assert path.read_text() == added
 
 
-def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, files: SettingsFiles) -> None:
-    """If Codex's config.toml has its MCP servers in an inline table, `install` fails and changes no file.
+def test_codex_servers_in_an_inline_table_are_refused_and_untouched(
+    home: Path, files: SettingsFiles
+) -> None:
+    """If Codex's config.toml has its MCP servers in an inline table, `install` fails and changes no
+    file.
 
     The error asks the user to write a table `[mcp_servers.remembrancer]`.
     """
@@ -207,7 +257,9 @@ def test_codex_servers_in_an_inline_table_are_refused_and_untouched(home: Path, 
     path.parent.mkdir()
     path.write_text('mcp_servers = {other = {command = "o"}}\n')
     before = tree(home)
-    with pytest.raises(MalformedSettings, match=r"write it as a table \[mcp_servers.remembrancer\]"):
+    with pytest.raises(
+        MalformedSettings, match=r"write it as a table \[mcp_servers.remembrancer\]"
+    ):
         installed(files, CODEX)
     assert tree(home) == before
 
@@ -226,8 +278,12 @@ def test_uninstall_keeps_what_the_client_changed_since(home: Path, files: Settin
     assert parse_json(path.read_text()) == {"mcpServers": {"remembrancer": old}, "numStartups": 2}
 
 
-def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Path, files: SettingsFiles) -> None:
-    """In a settings file that `install` created, uninstalling leaves only what the client has added since."""
+def test_file_that_was_created_and_changed_since_keeps_only_the_change(
+    home: Path, files: SettingsFiles
+) -> None:
+    """In a settings file that `install` created, uninstalling leaves only what the client has added
+    since.
+    """
     installed(files, CLAUDE_CODE)
     path = home / ".claude.json"
     path.write_text(json.dumps(parse_json(path.read_text()) | {"numStartups": 2}))
@@ -236,7 +292,9 @@ def test_file_that_was_created_and_changed_since_keeps_only_the_change(home: Pat
     assert not (home / ".claude").exists()
 
 
-def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: SettingsFiles) -> None:
+def test_handler_that_somebody_added_to_our_hook_group_stays(
+    home: Path, files: SettingsFiles
+) -> None:
     """Uninstalling keeps a hook that the user added to the hook group that `install` created."""
     installed(files, CLAUDE_CODE)
     path = home / ".claude" / "settings.json"
@@ -249,8 +307,12 @@ def test_handler_that_somebody_added_to_our_hook_group_stays(home: Path, files: 
 
 
 @pytest.mark.parametrize("handlers", [[{"type": "command", "command": "say done"}], 5])
-def test_foreign_hook_group_that_mentions_this_program_stays(home: Path, files: SettingsFiles, handlers: Any) -> None:
-    """Uninstalling keeps a hook group of the user whose matcher, but none of whose hooks, names this program's path."""
+def test_foreign_hook_group_that_mentions_this_program_stays(
+    home: Path, files: SettingsFiles, handlers: Any
+) -> None:
+    """Uninstalling keeps a hook group of the user whose matcher, but none of whose hooks, names
+    this program's path.
+    """
     foreign = {"hooks": {"Stop": [{"matcher": "/v1/hooks/claude-code", "hooks": handlers}]}}
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
@@ -273,9 +335,15 @@ def test_entries_of_an_earlier_install_are_replaced(home: Path, files: SettingsF
     assert text.count(URL) == len(EVENTS) + 1
 
 
-@pytest.mark.parametrize("text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"])
-def test_malformed_settings_are_refused_and_untouched(home: Path, files: SettingsFiles, text: str) -> None:
-    """If a client's settings file is malformed, `install` fails with an error that names it and changes no file."""
+@pytest.mark.parametrize(
+    "text", ['{"a": 1', "[1]", '{"hooks": []}', '{"hooks": {"Stop": {}}}', "\xff"]
+)
+def test_malformed_settings_are_refused_and_untouched(
+    home: Path, files: SettingsFiles, text: str
+) -> None:
+    """If a client's settings file is malformed, `install` fails with an error that names it and
+    changes no file.
+    """
     path = home / ".claude" / "settings.json"
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
@@ -285,8 +353,11 @@ def test_malformed_settings_are_refused_and_untouched(home: Path, files: Setting
     assert tree(home) == before
 
 
-def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, files: SettingsFiles) -> None:
-    """If a client changes its settings file after `install` has read it, `install` fails and the change stays.
+def test_change_by_another_program_meanwhile_is_not_overwritten(
+    home: Path, files: SettingsFiles
+) -> None:
+    """If a client changes its settings file after `install` has read it, `install` fails and the
+    change stays.
 
     The error asks the user to run the command again.
     """
@@ -299,8 +370,12 @@ def test_change_by_another_program_meanwhile_is_not_overwritten(home: Path, file
     assert path.read_text() == '{"numStartups": 1}'
 
 
-def test_links_and_modes_stay_and_a_key_makes_a_file_private(home: Path, files: SettingsFiles) -> None:
-    """A symbolic link stays a link and its target is changed. A file with a key becomes readable by its owner only."""
+def test_links_and_modes_stay_and_a_key_makes_a_file_private(
+    home: Path, files: SettingsFiles
+) -> None:
+    """A symbolic link stays a link and its target is changed. A file with a key becomes readable by
+    its owner only.
+    """
     real = home / "dotfiles" / "settings.json"
     real.parent.mkdir()
     real.write_text("{}")
@@ -334,8 +409,11 @@ def test_write_that_fails_leaves_the_old_file(
     assert path.read_text() == '{"a": 1}'
 
 
-def test_uninstall_fails_with_a_damaged_record_and_works_without_it(home: Path, files: SettingsFiles) -> None:
-    """If the record of an installation is damaged, uninstalling fails and asks the user to remove the record.
+def test_uninstall_fails_with_a_damaged_record_and_works_without_it(
+    home: Path, files: SettingsFiles
+) -> None:
+    """If the record of an installation is damaged, uninstalling fails and asks the user to remove
+    the record.
 
     Without the record, uninstalling still removes the installed entries.
     """
@@ -348,4 +426,6 @@ def test_uninstall_fails_with_a_damaged_record_and_works_without_it(home: Path, 
     for record in records:
         record.unlink()
     uninstalled(files, CODEX)
-    assert "emembrancer" not in "".join(path.read_text() for path in home.rglob("*") if path.is_file())
+    assert "emembrancer" not in "".join(
+        path.read_text() for path in home.rglob("*") if path.is_file()
+    )

@@ -21,10 +21,16 @@ EVENT = {"hook_event_name": "SessionStart", "session_id": "s", "cwd": "/p"}
 ANSWER = {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalContext": "Ünïcode"}}
 
 
-def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_hook(
+    url: str, client: ClientName = ClientName.CODEX, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the hook script with an event on its standard input, as an AI client does."""
     command = hook_command(Installation(client, None, url))
-    clean = {name: value for name, value in os.environ.items() if "CLAUDE" not in name and "COVERAGE" not in name}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if "CLAUDE" not in name and "COVERAGE" not in name
+    }
     return subprocess.run(
         command,
         input=json.dumps(EVENT),
@@ -37,7 +43,9 @@ def run_hook(url: str, client: ClientName = ClientName.CODEX, **environment: str
 
 
 def test_hook_posts_the_event_and_prints_the_answer() -> None:
-    """The hook script posts its event unchanged, with REMEMBRANCER_KEY as the API key, and prints the answer."""
+    """The hook script posts its event unchanged, with REMEMBRANCER_KEY as the API key, and prints
+    the answer.
+    """
     with scripted(Reply(200, ANSWER)) as server:
         done = run_hook(server.url, REMEMBRANCER_KEY="k")
         (call,) = server.received
@@ -47,24 +55,31 @@ def test_hook_posts_the_event_and_prints_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [Reply(200, {}), Reply(200, "no JSON"), Reply(200, [1]), Reply(401, {"a": 1}), Reply(503, {})]
+    "answer",
+    [Reply(200, {}), Reply(200, "no JSON"), Reply(200, [1]), Reply(401, {"a": 1}), Reply(503, {})],
 )
 def test_hook_prints_nothing_for_an_error_or_an_empty_answer(answer: Reply) -> None:
-    """If the answer is an error, an empty object or no JSON object, the hook script prints nothing and exits with 0."""
+    """If the answer is an error, an empty object or no JSON object, the hook script prints nothing
+    and exits with 0.
+    """
     with scripted(answer) as server:
         done = run_hook(server.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_hook_prints_nothing_if_no_service_answers() -> None:
-    """If nothing listens at the URL or the URL is invalid, the hook script prints nothing and exits with 0."""
+    """If nothing listens at the URL or the URL is invalid, the hook script prints nothing and exits
+    with 0.
+    """
     for url in ("http://127.0.0.1:1", "http://nowhere.invalid", "http://127.0.0.1:x"):
         done = run_hook(url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
-    """If the service accepts the connection and sends nothing, the hook script ends within a hook's limit of 3 s."""
+    """If the service accepts the connection and sends nothing, the hook script ends within a hook's
+    limit of 3 s.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         done = run_hook(f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -73,7 +88,8 @@ def test_hook_gives_up_on_a_service_that_does_not_answer() -> None:
 
 
 def test_claude_codes_hook_sends_nothing_if_another_program_runs_it() -> None:
-    """The hook for Claude Code sends an event only if Claude Code runs it, which sets the variable CLAUDECODE.
+    """The hook for Claude Code sends an event only if Claude Code runs it, which sets the variable
+    CLAUDECODE.
 
     Visual Studio Code runs the hooks of Claude Code too, but its events have their own endpoint.
     """
@@ -85,19 +101,26 @@ def test_claude_codes_hook_sends_nothing_if_another_program_runs_it() -> None:
 
 
 def test_hook_imports_only_fast_standard_modules() -> None:
-    """To start fast, the hook script imports only the standard library, without its slow modules."""
+    """To start fast, the hook script imports only the standard library, without its slow
+    modules.
+    """
     script = hook_command(Installation(ClientName.CODEX, None, "http://127.0.0.1:1"))[2]
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-IS", script, "http://127.0.0.1:1/v1/hooks/codex"],
-        input="{}", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        input="{}",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not imported & {"site", "asyncio", "urllib.request", "typer", "httpx", "pydantic", "api"}
     assert len(imported) < 120
 
 
 def test_plugin_has_the_same_hooks_as_an_installation() -> None:
-    """The Claude Code plugin has the hooks and MCP server that `install` writes, with the service's default address."""
+    """The Claude Code plugin has the hooks and MCP server that `install` writes, with the service's
+    default address.
+    """
     hooks = json.loads((PLUGIN / "hooks" / "hooks.json").read_text())["hooks"]
     wanted = Installation(ClientName.CLAUDE_CODE, None, "http://127.0.0.1:8707", authorised=True)
     entries = files_of(wanted)[0].entries

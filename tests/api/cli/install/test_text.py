@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 
 from api.cli.install.text import JsonText, MalformedSettings, parse_json, revert
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=6) | st.sampled_from(["//", "/*", ",}", '"'])
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=6)
+    | st.sampled_from(["//", "/*", ",}", '"'])
+)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
 )
 INDENTS = st.sampled_from([None, 1, 2, 4, "\t"])
 
@@ -31,19 +40,29 @@ COMMENTED = """\
 
 
 def test_comments_commas_and_indentation_stay() -> None:
-    """An added element or member gets the layout of its neighbours; comments stay on their lines."""
+    """An added element or member gets the layout of its neighbours; comments stay on their
+    lines.
+    """
     document = JsonText(COMMENTED)
     document.append(("hooks", "Stop"), {"hooks": [2]})
     document.set(("extra",), value=True)
-    element = '{\n                "hooks": [\n                    2\n                ]\n            }'
+    element = (
+        '{\n                "hooks": [\n                    2\n                ]\n            }'
+    )
     expected = COMMENTED.replace("// first\n", f"// first\n            {element}\n")
     assert document.text == expected.replace("    },\n}", '    },\n    "extra": true\n}')
     assert revert(document.text, document.splices) == COMMENTED
 
 
-@given(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), INDENTS, st.text(max_size=4), VALUES)
-def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: Any, key: str, value: Any) -> None:
-    """Setting a member changes no other member of the object. Undoing the edit restores the text."""
+@given(
+    st.dictionaries(st.text(max_size=4), VALUES, max_size=4), INDENTS, st.text(max_size=4), VALUES
+)
+def test_a_member_is_set_and_all_others_stay(
+    members: dict[str, Any], indent: Any, key: str, value: Any
+) -> None:
+    """Setting a member changes no other member of the object. Undoing the edit restores the
+    text.
+    """
     text = json.dumps(members, indent=indent)
     document = JsonText(text)
     document.set((key,), value)
@@ -52,12 +71,16 @@ def test_a_member_is_set_and_all_others_stay(members: dict[str, Any], indent: An
 
 
 @given(st.dictionaries(st.text(max_size=4), VALUES, min_size=1, max_size=4), INDENTS, st.data())
-def test_removing_a_member_keeps_all_others(members: dict[str, Any], indent: Any, data: st.DataObject) -> None:
+def test_removing_a_member_keeps_all_others(
+    members: dict[str, Any], indent: Any, data: st.DataObject
+) -> None:
     """Removing a member from the text of a JSON object keeps all other members and their values."""
     key = data.draw(st.sampled_from(sorted(members)))
     document = JsonText(json.dumps(members, indent=indent))
     document.remove((key,))
-    assert parse_json(document.text) == {name: value for name, value in members.items() if name != key}
+    assert parse_json(document.text) == {
+        name: value for name, value in members.items() if name != key
+    }
 
 
 @given(st.lists(VALUES, max_size=4), INDENTS, VALUES)
@@ -87,7 +110,9 @@ def test_malformed_text_is_refused(text: str, reason: str) -> None:
 
 
 def test_adding_to_a_member_of_another_type_is_refused() -> None:
-    """Setting a member of a non-object, or appending to a non-array, raises an error that names the value's key."""
+    """Setting a member of a non-object, or appending to a non-array, raises an error that names the
+    value's key.
+    """
     document = JsonText('{"hooks": "none", "list": {}}')
     with pytest.raises(MalformedSettings, match="hooks must be an object"):
         document.set(("hooks", "Stop"), [])

@@ -1,4 +1,6 @@
-"""Tests of `remembrancer mcp`, an MCP proxy over standard input and output, with a running and a stopped service."""
+"""Tests of `remembrancer mcp`, an MCP proxy over standard input and output, with a running and a
+stopped service.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,22 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-INITIALIZE = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+INITIALIZE = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "1"},
+}
 
 
 @contextmanager
 def serving(application: Litestar, port: int) -> Iterator[str]:
     """Serve the application on a loopback port, in a thread; yields its URL."""
-    options: dict[str, Any] = {"http": TimedProtocol, "ws": "none", "log_config": None, "timeout_graceful_shutdown": 1}
+    options: dict[str, Any] = {
+        "http": TimedProtocol,
+        "ws": "none",
+        "log_config": None,
+        "timeout_graceful_shutdown": 1,
+    }
     server = uvicorn.Server(uvicorn.Config(application, port=port, **options))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -71,12 +82,16 @@ async def program(*arguments: str, mode: str = "legacy", **variables: str) -> As
     mode: "legacy" for the last protocol version with a handshake, "auto" for the newest version.
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)} | variables
-    parameters = StdioServerParameters(command=sys.executable, args=["-c", MAIN, "mcp", *arguments], env=environment)
+    parameters = StdioServerParameters(
+        command=sys.executable, args=["-c", MAIN, "mcp", *arguments], env=environment
+    )
     async with Client(parameters, mode=mode) as client:
         yield client
 
 
-def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> dict[Any, dict[str, Any]]:
+def answers(
+    messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy
+) -> dict[Any, dict[str, Any]]:
     """Send the messages to the proxy, each on its own line, and return its answers by id."""
     lines = [message if isinstance(message, str) else json.dumps(message) for message in messages]
     target = io.BytesIO()
@@ -88,14 +103,23 @@ def answers(messages: Sequence[Mapping[str, Any] | str], proxy: StdioProxy) -> d
 def request(
     number: int, method: str, params: Mapping[str, Any] | None = None, *, modern: bool = False
 ) -> dict[str, Any]:
-    """A JSON-RPC request of the newer MCP protocol version if `modern`, else of the older version."""
+    """A JSON-RPC request of the newer MCP protocol version if `modern`, else of the older
+    version.
+    """
     meta = {"_meta": META} if modern else {}
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": {**(params or {}), **meta}}
 
 
 def recall(number: int, *, modern: bool = False) -> dict[str, Any]:
-    """A request that calls the tool memory_recall, in the newer MCP protocol version if `modern`."""
-    return request(number, "tools/call", {"name": "memory_recall", "arguments": {"query": "tea"}}, modern=modern)
+    """A request that calls the tool memory_recall, in the newer MCP protocol version if
+    `modern`.
+    """
+    return request(
+        number,
+        "tools/call",
+        {"name": "memory_recall", "arguments": {"query": "tea"}},
+        modern=modern,
+    )
 
 
 @pytest.mark.slow
@@ -105,52 +129,76 @@ async def test_the_proxy_passes_calls_of_both_protocol_versions_to_the_service(
 ) -> None:
     """The proxy passes calls in the MCP versions 2025-11-25 and 2026-07-28 on to the service.
 
-    It adds the API key and the project's namespace to each call, and offers only the tools that --tools selects.
+    It adds the API key and the project's namespace to each call, and offers only the tools that
+    --tools selects.
     """
     (tmp_path / ".remembrancer.toml").write_text('namespace = "café/one"\n')
     key = KEYS["acme", Role.WRITER]
     with serving(create_app(guarded), free_port()) as url:
-        async with program("--url", url, "--project", str(tmp_path), mode=mode, REMEMBRANCER_KEY=key) as client:
+        async with program(
+            "--url", url, "--project", str(tmp_path), mode=mode, REMEMBRANCER_KEY=key
+        ) as client:
             assert client.protocol_version == {"legacy": "2025-11-25", "auto": "2026-07-28"}[mode]
-            known_id = (await call(client, "memory_remember", content="Tea at four", type="semantic")).split()[1]
+            known_id = (
+                await call(client, "memory_remember", content="Tea at four", type="semantic")
+            ).split()[1]
             assert "Tea at four" in await call(client, "memory_recall", query="tea")
             assert "Tea at four" in str(await client.read_resource(f"memory://{known_id}"))
         async with httpx.AsyncClient(base_url=url, headers={"X-API-Key": key}) as http:
             stored = await http.get(f"/v1/memories/{known_id}", params={"namespace": "café/one"})
         assert stored.json()["content"] == "Tea at four"
-        async with program("--url", url, "-n", "n", "--tools", "read", "--key", key, mode=mode) as client:
+        async with program(
+            "--url", url, "-n", "n", "--tools", "read", "--key", key, mode=mode
+        ) as client:
             assert len((await client.list_tools()).tools) == 3
 
 
 def test_the_refusal_of_a_key_is_reported_to_the_model(guarded: Services) -> None:
-    """If the service refuses the API key, its reason is in the handshake's error and in the results of tool calls."""
+    """If the service refuses the API key, its reason is in the handshake's error and in the results
+    of tool calls.
+    """
     with serving(create_app(guarded), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {"Authorization": "Bearer wrong-key"}, "default")
         answered = answers([request(1, "initialize", INITIALIZE), recall(2)], proxy)
     assert "refused this call (401): send a known key" in answered[1]["error"]["message"]
     assert answered[2]["result"]["isError"]
-    assert "refused this call (401): send a known key" in answered[2]["result"]["content"][0]["text"]
+    assert (
+        "refused this call (401): send a known key" in answered[2]["result"]["content"][0]["text"]
+    )
 
 
 @pytest.mark.parametrize("modern", [False, True])
 def test_without_a_service_the_handshake_succeeds_and_tool_calls_fail(*, modern: bool) -> None:
-    """While no service runs, the proxy answers the handshake, and lists tools, prompts and resources as usual.
+    """While no service runs, the proxy answers the handshake, and lists tools, prompts and
+    resources as usual.
 
     A tool call gets an error that says that the service does not run.
     """
-    handshake = request(1, "server/discover", modern=True) if modern else request(1, "initialize", INITIALIZE)
+    handshake = (
+        request(1, "server/discover", modern=True)
+        if modern
+        else request(1, "initialize", INITIALIZE)
+    )
     lists = ["tools/list", "prompts/list", "resources/list", "resources/templates/list"]
-    messages = [handshake, *(request(number, name, modern=modern) for number, name in enumerate(lists, 2))]
+    messages = [
+        handshake,
+        *(request(number, name, modern=modern) for number, name in enumerate(lists, 2)),
+    ]
     port = free_port()
     proxy = StdioProxy(f"http://127.0.0.1:{port}/mcp/n", {}, "default")
-    away = answers([*messages, recall(9, modern=modern), request(10, "prompts/get", {"name": "recall"})], proxy)
+    away = answers(
+        [*messages, recall(9, modern=modern), request(10, "prompts/get", {"name": "recall"})], proxy
+    )
     with serving(create_app(fake_services(lambda: NOW)), port):
         running = answers(messages, proxy)
     for number, answer in running.items():
         assert away[number] == answer
     text = away[9]["result"]["content"][0]["text"]
     assert away[9]["result"]["isError"]
-    assert text == f"The memory service at http://127.0.0.1:{port} does not run. Go on without memory, or try later."
+    assert text == (
+        f"The memory service at http://127.0.0.1:{port} does not run. Go on without "
+        "memory, or try later."
+    )
     assert "does not run" in away[10]["error"]["message"]
 
 
@@ -173,7 +221,9 @@ def test_a_service_that_comes_back_is_used_again() -> None:
 
 
 def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
-    """Malformed lines and calls get an error, with the call's id if it is valid. Notifications get no answer."""
+    """Malformed lines and calls get an error, with the call's id if it is valid. Notifications get
+    no answer.
+    """
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         proxy = StdioProxy(f"{url}/mcp/n", {}, "default")
         answered = answers(
@@ -184,15 +234,31 @@ def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
                 '{"jsonrpc": "2.0", "id": 5, "method": "ping", "params": []}',
                 '{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}',
                 '{"jsonrpc": "2.0", "id": 12, "method": "ping", "params": null}',
-                {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": [7]}},
+                {
+                    "jsonrpc": "2.0",
+                    "method": "notifications/cancelled",
+                    "params": {"requestId": [7]},
+                },
                 {"jsonrpc": "2.0", "method": "notifications/initialized"},
-                {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}},
+                {
+                    "jsonrpc": "2.0",
+                    "method": "notifications/cancelled",
+                    "params": {"requestId": 77},
+                },
                 {"jsonrpc": "2.0", "id": 6, "result": {}},
                 request(7, "ping"),
                 request(8, "no/such/method"),
                 request(9, "tools/call", {"name": "no such tool ☂"}, modern=True),
-                request(10, "tools/call", {"name": "memory_recall", "arguments": {"query": "half a \ud83d"}}),
-                request(11, "tools/call", {"name": "memory_recall", "arguments": {"query": "x" * BODY_BYTES}}),
+                request(
+                    10,
+                    "tools/call",
+                    {"name": "memory_recall", "arguments": {"query": "half a \ud83d"}},
+                ),
+                request(
+                    11,
+                    "tools/call",
+                    {"name": "memory_recall", "arguments": {"query": "x" * BODY_BYTES}},
+                ),
             ],
             proxy,
         )
@@ -206,9 +272,13 @@ def test_lines_that_are_no_requests_do_not_stop_the_proxy() -> None:
     assert "Unknown tool" in answered[9]["error"]["message"]
 
 
-@pytest.mark.parametrize("body", [{"jsonrpc": "2.0", "result": 7}, {"jsonrpc": "2.0", "result": {}}, "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", [{"jsonrpc": "2.0", "result": 7}, {"jsonrpc": "2.0", "result": {}}, "[" * 100_000]
+)
 def test_an_answer_of_another_program_does_not_stop_the_proxy(body: object) -> None:
-    """If another program answers the handshake with JSON of another form, the proxy still answers the next call."""
+    """If another program answers the handshake with JSON of another form, the proxy still answers
+    the next call.
+    """
     with scripted(Reply(200, body)) as server:
         proxy = StdioProxy(f"{server.url}/mcp/n", {}, "default")
         assert answers([request(1, "initialize", INITIALIZE), recall(2)], proxy).keys() == {1, 2}
@@ -217,14 +287,18 @@ def test_an_answer_of_another_program_does_not_stop_the_proxy(body: object) -> N
 def test_calls_that_share_an_id_are_all_answered() -> None:
     """If a client sends a second call with the id of an unanswered call, the proxy answers both."""
     target = io.BytesIO()
-    lines = "".join(json.dumps(message) + "\n" for message in [recall(1), recall(1), request(2, "ping"), recall(1)])
+    lines = "".join(
+        json.dumps(message) + "\n"
+        for message in [recall(1), recall(1), request(2, "ping"), recall(1)]
+    )
     with serving(create_app(fake_services(lambda: NOW)), free_port()) as url:
         anyio.run(StdioProxy(f"{url}/mcp/n", {}, "default").run, io.BytesIO(lines.encode()), target)
     assert sorted(json.loads(line)["id"] for line in target.getvalue().splitlines()) == [1, 1, 1, 2]
 
 
 def test_an_unknown_protocol_version_is_answered_with_a_known_one() -> None:
-    """A handshake for an unknown protocol version is answered with the newest version that has a handshake.
+    """A handshake for an unknown protocol version is answered with the newest version that has a
+    handshake.
 
     The answer is the same whether or not the service runs.
     """
@@ -250,12 +324,20 @@ def test_two_clients_at_once_start_one_service(
     monkeypatch.setenv("REMEMBRANCER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(onnx_directory))
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "REMEMBRANCER_PORT": str(port)}
-    sent = "".join(json.dumps(message) + "\n" for message in (request(1, "initialize", INITIALIZE), recall(2)))
+    sent = "".join(
+        json.dumps(message) + "\n" for message in (request(1, "initialize", INITIALIZE), recall(2))
+    )
 
     def window(_: int) -> list[dict[str, Any]]:
         command = [sys.executable, "-c", MAIN, "mcp", "-n", "n"]
         done = subprocess.run(
-            command, input=sent, env=environment, capture_output=True, text=True, timeout=90, check=True
+            command,
+            input=sent,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=True,
         )
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         return sorted(answers, key=itemgetter("id"))  # the calls may be answered in any order
@@ -297,22 +379,37 @@ async def test_a_service_that_cannot_start_is_explained(
         ([], "~", "is no project; give --project FOLDER or --namespace NAME"),
         (["--project", "${workspaceFolder}"], ".", "the client did not fill in"),
         (["--project", "missing"], ".", "is no folder"),
-        (["--url", "localhost:8707", "-n", "n"], ".", "is no address such as http://127.0.0.1:8707"),
-        (["--url", "http://127.0.0.1:abc", "-n", "n"], ".", "is no address such as http://127.0.0.1:8707"),
-        (["--key", "schlüssel", "-n", "n"], ".", "--key or REMEMBRANCER_KEY must have printable ASCII characters only"),
+        (
+            ["--url", "localhost:8707", "-n", "n"],
+            ".",
+            "is no address such as http://127.0.0.1:8707",
+        ),
+        (
+            ["--url", "http://127.0.0.1:abc", "-n", "n"],
+            ".",
+            "is no address such as http://127.0.0.1:8707",
+        ),
+        (
+            ["--key", "schlüssel", "-n", "n"],
+            ".",
+            "--key or REMEMBRANCER_KEY must have printable ASCII characters only",
+        ),
         (["--tools", "few", "-n", "n"], ".", "--tools must be one of read, default, all"),
     ],
 )
 def test_the_proxy_does_not_start_with_invalid_options(
     tmp_path: Path, arguments: list[str], folder: str, message: str
 ) -> None:
-    """Without a valid project, namespace, URL, key or tool set, `remembrancer mcp` prints a line and exits with code 2.
+    """Without a valid project, namespace, URL, key or tool set, `remembrancer mcp` prints a line
+    and exits with code 2.
 
     It does not guess a project, because other projects' memories could go into the same namespace.
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path)}
     place = {"~": tmp_path, ".": REPOSITORY}.get(folder, Path(folder))
     command = [sys.executable, "-c", MAIN, "mcp", *arguments]
-    done = subprocess.run(command, cwd=place, env=environment, input="", capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=place, env=environment, input="", capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr

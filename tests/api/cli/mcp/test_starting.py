@@ -20,5 +20,7 @@ def test_the_address_of_the_service_is_a_url_for_any_host(monkeypatch: pytest.Mo
 
 
 def test_no_service_runs_at_an_impossible_address() -> None:
-    """`is_live`, which checks whether a service runs at an address, returns False for a malformed address."""
+    """`is_live`, which checks whether a service runs at an address, returns False for a malformed
+    address.
+    """
     assert not is_live("http://::1:8707")

@@ -31,7 +31,9 @@ class Reply:
 
 @dataclass(frozen=True)
 class Received:
-    """A request that the server received. at: the time of arrival on the monotonic clock, in seconds."""
+    """A request that the server received. at: the time of arrival on the monotonic clock, in
+    seconds.
+    """
 
     method: str
     path: str
@@ -61,7 +63,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.received.append(Received(self.command, self.path, headers, body, time.monotonic()))
+        self.server.received.append(
+            Received(self.command, self.path, headers, body, time.monotonic())
+        )
         reply = self.server.next_reply()
         time.sleep(reply.delay_s)
         if reply.status == 0:
@@ -73,7 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply.content())
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of the standard library
+    # Names of the standard library
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     def log_message(self, *_: object) -> None:
         """Suppress the log line for each request."""

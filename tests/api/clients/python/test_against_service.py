@@ -40,11 +40,17 @@ def memory(url: str) -> Iterator[Remembrancer]:
 
 
 def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer) -> None:
-    """Each call on a memory returns its answer type, with the data that the service stored or changed."""
-    written = assert_type(memory.remember("I drink my coffee black", type="semantic", tags=["café"]), WriteAnswer)
+    """Each call on a memory returns its answer type, with the data that the service stored or
+    changed.
+    """
+    written = assert_type(
+        memory.remember("I drink my coffee black", type="semantic", tags=["café"]), WriteAnswer
+    )
     assert written.status == "stored"
     assert written.id is not None
-    recalled = assert_type(memory.recall("how do I like my coffee?", budget=500), RetrieveAnswer[str])
+    recalled = assert_type(
+        memory.recall("how do I like my coffee?", budget=500), RetrieveAnswer[str]
+    )
     assert "I drink my coffee black" in recalled.context
     assert recalled.metadata.total_tokens <= 500
     assert recalled.receipt_id is not None
@@ -67,19 +73,28 @@ def test_namespaces_stay_apart(memory: Remembrancer) -> None:
     memory.remember("I drink my coffee black", type="semantic")
     other = memory.within(f"n {uuid.uuid4()}")
     assert list(other.all()) == []
-    assert [entry.content for entry in other.all(namespace=memory.stats().namespace)] == ["I drink my coffee black"]
+    assert [entry.content for entry in other.all(namespace=memory.stats().namespace)] == [
+        "I drink my coffee black"
+    ]
 
 
 def test_a_history_shows_earlier_texts(memory: Remembrancer) -> None:
-    """Each version in a memory's history has the memory's text and, as `since`, the time from which it applied."""
+    """Each version in a memory's history has the memory's text and, as `since`, the time from which
+    it applied.
+    """
     memory_id = memory.remember("The build runs on Friday", type="semantic").id or ""
     memory.update(memory_id, content="The build runs on Monday")
     versions = memory.history(memory_id).versions
-    assert [version.memory.content for version in versions] == ["The build runs on Friday", "The build runs on Monday"]
+    assert [version.memory.content for version in versions] == [
+        "The build runs on Friday",
+        "The build runs on Monday",
+    ]
     assert isinstance(versions[0].since, datetime)
 
 
-def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_memories_are_streamed_in(
+    memory: Remembrancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A generator with more memories than one request may have is sent in several requests.
 
     The client's limit for a request does not exceed the service's limit.
@@ -94,7 +109,9 @@ def test_many_memories_are_streamed_in(memory: Remembrancer, monkeypatch: pytest
 
     monkeypatch.setattr(Upload, "MAX_LINES", 50)
     monkeypatch.setattr(Upload, "add_answer", count_and_add)
-    result = memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(60))
+    result = memory.remember_all(
+        {"type": "semantic", "content": f"Fact number {number}"} for number in range(60)
+    )
     assert assert_type(result, UploadAnswer).counts.stored == 60
     assert memory.stats().total.count == 60
     assert parts == [50, 10]
@@ -117,10 +134,13 @@ def test_an_export_is_restored_in_another_namespace(memory: Remembrancer) -> Non
 
 
 def test_lines_of_a_file_are_uploaded(memory: Remembrancer, tmp_path: Path) -> None:
-    """A JSON Lines file can be uploaded, blank lines included. The answer names rejected lines by number."""
+    """A JSON Lines file can be uploaded, blank lines included. The answer names rejected lines by
+    number.
+    """
     file = tmp_path / "memories.ndjson"
     file.write_text(
-        '{"content": "Café Zentral opens at nine", "type": "semantic"}\n\n{"content": "ok", "review": "auto"}\n'
+        '{"content": "Café Zentral opens at nine", "type": "semantic"}\n\n{"content": '
+        '"ok", "review": "auto"}\n'
     )
     with file.open("rb") as lines:
         result = memory.remember_all(lines)
@@ -150,23 +170,36 @@ def test_an_invalid_request_names_its_fields(memory: Remembrancer) -> None:
 
 
 def test_intentions_become_due(memory: Remembrancer) -> None:
-    """An intention (task) becomes due at its time, can be snoozed, and is no longer due once completed."""
+    """An intention (task) becomes due at its time, can be snoozed, and is no longer due once
+    completed.
+    """
     now = datetime.now(UTC)
-    memory_id = memory.remember("Renew the certificate", type="prospective", due_at=now + timedelta(hours=1)).id or ""
+    memory_id = (
+        memory.remember(
+            "Renew the certificate", type="prospective", due_at=now + timedelta(hours=1)
+        ).id
+        or ""
+    )
     assert memory.due().due == []
-    assert [task.content for task in memory.due(at=now + timedelta(hours=2)).due] == ["Renew the certificate"]
+    assert [task.content for task in memory.due(at=now + timedelta(hours=2)).due] == [
+        "Renew the certificate"
+    ]
     memory.snooze(memory_id, now + timedelta(hours=5))
     assert memory.due(at=now + timedelta(hours=2)).due == []
     assert memory.complete(memory_id).status == "completed"
 
 
 def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remembrancer) -> None:
-    """The context for a prompt contains the notes on an open to-do. Completing the to-do clears its notes."""
+    """The context for a prompt contains the notes on an open to-do. Completing the to-do clears its
+    notes.
+    """
     memory.hooks.todo_created("s", "t", "Rename the module")
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
     assert "parser" in memory.hooks.prompt_submit("s", "what is the module called?").context
-    stopped = memory.hooks.session_stop("s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip")
+    stopped = memory.hooks.session_stop(
+        "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip"
+    )
     assert stopped.counts.stored == 1
     assert memory.hooks.todo_completed("s", "t").cleared == 2
     assert memory.working.clear("s").cleared == 0
@@ -178,7 +211,8 @@ def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remem
     assert memory.threads.open(key="talk").id == thread.id
     said = memory.threads.append(thread.id, "user", "hello", metadata={"n": 1})
     assert (
-        memory.threads.append(thread.id, "assistant", "hi", expected_version=said.version).version == said.version + 1
+        memory.threads.append(thread.id, "assistant", "hi", expected_version=said.version).version
+        == said.version + 1
     )
     with pytest.raises(Conflict) as caught:
         memory.threads.append(thread.id, "user", "late", expected_version=said.version)
@@ -207,14 +241,27 @@ def test_a_workflows_events_state_and_history_are_read(memory: Remembrancer) -> 
     workflow = memory.workflows.begin(data={"goal": "release"})
     memory.workflows.report(workflow.workflow_id, "started")
     for number in range(5):
-        memory.workflows.report(workflow.workflow_id, "resource_changed", resources={"version": number})
-    assert [e.version for e in memory.workflows.events(workflow.workflow_id, limit=2)] == [1, 2, 3, 4, 5, 6]
+        memory.workflows.report(
+            workflow.workflow_id, "resource_changed", resources={"version": number}
+        )
+    assert [e.version for e in memory.workflows.events(workflow.workflow_id, limit=2)] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     assert memory.workflows.get(workflow.workflow_id).state.resources == {"version": 4}
-    assert memory.workflows.get(workflow.workflow_id, at_version=2).state.resources == {"version": 0}
+    assert memory.workflows.get(workflow.workflow_id, at_version=2).state.resources == {
+        "version": 0
+    }
     assert "release" in memory.workflows.history(workflow.workflow_id, budget=500).history
     assert memory.workflows.resume(workflow.workflow_id, {"go": True}).version == 7
     assert memory.workflows.resources(workflow.workflow_id).resources[0].value == 4
-    assert [entry.status for entry in memory.workflows.chain(workflow.workflow_id).workflows] == ["running"]
+    assert [entry.status for entry in memory.workflows.chain(workflow.workflow_id).workflows] == [
+        "running"
+    ]
     assert [entry.workflow_id for entry in memory.workflows.all()] == [workflow.workflow_id]
 
 
@@ -225,11 +272,17 @@ def test_items_are_stored_found_and_deleted(memory: Remembrancer) -> None:
     """
     value = {"text": "The cat sleeps on the sofa", "n": 2**60, "list": [1.5, None, "größe"]}
     first = memory.items.put(["users", "ann"], "pets/1", value)
-    assert memory.items.put(["users", "ann"], "pets/1", value, ttl_s=60).created_at == first.created_at
+    assert (
+        memory.items.put(["users", "ann"], "pets/1", value, ttl_s=60).created_at == first.created_at
+    )
     assert memory.items.get(["users", "ann"], "pets/1").value == value
-    found = memory.items.search(["users"], query="a kitten naps on the couch", filter={"n": {"$gt": 3}}).items
+    found = memory.items.search(
+        ["users"], query="a kitten naps on the couch", filter={"n": {"$gt": 3}}
+    ).items
     assert [(item.path, item.key) for item in found] == [(["users", "ann"], "pets/1")]
-    assert memory.items.paths(match=[{"type": "prefix", "path": ["users"]}]).paths == [["users", "ann"]]
+    assert memory.items.paths(match=[{"type": "prefix", "path": ["users"]}]).paths == [
+        ["users", "ann"]
+    ]
     for _ in range(2):
         memory.items.delete(["users", "ann"], "pets/1")
     with pytest.raises(NotFound):
@@ -237,7 +290,9 @@ def test_items_are_stored_found_and_deleted(memory: Remembrancer) -> None:
 
 
 def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> None:
-    """An item's path is a list of labels. A string raises TypeError, because each letter would count as a label."""
+    """An item's path is a list of labels. A string raises TypeError, because each letter would
+    count as a label.
+    """
     for call in (
         lambda: memory.items.put("users", "k", 1),
         lambda: memory.items.get("users", "k"),
@@ -250,19 +305,30 @@ def test_a_string_as_the_path_of_an_item_is_refused(memory: Remembrancer) -> Non
 
 @pytest.mark.parametrize("key", ["a-key-of-a-file\n", "a key", "schlüssel"])
 def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
-    """An API key that cannot be sent in an HTTP header is refused. The error says why and does not contain the key."""
+    """An API key that cannot be sent in an HTTP header is refused. The error says why and does not
+    contain the key.
+    """
     with pytest.raises(ValueError, match="not an API key") as caught:
         Remembrancer(url, key=key)
     assert key not in str(caught.value)
 
 
 def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembrancer) -> None:
-    """Calls for classification, reviews, models, upkeep jobs, health and API keys return the client's answer types."""
-    assert memory.classify("Run the migrations first, then deploy").type in {"procedural", "semantic", "prospective"}
+    """Calls for classification, reviews, models, upkeep jobs, health and API keys return the
+    client's answer types.
+    """
+    assert memory.classify("Run the migrations first, then deploy").type in {
+        "procedural",
+        "semantic",
+        "prospective",
+    }
     assert memory.review("We decided to use Postgres").decision in {"store", "reject"}
     assert memory.models("fast").models
     assert memory.resolve_model("fast").allocation is not None
-    assert memory.resolve_model(name=memory.models().models[0].name).model.name == memory.models().models[0].name
+    assert (
+        memory.resolve_model(name=memory.models().models[0].name).model.name
+        == memory.models().models[0].name
+    )
     assert memory.admin.job("forget", max_age_days=1).dry_run
     assert memory.ready().checks["store"].ok
     assert memory.live().status == "ok"
@@ -277,7 +343,12 @@ def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
     made = memory.admin.create_key("default", "reader", ["ann"], namespace="notes")
     (listed,) = memory.admin.keys().keys
     for key in (made, listed):
-        assert (key.tenant, key.role, key.agents, key.namespace) == ("default", "reader", ["ann"], "notes")
+        assert (key.tenant, key.role, key.agents, key.namespace) == (
+            "default",
+            "reader",
+            ["ann"],
+            "notes",
+        )
     memory.admin.revoke_key(made.id)
     assert memory.admin.keys().keys == []
 
@@ -288,9 +359,13 @@ async def test_the_async_client_has_the_methods_of_the_sync_client(url: str) -> 
     An export can be restored in another namespace.
     """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        written = assert_type(await memory.remember("I drink my coffee black", type="semantic"), WriteAnswer)
+        written = assert_type(
+            await memory.remember("I drink my coffee black", type="semantic"), WriteAnswer
+        )
         assert "coffee" in (await memory.recall("how do I like my coffee?", budget=500)).context
-        await memory.remember_all({"type": "semantic", "content": f"Fact number {number}"} for number in range(30))
+        await memory.remember_all(
+            {"type": "semantic", "content": f"Fact number {number}"} for number in range(30)
+        )
         entries = [entry async for entry in memory.all(limit=7)]
         assert len(entries) == 31
         assert entries[-1].id == written.id

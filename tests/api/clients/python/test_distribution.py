@@ -36,7 +36,9 @@ def imported(module: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "module", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
 def test_the_client_imports_httpx_and_msgspec_only(module: Path) -> None:
     """Each module imports only httpx, msgspec, the standard library and the package itself.
 
@@ -55,16 +57,29 @@ def test_the_distribution_requires_httpx_and_msgspec_only() -> None:
     project = tomllib.loads((CLIENT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [name.partition(">")[0] for name in project["dependencies"]] == ["httpx", "msgspec"]
     assert {extra.replace("-", "_") for extra in project["optional-dependencies"]} >= ADAPTERS
-    assert all((CLIENT / name).exists() for name in ("LICENSE", "README.md", "remembrancer_client/py.typed"))
+    assert all(
+        (CLIENT / name).exists()
+        for name in ("LICENSE", "README.md", "remembrancer_client/py.typed")
+    )
     assert (CLIENT / "LICENSE").read_text() == (CLIENT.parents[2] / "LICENSE").read_text()
 
 
 def test_importing_the_client_loads_neither_the_service_nor_a_framework(tmp_path: Path) -> None:
-    """A process that imports the client has loaded none of the service's packages and no framework."""
+    """A process that imports the client has loaded none of the service's packages and no
+    framework.
+    """
     names = "{name.partition('.')[0] for name in sys.modules}"
-    program = f"import sys; before = {names}; import remembrancer_client; print(*({names} - before))"
-    command, environment = [sys.executable, "-c", program], {"PYTHONPATH": str(CLIENT)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    program = (
+        f"import sys; before = {names}; import remembrancer_client; print(*({names} - before))"
+    )
+    command = [sys.executable, "-c", program]
+    environment = {"PYTHONPATH": str(CLIENT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "remembrancer_client" in loaded
-    assert loaded & {"api", "memtypes", "ingest", "retrieval", "litestar", "pydantic", *ADAPTERS} == set()
+    assert (
+        loaded & {"api", "memtypes", "ingest", "retrieval", "litestar", "pydantic", *ADAPTERS}
+        == set()
+    )

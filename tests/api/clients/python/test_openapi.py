@@ -1,4 +1,6 @@
-"""The Python client compared with the service's OpenAPI document: calls, options and members of answers."""
+"""The Python client compared with the service's OpenAPI document: calls, options and members of
+answers.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def document() -> Document:
 
 
 def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
-    """The name of each client method, such as `Memories.search`, and the object that describes its HTTP calls."""
+    """The name of each client method, such as `Memories.search`, and the object that describes its
+    HTTP calls.
+    """
     for group in GROUPS:
         for name, member in vars(group).items():
             if isinstance(member, Call | Each):
@@ -59,7 +63,9 @@ def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
 
 
 def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Request[Any]:
-    """The HTTP request that a client method makes. Each required argument has its parameter's name as its value."""
+    """The HTTP request that a client method makes. Each required argument has its parameter's name
+    as its value.
+    """
     parameters = list(inspect.signature(method.describe).parameters.values())[1:]
     required = [p for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     values = {p.name: [] if p.name in ("items", "lines", "path") else p.name for p in required}
@@ -77,15 +83,25 @@ def described(method: Call[Any, Any] | Each[Any, Any], group: type[Any]) -> Requ
 
 
 def calls() -> dict[str, tuple[Request[Any], set[str]]]:
-    """The HTTP request and the names of all arguments of each client method, by a name such as `Memories.search`."""
+    """The HTTP request and the names of all arguments of each client method, by a name such as
+    `Memories.search`.
+    """
     requests = {}
     for name, method in methods():
         group = next(group for group in GROUPS if group.__name__ == name.partition(".")[0])
-        hints = get_type_hints(method.describe, {**method.describe.__globals__, "Unpack": typing.Unpack})
-        options = next((typing.get_args(hint)[0] for hint in hints.values() if _is_unpacked(hint)), None)
+        hints = get_type_hints(
+            method.describe, {**method.describe.__globals__, "Unpack": typing.Unpack}
+        )
+        options = next(
+            (typing.get_args(hint)[0] for hint in hints.values() if _is_unpacked(hint)), None
+        )
         keys = set(get_type_hints(options)) if options else set()
         parameters = inspect.signature(method.describe).parameters.values()
-        keys |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD} - {"self"}
+        keys |= {
+            parameter.name
+            for parameter in parameters
+            if parameter.kind is not parameter.VAR_KEYWORD
+        } - {"self"}
         requests[name] = described(method, group), keys
     return requests
 
@@ -100,15 +116,22 @@ def operation(document: Document, request: Request[Any]) -> tuple[str, dict[str,
     if exact is not None:
         return request.path, exact[request.method.lower()]
     for path, item in document["paths"].items():
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.path) and request.method.lower() in item:
+        if (
+            re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), request.path)
+            and request.method.lower() in item
+        ):
             return path, item[request.method.lower()]
     raise AssertionError(f"{request.method} {request.path} is not in the document")
 
 
 @pytest.mark.slow
 def test_the_client_has_a_method_for_every_call_of_the_service(document: Document) -> None:
-    """Each operation in the OpenAPI document has a client method, so a new operation needs a new method."""
-    wrapped = {(request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()}
+    """Each operation in the OpenAPI document has a client method, so a new operation needs a new
+    method.
+    """
+    wrapped = {
+        (request.method.lower(), operation(document, request)[0]) for request, _ in calls().values()
+    }
     offered = {
         (method, path)
         for path, item in document["paths"].items()
@@ -119,24 +142,37 @@ def test_the_client_has_a_method_for_every_call_of_the_service(document: Documen
 
 
 def test_client_methods_have_exactly_the_options_of_their_calls(document: Document) -> None:
-    """With listed exceptions, a client method takes exactly the body fields and query parameters of its operation."""
+    """With listed exceptions, a client method takes exactly the body fields and query parameters of
+    its operation.
+    """
     for name, (request, options) in calls().items():
         _, item = operation(document, request)
         fields = {p["name"] for p in item.get("parameters", []) if p["in"] != "header"}
-        body = item.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        body = (
+            item.get("requestBody", {})
+            .get("content", {})
+            .get("application/json", {})
+            .get("schema", {})
+        )
         fields |= members(document, body)
         if request.key is not None:
             fields.add("idempotency_key")
         uploads = request.media_type == "application/x-ndjson"
         assert options - fields - ({"items", "lines"} if uploads else set()) == set(), name
-        fields -= FIXED_BY_THE_METHOD | LEFT_OUT.get(name, set()) | ({"idempotency_key"} if uploads else set())
+        fields -= (
+            FIXED_BY_THE_METHOD
+            | LEFT_OUT.get(name, set())
+            | ({"idempotency_key"} if uploads else set())
+        )
         assert fields - options == set(), name
 
 
 def members(document: Document, schema: dict[str, Any]) -> set[str]:
     """Names of the members in any variant of a schema."""
     if "$ref" in schema:
-        return members(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        return members(
+            document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        )
     forms = [form for key in ("anyOf", "oneOf", "allOf") for form in schema.get(key, [])]
     return set(schema.get("properties", {})).union(*(members(document, form) for form in forms))
 
@@ -145,7 +181,11 @@ def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """The answer types of the client, by name."""
     for module in (memories, operations, retrieval, threads, workflows):
         for name, member in vars(module).items():
-            if isinstance(member, type) and issubclass(member, msgspec.Struct) and member.__module__ == module.__name__:
+            if (
+                isinstance(member, type)
+                and issubclass(member, msgspec.Struct)
+                and member.__module__ == module.__name__
+            ):
                 yield name, member
 
 
@@ -159,8 +199,12 @@ def test_answer_types_have_the_properties_of_their_schemas(document: Document) -
     for name, kind in answer_types():
         if name not in schemas:
             continue
-        fields = {NAMES.get(name, {}).get(field.name, field.name): field for field in msgspec.structs.fields(kind)}
-        sent, always = set(schemas[name]["properties"]), set(schemas[name].get("required", []))
+        fields = {
+            NAMES.get(name, {}).get(field.name, field.name): field
+            for field in msgspec.structs.fields(kind)
+        }
+        sent = set(schemas[name]["properties"])
+        always = set(schemas[name].get("required", []))
         if not schemas[name].get("additionalProperties"):
             assert fields.keys() - sent == set(), name
         assert sent - fields.keys() == set(), name
@@ -171,7 +215,9 @@ def test_answer_types_have_the_properties_of_their_schemas(document: Document) -
 
 
 def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
-    """The client's memory type has the fields of all memory types. Fields that only some types have are optional."""
+    """The client's memory type has the fields of all memory types. Fields that only some types have
+    are optional.
+    """
     kinds = document["components"]["schemas"]["MemoryAnswer"]["anyOf"]
     every = set.intersection(*(set(kind["properties"]) for kind in kinds))
     fields = {field.name: field.required for field in msgspec.structs.fields(memories.Memory)}
@@ -185,7 +231,9 @@ def test_every_call_has_the_answer_type_of_the_document(document: Document) -> N
     for name, (request, _) in calls().items():
         _, item = operation(document, request)
         answer = typing.get_origin(request.answer) or request.answer
-        names = re.findall(r"schemas/(\w+)", str([r for code, r in item["responses"].items() if code[0] == "2"]))
+        names = re.findall(
+            r"schemas/(\w+)", str([r for code, r in item["responses"].items() if code[0] == "2"])
+        )
         expected = renamed.get(answer.__name__, answer.__name__)
         assert expected in (names or [""]), name
 

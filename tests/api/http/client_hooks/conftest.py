@@ -1,4 +1,6 @@
-"""Sessions of agent clients (such as Claude Code) over HTTP: real routes, ingestion and retrieval, and a real Redis."""
+"""Sessions of agent clients (such as Claude Code) over HTTP: real routes, ingestion and retrieval,
+and a real Redis.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,14 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def with_client_sessions(services: Services, live: LiveClient) -> Services:
-    """`services` with the state of client sessions (prompts, what was shown) on the Redis server of `live`."""
-    sessions, guard = RedisClientSessions(live), services.recall_guard
-    captures = CapturedTurnWriter(captured_turns(live), services.ingestor, services.clock, sessions, guard)
+    """`services` with the state of client sessions (prompts, what was shown) on the Redis server of
+    `live`.
+    """
+    sessions = RedisClientSessions(live)
+    guard = services.recall_guard
+    captures = CapturedTurnWriter(
+        captured_turns(live), services.ingestor, services.clock, sessions, guard
+    )
     return replace(services, client_sessions=sessions, captures=captures)
 
 
@@ -37,7 +44,8 @@ def with_client_sessions(services: Services, live: LiveClient) -> Services:
 class ClientSession:
     """A session of an agent client, which posts its hook events. headers: sent with each event.
 
-    prompts: number of prompts so far. answer_headers: headers of the last answer, also to a session made by `another`.
+    prompts: number of prompts so far. answer_headers: headers of the last answer, also to a session
+    made by `another`.
     """
 
     http: httpx.AsyncClient
@@ -54,7 +62,8 @@ class ClientSession:
         """Post an event as the client does, and return the answer."""
         body = {"session_id": self.session_id, "cwd": self.cwd, "hook_event_name": event, **fields}
         texts = {**self.headers, "Content-Type": "application/json"}
-        content, headers = json.dumps(body), {name.encode(): value.encode() for name, value in texts.items()}
+        content = json.dumps(body)
+        headers = {name.encode(): value.encode() for name, value in texts.items()}
         got = await self.http.post(f"/v1/hooks/{self.client}", content=content, headers=headers)
         assert got.status_code == 200, got.text
         self.answer_headers.clear()
@@ -63,11 +72,15 @@ class ClientSession:
         return answer
 
     async def context(self, event: str, **fields: Any) -> str:
-        """Post an event. Return the text that the answer adds to the prompt; empty if it adds none."""
+        """Post an event. Return the text that the answer adds to the prompt; empty if it adds
+        none.
+        """
         answer = await self.post(event, **fields)
         if answer == {}:
             return ""
-        assert answer == {"hookSpecificOutput": {"hookEventName": event, "additionalContext": _text(answer)}}
+        assert answer == {
+            "hookSpecificOutput": {"hookEventName": event, "additionalContext": _text(answer)}
+        }
         return _text(answer)
 
     async def prompt(self, text: str, **fields: Any) -> str:
@@ -84,12 +97,16 @@ class ClientSession:
 
     async def stop_of_subagent(self, text: str, **fields: Any) -> dict[str, Any]:
         """Report the answer of a subagent, and return when it is stored."""
-        answer = await self.post("SubagentStop", stop_hook_active=False, last_assistant_message=text, **fields)
+        answer = await self.post(
+            "SubagentStop", stop_hook_active=False, last_assistant_message=text, **fields
+        )
         await self.settled()
         return answer
 
     async def exchange(self, prompt: str, answer: str) -> str:
-        """Send a prompt and report its answer. Return the text that the client would add to the prompt."""
+        """Send a prompt and report its answer. Return the text that the client would add to the
+        prompt.
+        """
         context = await self.prompt(prompt)
         await self.stop(answer)
         return context
@@ -114,7 +131,11 @@ class ClientSession:
 
     @property
     def _turn(self) -> dict[str, str]:
-        return {"turn_id" if self.client == "codex" else "prompt_id": f"{self.session_id}/{self.prompts}"}
+        return {
+            "turn_id"
+            if self.client == "codex"
+            else "prompt_id": f"{self.session_id}/{self.prompts}"
+        }
 
 
 def _text(answer: dict[str, Any]) -> str:
@@ -148,4 +169,6 @@ async def session(live: LiveClient, clock: Clock) -> AsyncIterator[ClientSession
     """A session of Claude Code in a new project."""
     services = with_client_sessions(fake_services(clock), live)
     async with connect(services) as http:
-        yield ClientSession(http, services, f"/projects/{uuid.uuid4()}/shop", str(uuid.uuid4()), live=live)
+        yield ClientSession(
+            http, services, f"/projects/{uuid.uuid4()}/shop", str(uuid.uuid4()), live=live
+        )

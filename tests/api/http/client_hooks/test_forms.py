@@ -1,4 +1,6 @@
-"""Hook events of agent clients that name the namespace in the URL, or that have field names in camel case."""
+"""Hook events of agent clients that name the namespace in the URL, or that have field names in
+camel case.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ NAMESPACE = "\u043f\u0440\u043e\u0435\u043a\u0442/1"
 
 
 async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSession) -> None:
-    """If the URL of an event names a namespace, in any script, the event is stored in that namespace."""
+    """If the URL of an event names a namespace, in any script, the event is stored in that
+    namespace.
+    """
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
     prompt = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}
@@ -34,6 +38,13 @@ async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSes
 
 
 async def test_event_fields_in_camel_case_are_read(session: ClientSession) -> None:
-    """`sessionId` and `hookEventName`, as VS Code sends them, are read as `session_id` and `hook_event_name`."""
-    event = {"sessionId": "s", "hookEventName": "UserPromptSubmit", "cwd": session.cwd, "prompt": "Is the kiln hot?"}
+    """`sessionId` and `hookEventName`, as VS Code sends them, are read as `session_id` and
+    `hook_event_name`.
+    """
+    event = {
+        "sessionId": "s",
+        "hookEventName": "UserPromptSubmit",
+        "cwd": session.cwd,
+        "prompt": "Is the kiln hot?",
+    }
     assert (await session.http.post("/v1/hooks/vscode", json=event)).status_code == 200

@@ -1,4 +1,6 @@
-"""Limits of clients' hooks: tokens and characters of the added context, and dependencies that fail or are slow."""
+"""Limits of clients' hooks: tokens and characters of the added context, and dependencies that fail
+or are slow.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ pytestmark = pytest.mark.anyio
 
 TOPIC = "Which Postgres version do we run in production: "
 TEXTS = {
-    "many facts": [f"{TOPIC} the ledger {n} has the patch release {n}.{n} since week {n}." for n in range(150)],
+    "many facts": [
+        f"{TOPIC} the ledger {n} has the patch release {n}.{n} since week {n}." for n in range(150)
+    ],
     "a long text": [TOPIC + " ".join(f"Version note {n} of the ledger." for n in range(1_000))],
     "long signs": [f"{TOPIC}{n} {'=' * 4_000} {'-' * 4_000}" for n in range(6)],
     "emoji": [f"{TOPIC}{n} {'😀' * 300}" for n in range(6)],
@@ -48,40 +52,53 @@ TEXTS = {
 async def tokenizers() -> dict[str, TiktokenTokenizer]:
     """The tokenizers cl100k_base and o200k_base, by these names."""
     opened = {name: await TiktokenTokenizer.open(name) for name in ("cl100k_base", "o200k_base")}
-    assert [tokenizer.count("") for tokenizer in opened.values()] == [0, 0]  # their encodings are built now
+    # Their encodings are built now
+    assert [tokenizer.count("") for tokenizer in opened.values()] == [0, 0]
     return opened
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize(("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)])
+@pytest.mark.parametrize(
+    ("client", "margin"), [("claude-code", 1.4), ("codex", 1.0), ("vscode", 1.5)]
+)
 async def test_added_context_keeps_to_its_limits_of_tokens_and_characters(
     clock: Clock, tokenizers: dict[str, TiktokenTokenizer], kind: str, client: str, margin: float
 ) -> None:
     """With the text that the client puts around it, the context of a hook is within its limits."""
     services = fake_services(clock)
     parts = RetrieverParts(services.store, FakeEmbedder(), FakeSparse(), tokenizers, clock)
-    services = replace(services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None))
+    services = replace(
+        services, tokenizers=tokenizers, retriever=Retriever(parts), models=RegistrySource(None)
+    )
     tokenizer = tokenizers["o200k_base" if client == "codex" else "cl100k_base"]
     async with connect(services) as http:
-        session = ClientSession(http, services, "", "s1", client, headers={"X-Remembrancer-Namespace": "n"})
+        session = ClientSession(
+            http, services, "", "s1", client, headers={"X-Remembrancer-Namespace": "n"}
+        )
         items = [{"type": "semantic", "content": content} for content in TEXTS[kind]]
         answer = await http.post("/v1/memories/batch", json={"namespace": "n", "items": items})
         assert answer.json()["counts"]["stored"] == len(items), answer.text
         for event, limit in (("SessionStart", 1_000), ("UserPromptSubmit", 1_500)):
             text = await session.another().context(event, prompt=QUESTION)
-            reminder = f"<system-reminder>\n{event} hook additional context: {text}\n</system-reminder>"
+            reminder = (
+                f"<system-reminder>\n{event} hook additional context: {text}\n</system-reminder>"
+            )
             assert text
             assert len(text) <= MAX_CHARACTERS < 10_000
             assert tokenizer.count(reminder) * margin <= limit
 
 
 async def test_only_memories_that_are_shown_count_as_used(clock: Clock) -> None:
-    """If a context is too long for the client, a shorter one is built. Only memories in this one count as used."""
+    """If a context is too long for the client, a shorter one is built. Only memories in this one
+    count as used.
+    """
     services = fake_services(clock)
     async with connect(services) as http:
         session = ClientSession(http, services, "", "s1", headers={"X-Remembrancer-Namespace": "n"})
-        items = [{"type": "semantic", "content": f"{TOPIC} {n}. {chr(97 + n) * 700}"} for n in range(20)]
+        items = [
+            {"type": "semantic", "content": f"{TOPIC} {n}. {chr(97 + n) * 700}"} for n in range(20)
+        ]
         await http.post("/v1/memories/batch", json={"namespace": "n", "items": items})
         text = await session.prompt(QUESTION)
     scope = Scope("default", "n")
@@ -89,8 +106,12 @@ async def test_only_memories_that_are_shown_count_as_used(clock: Clock) -> None:
     uses = services.receipts.parts.use_counts
     assert uses is not None
     await uses.write()
-    memories = (await services.store.page(scope, Listing((MemoryType.SEMANTIC,), limit=10))).memories
-    assert [memory.access_count for memory in memories] == [int(memory.content[-600:] in text) for memory in memories]
+    memories = (
+        await services.store.page(scope, Listing((MemoryType.SEMANTIC,), limit=10))
+    ).memories
+    assert [memory.access_count for memory in memories] == [
+        int(memory.content[-600:] in text) for memory in memories
+    ]
     assert 0 < sum(memory.access_count for memory in memories) < len(items)
 
 
@@ -100,8 +121,12 @@ class BrokenStore(InMemoryStore):
     away = False
     slow_s = 0.0
 
-    async def candidates(self, scope: Scope, searches: Sequence[CandidateSearch]) -> list[Candidates]:
-        """Wait `slow_s` seconds and return the candidates of the searches. Raises Unavailable while `away` is set."""
+    async def candidates(
+        self, scope: Scope, searches: Sequence[CandidateSearch]
+    ) -> list[Candidates]:
+        """Wait `slow_s` seconds and return the candidates of the searches. Raises Unavailable while
+        `away` is set.
+        """
         await anyio.sleep(self.slow_s)
         if self.away:
             raise Unavailable("the store is away")
@@ -121,11 +146,13 @@ class BrokenEmbedder(FakeEmbedder):
 
 
 async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> None:
-    """If the memory store fails or is slow, a prompt gets the answer `{}` with a header that says degraded.
+    """If the memory store fails or is slow, a prompt gets the answer `{}` with a header that says
+    degraded.
 
     If the encoder fails, memories are found by words.
     """
-    store, embedder = BrokenStore(FakeEmbedder().dimensions), BrokenEmbedder()
+    store = BrokenStore(FakeEmbedder().dimensions)
+    embedder = BrokenEmbedder()
     services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
     async with connect(services) as http:
         session = ClientSession(http, services, "/p/shop", "s1")
@@ -133,19 +160,23 @@ async def test_without_store_or_encoder_a_hook_fails_no_prompt(clock: Clock) -> 
         store.away = True
         assert await session.another().prompt(QUESTION) == ""
         assert session.answer_headers["x-remembrancer-degraded"] == "hook"
-        store.away, store.slow_s = False, 60.0
+        store.away = False
+        store.slow_s = 60.0
         began = time.monotonic()
         assert await session.another().prompt(QUESTION) == ""
         assert time.monotonic() - began < DEADLINE_S + 1.0
         metrics = (await http.get("/metrics")).text
         assert 'remembrancer_degraded_answers_total{part="hook"} 2.0' in metrics
-        store.slow_s, embedder.away = 0.0, True
+        store.slow_s = 0.0
+        embedder.away = True
         assert FACT in await session.another().prompt(QUESTION)
         assert "x-remembrancer-degraded" not in session.answer_headers
 
 
 async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock) -> None:
-    """Turns that arrive while the memory store is down wait in a queue. A background job stores them later."""
+    """Turns that arrive while the memory store is down wait in a queue. A background job stores
+    them later.
+    """
     store = BrokenStore(FakeEmbedder().dimensions)
     services = fake_services(clock, store)
     async with connect(services) as http:
@@ -162,18 +193,32 @@ async def test_acknowledged_turns_are_stored_when_the_store_is_back(clock: Clock
 
 
 async def test_without_redis_a_hook_adds_no_context(tmp_path: Path, clock: Clock) -> None:
-    """While Redis is stopped, every event gets the answer `{}`. When Redis is back, prompts get context again."""
+    """While Redis is stopped, every event gets the answer `{}`. When Redis is back, prompts get
+    context again.
+    """
     async with running_server(tmp_path) as live:
         services = with_client_sessions(fake_services(clock), live)
         async with connect(services) as http:
             session = ClientSession(http, services, "/p/shop", "s1")
             await session.exchange(FACT, "Good.")
-            pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+            pid = int(
+                (await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"]
+            )
             following = session.another()
             os.kill(pid, signal.SIGSTOP)
             try:
-                for event in ("SessionStart", "UserPromptSubmit", "Stop", "PostCompact", "SessionEnd"):
-                    fields = {"prompt": QUESTION, "last_assistant_message": FAILURE, "compact_summary": FAILURE}
+                for event in (
+                    "SessionStart",
+                    "UserPromptSubmit",
+                    "Stop",
+                    "PostCompact",
+                    "SessionEnd",
+                ):
+                    fields = {
+                        "prompt": QUESTION,
+                        "last_assistant_message": FAILURE,
+                        "compact_summary": FAILURE,
+                    }
                     assert await following.post(event, **fields) == {}
                     assert session.answer_headers["x-remembrancer-degraded"] == "hook"
             finally:
@@ -184,7 +229,9 @@ async def test_without_redis_a_hook_adds_no_context(tmp_path: Path, clock: Clock
 
 
 async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> None:
-    """A secret in a prompt or an answer is removed before the turn is queued in Redis or stored as a memory."""
+    """A secret in a prompt or an answer is removed before the turn is queued in Redis or stored as
+    a memory.
+    """
     secret = "ghp_" + "a1B2" * 9
     await session.prompt(f"The deploy token of the ledger is {secret} and it expires in May.")
     assert session.live is not None
@@ -198,7 +245,9 @@ async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> 
 
 
 async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Clock) -> None:
-    """If a tenant refuses secrets, a prompt with a secret still gets its context, but is not stored."""
+    """If a tenant refuses secrets, a prompt with a secret still gets its context, but is not
+    stored.
+    """
     book = RuleBook(default=RedactionRules(policy=Treatment.REFUSE))
     services = fake_services(clock, book=book)
     async with connect(services) as http:

@@ -23,8 +23,12 @@ LONG = f"{FACT} {FAILURE} The gate of the depot is closed at weekends since the 
         "we run POSTGRES 15, in production, because the ledger needs **logical replication**",
     ],
 )
-async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(session: ClientSession, echo: str) -> None:
-    """An answer adds no memory if it quotes the shown context, or a memory with other case or punctuation."""
+async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(
+    session: ClientSession, echo: str
+) -> None:
+    """An answer adds no memory if it quotes the shown context, or a memory with other case or
+    punctuation.
+    """
     await session.exchange(FACT, "Good.")
     before = {memory.id for memory in await session.memories()}
     following = session.another()
@@ -45,8 +49,12 @@ async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSes
     assert FAILURE in {memory.content for memory in await session.memories()}
 
 
-async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memory(session: ClientSession) -> None:
-    """If a session was shown a long memory, an answer that repeats one of its sentences adds no memory."""
+async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memory(
+    session: ClientSession,
+) -> None:
+    """If a session was shown a long memory, an answer that repeats one of its sentences adds no
+    memory.
+    """
     await session.exchange(LONG, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -55,13 +63,23 @@ async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memor
     assert {memory.content for memory in await session.memories()} <= before
 
 
-async def test_memories_that_were_shown_are_removed_from_the_summary_of_a_session(session: ClientSession) -> None:
-    """The summary of a compacted session is stored without the memories that the session had been shown."""
+async def test_memories_that_were_shown_are_removed_from_the_summary_of_a_session(
+    session: ClientSession,
+) -> None:
+    """The summary of a compacted session is stored without the memories that the session had been
+    shown.
+    """
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)
-    await following.post("PostCompact", compact_summary=f"The user asked for the version.\n- {FACT}\n- {OTHER}")
+    await following.post(
+        "PostCompact", compact_summary=f"The user asked for the version.\n- {FACT}\n- {OTHER}"
+    )
     await following.settled()
-    (summary,) = [memory.content for memory in await session.memories() if "asked for the version" in memory.content]
+    (summary,) = [
+        memory.content
+        for memory in await session.memories()
+        if "asked for the version" in memory.content
+    ]
     assert FACT not in summary
     assert OTHER in summary

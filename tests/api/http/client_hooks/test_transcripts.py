@@ -1,4 +1,6 @@
-"""A session that is reported by hooks and also imported from its transcript: each message is stored once."""
+"""A session that is reported by hooks and also imported from its transcript: each message is stored
+once.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,25 @@ from tests.ingest.files.past.transcripts import ClaudeTranscript
 pytestmark = pytest.mark.anyio
 
 TURNS = (
-    ("We run Postgres 15 in production because the ledger needs logical replication.", "I keep the slots in mind."),
-    ("Remind me in 2 hours to rotate the signing keys of billing.", "I will remind you to rotate the signing keys."),
-    ("From now on we deploy on Thursdays at 14:00, never on Fridays.", "Deploys are on Thursdays at 14:00 now."),
+    (
+        "We run Postgres 15 in production because the ledger needs logical replication.",
+        "I keep the slots in mind.",
+    ),
+    (
+        "Remind me in 2 hours to rotate the signing keys of billing.",
+        "I will remind you to rotate the signing keys.",
+    ),
+    (
+        "From now on we deploy on Thursdays at 14:00, never on Fridays.",
+        "Deploys are on Thursdays at 14:00 now.",
+    ),
 )
 
 
 def transcript(session: ClientSession, start: datetime, home: Path) -> None:
-    """Write a transcript of the conversation `TURNS`. Its times differ from the hooks' by fractions of a second."""
+    """Write a transcript of the conversation `TURNS`. Its times differ from the hooks' by fractions
+    of a second.
+    """
     talk = ClaudeTranscript(session.session_id, session.cwd, start - timedelta(seconds=7.4))
     for prompt, answer in TURNS:
         talk.user(prompt)
@@ -56,20 +69,28 @@ async def imported(session: ClientSession, home: Path) -> SessionReport:
     """Import the transcripts in `home` over HTTP, and return the report."""
     write = partial(write_part, ApiClient(session.http))
     run = SessionImport(Destination(project_namespace), SentMessages(None), write)
-    return await run.run(await run.plan(Places(home, home).session_files(PastSource.CLAUDE_CODE, None)))
+    return await run.run(
+        await run.plan(Places(home, home).session_files(PastSource.CLAUDE_CODE, None))
+    )
 
 
 def state(memories: list[Memory]) -> dict[str, tuple[str, int]]:
-    """Content and evidence count of each memory by id, without the text that hooks do not report."""
+    """Content and evidence count of each memory by id, without the text that hooks do not
+    report.
+    """
     return {
-        memory.id: (memory.content, memory.evidence_count) for memory in memories if "I look." not in memory.content
+        memory.id: (memory.content, memory.evidence_count)
+        for memory in memories
+        if "I look." not in memory.content
     }
 
 
 async def test_importing_a_captured_transcript_stores_nothing(
     session: ClientSession, clock: Clock, tmp_path: Path
 ) -> None:
-    """If hooks stored a session, importing the session's transcript adds no memory and no evidence."""
+    """If hooks stored a session, importing the session's transcript adds no memory and no
+    evidence.
+    """
     transcript(session, clock.now, tmp_path)
     await live(session, clock)
     before = state(await session.memories())
@@ -82,7 +103,9 @@ async def test_importing_a_captured_transcript_stores_nothing(
 async def test_hooks_store_nothing_of_an_imported_transcript(
     session: ClientSession, clock: Clock, tmp_path: Path
 ) -> None:
-    """If a session's transcript was imported, hook events of the same session add no memory and no evidence."""
+    """If a session's transcript was imported, hook events of the same session add no memory and no
+    evidence.
+    """
     transcript(session, clock.now, tmp_path)
     report = await imported(session, tmp_path)
     before = state(await session.memories())

@@ -22,13 +22,17 @@ HTMX_SHA256 = "d6fdc75f204e6bdefa99b69bf1e6d4ac69b8a364f77929f45c13476b4000f717"
 
 
 def test_vendored_htmx_is_the_published_file() -> None:
-    """The vendored script has the hash of htmx 2.0.11 as published, and its licence is in the same folder."""
+    """The vendored script has the hash of htmx 2.0.11 as published, and its licence is in the same
+    folder.
+    """
     assert hashlib.sha256((STATIC / "htmx.min.js").read_bytes()).hexdigest() == HTMX_SHA256
     assert "Zero-Clause BSD" in (STATIC / "htmx.LICENSE.txt").read_text(encoding="utf-8")
 
 
 async def test_pages_forbid_scripts_and_frames_of_others(visit: Visit) -> None:
-    """The Content-Security-Policy of pages forbids scripts of other sites and frames. No page has inline scripts."""
+    """The Content-Security-Policy of pages forbids scripts of other sites and frames. No page has
+    inline scripts.
+    """
     await visit.write("The build runs on Friday.")
     for path in ("/", "/search", "/memories"):
         got = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
@@ -48,10 +52,14 @@ async def test_pages_forbid_scripts_and_frames_of_others(visit: Visit) -> None:
 
 
 async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.AsyncClient) -> None:
-    """Style sheet, script and icon are served without a login. Files outside the static folder are a 404."""
+    """Style sheet, script and icon are served without a login. Files outside the static folder are
+    a 404.
+    """
     page = (await guarded_client.get("/inspect/login")).text
     for name in ("inspector.css", "htmx.min.js", "icon.svg"):
-        address = next(part for part in page.split('"') if part.startswith(f"/inspect/static/{name}"))
+        address = next(
+            part for part in page.split('"') if part.startswith(f"/inspect/static/{name}")
+        )
         got = await guarded_client.get(address)
         assert got.status_code == 200
         assert "immutable" in got.headers["cache-control"]
@@ -59,7 +67,9 @@ async def test_static_files_need_no_login_and_are_cached(guarded_client: httpx.A
     assert (await guarded_client.get("/inspect/static/%2e%2e/page.py")).status_code == 404
 
 
-async def test_without_a_login_every_page_leads_to_the_form(guarded_client: httpx.AsyncClient) -> None:
+async def test_without_a_login_every_page_leads_to_the_form(
+    guarded_client: httpx.AsyncClient,
+) -> None:
     """Without a login a page redirects to the login form, and a login leads back to the page.
 
     For htmx, the answer has the header HX-Redirect.
@@ -80,8 +90,12 @@ async def test_without_a_login_every_page_leads_to_the_form(guarded_client: http
     assert fragment.headers["hx-redirect"].startswith("/inspect/login")
 
 
-async def test_login_cookie_is_strict_and_does_not_contain_the_key(guarded_client: httpx.AsyncClient) -> None:
-    """The login cookie is HttpOnly and SameSite=Strict, is sent to /inspect only, expires, and lacks the API key."""
+async def test_login_cookie_is_strict_and_does_not_contain_the_key(
+    guarded_client: httpx.AsyncClient,
+) -> None:
+    """The login cookie is HttpOnly and SameSite=Strict, is sent to /inspect only, expires, and
+    lacks the API key.
+    """
     got = await log_in(guarded_client, "acme", Role.WRITER)
     cookie = got.headers["set-cookie"]
     for attribute in ("HttpOnly", "SameSite=strict", "Path=/inspect", f"Max-Age={LOGIN_S}"):
@@ -91,11 +105,15 @@ async def test_login_cookie_is_strict_and_does_not_contain_the_key(guarded_clien
 
 
 async def test_login_over_https_sets_a_secure_cookie(guarded: Services) -> None:
-    """The cookie of a login over HTTPS has the attribute Secure, so that browsers never send it over plain HTTP."""
+    """The cookie of a login over HTTPS has the attribute Secure, so that browsers never send it
+    over plain HTTP.
+    """
     async with connect(guarded) as client:
         client.base_url = httpx.URL("https://test")
         got = await client.post(
-            "/inspect/login", data={"key": KEYS["acme", Role.READER]}, headers={"Origin": "https://test"}
+            "/inspect/login",
+            data={"key": KEYS["acme", Role.READER]},
+            headers={"Origin": "https://test"},
         )
         assert "Secure" in got.headers["set-cookie"]
 
@@ -108,9 +126,15 @@ async def test_unknown_key_does_not_log_in(guarded_client: httpx.AsyncClient, ke
     assert "set-cookie" not in got.headers
 
 
-@pytest.mark.parametrize("target", ["https://evil.test/", "//evil.test", "/inspect\\@evil", "/inspectevil", "/v1/x"])
-async def test_login_leads_only_to_pages_of_the_inspector(guarded_client: httpx.AsyncClient, target: str) -> None:
-    """If `next` is an address outside the inspector, the login leads to the inspector's first page instead."""
+@pytest.mark.parametrize(
+    "target", ["https://evil.test/", "//evil.test", "/inspect\\@evil", "/inspectevil", "/v1/x"]
+)
+async def test_login_leads_only_to_pages_of_the_inspector(
+    guarded_client: httpx.AsyncClient, target: str
+) -> None:
+    """If `next` is an address outside the inspector, the login leads to the inspector's first page
+    instead.
+    """
     form = {"key": KEYS["acme", Role.READER], "next": target}
     got = await guarded_client.post("/inspect/login", data=form, headers=ORIGIN)
     assert got.headers["location"] == "/inspect"
@@ -121,13 +145,17 @@ async def test_logout_ends_the_login(guarded_client: httpx.AsyncClient) -> None:
     await log_in(guarded_client, "acme", Role.READER)
     cookies = dict(guarded_client.cookies)
     token = await Visit(guarded_client).token()
-    assert (await guarded_client.post("/inspect/logout", data={"token": token}, headers=ORIGIN)).status_code == 303
+    assert (
+        await guarded_client.post("/inspect/logout", data={"token": token}, headers=ORIGIN)
+    ).status_code == 303
     guarded_client.cookies.update(cookies)
     assert (await guarded_client.get("/inspect", params={"namespace": "n"})).status_code == 303
 
 
 def test_a_login_expires() -> None:
-    """A login ends after `LOGIN_S` seconds. An unknown cookie is no login, and an unknown key cannot log in."""
+    """A login ends after `LOGIN_S` seconds. An unknown cookie is no login, and an unknown key
+    cannot log in.
+    """
     now = [0.0]
     book = KeyBook(hashed([KeyEntry(key="a-long-key", tenant="acme", role=Role.READER)]))
     logins = Logins(book, RateLimit(), lambda: now[0])
@@ -143,7 +171,9 @@ async def test_revoked_key_ends_its_login(guarded: Services) -> None:
     """Once an admin has removed a key, a login that was made with the key is refused."""
     async with connect(guarded) as client:
         body = {"tenant": "acme", "role": "reader"}
-        new_key = (await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))).json()
+        new_key = (
+            await client.post("/v1/admin/keys", json=body, headers=bearer("acme", Role.ADMIN))
+        ).json()
         await client.post("/inspect/login", data={"key": new_key["key"]}, headers=ORIGIN)
         assert (await client.get("/inspect", params={"namespace": "n"})).status_code == 200
         await client.delete(f"/v1/admin/keys/{new_key['id']}", headers=bearer("acme", Role.ADMIN))
@@ -167,7 +197,9 @@ async def test_one_key_cannot_end_the_logins_of_others(guarded: Services) -> Non
 
 
 async def test_reader_sees_memories_and_may_not_change_them(guarded: Services) -> None:
-    """A reader's pages have no forms that change memories, and the service refuses such forms from a reader."""
+    """A reader's pages have no forms that change memories, and the service refuses such forms from
+    a reader.
+    """
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         memory_id = await Visit(client).write("The build runs on Friday.")
@@ -183,7 +215,9 @@ async def test_reader_sees_memories_and_may_not_change_them(guarded: Services) -
 
 
 async def test_tenant_sees_only_its_own_namespaces_and_memories(guarded: Services) -> None:
-    """Another tenant's namespaces are not listed, and its memories are a 404 even if their ids are known."""
+    """Another tenant's namespaces are not listed, and its memories are a 404 even if their ids are
+    known.
+    """
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         secret = Visit(client, "acme plans")
@@ -199,7 +233,9 @@ async def test_tenant_sees_only_its_own_namespaces_and_memories(guarded: Service
 
 
 async def test_form_without_its_token_changes_nothing(visit: Visit) -> None:
-    """A form with a wrong, missing or empty anti-forgery token is refused, even if the service needs no keys."""
+    """A form with a wrong, missing or empty anti-forgery token is refused, even if the service
+    needs no keys.
+    """
     memory_id = await visit.write("The build runs on Friday.")
     for token in ({}, {"token": ""}, {"token": "wrong"}, {"token": "é"}):
         form = {"namespace": "n", "id": memory_id, **token}
@@ -215,21 +251,32 @@ async def test_token_of_another_login_is_refused(guarded: Services) -> None:
         await log_in(client, "acme", Role.ADMIN)
         await log_in(other, "acme", Role.WRITER)
         form = {"token": await Visit(other).token(), "namespace": "n", "id": "x"}
-        assert (await client.post("/inspect/memory/pin", data=form, headers=ORIGIN)).status_code == 403
+        assert (
+            await client.post("/inspect/memory/pin", data=form, headers=ORIGIN)
+        ).status_code == 403
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.test"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [{"Origin": "https://evil.test"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}],
 )
 async def test_form_of_another_site_is_refused(visit: Visit, headers: dict[str, str]) -> None:
-    """A form from another site's page is refused even with the right token, and so is a login form."""
+    """A form from another site's page is refused even with the right token, and so is a login
+    form.
+    """
     form = {"token": await visit.token(), "namespace": "n", "id": "x"}
-    assert (await visit.client.post("/inspect/memory/pin", data=form, headers=headers)).status_code == 403
-    assert (await visit.client.post("/inspect/login", data={"key": "k"}, headers=headers)).status_code == 403
+    assert (
+        await visit.client.post("/inspect/memory/pin", data=form, headers=headers)
+    ).status_code == 403
+    assert (
+        await visit.client.post("/inspect/login", data={"key": "k"}, headers=headers)
+    ).status_code == 403
 
 
 async def test_without_keys_only_localhost_is_served(services: Services) -> None:
-    """Without keys a page is refused for any Host but localhost (DNS rebinding), and for cross-site requests."""
+    """Without keys a page is refused for any Host but localhost (DNS rebinding), and for cross-site
+    requests.
+    """
     async with connect(services, local_only=True) as client:
         got = await client.get("/inspect", headers={"Host": "evil.test"})
         assert got.status_code == 403
@@ -239,7 +286,9 @@ async def test_without_keys_only_localhost_is_served(services: Services) -> None
 
 
 async def test_errors_are_shown_as_html_pages(visit: Visit) -> None:
-    """Wrong parameters, unknown memories and unknown paths get an HTML page that says what is wrong."""
+    """Wrong parameters, unknown memories and unknown paths get an HTML page that says what is
+    wrong.
+    """
     assert "limit" in text_of(await visit.open("/memories", 422, limit="many"))
     assert "no memory" in text_of(await visit.open("/memory", 404, id="unknown"))
     assert text_of(await visit.open("/memory", 422)).count("is required") == 1
@@ -249,7 +298,10 @@ async def test_errors_are_shown_as_html_pages(visit: Visit) -> None:
     got = await visit.client.get(address, headers={"HX-Request": "true"})
     assert got.text.startswith('<div class="problem"')
     before = "/inspect/search?namespace=n"
-    for referer, back in ((f"http://test{before}", before), ("http://evil.test/inspect/x", "/inspect/")):
+    for referer, back in (
+        (f"http://test{before}", before),
+        ("http://evil.test/inspect/x", "/inspect/"),
+    ):
         page = (await visit.client.get(address, headers={"Referer": referer})).text
         assert f'href="{back}">Back' in page
 
@@ -259,7 +311,9 @@ async def test_rate_limit_holds_for_pages(guarded: Services) -> None:
     limited = replace(guarded, rate=type(guarded.rate)(2, NOW.timestamp))
     async with connect(limited) as client:
         await log_in(client, "acme", Role.READER)
-        statuses = [(await client.get("/inspect", params={"namespace": "n"})).status_code for _ in range(3)]
+        statuses = [
+            (await client.get("/inspect", params={"namespace": "n"})).status_code for _ in range(3)
+        ]
         assert statuses == [200, 429, 429]
         client.cookies.clear()
         assert (await log_in(client, "acme", Role.READER)).status_code == 429

@@ -1,4 +1,6 @@
-"""The inspector's receipts (records of how contexts were chosen): list, page, buttons, and the receipts of a memory."""
+"""The inspector's receipts (records of how contexts were chosen): list, page, buttons, and the
+receipts of a memory.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,17 @@ async def retrieve(visit: Visit, query: str = "when does the build run?", **body
 
 
 async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit: Visit) -> None:
-    """If the budget has room for one of two facts, the receipt lists one as shown, and one as left out and why."""
+    """If the budget has room for one of two facts, the receipt lists one as shown, and one as left
+    out and why.
+    """
     await visit.write("The build runs on Friday at noon.")
-    await visit.write("The build runs on Monday at noon as well, but only if somebody asks for it by name.")
+    await visit.write(
+        "The build runs on Monday at noon as well, but only if somebody asks for it by name."
+    )
     receipt_id = await retrieve(visit, budget={"total": 30, "per_type": {"semantic": 24}})
     page = text_of(await visit.open("/receipt", id=receipt_id))
-    inside, outside = page[page.index("In the context") : page.index("Left out")], page[page.index("Left out") :]
+    inside = page[page.index("In the context") : page.index("Left out")]
+    outside = page[page.index("Left out") :]
     assert "The build runs on Friday" in inside
     assert "budget was used up" in outside or "budget of its type was used up" in outside
     assert "The build runs on Monday" in outside
@@ -36,7 +43,9 @@ async def test_receipt_says_of_each_candidate_whether_it_was_shown_and_why(visit
 
 
 async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
-    """A receipt's page has a bar for each memory type: a block for each memory, and a mark at the reserved tokens."""
+    """A receipt's page has a bar for each memory type: a block for each memory, and a mark at the
+    reserved tokens.
+    """
     await visit.write("The build runs on Friday.")
     page = await visit.open("/receipt", id=await retrieve(visit, budget=500))
     assert 'class="type-semantic cut"' in page
@@ -46,7 +55,9 @@ async def test_bars_show_tokens_against_budgets(visit: Visit) -> None:
 
 @pytest.mark.parametrize("part", [True, False])
 async def test_buttons_verify_and_replay_a_receipt(visit: Visit, *, part: bool) -> None:
-    """The buttons verify, replay and show a receipt. htmx gets a page fragment, and other browsers a whole page."""
+    """The buttons verify, replay and show a receipt. htmx gets a page fragment, and other browsers
+    a whole page.
+    """
     memory_id = await visit.write("The build runs on Friday.")
     receipt_id = await retrieve(visit)
     if part:
@@ -60,12 +71,18 @@ async def test_buttons_verify_and_replay_a_receipt(visit: Visit, *, part: bool) 
     replayed = text_of((await visit.send("/receipt/replay", 200, id=receipt_id)).text)
     assert "The context would be another now" in replayed
     assert memory_id[:13] in replayed
-    assert "cannot be shown any more" in text_of((await visit.send("/receipt/context", 200, id=receipt_id)).text)
-    assert "deleted since" in text_of((await visit.client.get("/inspect/receipt", params={"id": receipt_id})).text)
+    assert "cannot be shown any more" in text_of(
+        (await visit.send("/receipt/context", 200, id=receipt_id)).text
+    )
+    assert "deleted since" in text_of(
+        (await visit.client.get("/inspect/receipt", params={"id": receipt_id})).text
+    )
 
 
 async def test_context_is_built_from_the_search(visit: Visit) -> None:
-    """The context button of the search page builds a context for the same query and opens its receipt."""
+    """The context button of the search page builds a context for the same query and opens its
+    receipt.
+    """
     await visit.write("The build runs on Friday.")
     done = await visit.send("/context", q="when does the build run?", budget="300")
     page = text_of((await visit.client.get(done.headers["location"])).text)
@@ -74,7 +91,9 @@ async def test_context_is_built_from_the_search(visit: Visit) -> None:
 
 
 async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
-    """The list shows the queries of a namespace's receipts, newest first, with a link to older ones."""
+    """The list shows the queries of a namespace's receipts, newest first, with a link to older
+    ones.
+    """
     assert "No context was built" in text_of(await visit.open("/receipts"))
     await visit.write("The build runs on Friday.")
     for number in range(32):
@@ -90,11 +109,15 @@ async def test_receipts_are_listed_newest_first_and_paged(visit: Visit) -> None:
 
 
 async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
-    """A memory's page lists the receipts of contexts that contained the memory, and how many receipts were searched."""
+    """A memory's page lists the receipts of contexts that contained the memory, and how many
+    receipts were searched.
+    """
     memory_id = await visit.write("The build runs on Friday.")
     assert "There are no receipts" in text_of(await visit.open("/memory/receipts", id=memory_id))
     await retrieve(visit)
-    assert f"/inspect/memory/receipts?namespace=n&amp;id={memory_id}" in await visit.open("/memory", id=memory_id)
+    assert f"/inspect/memory/receipts?namespace=n&amp;id={memory_id}" in await visit.open(
+        "/memory", id=memory_id
+    )
     page = text_of(await visit.open("/memory/receipts", id=memory_id))
     assert "in the context rank 1" in page
     assert "among 1 receipts" in page
@@ -102,7 +125,9 @@ async def test_memory_names_the_receipts_it_was_in(visit: Visit) -> None:
 
 
 async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
-    """Markup in a query, session id or memory is escaped on every page that shows receipts or their context."""
+    """Markup in a query, session id or memory is escaped on every page that shows receipts or their
+    context.
+    """
     hostile = HOSTILE.replace("\u202e", "")
     memory_id = await visit.write(hostile)
     receipt_id = await retrieve(visit, hostile, session_id="<i>s</i>")
@@ -119,7 +144,9 @@ async def test_hostile_queries_and_contents_are_escaped(visit: Visit) -> None:
 
 
 async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
-    """Receipts of another tenant are a 404. A key bound to an agent gets a 403 for receipts of other agents."""
+    """Receipts of another tenant are a 404. A key bound to an agent gets a 403 for receipts of
+    other agents.
+    """
     async with connect(guarded) as client:
         client.headers.update(bearer("acme", Role.WRITER))
         receipt_id = await retrieve(Visit(client), "the secret question?")
@@ -129,7 +156,9 @@ async def test_receipts_of_others_are_not_shown(guarded: Services) -> None:
         await Visit(client).open("/receipt", 404, id=receipt_id)
         await Visit(client).send("/receipt/verify", 404, id=receipt_id)
         rights = {"tenant": "acme", "role": "reader", "agents": ["support"]}
-        new_key = await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
+        new_key = await client.post(
+            "/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN)
+        )
         client.cookies.clear()
         await client.post("/inspect/login", data={"key": new_key.json()["key"]})
         assert "secret" not in await Visit(client).open("/receipts")
@@ -150,12 +179,18 @@ def test_stacked_parts_fill_the_bar() -> None:
     Empty parts and what exceeds the total are left out.
     """
     parts = [Part("a", 1, ""), Part("b", 0, ""), Part("c", 2, ""), Part("d", 5, "")]
-    assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [("a", 0, 250), ("c", 250, 500), ("d", 750, 250)]
+    assert [(s.name, s.x, s.width) for s in stacked(parts, 4)] == [
+        ("a", 0, 250),
+        ("c", 250, 500),
+        ("d", 750, 250),
+    ]
     assert stacked(parts, 0) == []
 
 
 def test_chart_columns_are_scaled_to_the_highest() -> None:
-    """The highest column of a chart has the full height, and other columns are drawn to the same scale."""
+    """The highest column of a chart has the full height, and other columns are drawn to the same
+    scale.
+    """
     low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
     assert [(s.x, s.width) for s in low] == [(0, 10)]
     assert [(s.x, s.width) for s in high] == [(0, 10), (10, 30)]

@@ -20,13 +20,26 @@ from tests.api.working_client import with_live_workflows
 
 pytestmark = pytest.mark.anyio
 
-NAMES = ("", "search", "memories", "receipts", "sessions", "due", "threads", "workflows", "decisions", "upkeep")
+NAMES = (
+    "",
+    "search",
+    "memories",
+    "receipts",
+    "sessions",
+    "due",
+    "threads",
+    "workflows",
+    "decisions",
+    "upkeep",
+)
 VIEWS = tuple(f"/{name}" for name in NAMES)
 
 
 @pytest.fixture
 async def live_visit(live: LiveClient) -> AsyncIterator[Visit]:
-    """A visitor of a service that stores threads, workflows and working memory in a real Redis, in a new namespace."""
+    """A visitor of a service that stores threads, workflows and working memory in a real Redis, in
+    a new namespace.
+    """
     services = with_live_workflows(fake_services(lambda: NOW), live)
     async with connect(services) as client:
         yield Visit(client, f"n {id(services)}")
@@ -42,7 +55,9 @@ async def post(visit: Visit, path: str, body: dict[str, Any], **query: str) -> d
 
 @pytest.mark.parametrize("path", VIEWS)
 async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: str) -> None:
-    """Every view opens even without memories. It is marked in the navigation, which links to all other views."""
+    """Every view opens even without memories. It is marked in the navigation, which links to all
+    other views.
+    """
     page = await visit.open(path)
     assert 'aria-current="page"' in page
     assert len(re.findall(r"<h1", page)) == 1
@@ -51,7 +66,9 @@ async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: st
 
 
 async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
-    """The growth page counts new memories by day if all are from a few days, and by month if they span years."""
+    """The growth page counts new memories by day if all are from a few days, and by month if they
+    span years.
+    """
     await visit.write("New.", created_at="2026-02-28T10:00:00Z")
     await visit.write("Old.", created_at="2026-02-20T10:00:00Z")
     page = await visit.open("/growth")
@@ -68,24 +85,43 @@ async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
 
 
 async def test_page_of_a_session_lists_what_was_stored_and_injected_by_time(visit: Visit) -> None:
-    """A session's page lists its memories and the contexts added to its prompts, in order of time."""
+    """A session's page lists its memories and the contexts added to its prompts, in order of
+    time.
+    """
     await visit.write("The build runs on Friday.")
-    await visit.write("Let us talk about builds.", "episodic", session_id="s", created_at="2026-02-28T10:00:00Z")
+    await visit.write(
+        "Let us talk about builds.", "episodic", session_id="s", created_at="2026-02-28T10:00:00Z"
+    )
     query = {"namespace": "n", "query": "when does the build run?", "floor": 0.0}
     await post(visit, "/v1/retrieve", {**query, "session_id": "s"})
-    await post(visit, "/v1/retrieve", {**query, "session_id": "another", "query": "something else?"})
+    await post(
+        visit, "/v1/retrieve", {**query, "session_id": "another", "query": "something else?"}
+    )
     page = text_of(await visit.open("/sessions"))
     assert "1 memories 1 contexts" in page
     page = text_of(await visit.open("/session", id="s"))
-    assert page.index("Let us talk") < page.index("when does the build run?") < page.index("The build runs on Friday.")
+    assert (
+        page.index("Let us talk")
+        < page.index("when does the build run?")
+        < page.index("The build runs on Friday.")
+    )
     assert "2 injected" in page
     assert "something else?" not in page
-    assert "Nothing was stored in this session" in text_of(await visit.open("/session", id="unknown"))
+    assert "Nothing was stored in this session" in text_of(
+        await visit.open("/session", id="unknown")
+    )
 
 
 async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
-    """A session's page shows its notes in working memory, each with its to-do. Other sessions' pages do not."""
-    body = {"namespace": live_visit.namespace, "session_id": "s", "content": "Look at line 17.", "todo_id": "t 1"}
+    """A session's page shows its notes in working memory, each with its to-do. Other sessions'
+    pages do not.
+    """
+    body = {
+        "namespace": live_visit.namespace,
+        "session_id": "s",
+        "content": "Look at line 17.",
+        "todo_id": "t 1",
+    }
     await post(live_visit, "/v1/working", body)
     page = text_of(await live_visit.open("/session", id="s"))
     assert "to-do t 1" in page
@@ -94,13 +130,20 @@ async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
 
 
 async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit) -> None:
-    """Due tasks are listed before other open tasks, and each can be completed, cancelled or postponed by a button."""
+    """Due tasks are listed before other open tasks, and each can be completed, cancelled or
+    postponed by a button.
+    """
     fields = {"kind": "prospective"}
     due = await visit.write("Pay the bill.", **fields, due_at="2026-02-28T10:00:00Z")
     later = await visit.write("Call Mira.", **fields, due_at="2026-03-28T10:00:00Z")
     third = await visit.write("Water the plants.", **fields, due_at="2026-02-27T10:00:00Z")
     page = text_of(await visit.open("/due")).partition("Due now")[2]
-    assert page.index("Water the plants.") < page.index("Pay the bill.") < page.index("Open") < page.index("Call Mira.")
+    assert (
+        page.index("Water the plants.")
+        < page.index("Pay the bill.")
+        < page.index("Open")
+        < page.index("Call Mira.")
+    )
     await visit.send("/due/complete", id=due)
     await visit.send("/due/cancel", id=later)
     await visit.send("/due/snooze", id=third, hours="24")
@@ -113,16 +156,25 @@ async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit
 
 
 async def test_threads_show_their_turns_including_flushed_ones(live_visit: Visit) -> None:
-    """A thread's page shows all of its turns in order, and marks those that a flush turned into memories."""
+    """A thread's page shows all of its turns in order, and marks those that a flush turned into
+    memories.
+    """
     space = {"namespace": live_visit.namespace}
     thread = (await post(live_visit, "/v1/threads", {**space, "key": "support:1"}))["id"]
     for content in ("First.", HOSTILE.replace("\u202e", ""), "Third."):
-        await post(live_visit, f"/v1/threads/{thread}/turns", {"role": "user", "content": content}, **space)
+        await post(
+            live_visit, f"/v1/threads/{thread}/turns", {"role": "user", "content": content}, **space
+        )
     assert "support:1" in text_of(await live_visit.open("/threads"))
     page = await live_visit.open("/thread", id=thread)
     assert "<img src=x" not in page
     assert text_of(page).index("First.") < text_of(page).index("Third.")
-    await post(live_visit, f"/v1/threads/{thread}/flush", {"strategy": "simple_fifo", "force": True}, **space)
+    await post(
+        live_visit,
+        f"/v1/threads/{thread}/flush",
+        {"strategy": "simple_fifo", "force": True},
+        **space,
+    )
     assert "3 turns" in text_of(page)
     after = await live_visit.open("/thread", id=thread)
     assert "now a memory" in after
@@ -150,7 +202,9 @@ async def test_workflows_show_state_and_events(live_visit: Visit) -> None:
 
 
 async def test_button_takes_a_decision_back(visit: Visit) -> None:
-    """The list of decisions says why upkeep forgot a memory. A button undoes this, and a second press is a 409."""
+    """The list of decisions says why upkeep forgot a memory. A button undoes this, and a second
+    press is a 409.
+    """
     await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     await visit.send("/upkeep", 200, job="forget", max_age_days="30", apply="true")
     page = await visit.open("/decisions")
@@ -165,7 +219,9 @@ async def test_button_takes_a_decision_back(visit: Visit) -> None:
 
 
 async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
-    """The dry run of a job lists the memories that it would change, with reasons. A button on the page runs the job."""
+    """The dry run of a job lists the memories that it would change, with reasons. A button on the
+    page runs the job.
+    """
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 200, job="forget", max_age_days="30")).text
     assert "it would change 1 memories" in text_of(page)
@@ -192,7 +248,9 @@ async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
 async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
     visit: Visit, field: str, fields: dict[str, Any]
 ) -> None:
-    """If an option of an upkeep job is invalid, the page names the option and no memory is changed."""
+    """If an option of an upkeep job is invalid, the page names the option and no memory is
+    changed.
+    """
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 422, **fields, apply="true")).text
     assert field in text_of(page)
@@ -201,13 +259,19 @@ async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
 
 
 async def test_upkeep_job_without_a_namespace_is_refused(visit: Visit) -> None:
-    """An upkeep form without a namespace is a 422, so that no job runs on all namespaces by accident."""
-    got = await visit.client.post("/inspect/upkeep", data={"token": await visit.token(), "job": "expire"})
+    """An upkeep form without a namespace is a 422, so that no job runs on all namespaces by
+    accident.
+    """
+    got = await visit.client.post(
+        "/inspect/upkeep", data={"token": await visit.token(), "job": "expire"}
+    )
     assert got.status_code == 422
 
 
 async def test_only_admins_run_upkeep(guarded: Services) -> None:
-    """The upkeep page and its jobs are only for admins. A writer may undo decisions, and a reader may not."""
+    """The upkeep page and its jobs are only for admins. A writer may undo decisions, and a reader
+    may not.
+    """
     async with connect(guarded) as client:
         for role, status in ((Role.READER, 403), (Role.WRITER, 404)):
             client.cookies.clear()
@@ -220,14 +284,24 @@ async def test_only_admins_run_upkeep(guarded: Services) -> None:
 
 
 async def test_key_of_an_agent_sees_its_working_items_alone(guarded: Services) -> None:
-    """A key bound to an agent sees that agent's notes in working memory, and no page shows those of other agents."""
+    """A key bound to an agent sees that agent's notes in working memory, and no page shows those of
+    other agents.
+    """
     async with connect(guarded) as client:
         writer = bearer("acme", Role.WRITER)
         for agent, content in (("support", "Mine to do."), ("sales", "Not for others.")):
-            body = {"namespace": "n", "type": "working", "content": content, "agent_id": agent, "session_id": "s"}
+            body = {
+                "namespace": "n",
+                "type": "working",
+                "content": content,
+                "agent_id": agent,
+                "session_id": "s",
+            }
             await client.post("/v1/memories", json=body, headers=writer)
         rights = {"tenant": "acme", "role": "writer", "agents": ["support"]}
-        key = (await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))).json()["key"]
+        key = (
+            await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
+        ).json()["key"]
         await client.post("/inspect/login", data={"key": key})
         for path in ("/", "/memories", "/due", "/sessions", "/session"):
             query: dict[str, Any] = {"id": "s"} if path == "/session" else {}
@@ -240,9 +314,15 @@ async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
     """Markup in contents and in names of sessions and namespaces is escaped in every view."""
     hostile = Visit(visit.client, "<b>n</b>")
     await hostile.write(
-        HOSTILE.replace("\u202e", ""), "prospective", due_at="2026-02-28T10:00:00Z", session_id="<i>s</i>"
+        HOSTILE.replace("\u202e", ""),
+        "prospective",
+        due_at="2026-02-28T10:00:00Z",
+        session_id="<i>s</i>",
     )
-    pages: dict[str, dict[str, Any]] = {path: {} for path in VIEWS} | {"/session": {"id": "<i>s</i>"}, "/growth": {}}
+    pages: dict[str, dict[str, Any]] = {path: {} for path in VIEWS} | {
+        "/session": {"id": "<i>s</i>"},
+        "/growth": {},
+    }
     for path, query in pages.items():
         page = await hostile.open(path, **query)
         assert "<img src=x" not in page, path
@@ -251,20 +331,30 @@ async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
 
 
 async def test_unknown_pages_are_not_found(visit: Visit) -> None:
-    """An unknown address is not found, and an address that only takes forms cannot be opened as a page."""
+    """An unknown address is not found, and an address that only takes forms cannot be opened as a
+    page.
+    """
     for path in ("/nothing", "/memory/pin"):
         got: httpx.Response = await visit.client.get(f"/inspect{path}", params={"namespace": "n"})
         assert got.status_code in (404, 405)
 
 
-async def test_a_key_does_not_see_threads_that_its_agents_may_not_read(live: LiveClient, guarded: Services) -> None:
-    """If a key's agents may not read a thread, the list leaves the thread out and opening it is a 403."""
+async def test_a_key_does_not_see_threads_that_its_agents_may_not_read(
+    live: LiveClient, guarded: Services
+) -> None:
+    """If a key's agents may not read a thread, the list leaves the thread out and opening it is a
+    403.
+    """
     services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
     async with connect(services) as client:
         body = {"namespace": "n", "key": "support:1"}
-        thread = (await client.post("/v1/threads", json=body, headers=bearer("acme", Role.WRITER))).json()["id"]
+        thread = (
+            await client.post("/v1/threads", json=body, headers=bearer("acme", Role.WRITER))
+        ).json()["id"]
         rights = {"tenant": "acme", "role": "reader", "agents": ["support", "sales"]}
-        key = (await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))).json()["key"]
+        key = (
+            await client.post("/v1/admin/keys", json=rights, headers=bearer("acme", Role.ADMIN))
+        ).json()["key"]
         await client.post("/inspect/login", data={"key": key})
         assert "support:1" not in await Visit(client).open("/threads")
         await Visit(client).open("/thread", 403, id=thread)

@@ -1,4 +1,6 @@
-"""Fixtures that connect the MCP SDK's client to the application, in the older or the newer version of the protocol."""
+"""Fixtures that connect the MCP SDK's client to the application, in the older or the newer version
+of the protocol.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +26,33 @@ OpenMcp: TypeAlias = Callable[..., AbstractAsyncContextManager[Client]]
 
 @asynccontextmanager
 async def mcp_client(
-    services: Services, path: str = "/mcp", mode: str = "2026-07-28", headers: Mapping[str, str] | None = None
+    services: Services,
+    path: str = "/mcp",
+    mode: str = "2026-07-28",
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Client]:
-    """The MCP SDK's client of an application over `services`. mode: one of `ERAS`, the versions of the protocol."""
+    """The MCP SDK's client of an application over `services`. mode: one of `ERAS`, the versions of
+    the protocol.
+    """
     app = application(services)
     async with app.lifespan():
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
         async with (
-            httpx2.AsyncClient(transport=transport, base_url=URL, headers=dict(headers or {})) as http,
+            httpx2.AsyncClient(
+                transport=transport, base_url=URL, headers=dict(headers or {})
+            ) as http,
             Client(streamable_http_client(f"{URL}{path}", http_client=http), mode=mode) as client,
         ):
             yield client
 
 
 @asynccontextmanager
-async def raw_client(services: Services, *, local_only: bool = False) -> AsyncIterator[httpx.AsyncClient]:
-    """A plain HTTP client of a started application. local_only: the application refuses other hosts and sites."""
+async def raw_client(
+    services: Services, *, local_only: bool = False
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A plain HTTP client of a started application. local_only: the application refuses other hosts
+    and sites.
+    """
     app = application(services, local_only=local_only)
     async with app.lifespan():
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -56,7 +69,9 @@ async def client(services: Services) -> AsyncIterator[Client]:
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool and return its text. Fails if the result is an error or has structured content."""
+    """Call a tool and return its text. Fails if the result is an error or has structured
+    content.
+    """
     result = await client.call_tool(tool, arguments)
     text = _text(result)
     assert not result.is_error, text
@@ -85,7 +100,9 @@ async def remembered(client: Client, content: str, **fields: Any) -> str:
 
 
 def rpc(method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON-RPC request for a method, as clients of the older version of the protocol send it."""
+    """The JSON-RPC request for a method, as clients of the older version of the protocol send
+    it.
+    """
     return {"jsonrpc": "2.0", "id": 1, "method": method, "params": dict(params or {})}
 
 

@@ -1,4 +1,6 @@
-"""The tools that MCP clients load at the start (their size, hints and schemas), and token counts of recalls."""
+"""The tools that MCP clients load at the start (their size, hints and schemas), and token counts of
+recalls.
+"""
 
 from __future__ import annotations
 
@@ -34,20 +36,27 @@ def tokenizer() -> TiktokenTokenizer:
     return anyio.run(TiktokenTokenizer.open, "cl100k_base")
 
 
-async def test_definitions_of_all_tools_are_small(services: Services, tokenizer: TiktokenTokenizer) -> None:
-    """The names, descriptions and parameters of all tools have at most 1,200 tokens (cl100k_base) as JSON."""
+async def test_definitions_of_all_tools_are_small(
+    services: Services, tokenizer: TiktokenTokenizer
+) -> None:
+    """The names, descriptions and parameters of all tools have at most 1,200 tokens (cl100k_base)
+    as JSON.
+    """
     async with mcp_client(services) as client:
         tools = (await client.list_tools()).tools
         instructions = client.session.instructions
     definitions = [
-        {"name": tool.name, "description": tool.description, "parameters": tool.input_schema} for tool in tools
+        {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+        for tool in tools
     ]
     assert tokenizer.count(json.dumps(definitions)) <= MAX_TOKENS
     assert instructions in {None, INSTRUCTIONS}
 
 
 def test_instructions_and_descriptions_are_not_cut_by_clients() -> None:
-    """The instructions and the description of each tool have less than 2 KiB, as clients cut longer texts."""
+    """The instructions and the description of each tool have less than 2 KiB, as clients cut longer
+    texts.
+    """
     assert len(INSTRUCTIONS.encode()) < 2_048
     assert all(len(tool.description.encode()) < 2_048 for tool in TOOLS)
     assert all(tool.name in INSTRUCTIONS for tool in TOOLS)
@@ -72,7 +81,9 @@ def test_annotations_say_which_tools_only_read_and_which_delete() -> None:
 
 
 def test_tool_schemas_have_no_titles_references_or_null() -> None:
-    """Clients would strip titles, references and null from the input schemas of tools, or show them to the model."""
+    """Clients would strip titles, references and null from the input schemas of tools, or show them
+    to the model.
+    """
     text = json.dumps([tool.definition()["inputSchema"] for tool in TOOLS])
     assert not re.search(r'"title"|\$ref|anyOf|null', text)
 
@@ -86,12 +97,23 @@ def test_tool_schemas_have_no_titles_references_or_null() -> None:
 def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
-    """The number of tokens in the last line of a recall is that of the whole text, with this line."""
+    """The number of tokens in the last line of a recall is that of the whole text, with this
+    line.
+    """
     metadata = ContextMetadata(
-        total_tokens=0, budget=budget, utilization=0, per_type={}, working_tokens=0, trimmed_count=0, candidates=0,
-        tokenizer="cl100k_base", outcome="ok", floor=FloorAnswer(value=0, dropped=0), as_of=NOW,
+        total_tokens=0,
+        budget=budget,
+        utilization=0,
+        per_type={},
+        working_tokens=0,
+        trimmed_count=0,
+        candidates=0,
+        tokenizer="cl100k_base",
+        outcome="ok",
+        floor=FloorAnswer(value=0, dropped=0),
+        as_of=NOW,
         degraded=["embedder"] if degraded else [],
-    )  # fmt: skip
+    )
     answer = RetrieveAnswer(context=context, items=[], metadata=metadata, receipt_id=str(receipt))
     text = recalled_text(answer, budget, tokenizer.count)
     assert text.startswith(context)
@@ -101,20 +123,29 @@ def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     assert bool(counted[2]) is degraded
 
 
-_WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+_WORDS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60
+)
 _MEMORIES = st.lists(_WORDS.filter(lambda text: text.strip()), min_size=1, max_size=12)
 
 
-@settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # an example takes half a second
+# An example takes half a second
+@settings(max_examples=20, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(memories=_MEMORIES, budget=st.integers(100, 600))
-def test_a_recall_is_never_above_its_budget(tokenizer: TiktokenTokenizer, memories: list[str], budget: int) -> None:
-    """For any memories, the text of a recall fits its budget, and its last line counts the tokens exactly."""
+def test_a_recall_is_never_above_its_budget(
+    tokenizer: TiktokenTokenizer, memories: list[str], budget: int
+) -> None:
+    """For any memories, the text of a recall fits its budget, and its last line counts the tokens
+    exactly.
+    """
 
     async def recall() -> str:
         services = with_tokenizer(fake_services(lambda: NOW), tokenizer)
         async with mcp_client(services, "/mcp/n") as client:
             for number, text in enumerate(memories):
-                await call(client, "memory_remember", content=f"build {number}: {text}", type="semantic")
+                await call(
+                    client, "memory_remember", content=f"build {number}: {text}", type="semantic"
+                )
             return await call(client, "memory_recall", query="build", budget=budget)
 
     text = anyio.run(recall)
@@ -132,10 +163,15 @@ def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services
 
 
 @pytest.mark.parametrize(
-    ("module", "late"), [("api.http.app", ("mcp", "starlette")), ("api.cli.mcp.command", ("mcp", "litestar", "numpy"))]
+    ("module", "late"),
+    [("api.http.app", ("mcp", "starlette")), ("api.cli.mcp.command", ("mcp", "litestar", "numpy"))],
 )
 def test_slow_libraries_are_imported_at_first_use(module: str, late: tuple[str, ...]) -> None:
-    """Importing the service loads no MCP SDK, and importing `remembrancer mcp` loads neither the SDK nor numpy."""
+    """Importing the service loads no MCP SDK, and importing `remembrancer mcp` loads neither the
+    SDK nor numpy.
+    """
     program = f"import sys, {module}; print([name for name in {late} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"

@@ -1,4 +1,6 @@
-"""The MCP endpoint /mcp as part of the HTTP API: keys, roles, tenants, namespaces, agents, limits and metrics."""
+"""The MCP endpoint /mcp as part of the HTTP API: keys, roles, tenants, namespaces, agents, limits
+and metrics.
+"""
 
 from __future__ import annotations
 
@@ -15,27 +17,50 @@ from api.http.request import NAMESPACE_HEADER
 from api.wiring.container import Services
 from memtypes.project import project_namespace
 from tests.api.conftest import bearer, problem
-from tests.api.http.mcp.conftest import ERAS, call, mcp_client, raw_client, receipt_of, refused, remembered, rpc
+from tests.api.http.mcp.conftest import (
+    ERAS,
+    call,
+    mcp_client,
+    raw_client,
+    receipt_of,
+    refused,
+    remembered,
+    rpc,
+)
 
 FACT = "The deploy key of the staging cluster expires in June."
 READING = ["memory_recall", "memory_search", "memory_why"]
 
 
 async def test_a_call_without_a_known_key_is_refused(guarded: Services) -> None:
-    """If the service needs keys, /mcp and /mcp/NAMESPACE answer 401 to a call without a known key."""
+    """If the service needs keys, /mcp and /mcp/NAMESPACE answer 401 to a call without a known
+    key.
+    """
     async with raw_client(guarded) as client:
         for path in ("/mcp", "/mcp/", "/mcp/n"):
             problem(await client.post(path, json=rpc("tools/list")), 401)
-            problem(await client.post(path, json=rpc("ping"), headers={"Authorization": "Bearer wrong-key"}), 401)
-            accepted = await client.post(path, json=rpc("ping"), headers=bearer("acme", Role.READER))
+            problem(
+                await client.post(
+                    path, json=rpc("ping"), headers={"Authorization": "Bearer wrong-key"}
+                ),
+                401,
+            )
+            accepted = await client.post(
+                path, json=rpc("ping"), headers=bearer("acme", Role.READER)
+            )
             assert accepted.status_code == 200
 
 
 async def test_pages_of_other_sites_are_refused_without_keys(services: Services) -> None:
     """Without keys, a request with a Host or Origin other than localhost is a 403."""
     async with raw_client(services, local_only=True) as client:
-        problem(await client.post("/mcp", json=rpc("ping"), headers={"Origin": "http://evil.example"}), 403)
-        problem(await client.post("/mcp/n", json=rpc("ping"), headers={"Host": "evil.example"}), 403)
+        problem(
+            await client.post("/mcp", json=rpc("ping"), headers={"Origin": "http://evil.example"}),
+            403,
+        )
+        problem(
+            await client.post("/mcp/n", json=rpc("ping"), headers={"Host": "evil.example"}), 403
+        )
         assert (await client.post("/mcp", json=rpc("ping"))).status_code == 200
 
 
@@ -60,15 +85,21 @@ async def test_a_reader_is_offered_only_tools_that_read(guarded: Services, mode:
 
 
 async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
-    """A key cannot find, read, change or explain another tenant's memories, even in a namespace of the same name."""
+    """A key cannot find, read, change or explain another tenant's memories, even in a namespace of
+    the same name.
+    """
     async with mcp_client(guarded, "/mcp/n", headers=bearer("acme", Role.WRITER)) as client:
         memory_id = await remembered(client, FACT)
         receipt = receipt_of(await call(client, "memory_recall", query="staging deploy key"))
     async with mcp_client(guarded, "/mcp/n", headers=bearer("other", Role.ADMIN)) as client:
-        assert await call(client, "memory_search", query="staging deploy key") == "No memory matches."
+        assert (
+            await call(client, "memory_search", query="staging deploy key") == "No memory matches."
+        )
         for tool in ("memory_why", "memory_forget"):
             assert "no memory" in await refused(client, tool, id=memory_id)
-        assert "no memory" in await refused(client, "memory_correct", id=memory_id, content="Taken over.")
+        assert "no memory" in await refused(
+            client, "memory_correct", id=memory_id, content="Taken over."
+        )
         assert "no receipt" in await refused(client, "memory_why", receipt_id=receipt)
 
 
@@ -88,20 +119,26 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
 async def test_the_namespace_comes_from_the_path_or_a_header_or_the_key(
     services: Services, path: str, headers: dict[str, str], namespace: str
 ) -> None:
-    """The namespace is taken from the path, else from the namespace header, the project header, or the key."""
+    """The namespace is taken from the path, else from the namespace header, the project header, or
+    the key.
+    """
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
     services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
     async with mcp_client(services, path, headers=key | headers) as client:
         memory_id = await remembered(client, FACT)
     async with raw_client(services) as http:
-        stored = await http.get(f"/v1/memories/{memory_id}", params={"namespace": namespace}, headers=key)
+        stored = await http.get(
+            f"/v1/memories/{memory_id}", params={"namespace": namespace}, headers=key
+        )
     assert stored.json()["content"] == FACT
     assert stored.json()["source"]["caller"] == "mcp"
 
 
 async def test_the_namespace_is_default_if_nothing_names_one(services: Services) -> None:
-    """If neither the path, a header nor the key names a namespace, a memory is stored in `default`."""
+    """If neither the path, a header nor the key names a namespace, a memory is stored in
+    `default`.
+    """
     async with mcp_client(services) as client:
         memory_id = await remembered(client, FACT)
     async with raw_client(services) as http:
@@ -110,7 +147,9 @@ async def test_the_namespace_is_default_if_nothing_names_one(services: Services)
 
 
 async def test_a_tool_accepts_no_namespace_as_argument(services: Services) -> None:
-    """A namespace, tenant, agent or session among a tool's arguments is refused as an unknown field."""
+    """A namespace, tenant, agent or session among a tool's arguments is refused as an unknown
+    field.
+    """
     async with mcp_client(services, "/mcp/n") as client:
         for name in ("namespace", "tenant", "agent_id", "session_id"):
             text = await refused(client, "memory_remember", content=FACT, **{name: "other"})
@@ -128,7 +167,9 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
 
 
 async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services) -> None:
-    """An API key bound to one agent acts as that agent. If it is bound to several, a header has to name one."""
+    """An API key bound to one agent acts as that agent. If it is bound to several, a header has to
+    name one.
+    """
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
@@ -152,12 +193,16 @@ async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services
 
 
 async def test_a_header_chooses_which_tools_are_offered(services: Services) -> None:
-    """With `read` in the tools header, the tools that change memories are neither listed nor run."""
+    """With `read` in the tools header, the tools that change memories are neither listed nor
+    run.
+    """
     async with mcp_client(services, "/mcp/n", headers={TOOLS_HEADER: "read"}) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == READING
         assert "not among the tools" in await refused(client, "memory_remember", content=FACT)
     async with raw_client(services) as http:
-        problem_answer = problem(await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422)
+        problem_answer = problem(
+            await http.post("/mcp", json=rpc("ping"), headers={TOOLS_HEADER: "few"}), 422
+        )
     assert problem_answer["errors"][0]["message"] == "must be one of read, default, all"
 
 
@@ -171,7 +216,9 @@ async def test_an_invalid_namespace_in_the_path_is_a_problem(services: Services,
 
 
 async def test_only_post_is_answered(services: Services) -> None:
-    """Any method but POST is a 405. A GET would open a stream of messages, which this server never sends."""
+    """Any method but POST is a 405. A GET would open a stream of messages, which this server never
+    sends.
+    """
     async with raw_client(services) as client:
         for method in ("GET", "DELETE", "PUT"):
             answer = await client.request(method, "/mcp/n")
@@ -184,7 +231,9 @@ async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Serv
     """A body of more than 2 MiB is a 413, and calls above the rate limit are a 429."""
     limited = replace(services, rate=RateLimit(2))
     async with raw_client(limited) as client:
-        body = rpc("tools/call", {"name": "memory_remember", "arguments": {"content": "x" * BODY_BYTES}})
+        body = rpc(
+            "tools/call", {"name": "memory_remember", "arguments": {"content": "x" * BODY_BYTES}}
+        )
         assert (await client.post("/mcp", json=body)).status_code == 413
         assert (await client.post("/mcp", json=rpc("ping"))).status_code == 200
         answer = await client.post("/mcp", json=rpc("ping"))
@@ -193,7 +242,9 @@ async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Serv
 
 
 async def test_calls_are_counted_by_tool_and_namespaces_are_no_labels(services: Services) -> None:
-    """Metrics count MCP calls by the names of known tools. They have neither unknown names nor namespaces."""
+    """Metrics count MCP calls by the names of known tools. They have neither unknown names nor
+    namespaces.
+    """
     async with raw_client(services) as client:
         for name in ("memory_recall", "memory_recall", "no_such_tool"):
             body = rpc("tools/call", {"name": name, "arguments": {"query": "anything"}})

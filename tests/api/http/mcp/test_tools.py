@@ -25,11 +25,17 @@ HOLD = "A hold under an advisory lock costs 7 ms at the median."
 
 
 @pytest.mark.parametrize("mode", ERAS)
-async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(services: Services, mode: str) -> None:
-    """A stored statement is recalled as plain text, in the older and in the newer version of the protocol."""
+async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(
+    services: Services, mode: str
+) -> None:
+    """A stored statement is recalled as plain text, in the older and in the newer version of the
+    protocol.
+    """
     async with mcp_client(services, "/mcp/n", mode) as client:
         assert (client.server_info is None) or client.server_info.name == "remembrancer"
-        assert (await call(client, "memory_remember", content=HOLD, type="semantic")).startswith("stored ")
+        assert (await call(client, "memory_remember", content=HOLD, type="semantic")).startswith(
+            "stored "
+        )
         text = await call(client, "memory_recall", query="what does a hold cost?")
         assert f"## Knowledge\n- {HOLD}\n" in text
         assert text.splitlines()[-1].startswith("receipt ")
@@ -37,7 +43,9 @@ async def test_a_remembered_statement_is_recalled_in_both_protocol_versions(serv
 
 
 async def test_the_same_statement_again_is_merged(client: Client) -> None:
-    """If the same statement is stored again, the answer names the memory into which it was merged."""
+    """If the same statement is stored again, the answer names the memory into which it was
+    merged.
+    """
     memory_id = await remembered(client, HOLD, type="semantic")
     assert await call(client, "memory_remember", content=HOLD, type="semantic") == (
         f"merged into {memory_id}, which says the same (semantic)"
@@ -45,10 +53,16 @@ async def test_the_same_statement_again_is_merged(client: Client) -> None:
 
 
 async def test_a_due_time_makes_a_to_do(client: Client) -> None:
-    """A statement that is stored with a due time becomes a to-do. If the call names another type, it is refused."""
-    text = await call(client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00")
+    """A statement that is stored with a due time becomes a to-do. If the call names another type,
+    it is refused.
+    """
+    text = await call(
+        client, "memory_remember", content="Renew the certificate", due="2030-01-31T10:00:00+01:00"
+    )
     assert "(prospective, due 2030-01-31 09:00Z)" in text
-    refusal = await refused(client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z")
+    refusal = await refused(
+        client, "memory_remember", content="x", type="semantic", due="2030-01-31T09:00:00Z"
+    )
     assert refusal == "due: only a to-do, of type prospective, can be due"
     assert "RFC 3339" in await refused(client, "memory_remember", content="x", due="next week")
 
@@ -56,22 +70,32 @@ async def test_a_due_time_makes_a_to_do(client: Client) -> None:
 async def test_a_secret_is_not_stored(client: Client) -> None:
     """A secret is removed from a stored statement, and the answer says how many were removed."""
     secret = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
-    text = await call(client, "memory_remember", content=f"The token of the build is {secret}", type="semantic")
+    text = await call(
+        client, "memory_remember", content=f"The token of the build is {secret}", type="semantic"
+    )
     assert "removed from the text: 1 " in text
     assert secret not in text + await call(client, "memory_recall", query="the token of the build")
 
 
 async def test_a_rejected_text_is_an_error_with_its_reason() -> None:
-    """If the tenant's rules reject a text, memory_remember returns an error with the reason, and stores nothing."""
+    """If the tenant's rules reject a text, memory_remember returns an error with the reason, and
+    stores nothing.
+    """
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     async with mcp_client(fake_services(lambda: NOW, book=rules), "/mcp/n") as client:
-        assert (await refused(client, "memory_remember", content=HOLD, type="episodic")).startswith("not stored: ")
+        assert (await refused(client, "memory_remember", content=HOLD, type="episodic")).startswith(
+            "not stored: "
+        )
         assert await call(client, "memory_search", query="hold") == "No memory matches."
 
 
 async def test_search_lists_one_line_a_hit(client: Client) -> None:
-    """memory_search returns a line for each hit: id, type, date, score and the first words, cut if long."""
-    memory_id = await remembered(client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural")
+    """memory_search returns a line for each hit: id, type, date, score and the first words, cut if
+    long.
+    """
+    memory_id = await remembered(
+        client, "Hold the lock\nfor one transaction. " + "word " * 200, type="procedural"
+    )
     (line,) = (await call(client, "memory_search", query="hold the lock")).splitlines()
     assert line.startswith(f"{memory_id} · procedural · 2026-03-01 · ")
     assert line.endswith(" ...")
@@ -80,9 +104,13 @@ async def test_search_lists_one_line_a_hit(client: Client) -> None:
 
 
 async def test_correcting_the_content_replaces_the_statement(client: Client) -> None:
-    """The answer to a correction quotes the new and the old text, and the old text stays in the memory's history."""
+    """The answer to a correction quotes the new and the old text, and the old text stays in the
+    memory's history.
+    """
     memory_id = await remembered(client, HOLD, type="semantic")
-    text = await call(client, "memory_correct", id=memory_id, content="A hold under an advisory lock costs 9 ms.")
+    text = await call(
+        client, "memory_correct", id=memory_id, content="A hold under an advisory lock costs 9 ms."
+    )
     assert text.splitlines()[:3] == [
         f"corrected {memory_id}",
         "it says now: A hold under an advisory lock costs 9 ms.",
@@ -95,12 +123,22 @@ async def test_correcting_the_content_replaces_the_statement(client: Client) -> 
 
 
 async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client) -> None:
-    """A completed to-do is not recalled until `done: false` reopens it. A fact cannot be marked as done."""
+    """A completed to-do is not recalled until `done: false` reopens it. A fact cannot be marked as
+    done.
+    """
     task = await remembered(client, "Write the runbook page", type="prospective")
-    assert "status: completed (before: pending)" in await call(client, "memory_correct", id=task, done=True)
-    assert "runbook" not in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
-    assert "status: pending (before: completed)" in await call(client, "memory_correct", id=task, done=False)
-    assert "runbook" in await call(client, "memory_recall", query="what is left to do?", types=["prospective"])
+    assert "status: completed (before: pending)" in await call(
+        client, "memory_correct", id=task, done=True
+    )
+    assert "runbook" not in await call(
+        client, "memory_recall", query="what is left to do?", types=["prospective"]
+    )
+    assert "status: pending (before: completed)" in await call(
+        client, "memory_correct", id=task, done=False
+    )
+    assert "runbook" in await call(
+        client, "memory_recall", query="what is left to do?", types=["prospective"]
+    )
     fact = await remembered(client, HOLD, type="semantic")
     for done in (True, False):
         refusal = await refused(client, "memory_correct", id=fact, done=done, content="changed")
@@ -112,9 +150,13 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
 
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:
-    """The tool memory_forget quotes the deleted memory. Afterwards its id is unknown and no search finds it."""
+    """The tool memory_forget quotes the deleted memory. Afterwards its id is unknown and no search
+    finds it.
+    """
     memory_id = await remembered(client, HOLD, type="semantic")
-    assert await call(client, "memory_forget", id=memory_id.upper()) == f"deleted {memory_id}: {HOLD}"
+    assert (
+        await call(client, "memory_forget", id=memory_id.upper()) == f"deleted {memory_id}: {HOLD}"
+    )
     assert await call(client, "memory_search", query="hold") == "No memory matches."
     assert "no memory" in await refused(client, "memory_forget", id=memory_id)
     assert "no memory" in await refused(client, "memory_forget", id="not-an-id")
@@ -126,8 +168,12 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
     With the id of one of them, it lists the signals of its score.
     """
     included = await remembered(client, "The build runs on Friday.", type="semantic")
-    large = await remembered(client, "The build log of Friday says: " + "word " * 300, type="semantic")
-    recalled = await call(client, "memory_recall", query="when does the build run on friday?", budget=120)
+    large = await remembered(
+        client, "The build log of Friday says: " + "word " * 300, type="semantic"
+    )
+    recalled = await call(
+        client, "memory_recall", query="when does the build run on friday?", budget=120
+    )
     receipt = receipt_of(recalled)
     text = await call(client, "memory_why", receipt_id=receipt)
     assert text.startswith(f"receipt {receipt} of 2026-03-01 12:00Z, query: ")
@@ -143,14 +189,18 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
 
 
 async def test_why_counts_unlisted_candidates_by_reason(client: Client, services: Services) -> None:
-    """Candidates that a receipt only counts are explained by their number and a sentence with the reason."""
+    """Candidates that a receipt only counts are explained by their number and a sentence with the
+    reason.
+    """
     await remembered(client, HOLD)
     receipt_id = receipt_of(await call(client, "memory_recall", query="how long may a hold take?"))
     receipt = Receipt.model_validate_json(await services.receipts.text(DEFAULT_TENANT, receipt_id))
     outcomes = {CandidateOutcome.DUPLICATE_OF: 2, CandidateOutcome.SUPERSEDED: 1}
     unlisted = receipt.unlisted.model_copy(update={"outcomes": outcomes})
     text = receipt_text(receipt.model_copy(update={"unlisted": unlisted}), {})
-    assert text.endswith("\n- 2 more: it says the same as another\n- 1 more: a newer memory replaced it")
+    assert text.endswith(
+        "\n- 2 more: it says the same as another\n- 1 more: a newer memory replaced it"
+    )
 
 
 async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
@@ -162,13 +212,17 @@ async def test_why_tells_where_a_memory_comes_from(client: Client) -> None:
 
 
 async def test_a_recall_that_finds_nothing_says_so(client: Client) -> None:
-    """A recall without hits says that nothing helps, and still ends with the line of its receipt."""
+    """A recall without hits says that nothing helps, and still ends with the line of its
+    receipt.
+    """
     text = await call(client, "memory_recall", query="anything at all?")
     assert text.startswith("Nothing is remembered that helps with this.\nreceipt ")
 
 
 async def test_invalid_arguments_are_explained(client: Client) -> None:
-    """The error for invalid arguments has a line for each argument, with its name and what is wrong."""
+    """The error for invalid arguments has a line for each argument, with its name and what is
+    wrong.
+    """
     text = await refused(client, "memory_recall", querry="x", budget=99)
     assert set(text.splitlines()) == {
         "query: is required",
@@ -188,7 +242,9 @@ async def test_a_store_that_is_away_is_an_error_that_the_model_can_read() -> Non
 
 
 async def test_an_unexpected_fault_shows_no_internals(services: Services) -> None:
-    """On an unexpected error the tool's answer says only that the service failed and that its log names the cause."""
+    """On an unexpected error the tool's answer says only that the service failed and that its log
+    names the cause.
+    """
     broken = replace(services, tokenizers={})
     async with mcp_client(broken, "/mcp/n") as client:
         text = await refused(client, "memory_recall", query="anything")
@@ -196,7 +252,9 @@ async def test_an_unexpected_fault_shows_no_internals(services: Services) -> Non
 
 
 async def test_prompts_contain_recalled_memories(client: Client) -> None:
-    """The MCP prompt `recall` contains memories for its query. `what_is_left` contains the open to-dos only."""
+    """The MCP prompt `recall` contains memories for its query. `what_is_left` contains the open
+    to-dos only.
+    """
     await remembered(client, HOLD, type="semantic")
     await remembered(client, "Write the runbook page", type="prospective")
     prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
@@ -230,6 +288,8 @@ async def test_resources_are_memories_and_receipts(client: Client) -> None:
 
 
 async def test_a_mount_without_its_lifespan_does_not_answer(services: Services) -> None:
-    """The MCP endpoint raises an error if the startup of the application (its lifespan) has not run."""
+    """The MCP endpoint raises an error if the startup of the application (its lifespan) has not
+    run.
+    """
     with pytest.raises(AssertionError, match="lifespan"):
         await McpMount(services, 1)._started()

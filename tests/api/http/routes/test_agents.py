@@ -1,4 +1,6 @@
-"""The registry of language models over HTTP, and an agent's context (memories, threads, tasks) from a single call."""
+"""The registry of language models over HTTP, and an agent's context (memories, threads, tasks) from
+a single call.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,18 @@ from tests.api.conftest import connect, problem
 
 pytestmark = pytest.mark.anyio
 
-OWN = "models: [{provider: house, names: [house-one], window: 10000, categories: [code], source: us 2026-01-02}]"
+OWN = (
+    "models: [{provider: house, names: [house-one], window: 10000, categories: [code], "
+    "source: us 2026-01-02}]"
+)
 
 
-async def test_models_are_listed_by_category_and_reloaded(services: Services, tmp_path: Path) -> None:
-    """Models from the operator's own file come first in a list. A change of the file is seen by the next call."""
+async def test_models_are_listed_by_category_and_reloaded(
+    services: Services, tmp_path: Path
+) -> None:
+    """Models from the operator's own file come first in a list. A change of the file is seen by the
+    next call.
+    """
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -50,7 +59,9 @@ async def test_models_are_listed_by_category_and_reloaded(services: Services, tm
 
 
 async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path: Path) -> None:
-    """A model can be found by a task or by its name. The answer says how its context window is divided."""
+    """A model can be found by a task or by its name. The answer says how its context window is
+    divided.
+    """
     path = tmp_path / "models.yaml"
     path.write_text(OWN)
     async with connect(replace(services, models=RegistrySource(path))) as client:
@@ -74,12 +85,16 @@ async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path:
 
 @pytest.fixture
 async def world(live: LiveClient, services: Services) -> AsyncIterator[World]:
-    """A client of a service that keeps threads and working memory in Redis, and whose policy file defines agents."""
+    """A client of a service that keeps threads and working memory in Redis, and whose policy file
+    defines agents.
+    """
     async with serving(live, replace(services, models=RegistrySource())) as client:
         yield World(client, f"n {uuid.uuid4()}")
 
 
-async def context_of(world: World, agent: str, key: str = "host", status: int = 200, **body: Any) -> dict[str, Any]:
+async def context_of(
+    world: World, agent: str, key: str = "host", status: int = 200, **body: Any
+) -> dict[str, Any]:
     """Request the context of an agent with this key, and return the answer."""
     answer = await world.call(key, "POST", f"/v1/agents/{agent}/context", body)
     assert answer.status_code == status, answer.text
@@ -87,49 +102,99 @@ async def context_of(world: World, agent: str, key: str = "host", status: int = 
 
 
 async def furnish(world: World) -> dict[str, str]:
-    """Store memories, a due task, two threads and notes in working memory. Return the thread ids by resource."""
-    await world.call("host", "POST", "/v1/memories", {"type": "semantic", "content": "The ledger runs on Postgres."})
-    due = {"type": "prospective", "content": "Rotate the ledger password", "due_at": "2026-02-28T09:00:00Z"}
+    """Store memories, a due task, two threads and notes in working memory. Return the thread ids by
+    resource.
+    """
+    await world.call(
+        "host",
+        "POST",
+        "/v1/memories",
+        {"type": "semantic", "content": "The ledger runs on Postgres."},
+    )
+    due = {
+        "type": "prospective",
+        "content": "Rotate the ledger password",
+        "due_at": "2026-02-28T09:00:00Z",
+    }
     await world.call("host", "POST", "/v1/memories", due)
     shared = await world.thread("bob", resource="shared", variables=SESSION)
     box = await world.thread("ann", resource="boxes", variables=SESSION)
     for number in range(6):
         turn = {"role": "user", "content": f"Message {number} about the ledger"}
         await world.on_thread("bob", "POST", f"/{shared}/turns", turn)
-        await world.on_thread("ann", "POST", f"/{box}/turns", {**turn, "content": f"Note {number} to myself"})
-    for key, text in (("ann", "Ann checks the ledger"), ("bob", "Bob paints the fence"), ("host", "The desk is open")):
+        await world.on_thread(
+            "ann", "POST", f"/{box}/turns", {**turn, "content": f"Note {number} to myself"}
+        )
+    for key, text in (
+        ("ann", "Ann checks the ledger"),
+        ("bob", "Bob paints the fence"),
+        ("host", "The desk is open"),
+    ):
         await world.call(key, "POST", "/v1/working", {"content": text, "session_id": "s1"})
     return {"shared": shared, "boxes": box}
 
 
 async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
-    """An agent's context has memories, its threads, working memory and due tasks, together within the token budget."""
+    """An agent's context has memories, its threads, working memory and due tasks, together within
+    the token budget.
+    """
     threads = await furnish(world)
-    answer = await context_of(world, "ann", query="where does the ledger run?", session_id="s1", budget=2_000, floor=0)
-    parts, metadata, text = answer["parts"], answer["metadata"], answer["context"]
-    assert [item["content"] for item in parts["memory"]["items"]] == ["The ledger runs on Postgres."]
+    answer = await context_of(
+        world, "ann", query="where does the ledger run?", session_id="s1", budget=2_000, floor=0
+    )
+    parts = answer["parts"]
+    metadata = answer["metadata"]
+    text = answer["context"]
+    assert [item["content"] for item in parts["memory"]["items"]] == [
+        "The ledger runs on Postgres."
+    ]
     assert [item["content"] for item in parts["due"]["items"]] == ["Rotate the ledger password"]
-    assert {item["content"] for item in parts["working"]["items"]} == {"Ann checks the ledger", "The desk is open"}
-    modes = {item["resource"]: (item["thread_id"], item["mode"]) for item in parts["threads"]["items"]}
-    assert modes == {"shared": (threads["shared"], "read-only"), "boxes": (threads["boxes"], "read-write")}
-    for words in ("Postgres", "Rotate the ledger", "Ann checks", "Message 5", "Note 5 to myself", "## Thread shared"):
+    assert {item["content"] for item in parts["working"]["items"]} == {
+        "Ann checks the ledger",
+        "The desk is open",
+    }
+    modes = {
+        item["resource"]: (item["thread_id"], item["mode"]) for item in parts["threads"]["items"]
+    }
+    assert modes == {
+        "shared": (threads["shared"], "read-only"),
+        "boxes": (threads["boxes"], "read-write"),
+    }
+    for words in (
+        "Postgres",
+        "Rotate the ledger",
+        "Ann checks",
+        "Message 5",
+        "Note 5 to myself",
+        "## Thread shared",
+    ):
         assert words in text
     assert sum(part["tokens"] for part in parts.values()) == metadata["total_tokens"] <= 2_000
     assert len(text.split()) <= metadata["total_tokens"]
-    assert (await world.call("host", "GET", "/v1/prospective/due")).json()["due"], "nothing was delivered"
+    assert (await world.call("host", "GET", "/v1/prospective/due")).json()["due"], (
+        "nothing was delivered"
+    )
 
 
 async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
-    """A key bound to an agent gets that agent's notes in working memory only, and a 403 for another agent's context."""
+    """A key bound to an agent gets that agent's notes in working memory only, and a 403 for another
+    agent's context.
+    """
     await furnish(world)
-    own_context = await context_of(world, "ann", key="ann", query="ledger", session_id="s1", floor=0)
-    assert [item["content"] for item in own_context["parts"]["working"]["items"]] == ["Ann checks the ledger"]
+    own_context = await context_of(
+        world, "ann", key="ann", query="ledger", session_id="s1", floor=0
+    )
+    assert [item["content"] for item in own_context["parts"]["working"]["items"]] == [
+        "Ann checks the ledger"
+    ]
     await context_of(world, "bob", key="ann", status=403, query="ledger", session_id="s1")
 
 
 @pytest.mark.parametrize("budget", [0, 7, 40, 90, 200, 500])
 async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: int) -> None:
-    """An agent's context never exceeds its budget, even one of 0. Turns that do not fit are counted as omitted."""
+    """An agent's context never exceeds its budget, even one of 0. Turns that do not fit are counted
+    as omitted.
+    """
     await furnish(world)
     answer = await context_of(world, "ann", query="ledger", session_id="s1", budget=budget, floor=0)
     assert answer["metadata"]["total_tokens"] <= budget
@@ -142,12 +207,15 @@ async def test_no_budget_of_an_agents_context_is_exceeded(world: World, budget: 
 
 
 async def test_the_models_allocation_divides_an_agents_context(world: World) -> None:
-    """The default budget of an agent's context is 60 % of the context window of the model that the request names.
+    """The default budget of an agent's context is 60 % of the context window of the model that the
+    request names.
 
     If the model's tokenizer is not exact, a margin of the budget stays unused.
     """
     await furnish(world)
-    answer = await context_of(world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0)
+    answer = await context_of(
+        world, "ann", query="ledger", session_id="s1", model="claude-haiku-4-5", floor=0
+    )
     metadata = answer["metadata"]
     allotted = metadata["allocation"]
     assert (metadata["budget"], metadata["margin"], allotted["response"]) == (120_000, 0.4, 64_000)
@@ -156,13 +224,19 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 
 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
-    """Without a query, the newest turn of the agent's threads is the query. Without turns, only due tasks are shown."""
+    """Without a query, the newest turn of the agent's threads is the query. Without turns, only due
+    tasks are shown.
+    """
     await furnish(world)
     answer = await context_of(world, "ann", session_id="s1", floor=0)
-    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
+    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == [
+        "The ledger runs on Postgres."
+    ]
     idle = await context_of(world, "bob", session_id="s2", variables={"session": {"id": "s2"}})
     assert idle["parts"]["threads"]["items"] == []
-    assert [item["content"] for item in idle["parts"]["due"]["items"]] == ["Rotate the ledger password"]
+    assert [item["content"] for item in idle["parts"]["due"]["items"]] == [
+        "Rotate the ledger password"
+    ]
     assert idle["parts"]["memory"]["items"] == []
 
 
@@ -173,10 +247,14 @@ async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: Wo
     added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)
     assert added.status_code == 201
     answer = await context_of(world, "ann", session_id="s1", floor=0)
-    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == ["The ledger runs on Postgres."]
+    assert [item["content"] for item in answer["parts"]["memory"]["items"]] == [
+        "The ledger runs on Postgres."
+    ]
 
 
-async def test_a_missing_variable_of_a_thread_key_and_an_unknown_agent_are_refused(world: World) -> None:
+async def test_a_missing_variable_of_a_thread_key_and_an_unknown_agent_are_refused(
+    world: World,
+) -> None:
     """If a variable of a thread key is missing, the 422 names it.
 
     For an unknown agent, the 422 names the known ones.
@@ -188,10 +266,14 @@ async def test_a_missing_variable_of_a_thread_key_and_an_unknown_agent_are_refus
 
 
 async def test_a_thread_that_ends_while_a_context_is_built_is_left_out(world: World) -> None:
-    """If an agent deletes a shared thread while the context of another agent is built, the context still succeeds."""
+    """If an agent deletes a shared thread while the context of another agent is built, the context
+    still succeeds.
+    """
     for _ in range(25):
         shared = await world.thread("bob", resource="shared", variables=SESSION)
-        await world.on_thread("bob", "POST", f"/{shared}/turns", {"role": "user", "content": "Where is the ledger?"})
+        await world.on_thread(
+            "bob", "POST", f"/{shared}/turns", {"role": "user", "content": "Where is the ledger?"}
+        )
         async with anyio.create_task_group() as group:
             for _ in range(3):
                 group.start_soon(partial(context_of, world, "ann", session_id="s1", budget=500))

@@ -1,4 +1,6 @@
-"""After random changes of memories, stored counts and vectors are those of what is shown, and budgets are exact."""
+"""After random changes of memories, stored counts and vectors are those of what is shown, and
+budgets are exact.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ BUDGETS = (0, 25, 50, 90, 400, 5_000)
 DETAILS = ("in a call", "on the quay, after the storm", "with Marta: at the harbour office")
 TEXTS = {
     "episodic": ("Vale.", "VALE!", "The boiler was replaced", "The survey moved to 14 June"),
-    "semantic": ("The ferry leaves at 7", "The ferry leaves at 8", "the ferry leaves at 8!", "The mooring costs 120"),
+    "semantic": (
+        "The ferry leaves at 7",
+        "The ferry leaves at 8",
+        "the ferry leaves at 8!",
+        "The mooring costs 120",
+    ),
     "prospective": ("Ring the plumber", "ring the plumber!", "Pay the mooring"),
     "procedural": ("Drain the boiler", "drain the Boiler"),
 }
@@ -46,10 +53,14 @@ OWN: dict[str, dict[str, tuple[Any, ...]]] = {
 
 
 class Changes:
-    """A client that makes random changes to the memories of one namespace of a service over `store`."""
+    """A client that makes random changes to the memories of one namespace of a service over
+    `store`.
+    """
 
     def __init__(self, client: httpx.AsyncClient, store: InMemoryStore, seed: int) -> None:
-        self.client, self.store, self.random = client, store, random.Random(seed)  # noqa: S311 - no secret
+        self.client = client
+        self.store = store
+        self.random = random.Random(seed)  # noqa: S311 - no secret
 
     def stored(self) -> Iterator[tuple[Memory, SparseVector]]:
         """Each stored memory and its sparse vector."""
@@ -59,13 +70,26 @@ class Changes:
 
     def own(self, kind: str) -> dict[str, Any]:
         """Random values for some fields of this type."""
-        return {name: self.random.choice(some) for name, some in OWN[kind].items() if self.random.random() < 0.4}
+        return {
+            name: self.random.choice(some)
+            for name, some in OWN[kind].items()
+            if self.random.random() < 0.4
+        }
 
     def draft(self) -> dict[str, Any]:
         """A random memory to write, often a repetition with other fields."""
         kind = self.random.choice(list(TEXTS))
-        created = {"created_at": f"2026-02-2{self.random.randrange(3)}T10:00:00Z"} if self.random.random() < 0.5 else {}
-        return {"type": kind, "content": self.random.choice(TEXTS[kind]), **self.own(kind), **created}
+        created = (
+            {"created_at": f"2026-02-2{self.random.randrange(3)}T10:00:00Z"}
+            if self.random.random() < 0.5
+            else {}
+        )
+        return {
+            "type": kind,
+            "content": self.random.choice(TEXTS[kind]),
+            **self.own(kind),
+            **created,
+        }
 
     async def once(self) -> None:
         """Make one change; the service may refuse it."""
@@ -78,12 +102,20 @@ class Changes:
             response = await self.client.post("/v1/memories/batch", json=body)
         elif action == "job":
             job = self.random.choice(("compact", "expire", "promote"))
-            response = await self.client.post(f"/v1/admin/jobs/{job}", json={**AT, "dry_run": False})
+            response = await self.client.post(
+                f"/v1/admin/jobs/{job}", json={**AT, "dry_run": False}
+            )
         else:
-            memory, other = self.random.choice(memories), self.random.choice(memories)
+            memory = self.random.choice(memories)
+            other = self.random.choice(memories)
             edits: dict[str, dict[str, Any]] = {
-                "edit": {**self.own(memory.type), "content": self.random.choice(TEXTS[memory.type])},
-                "end": self.random.choice(({"valid_to": "2026-03-01T12:00:00Z"}, {"superseded_by": other.id})),
+                "edit": {
+                    **self.own(memory.type),
+                    "content": self.random.choice(TEXTS[memory.type]),
+                },
+                "end": self.random.choice(
+                    ({"valid_to": "2026-03-01T12:00:00Z"}, {"superseded_by": other.id})
+                ),
                 "links": {"links": [{"to": other.id, "type": "contradicts"}]},
             }
             path = f"/v1/memories/{memory.id}"
@@ -100,13 +132,18 @@ class Changes:
         """A context within `budget`, and whether its receipt is valid."""
         body = {**AT, "query": "what about the ferry and the boiler?", "budget": budget, "floor": 0}
         answer = (await self.client.post("/v1/retrieve", json=body)).json()
-        return answer, (await self.client.post(f"/v1/receipts/{answer['receipt_id']}/verify")).json()["valid"]
+        return answer, (
+            await self.client.post(f"/v1/receipts/{answer['receipt_id']}/verify")
+        ).json()["valid"]
 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_token_counts_and_search_terms_are_right_after_any_change(seed: int) -> None:
-    """After any change, stored token counts and search terms equal recomputed ones. Budgets and receipts hold."""
-    store, tokenizer = InMemoryStore(), FakeTokenizer()
+    """After any change, stored token counts and search terms equal recomputed ones. Budgets and
+    receipts hold.
+    """
+    store = InMemoryStore()
+    tokenizer = FakeTokenizer()
     preparer = Preparer(FakeSparse(), tokenizer)
     async with connect(fake_services(lambda: NOW, store)) as client:
         changes = Changes(client, store, seed)
@@ -114,7 +151,10 @@ async def test_token_counts_and_search_terms_are_right_after_any_change(seed: in
             await changes.once()
             for memory, sparse in changes.stored():
                 anew = preparer.prepare_memory(memory)
-                assert (memory, sparse.indices.tolist()) == (anew.memory, anew.sparse.indices.tolist())
+                assert (memory, sparse.indices.tolist()) == (
+                    anew.memory,
+                    anew.sparse.indices.tolist(),
+                )
             budget = changes.random.choice(BUDGETS)
             answer, valid = await changes.context(budget)
             counted = tokenizer.count(answer["context"])

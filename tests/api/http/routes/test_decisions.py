@@ -1,4 +1,6 @@
-"""Automatic decisions about memories (such as merges or replacements): listed with reasons, and undone by callers."""
+"""Automatic decisions about memories (such as merges or replacements): listed with reasons, and
+undone by callers.
+"""
 
 from __future__ import annotations
 
@@ -43,13 +45,16 @@ class Clock:
 
 
 class HookedEmbedder(FakeEmbedder):
-    """A fake embedder that awaits `hook` before its next embedding of documents, and then forgets the hook."""
+    """A fake embedder that awaits `hook` before its next embedding of documents, and then forgets
+    the hook.
+    """
 
     hook: Callable[[], Awaitable[Any]] | None = None
 
     async def embed_documents(self, texts: Sequence[str]) -> list[Embedding]:
         """Await the hook if one is set, and return the embeddings of the texts."""
-        hook, self.hook = self.hook, None
+        hook = self.hook
+        self.hook = None
         if hook is not None:
             await hook()
         return await super().embed_documents(texts)
@@ -57,7 +62,9 @@ class HookedEmbedder(FakeEmbedder):
 
 async def write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
     """Write a memory and return its id."""
-    answer = await client.post("/v1/memories", json={**SPACE, "type": "semantic", "content": content, **fields})
+    answer = await client.post(
+        "/v1/memories", json={**SPACE, "type": "semantic", "content": content, **fields}
+    )
     assert answer.status_code in (200, 201), answer.text
     memory_id: str = answer.json()["id"]
     return memory_id
@@ -78,7 +85,9 @@ async def decisions(client: httpx.AsyncClient, **query: str) -> dict[str, dict[s
 
 
 async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
-    """Undo the latest decision about a memory, and return the ids of the memories that the undo made current."""
+    """Undo the latest decision about a memory, and return the ids of the memories that the undo
+    made current.
+    """
     answer = await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE)
     assert answer.status_code == 200, answer.text
     restored: list[str] = answer.json()["restored"]
@@ -100,9 +109,15 @@ async def patch(client: httpx.AsyncClient, memory_id: str, **changes: Any) -> di
 
 
 async def limits(client: httpx.AsyncClient, *values: int) -> list[str]:
-    """Write facts with these rate limits, dated a month apart, and return their ids. Each replaces the one before."""
+    """Write facts with these rate limits, dated a month apart, and return their ids. Each replaces
+    the one before.
+    """
     return [
-        await write(client, f"The limit is {value} requests per minute.", created_at=f"2026-0{month}-01T00:00:00Z")
+        await write(
+            client,
+            f"The limit is {value} requests per minute.",
+            created_at=f"2026-0{month}-01T00:00:00Z",
+        )
         for month, value in enumerate(values, 1)
     ]
 
@@ -114,23 +129,41 @@ async def states(client: httpx.AsyncClient, *ids: str) -> list[str]:
 
 async def contents(client: httpx.AsyncClient) -> set[str]:
     """The texts of all current memories."""
-    hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()["hits"]
+    hits = (await client.post("/v1/search", json={**SPACE, "query": "tea", "top_k": 50})).json()[
+        "hits"
+    ]
     return {hit["memory"]["content"] for hit in hits}
 
 
-async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compaction_gives_it(services: Services) -> None:
-    """After compaction gave a procedure the steps of a repetition, its token count and its vectors include them."""
+async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compaction_gives_it(
+    services: Services,
+) -> None:
+    """After compaction gave a procedure the steps of a repetition, its token count and its vectors
+    include them.
+    """
     async with connect(services) as client:
-        body = {"namespace": "n", "type": "procedural", "content": "Drain the boiler", "importance": 9}
+        body = {
+            "namespace": "n",
+            "type": "procedural",
+            "content": "Drain the boiler",
+            "importance": 9,
+        }
         best = (await client.post("/v1/memories", json=body)).json()["id"]
-        body = {**body, "content": "Drain the old boiler", "importance": 5, "steps": ["Drain the boiler twice"]}
+        body = {
+            **body,
+            "content": "Drain the old boiler",
+            "importance": 5,
+            "steps": ["Drain the boiler twice"],
+        }
         repeated = (await client.post("/v1/memories", json=body)).json()["id"]
         await services.store.patch(SCOPE, {repeated: {"content": "drain the Boiler"}})
         assert repeated in (await run(client, "compact", similarity=0.5))["reasons"]
         memory = (await services.store.get(SCOPE, [best]))[best]
         assert "twice" in memory.line()
         assert memory.tokens.line == FakeTokenizer().count(piece(memory))
-        search = CandidateSearch({memory.type: None}, np.ones(16, np.float32), FakeSparse().encode_query("twice"), 9)
+        search = CandidateSearch(
+            {memory.type: None}, np.ones(16, np.float32), FakeSparse().encode_query("twice"), 9
+        )
         (candidates,) = await services.store.candidates(SCOPE, [search])
         assert best in {hit.id for hit in candidates if hit.sparse}
 
@@ -153,16 +186,22 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
         links = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["links"]
         assert [(link["to"], link["type"]) for link in links] == [(second, "reinforces")]
         merges = await decisions(client, kind="merged")
-        assert [(decided, decision["by"]) for decided, decision in merges.items()] == [(second, first)]
+        assert [(decided, decision["by"]) for decided, decision in merges.items()] == [
+            (second, first)
+        ]
         assert await undo(client, second) == [second]
         assert await contents(client) == {"Tea is at four", "Tea is at four."}
-        assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["evidence_count"] == 1
+        assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()[
+            "evidence_count"
+        ] == 1
         assert (await run(client, "compact", similarity=0.5))["ids"] == []
         assert await decisions(client) == {}
 
 
 async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_decision() -> None:
-    """Replacements are listed latest first by the time at which they were decided, whatever times the facts have."""
+    """Replacements are listed latest first by the time at which they were decided, whatever times
+    the facts have.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         replaced = []
@@ -174,30 +213,45 @@ async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_de
                 replaced += [fact] if value == 10 else []
         replacements = await decisions(client, kind="replaced")
         assert list(replacements) == replaced[::-1]
-        assert replacements[fact_id := replaced[-1]]["at"] == (await read(client, fact_id))["updated_at"]
+        assert (
+            replacements[fact_id := replaced[-1]]["at"]
+            == (await read(client, fact_id))["updated_at"]
+        )
 
 
 async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
-    """The promote job lists the fact that it made of three events. An undo hides the fact, and it is not made again."""
+    """The promote job lists the fact that it made of three events. An undo hides the fact, and it
+    is not made again.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         events = set()
         for session in "abc":
             clock.now += timedelta(days=1)
-            events.add(await write(client, "Tea is always at four", type="episodic", session_id=session))
+            events.add(
+                await write(client, "Tea is always at four", type="episodic", session_id=session)
+            )
         assert (await run(client, "promote"))["counts"]["made"] == 1
         ((fact, decision),) = (await decisions(client)).items()
         assert (decision["kind"], decision["reason"]) == ("promoted", "said in 3 sessions")
         assert set(await undo(client, fact)) == events
-        assert (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()["state"] == "replaced"
+        assert (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()[
+            "state"
+        ] == "replaced"
         assert (await run(client, "promote"))["counts"]["made"] == 0
         problem(await client.post(f"/v1/memories/{fact}/undo", params=SPACE), 409)
 
 
-async def test_events_of_three_sessions_with_one_meaning_become_a_fact(onnx_directory: Path) -> None:
-    """The promote job makes a fact of events with the same meaning from three sessions, and links the fact to them."""
+async def test_events_of_three_sessions_with_one_meaning_become_a_fact(
+    onnx_directory: Path,
+) -> None:
+    """The promote job makes a fact of events with the same meaning from three sessions, and links
+    the fact to them.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     texts = (
         "Deploys on Friday go wrong.",
         "A deploy on Friday went wrong again.",
@@ -206,27 +260,41 @@ async def test_events_of_three_sessions_with_one_meaning_become_a_fact(onnx_dire
     )
     async with connect(services) as client:
         events = [
-            await write(client, text, type="episodic", session_id=f"s{number}") for number, text in enumerate(texts)
+            await write(client, text, type="episodic", session_id=f"s{number}")
+            for number, text in enumerate(texts)
         ]
         assert (await run(client, "promote"))["counts"]["made"] == 1
         ((fact, decision),) = (await decisions(client)).items()
         memory = (await client.get(f"/v1/memories/{fact}", params=SPACE)).json()
-        assert (decision["reason"], sorted(memory["source_sessions"])) == ("said in 3 sessions", ["s0", "s1", "s2"])
-        assert {link["to"] for link in memory["links"]} == set(await undo(client, fact)) == set(events[:3])
+        assert (decision["reason"], sorted(memory["source_sessions"])) == (
+            "said in 3 sessions",
+            ["s0", "s1", "s2"],
+        )
+        assert (
+            {link["to"] for link in memory["links"]}
+            == set(await undo(client, fact))
+            == set(events[:3])
+        )
     await embedder.aclose()
 
 
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
-    """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire job deletes it."""
+    """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire
+    job deletes it.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
-        restored_id, forgotten_id = await write(client, "Tea is green"), await write(client, "Tea is black")
+        restored_id = await write(client, "Tea is green")
+        forgotten_id = await write(client, "Tea is black")
         clock.now += timedelta(days=60)
-        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {restored_id, forgotten_id}
-        assert await contents(client) == set()
-        assert {each["reason"] for each in (await decisions(client, kind="forgotten")).values()} == {
-            "not used for 30 days"
+        assert set((await run(client, "forget", inactive_days=30))["ids"]) == {
+            restored_id,
+            forgotten_id,
         }
+        assert await contents(client) == set()
+        assert {
+            each["reason"] for each in (await decisions(client, kind="forgotten")).values()
+        } == {"not used for 30 days"}
         assert await undo(client, restored_id) == [restored_id]
         assert (await run(client, "forget", inactive_days=30))["ids"] == []
         clock.now += timedelta(days=31)
@@ -236,14 +304,20 @@ async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
 
 
 async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
-    """A captured text that review rejected is listed with the reason, and undoing the rejection stores the text."""
+    """A captured text that review rejected is listed with the reason, and undoing the rejection
+    stores the text.
+    """
     messages = [{"role": "user", "content": "ok thanks"}]
-    await client.post("/v1/hooks/session-stop", json={**SPACE, "session_id": "s", "messages": messages})
+    await client.post(
+        "/v1/hooks/session-stop", json={**SPACE, "session_id": "s", "messages": messages}
+    )
     ((rejected, decision),) = (await decisions(client, kind="rejected")).items()
     assert decision["content"] == "ok thanks"
     assert decision["reason"]
     (stored,) = await undo(client, rejected)
-    assert (await client.get(f"/v1/memories/{stored}", params=SPACE)).json()["content"] == "ok thanks"
+    assert (await client.get(f"/v1/memories/{stored}", params=SPACE)).json()[
+        "content"
+    ] == "ok thanks"
     assert await decisions(client) == {}
 
 
@@ -251,7 +325,8 @@ REPORT = "Mr Thackeray was suspended after the audit found forged overtime sheet
 
 
 async def repeat(client: httpx.AsyncClient) -> str:
-    """Report the same message in the sessions a and b, and another in c, which are rejected in b and c.
+    """Report the same message in the sessions a and b, and another in c, which are rejected in b
+    and c.
 
     Returns the id of the memory that was stored in a.
     """
@@ -269,8 +344,12 @@ async def rejected(client: httpx.AsyncClient) -> set[str]:
     return {decision["content"] for decision in (await decisions(client, kind="rejected")).values()}
 
 
-async def test_editing_a_memory_removes_rejected_texts_that_repeat_its_old_text(client: httpx.AsyncClient) -> None:
-    """An edit of a memory's content removes rejected texts that contain its old text; an edit of its tags does not."""
+async def test_editing_a_memory_removes_rejected_texts_that_repeat_its_old_text(
+    client: httpx.AsyncClient,
+) -> None:
+    """An edit of a memory's content removes rejected texts that contain its old text; an edit of
+    its tags does not.
+    """
     memory_id = await repeat(client)
     await patch(client, memory_id, tags=["audit"])
     assert await rejected(client) == {REPORT, "ok thanks"}
@@ -282,7 +361,8 @@ async def test_editing_a_memory_removes_rejected_texts_that_repeat_its_old_text(
 async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
     client: httpx.AsyncClient, *, before_edit: bool
 ) -> None:
-    """Erasing one memory also erases and counts the rejected texts that contain its text, or its text before an edit.
+    """Erasing one memory also erases and counts the rejected texts that contain its text, or its
+    text before an edit.
 
     Other rejected texts remain.
     """
@@ -296,11 +376,20 @@ async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
     assert await rejected(client) == {"ok thanks"}
 
 
-async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(client: httpx.AsyncClient) -> None:
-    """Deleting one memory also removes the rejected texts that contain its text, in any case, but not within a word."""
+async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(
+    client: httpx.AsyncClient,
+) -> None:
+    """Deleting one memory also removes the rejected texts that contain its text, in any case, but
+    not within a word.
+    """
     repeated = await repeat(client)
-    within, short = await write(client, "than"), await write(client, "OK")
-    for memory_id, remaining in ((repeated, {"ok thanks"}), (within, {"ok thanks"}), (short, set())):
+    within = await write(client, "than")
+    short = await write(client, "OK")
+    for memory_id, remaining in (
+        (repeated, {"ok thanks"}),
+        (within, {"ok thanks"}),
+        (short, set()),
+    ):
         assert (await client.delete(f"/v1/memories/{memory_id}", params=SPACE)).status_code == 204
         assert await rejected(client) == remaining
 
@@ -317,7 +406,9 @@ async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(client: h
 async def test_deleting_memories_removes_rejected_texts(
     client: httpx.AsyncClient, query: dict[str, str], remaining: set[str]
 ) -> None:
-    """Deleting the memories of a namespace or session removes its rejected texts, so that no undo stores them."""
+    """Deleting the memories of a namespace or session removes its rejected texts, so that no undo
+    stores them.
+    """
     await repeat(client)
     deleted = await client.delete("/v1/memories", params={**SPACE, "confirm": "true", **query})
     assert deleted.json()["remaining"] == 0
@@ -326,8 +417,12 @@ async def test_deleting_memories_removes_rejected_texts(
 
 async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
     """A replaced fact is listed with the id of the newer fact and the reason."""
-    old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
-    new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
+    old = await write(
+        client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z"
+    )
+    new = await write(
+        client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z"
+    )
     listed = await decisions(client)
     assert (listed[old]["kind"], listed[old]["by"]) == ("replaced", new)
     assert listed[old]["reason"]
@@ -338,8 +433,12 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
     Writing the newer fact again does not replace the older fact again.
     """
-    old = await write(client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z")
-    new = await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
+    old = await write(
+        client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z"
+    )
+    new = await write(
+        client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z"
+    )
     assert await undo(client, old) == [old]
     assert await write(client, "The limit is 20 requests per minute.") == new
     for memory_id in (old, new):
@@ -350,7 +449,9 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
 
 async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """If two facts are contested (they may not both be true), an undo for either one makes both current."""
+    """If two facts are contested (they may not both be true), an undo for either one makes both
+    current.
+    """
     old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
     new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
     assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}
@@ -369,13 +470,18 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
         assert await write(client, "tea is served at four", session_id="b") == first
     memory = (await client.get(f"/v1/memories/{first}", params=SPACE)).json()
     history = (await client.get(f"/v1/memories/{first}/history", params=SPACE)).json()["versions"]
-    assert {each["memory"]["content"] for each in history} == {"Tea is served at four.", "tea is served at four"}
+    assert {each["memory"]["content"] for each in history} == {
+        "Tea is served at four.",
+        "tea is served at four",
+    }
     assert memory["evidence_count"] == 3
     ((wording, decision),) = (await decisions(client, kind="merged")).items()
     assert (decision["content"], decision["by"]) == ("tea is served at four", first)
     (second,) = await undo(client, wording)
     assert await contents(client) == {"Tea is served at four.", "tea is served at four"}
-    assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["source_sessions"] == ["a"]
+    assert (await client.get(f"/v1/memories/{first}", params=SPACE)).json()["source_sessions"] == [
+        "a"
+    ]
     assert await write(client, "tea is served at four") == second
     assert (await run(client, "compact", similarity=0.5))["ids"] == []
     assert await decisions(client) == {}
@@ -383,7 +489,9 @@ async def test_a_merge_of_another_wording_is_listed_and_undone(client: httpx.Asy
 
 
 async def test_of_two_concurrent_undos_of_a_merge_one_succeeds() -> None:
-    """The other undo is a 404, and the evidence of the merged text is subtracted from the memory only once."""
+    """The other undo is a 404, and the evidence of the merged text is subtracted from the memory
+    only once.
+    """
     embedder = HookedEmbedder()
     async with connect(fake_services(lambda: NOW, encoders=(embedder, FakeSparse()))) as client:
         first = await write(client, "The build runs on Friday.", evidence_count=5)
@@ -392,7 +500,9 @@ async def test_of_two_concurrent_undos_of_a_merge_one_succeeds() -> None:
         answers: list[int] = []
 
         async def ask() -> None:
-            answers.append((await client.post(f"/v1/memories/{wording}/undo", params=SPACE)).status_code)
+            answers.append(
+                (await client.post(f"/v1/memories/{wording}/undo", params=SPACE)).status_code
+            )
 
         async with anyio.create_task_group() as tasks:
 
@@ -409,14 +519,20 @@ async def test_of_two_concurrent_undos_of_a_merge_one_succeeds() -> None:
 
 
 async def test_undo_needs_a_decision(client: httpx.AsyncClient) -> None:
-    """An undo is a 404 for an unknown id, and a 409 for a memory about which the service decided nothing."""
+    """An undo is a 404 for an unknown id, and a 409 for a memory about which the service decided
+    nothing.
+    """
     problem(await client.post("/v1/memories/none/undo", params=SPACE), 404)
     memory_id = await write(client, "Tea is green")
     problem(await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE), 409)
 
 
-async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: httpx.AsyncClient) -> None:
-    """If B replaced A and C replaced B, undoing the replacement of B makes B current, and A is still replaced."""
+async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(
+    client: httpx.AsyncClient,
+) -> None:
+    """If B replaced A and C replaced B, undoing the replacement of B makes B current, and A is
+    still replaced.
+    """
     first, second, third = await limits(client, 10, 20, 30)
     assert await undo(client, second) == [second]
     assert await states(client, first, second, third) == ["replaced", "current", "current"]
@@ -425,11 +541,17 @@ async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(client: ht
     assert await states(client, first, second, third) == ["current"] * 3
 
 
-async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(client: httpx.AsyncClient) -> None:
-    """Undoing a promotion hides the promoted fact, and the older fact that it had replaced is current."""
+async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(
+    client: httpx.AsyncClient,
+) -> None:
+    """Undoing a promotion hides the promoted fact, and the older fact that it had replaced is
+    current.
+    """
     (old,) = await limits(client, 10)
     for session in "abc":
-        await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
+        await write(
+            client, "The limit is 20 requests per minute.", type="episodic", session_id=session
+        )
     await run(client, "promote")
     (promoted,) = await decisions(client, kind="promoted")
     assert set(await decisions(client, kind="replaced")) == {old}
@@ -449,7 +571,9 @@ class KilledStore(InMemoryStore):
     away = False
 
     async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Set fields of stored memories. Raises Unavailable once a patch was stored with `last` set."""
+        """Set fields of stored memories. Raises Unavailable once a patch was stored with `last`
+        set.
+        """
         if self.away:
             raise Unavailable("killed")
         await super().patch(*arguments, **options)
@@ -458,33 +582,46 @@ class KilledStore(InMemoryStore):
 
 @pytest.mark.parametrize("job", ["forget", "undo"])
 async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
-    """If the store fails while a promoted fact is hidden, the older fact that it had replaced is already current."""
+    """If the store fails while a promoted fact is hidden, the older fact that it had replaced is
+    already current.
+    """
     store = KilledStore(FakeEmbedder().dimensions)
     async with connect(fake_services(lambda: NOW, store)) as client:
         (old,) = await limits(client, 10)
         for session in "abc":
-            await write(client, "The limit is 20 requests per minute.", type="episodic", session_id=session)
+            await write(
+                client, "The limit is 20 requests per minute.", type="episodic", session_id=session
+            )
         await run(client, "promote")
         (promoted,) = await decisions(client, kind="promoted")
         await patch(client, old, pinned=True)
         assert await states(client, old, promoted) == ["replaced", "current"]
         store.last = True
         if job == "forget":
-            await client.post("/v1/admin/jobs/forget", json={**SPACE, "dry_run": False, "keep_top": 0})
+            await client.post(
+                "/v1/admin/jobs/forget", json={**SPACE, "dry_run": False, "keep_top": 0}
+            )
         else:
             await client.post(f"/v1/memories/{promoted}/undo", params=SPACE)
         assert await states(client, old, promoted) == ["current", "replaced"]
 
 
 async def test_a_promoted_fact_that_was_replaced_takes_two_undos(client: httpx.AsyncClient) -> None:
-    """If a promoted fact was replaced, the first undo takes back the replacement, and the second the promotion."""
+    """If a promoted fact was replaced, the first undo takes back the replacement, and the second
+    the promotion.
+    """
     for session in "abc":
         text = "The limit is 10 requests per minute."
-        await write(client, text, type="episodic", session_id=session, created_at="2026-01-01T00:00:00Z")
+        await write(
+            client, text, type="episodic", session_id=session, created_at="2026-01-01T00:00:00Z"
+        )
     await run(client, "promote")
     (promoted,) = await decisions(client)
     await write(client, "The limit is 20 requests per minute.", created_at="2026-02-01T00:00:00Z")
-    assert {*await decisions(client, kind="promoted"), *await decisions(client, kind="replaced")} == {promoted}
+    assert {
+        *await decisions(client, kind="promoted"),
+        *await decisions(client, kind="replaced"),
+    } == {promoted}
     assert await undo(client, promoted) == [promoted]
     assert set(await decisions(client)) == {promoted}
     assert len(await undo(client, promoted)) == 1
@@ -497,7 +634,8 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
 ) -> None:
     """Upkeep jobs restore no forgotten fact.
 
-    If undos restore a fact and its successor, in either order, the fact is not current: it is replaced or contested.
+    If undos restore a fact and its successor, in either order, the fact is not current: it is
+    replaced or contested.
     """
     ids = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
@@ -511,7 +649,9 @@ async def test_forgotten_facts_stay_forgotten_until_each_is_brought_back(
     assert old["state"] == "contested" or old["superseded_by"] == ids[1]
 
 
-async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgotten(client: httpx.AsyncClient) -> None:
+async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgotten(
+    client: httpx.AsyncClient,
+) -> None:
     """When the forget job hides a fact, the pinned fact that it had replaced is current again."""
     old, new = await limits(client, 10, 20)
     await patch(client, old, pinned=True)
@@ -522,7 +662,9 @@ async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgot
 async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_current(
     client: httpx.AsyncClient,
 ) -> None:
-    """A forgotten fact is current when it is written again. The forgotten fact that it had replaced stays hidden."""
+    """A forgotten fact is current when it is written again. The forgotten fact that it had replaced
+    stays hidden.
+    """
     old, new = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     content = (await read(client, new))["content"]
@@ -533,8 +675,12 @@ async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_cu
     assert (await read(client, old))["superseded_by"] is None
 
 
-async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(client: httpx.AsyncClient) -> None:
-    """A replaced fact that the forget job took stays hidden if its successor is edited to be about something else."""
+async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(
+    client: httpx.AsyncClient,
+) -> None:
+    """A replaced fact that the forget job took stays hidden if its successor is edited to be about
+    something else.
+    """
     old, new = await limits(client, 10, 20)
     assert (await run(client, "forget", max_age_days=40))["ids"] == [old]
     await patch(client, new, content="Tea is green")
@@ -543,7 +689,9 @@ async def test_a_forgotten_fact_stays_forgotten_when_its_successor_is_edited(cli
 
 
 async def test_a_fact_that_is_current_since_its_successor_expired_can_be_forgotten() -> None:
-    """A replaced fact becomes current again when its successor expires. The forget job can then hide it."""
+    """A replaced fact becomes current again when its successor expires. The forget job can then
+    hide it.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         old = await write(client, "The limit is 10 requests per minute.")
@@ -577,13 +725,17 @@ async def test_a_memory_that_a_caller_ended_is_no_decision_and_stays_ended() -> 
 
 
 async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
-    """If a caller gives a forgotten memory a future valid_to, it is current and pinned, and no job deletes it."""
+    """If a caller gives a forgotten memory a future valid_to, it is current and pinned, and no job
+    deletes it.
+    """
     clock = Clock()
     async with connect(fake_services(clock)) as client:
         memory_id = await write(client, "Tea is green")
         clock.now += timedelta(days=1)
         await run(client, "forget", keep_top=0)
-        revived = await patch(client, memory_id, valid_to=(clock.now + timedelta(days=90)).isoformat())
+        revived = await patch(
+            client, memory_id, valid_to=(clock.now + timedelta(days=90)).isoformat()
+        )
         assert (revived["state"], revived["pinned"]) == ("current", True)
         assert await decisions(client) == {}
         clock.now += timedelta(days=40)
@@ -594,18 +746,26 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
         assert (await patch(client, memory_id, valid_to=end, pinned=False))["pinned"] is False
 
 
-async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contested(client: httpx.AsyncClient) -> None:
-    """If a caller links two facts with `contradicts`, both are listed as contested, with that link as the reason."""
-    first, second = await write(client, "Tea is green"), await write(client, "Coffee is black")
+async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contested(
+    client: httpx.AsyncClient,
+) -> None:
+    """If a caller links two facts with `contradicts`, both are listed as contested, with that link
+    as the reason.
+    """
+    first = await write(client, "Tea is green")
+    second = await write(client, "Coffee is black")
     await patch(client, second, links=[{"to": first, "type": "contradicts"}])
     reasons = {each["reason"] for each in (await decisions(client, kind="contested")).values()}
     assert reasons == {"a link says that they contradict each other"}
 
 
-async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(client: httpx.AsyncClient) -> None:
+async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(
+    client: httpx.AsyncClient,
+) -> None:
     """Of two facts that the compact job merges, one is kept.
 
-    It has the later expiry, all tags and the merged metadata, and still replaces what the hidden one had replaced.
+    It has the later expiry, all tags and the merged metadata, and still replaces what the hidden
+    one had replaced.
     """
     (old,) = await limits(client, 10)
     first = await write(
@@ -629,7 +789,11 @@ async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(cli
     assert await states(client, old, first, second) == ["replaced", "current", "current"]
     assert set((await run(client, "compact", similarity=0.5))["ids"]) == {first, second}
     merged = await read(client, first)
-    assert (merged["tags"], merged["metadata"], merged["expires_at"]) == (["a", "b"], {"k": 2, "m": 1}, None)
+    assert (merged["tags"], merged["metadata"], merged["expires_at"]) == (
+        ["a", "b"],
+        {"k": 2, "m": 1},
+        None,
+    )
     assert (merged["importance"], merged["source"]["file"]) == (9, "b.md")
     await run(client, "expire", expired_days=30)
     assert await states(client, old, first, second) == ["replaced", "current", "replaced"]
@@ -638,10 +802,16 @@ async def test_compaction_keeps_tags_metadata_and_later_expiry_of_both_facts(cli
 
 
 async def test_compaction_does_not_merge_a_memory_that_is_edited_meanwhile() -> None:
-    """If a duplicate is edited while the compact job runs, it stays current, and the other memory gets no evidence."""
-    clock, embedder = Clock(), HookedEmbedder()
-    async with connect(fake_services(clock, InMemoryStore(16), encoders=(embedder, FakeSparse()))) as client:
-        first, second = await write(client, "Tea is at four"), await write(client, "Milk is cold")
+    """If a duplicate is edited while the compact job runs, it stays current, and the other memory
+    gets no evidence.
+    """
+    clock = Clock()
+    embedder = HookedEmbedder()
+    async with connect(
+        fake_services(clock, InMemoryStore(16), encoders=(embedder, FakeSparse()))
+    ) as client:
+        first = await write(client, "Tea is at four")
+        second = await write(client, "Milk is cold")
         await patch(client, second, content="Tea is at four.")
         clock.now += timedelta(hours=1)
         embedder.hook = lambda: patch(client, second, content="Coffee is at six.")
@@ -652,7 +822,9 @@ async def test_compaction_does_not_merge_a_memory_that_is_edited_meanwhile() -> 
 
 @pytest.mark.parametrize("embedding", ["plan", "write"])
 async def test_no_fact_is_promoted_from_events_that_are_erased_meanwhile(embedding: str) -> None:
-    """If the events are erased while the promote job plans or writes a fact about them, no fact is left."""
+    """If the events are erased while the promote job plans or writes a fact about them, no fact is
+    left.
+    """
     embedder = HookedEmbedder()
     services = fake_services(Clock(), InMemoryStore(16), encoders=(embedder, FakeSparse()))
     async with connect(services) as client:
@@ -671,7 +843,9 @@ async def test_no_fact_is_promoted_from_events_that_are_erased_meanwhile(embeddi
 
 
 async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile() -> None:
-    """If the expiry of an expired memory is removed while the expire job runs, the job does not delete the memory."""
+    """If the expiry of an expired memory is removed while the expire job runs, the job does not
+    delete the memory.
+    """
     clock = Clock()
     services = fake_services(clock)
     async with connect(services) as client:

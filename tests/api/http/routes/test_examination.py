@@ -26,57 +26,93 @@ DECISION = "We decided to move the ledger to Postgres because the Redis counters
 
 
 async def test_classify_returns_the_type_and_the_alternatives(client: httpx.AsyncClient) -> None:
-    """Classifying a text returns its type and the other types. A `context` decides the type of an ambiguous text."""
-    answer = (await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})).json()
+    """Classifying a text returns its type and the other types. A `context` decides the type of an
+    ambiguous text.
+    """
+    answer = (
+        await client.post("/v1/classify", json={"content": "remind me to call Tom tomorrow"})
+    ).json()
     assert answer["type"] == "prospective"
     assert {answer["type"], *(other["type"] for other in answer["alternatives"])} == {
-        "episodic", "semantic", "prospective", "procedural", "working"
-    }  # fmt: skip
+        "episodic",
+        "semantic",
+        "prospective",
+        "procedural",
+        "working",
+    }
     unsure = await client.post(
-        "/v1/classify", json={"content": "Blue green", "context": "Remind me to book a room for the meeting tomorrow"}
+        "/v1/classify",
+        json={
+            "content": "Blue green",
+            "context": "Remind me to book a room for the meeting tomorrow",
+        },
     )
     assert unsure.json()["type"] == "prospective"
 
 
 async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) -> None:
-    """If a sentence has another type than the whole text, the classification lists it as a part, without secrets."""
+    """If a sentence has another type than the whole text, the classification lists it as a part,
+    without secrets.
+    """
     text = f"I live in Lisbon. Remind me to call {MAIL} tomorrow."
     answer = (await client.post("/v1/classify", json={"content": text})).json()
     parts = [(item["type"], item["content"]) for item in answer["parts"]]
     assert parts
     assert all(kind != answer["type"] for kind, _ in parts)
     assert MAIL not in str(answer)
-    assert (await client.post("/v1/classify", json={"content": "I live in Lisbon."})).json()["parts"] == []
+    assert (await client.post("/v1/classify", json={"content": "I live in Lisbon."})).json()[
+        "parts"
+    ] == []
 
 
-async def test_classify_reads_a_state_of_current_work_as_working_memory(client: httpx.AsyncClient) -> None:
+async def test_classify_reads_a_state_of_current_work_as_working_memory(
+    client: httpx.AsyncClient,
+) -> None:
     """A text such as "Currently at row 40 of 90" is classified as working memory."""
-    answer = (await client.post("/v1/classify", json={"content": "Currently at row 40 of 90, two still open"})).json()
+    answer = (
+        await client.post(
+            "/v1/classify", json={"content": "Currently at row 40 of 90, two still open"}
+        )
+    ).json()
     assert answer["type"] == "working"
 
 
 async def test_review_rejects_a_type_that_the_rules_exclude_as_a_write_does() -> None:
-    """A review rejects the type that the body names, or that the text has, with the reason that a write would give."""
+    """A review rejects the type that the body names, or that the text has, with the reason that a
+    write would give.
+    """
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.PROSPECTIVE})))
     task = {"content": "Remind me to call Tom tomorrow about the ledger.", "namespace": "n"}
     async with connect(fake_services(lambda: NOW, book=rules)) as client:
-        for body in (task, task | {"type": "prospective"}, {**task, "content": DECISION, "type": "prospective"}):
+        for body in (
+            task,
+            task | {"type": "prospective"},
+            {**task, "content": DECISION, "type": "prospective"},
+        ):
             answer = (await client.post("/v1/review", json=body)).json()
             write = (await client.post("/v1/memories", json=body)).json()
             assert (answer["decision"], answer["votes"]) == ("reject", [])
-            assert answer["reason"] == write["reason"] == "memories of type prospective are not stored here"
+            assert (
+                answer["reason"]
+                == write["reason"]
+                == "memories of type prospective are not stored here"
+            )
         assert (await client.post("/v1/review", json=task | {"type": "semantic"})).json()["votes"]
 
 
 async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -> None:
-    """A review returns the vote of each reviewer and stores nothing. Secrets are removed from the text before."""
+    """A review returns the vote of each reviewer and stores nothing. Secrets are removed from the
+    text before.
+    """
     body = {"content": f"We decided to ask {MAIL} about the ledger.", "namespace": "n"}
     answer = (await client.post("/v1/review", json=body)).json()
     assert (answer["decision"], answer["tier"], answer["redacted"]) == ("store", "consensus", True)
     assert [vote["reviewer"] for vote in answer["votes"]] == ["importance", "relevance", "novelty"]
     assert MAIL not in str(answer)
     assert (await client.get("/v1/memories?namespace=n")).json()["total"] == 0
-    assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()["decision"] == "reject"
+    assert (await client.post("/v1/review", json={"content": "ok", "namespace": "n"})).json()[
+        "decision"
+    ] == "reject"
 
 
 async def test_a_field_of_one_type_asks_for_the_type(client: httpx.AsyncClient) -> None:
@@ -88,15 +124,21 @@ async def test_a_field_of_one_type_asks_for_the_type(client: httpx.AsyncClient) 
 
 
 async def test_untyped_memories_are_classified(client: httpx.AsyncClient) -> None:
-    """A memory that is written without a type gets a type, and the answer says that it was classified."""
-    answer = (await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})).json()
+    """A memory that is written without a type gets a type, and the answer says that it was
+    classified.
+    """
+    answer = (
+        await client.post("/v1/memories", json={"namespace": "n", "content": "Alice likes tea"})
+    ).json()
     assert (answer["status"], answer["memory"]["type"], answer["classified"]["type"]) == (
         "stored",
         "semantic",
         "semantic",
     )
     items = [{"content": "remind me to pay Tom"}, {"type": "episodic", "content": "Tom was paid."}]
-    batch = (await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
+    batch = (
+        await client.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+    ).json()
     assert batch["counts"]["stored"] == 2
     assert "classified" not in batch["results"][1]
 
@@ -111,36 +153,63 @@ async def test_a_text_without_a_session_does_not_become_working_memory(
     """
     note = "Right now: fixing the parser, tests are red"
     assert (await client.post("/v1/classify", json={"content": note})).json()["type"] == "working"
-    answer = await client.post("/v1/memories", json={"namespace": "n", "content": note, "session_id": session})
+    answer = await client.post(
+        "/v1/memories", json={"namespace": "n", "content": note, "session_id": session}
+    )
     assert (answer.json()["classified"]["type"] == "working") is (session is not None)
 
 
-async def test_secrets_are_removed_from_writes_changes_and_problems(client: httpx.AsyncClient) -> None:
-    """In writes and changes, secrets become markers such as [redacted:email]. Error answers do not quote them."""
-    body = {"namespace": "n", "type": "semantic", "content": f"Ask {MAIL}", "metadata": {"who": MAIL}}
+async def test_secrets_are_removed_from_writes_changes_and_problems(
+    client: httpx.AsyncClient,
+) -> None:
+    """In writes and changes, secrets become markers such as [redacted:email]. Error answers do not
+    quote them.
+    """
+    body = {
+        "namespace": "n",
+        "type": "semantic",
+        "content": f"Ask {MAIL}",
+        "metadata": {"who": MAIL},
+    }
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["redactions"] == {"email": 2}
     assert answer["memory"]["content"] == "Ask [redacted:email]"
     path = f"/v1/memories/{answer['id']}?namespace=n"
-    assert (await client.patch(path, json={"content": f"Or {MAIL}"})).json()["content"] == "Or [redacted:email]"
+    assert (await client.patch(path, json={"content": f"Or {MAIL}"})).json()[
+        "content"
+    ] == "Or [redacted:email]"
     wrong = await client.post("/v1/memories", json={**body, "importance": MAIL})
     assert wrong.status_code == 422
     assert MAIL not in wrong.text
 
 
 @pytest.mark.parametrize("field", ["session_id", "agent_id"])
-async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(client: httpx.AsyncClient, field: str) -> None:
-    """A memory with a secret in session_id or agent_id is rejected. A secret in another field is redacted."""
+async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(
+    client: httpx.AsyncClient, field: str
+) -> None:
+    """A memory with a secret in session_id or agent_id is rejected. A secret in another field is
+    redacted.
+    """
     token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
     body = {"namespace": "n", "type": "semantic", "content": "Ann owns the deploy"}
     refused = (await client.post("/v1/memories", json={**body, field: token})).json()
     assert (refused["status"], refused["reason"].partition(":")[0]) == ("rejected", field)
     assert token not in str(refused)
-    stored = (await client.post("/v1/memories", json={**body, "related": [f"uses {token}"], "tags": [token]})).json()
-    assert (stored["status"], stored["redactions"], token in str(stored)) == ("stored", {"github_token": 2}, False)
+    stored = (
+        await client.post(
+            "/v1/memories", json={**body, "related": [f"uses {token}"], "tags": [token]}
+        )
+    ).json()
+    assert (stored["status"], stored["redactions"], token in str(stored)) == (
+        "stored",
+        {"github_token": 2},
+        False,
+    )
 
 
-@pytest.mark.parametrize(("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")])
+@pytest.mark.parametrize(
+    ("review", "status"), [(None, "stored"), ("skip", "stored"), ("auto", "rejected")]
+)
 async def test_filler_is_rejected_only_if_a_review_is_requested(
     client: httpx.AsyncClient, review: str | None, status: str
 ) -> None:
@@ -148,7 +217,12 @@ async def test_filler_is_rejected_only_if_a_review_is_requested(
 
     A stored memory has the review's decision.
     """
-    body = {"namespace": "n", "type": "semantic", "content": "ok", **({"review": review} if review else {})}
+    body = {
+        "namespace": "n",
+        "type": "semantic",
+        "content": "ok",
+        **({"review": review} if review else {}),
+    }
     answer = (await client.post("/v1/memories", json=body)).json()
     assert answer["status"] == status
     assert ("review" in answer) is (review == "auto")
@@ -168,14 +242,18 @@ def scoring(scores: Mapping[str, int]) -> Answer:
         reviewer = next((name for name in scores if f"Judge {name}:" in instructions), None)
         if reviewer is None:
             return 500, "away"
-        return says(json.dumps({"score": scores[reviewer], "trivial": False, "reason": "so it seems"}))(request)
+        return says(
+            json.dumps({"score": scores[reviewer], "trivial": False, "reason": "so it seems"})
+        )(request)
 
     return answer
 
 
 @asynccontextmanager
 async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service whose reviewers ask a fake language model, for which `answer` produces the answers."""
+    """A client of a service whose reviewers ask a fake language model, for which `answer` produces
+    the answers.
+    """
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
@@ -199,7 +277,12 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
     ],
 )
 async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
-    services: Services, content: str, scores: Mapping[str, int], tier: str, status: str, importance: int
+    services: Services,
+    content: str,
+    scores: Mapping[str, int],
+    tier: str,
+    status: str,
+    importance: int,
 ) -> None:
     """If a reviewer's language model fails, a local reviewer votes in its place.
 
@@ -211,11 +294,18 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
         answer = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
     for decision in (review, answer["review"]):
         assert (decision["tier"], decision["importance"]) == (tier, importance)
-        failed = [(vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]]
-        assert failed == [(name, False) for name in ("importance", "relevance") if name not in scores]
+        failed = [
+            (vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]
+        ]
+        assert failed == [
+            (name, False) for name in ("importance", "relevance") if name not in scores
+        ]
         stand_ins = [vote["reviewer"] for vote in decision["votes"] if vote["stand_in"]]
         assert stand_ins == [name for name, _ in failed]
-    assert (answer["status"], review["decision"]) == (status, "store" if status == "stored" else "reject")
+    assert (answer["status"], review["decision"]) == (
+        status,
+        "store" if status == "stored" else "reject",
+    )
     if status == "stored":
         assert answer["memory"]["importance"] == importance
         assert answer["memory"]["reviewed"]["tier"] == tier

@@ -1,4 +1,6 @@
-"""The hooks session-stop, which stores a conversation, and prompt-submit, which returns a context."""
+"""The hooks session-stop, which stores a conversation, and prompt-submit, which returns a
+context.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ TALK = [
 
 
 async def _stop(
-    client: httpx.AsyncClient, messages: list[dict[str, Any]], session_id: str = "s1", review: str = "auto"
+    client: httpx.AsyncClient,
+    messages: list[dict[str, Any]],
+    session_id: str = "s1",
+    review: str = "auto",
 ) -> dict[str, Any]:
     body = {"namespace": "ann", "session_id": session_id, "messages": messages, "review": review}
     response = await client.post("/v1/hooks/session-stop", json=body)
@@ -47,11 +52,23 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
     return memories
 
 
-async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_password(client: httpx.AsyncClient) -> None:
-    """A message that is only a password is redacted if the message before it asks for one, also if it is rejected."""
+async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_password(
+    client: httpx.AsyncClient,
+) -> None:
+    """A message that is only a password is redacted if the message before it asks for one, also if
+    it is rejected.
+    """
     secret = "Lampe!" + "Regal204"
-    messages = [("user", "What is the wifi password?"), ("assistant", secret), ("user", "Our office is in Kiel.")]
-    body = {"namespace": "n", "session_id": "s", "messages": [{"role": who, "content": text} for who, text in messages]}
+    messages = [
+        ("user", "What is the wifi password?"),
+        ("assistant", secret),
+        ("user", "Our office is in Kiel."),
+    ]
+    body = {
+        "namespace": "n",
+        "session_id": "s",
+        "messages": [{"role": who, "content": text} for who, text in messages],
+    }
     response = await client.post("/v1/hooks/session-stop", json={**body, "review": "skip"})
     decisions = await client.get("/v1/decisions", params={"namespace": "n"})
     memories = await client.get("/v1/memories", params={"namespace": "n"})
@@ -62,7 +79,9 @@ async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_passwo
 
 
 async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
-    """Session-stop stores an event and a task, each under its type. It rejects a message that repeats another."""
+    """Session-stop stores an event and a task, each under its type. It rejects a message that
+    repeats another.
+    """
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2]
     assert [item["status"] for item in answer["results"]] == ["stored", "rejected", "stored"]
@@ -70,7 +89,11 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
     assert answer["results"][1]["reason"]
     assert "prospective" in answer["results"][2]["types"]
     (event,) = await _listed(client, "episodic")
-    assert (event["speaker"], event["session_id"], event["event_type"]) == ("user", "s1", "user_query")
+    assert (event["speaker"], event["session_id"], event["event_type"]) == (
+        "user",
+        "s1",
+        "user_query",
+    )
     assert event["created_at"] == "2026-03-01T10:00:00Z"
     later = (await _listed(client, "prospective"))[0]
     assert later["due_at"] == "2026-03-02T15:00:00Z"
@@ -82,7 +105,9 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
 
 
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
-    """If a conversation is sent again, none of its messages is stored twice. Messages that are new are stored."""
+    """If a conversation is sent again, none of its messages is stored twice. Messages that are new
+    are stored.
+    """
     await _stop(client, TALK[:2])
     repeated = await _stop(client, TALK)
     assert repeated["counts"] == {"stored": 1, "merged": 1, "rejected": 1, "failed": 0}
@@ -92,8 +117,12 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
     assert (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"] == total
 
 
-@pytest.mark.parametrize("content", ["ok thanks", "Great question! Let me look into that for you.", "haha"])
-async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.AsyncClient, content: str) -> None:
+@pytest.mark.parametrize(
+    "content", ["ok thanks", "Great question! Let me look into that for you.", "haha"]
+)
+async def test_noise_of_a_session_is_rejected_and_kept_on_request(
+    client: httpx.AsyncClient, content: str
+) -> None:
     """Session-stop rejects messages such as thanks. A request that skips the review stores them."""
     message = {"role": "assistant", "content": content, "timestamp": "2026-03-01T10:00:00Z"}
     rejected = (await _stop(client, [message]))["results"][0]
@@ -107,13 +136,26 @@ async def test_noise_of_a_session_is_rejected_and_kept_on_request(client: httpx.
 @pytest.mark.parametrize(
     "content",
     [
-        "total 16\ndrwxr-xr-x 2 ann ann 4096 Mar 3 09:12 .\n-rw-r--r-- 1 ann ann 812 Mar 3 09:12 Makefile",
-        '{"page": 1, "items": [{"id": 1, "state": "running"}, {"id": 2, "state": "stopped"}], "cached": true}',
-        "2026-02-28 02:00:01 INFO starting\n2026-02-28 02:00:04 ERROR timeout\n2026-02-28 02:00:04 INFO stopped",
+        (
+            "total 16\ndrwxr-xr-x 2 ann ann 4096 Mar 3 09:12 .\n-rw-r--r-- 1 ann ann 812 Mar 3 "
+            "09:12 Makefile"
+        ),
+        (
+            '{"page": 1, "items": [{"id": 1, "state": "running"}, {"id": 2, "state": '
+            '"stopped"}], "cached": true}'
+        ),
+        (
+            "2026-02-28 02:00:01 INFO starting\n2026-02-28 02:00:04 ERROR timeout\n2026-02-28 "
+            "02:00:04 INFO stopped"
+        ),
     ],
 )
-async def test_raw_output_of_a_tool_is_not_stored_even_alone(client: httpx.AsyncClient, content: str) -> None:
-    """A directory listing, JSON or a log from a tool is rejected, even as the only message of its session."""
+async def test_raw_output_of_a_tool_is_not_stored_even_alone(
+    client: httpx.AsyncClient, content: str
+) -> None:
+    """A directory listing, JSON or a log from a tool is rejected, even as the only message of its
+    session.
+    """
     result = (await _stop(client, [{"role": "tool", "content": content}]))["results"][0]
     assert result["status"] == "rejected", result
 
@@ -124,13 +166,31 @@ async def test_raw_output_of_a_tool_is_not_stored_even_alone(client: httpx.Async
         ("We always use spaces, never tabs, in this repository.", "semantic"),
         ("I'm allergic to peanuts.", "semantic"),
         ("Remind me to renew the passport before 30 June.", "prospective"),
-        ("On Tuesday the deployment failed because the certificate had expired, we rolled it back.", "episodic"),
-        ("To release: first bump the version, then run the tests, then tag the commit and push the tag.", "procedural"),
+        (
+            (
+                "On Tuesday the deployment failed because the certificate had expired, we "
+                "rolled it back."
+            ),
+            "episodic",
+        ),
+        (
+            (
+                "To release: first bump the version, then run the tests, then tag the commit "
+                "and push the tag."
+            ),
+            "procedural",
+        ),
     ],
 )
-async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, content: str, kind: str) -> None:
-    """Rules become facts, requests become tasks, incidents become events, and lists of steps become procedures."""
-    answer = await _stop(client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
+async def test_messages_are_classified_by_their_text(
+    client: httpx.AsyncClient, content: str, kind: str
+) -> None:
+    """Rules become facts, requests become tasks, incidents become events, and lists of steps become
+    procedures.
+    """
+    answer = await _stop(
+        client, [{"role": "user", "content": content, "timestamp": "2026-03-01T10:00:00Z"}]
+    )
     assert answer["results"][0]["status"] == "stored"
     assert answer["results"][0]["types"][0] == kind
 
@@ -138,19 +198,28 @@ async def test_messages_are_classified_by_their_text(client: httpx.AsyncClient, 
 @pytest.mark.parametrize(
     ("question", "fact"),
     [
-        ("Since our staging cluster is in Frankfurt, can I deploy from here?", "our staging cluster is in Frankfurt"),
+        (
+            "Since our staging cluster is in Frankfurt, can I deploy from here?",
+            "our staging cluster is in Frankfurt",
+        ),
         ("Is the cake ok, given that my son is allergic to nuts?", "my son is allergic to nuts"),
     ],
 )
-async def test_a_fact_within_a_question_is_stored(client: httpx.AsyncClient, question: str, fact: str) -> None:
-    """Of the question "Since our cluster is in Frankfurt, can I deploy?", the fact about the cluster is stored."""
+async def test_a_fact_within_a_question_is_stored(
+    client: httpx.AsyncClient, question: str, fact: str
+) -> None:
+    """Of the question "Since our cluster is in Frankfurt, can I deploy?", the fact about the
+    cluster is stored.
+    """
     talk = [{"role": "user", "content": "hey"}, {"role": "user", "content": question}]
     await _stop(client, [*talk, {"role": "assistant", "content": "Let me look."}])
     assert any(fact in memory["content"] for memory in await _listed(client, "semantic"))
 
 
 async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncClient) -> None:
-    """Messages that are empty or have a control character or an invalid time are not stored. The other messages are."""
+    """Messages that are empty or have a control character or an invalid time are not stored. The
+    other messages are.
+    """
     fact = "The staging database is read-only on Sundays, so exports run on Mondays."
     answer = await _stop(
         client,
@@ -163,7 +232,13 @@ async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncC
         ],
     )
     results = answer["results"]
-    assert [item["status"] for item in results] == ["rejected", "failed", "failed", "stored", "rejected"]
+    assert [item["status"] for item in results] == [
+        "rejected",
+        "failed",
+        "failed",
+        "stored",
+        "rejected",
+    ]
     assert results[0]["reason"] == "empty"
     assert results[4]["reason"] == "duplicate of one of the last 100 messages"
     (memory,) = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
@@ -171,9 +246,14 @@ async def test_one_bad_message_does_not_lose_a_conversation(client: httpx.AsyncC
 
 
 async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncClient) -> None:
-    """The same text, said on two days, is not skipped as a duplicate. The second one is stored or merged."""
+    """The same text, said on two days, is not skipped as a duplicate. The second one is stored or
+    merged.
+    """
     text = "On call I restarted the gateway because it had run out of memory, and errors stopped."
-    days = [{"role": "user", "content": text, "timestamp": f"2026-02-2{day}T10:00:00Z"} for day in (6, 7)]
+    days = [
+        {"role": "user", "content": text, "timestamp": f"2026-02-2{day}T10:00:00Z"}
+        for day in (6, 7)
+    ]
     results = (await _stop(client, days))["results"]
     assert results[0]["status"] == "stored"
     assert results[1]["status"] in {"stored", "merged"}
@@ -183,38 +263,71 @@ async def test_the_same_text_on_another_day_is_no_duplicate(client: httpx.AsyncC
     ("role", "content"),
     [
         ("user", "We always use Postgres, e.g. remind me to call Ann tomorrow about the bill."),
-        ("user", "Remind me to send order no. 88, the parcel was lost on Tuesday because the label had come off."),
-        ("user", "I'm allergic to peanuts, please tell Mr. Okafor, he must bring the cake to the school on Friday."),
-        ("user", "How to release: 1. remind me to bump the version in Cargo.toml 2. tag it 3. push"),
+        (
+            "user",
+            (
+                "Remind me to send order no. 88, the parcel was lost on Tuesday because the "
+                "label had come off."
+            ),
+        ),
+        (
+            "user",
+            (
+                "I'm allergic to peanuts, please tell Mr. Okafor, he must bring the cake to "
+                "the school on Friday."
+            ),
+        ),
+        (
+            "user",
+            "How to release: 1. remind me to bump the version in Cargo.toml 2. tag it 3. push",
+        ),
         ("user", "How to release:\n1. bump the version in Cargo.toml\n2. tag it\n3. push"),
         (
             "user",
-            "How to deploy:\n- build the image\n- renew the certificate before 30 June\n- then restart the service",
+            (
+                "How to deploy:\n- build the image\n- renew the certificate before 30 June\n- "
+                "then restart the service"
+            ),
         ),
         (
             "tool",
-            "fatal: could not read the repo, the deployment failed.\nPlease renew the certificate before 30 June.",
+            (
+                "fatal: could not read the repo, the deployment failed.\nPlease renew the "
+                "certificate before 30 June."
+            ),
         ),
     ],
 )
 async def test_fragments_steps_and_lines_of_tool_output_are_not_stored_alone(
     client: httpx.AsyncClient, role: str, content: str
 ) -> None:
-    """A text before or after an abbreviation, a step of a how-to or a line of tool output is stored in its message."""
+    """A text before or after an abbreviation, a step of a how-to or a line of tool output is stored
+    in its message.
+    """
     await _stop(client, [{"role": role, "content": content, "timestamp": "2026-03-01T10:00:00Z"}])
     kinds = ("episodic", "semantic", "prospective", "procedural")
-    assert [memory["content"] for kind in kinds for memory in await _listed(client, kind)] == [content]
+    assert [memory["content"] for kind in kinds for memory in await _listed(client, kind)] == [
+        content
+    ]
 
 
 @pytest.mark.slow
-async def test_large_conversations_are_accepted_up_to_10_000_messages(client: httpx.AsyncClient) -> None:
-    """A conversation of over 1,000 messages and 3 MiB is accepted. One of over 10,000 messages is refused."""
+async def test_large_conversations_are_accepted_up_to_10_000_messages(
+    client: httpx.AsyncClient,
+) -> None:
+    """A conversation of over 1,000 messages and 3 MiB is accepted. One of over 10,000 messages is
+    refused.
+    """
     messages = [{"role": "user", "content": f"ok {index % 10}"} for index in range(1_001)]
     messages.append({"role": "user", "content": "we walked on and on and " * 140_000})
     answer = await _stop(client, messages)
     assert len(answer["results"]) == len(messages)
     assert sum(answer["counts"].values()) == len(messages)
-    body = {"namespace": "ann", "session_id": "s1", "messages": [{"role": "user", "content": "ok"}] * 10_001}
+    body = {
+        "namespace": "ann",
+        "session_id": "s1",
+        "messages": [{"role": "user", "content": "ok"}] * 10_001,
+    }
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
 
 
@@ -226,20 +339,38 @@ async def test_large_conversations_are_accepted_up_to_10_000_messages(client: ht
         "Since our staging cluster is in Frankfurt, can I deploy from here?",
     ],
 )
-async def test_no_sentence_of_a_repeated_message_is_stored(client: httpx.AsyncClient, before: str) -> None:
-    """A message that another session repeats on the same day is rejected with its sentences, whatever came before."""
-    text = "The migration failed at step two because the disk was full. Remind me to call Ann tomorrow."
-    assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0]["status"] == "stored"
+async def test_no_sentence_of_a_repeated_message_is_stored(
+    client: httpx.AsyncClient, before: str
+) -> None:
+    """A message that another session repeats on the same day is rejected with its sentences,
+    whatever came before.
+    """
+    text = (
+        "The migration failed at step two because the disk was full. Remind me to call Ann "
+        "tomorrow."
+    )
+    assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0][
+        "status"
+    ] == "stored"
     messages = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
     (_, repeated) = (await _stop(client, messages, session_id="s2"))["results"]
     assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
 
-async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(client: httpx.AsyncClient) -> None:
-    """A due task in the context of a prompt is marked as fired. A task that is due later stays pending."""
+async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(
+    client: httpx.AsyncClient,
+) -> None:
+    """A due task in the context of a prompt is marked as fired. A task that is due later stays
+    pending.
+    """
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
-        body = {"type": "prospective", "namespace": "ann", "content": content, "due_at": due.isoformat()}
+        body = {
+            "type": "prospective",
+            "namespace": "ann",
+            "content": content,
+            "due_at": due.isoformat(),
+        }
         assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?"}
     answer = await client.post("/v1/hooks/prompt-submit", json=prompt)
@@ -251,7 +382,12 @@ async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(client: htt
 
 async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClient) -> None:
     """A due intention that does not fit the retrieval's token budget is not marked as fired."""
-    body = {"type": "prospective", "namespace": "ann", "content": "pay the rent", "due_at": NOW.isoformat()}
+    body = {
+        "type": "prospective",
+        "namespace": "ann",
+        "content": "pay the rent",
+        "due_at": NOW.isoformat(),
+    }
     assert (await client.post("/v1/memories", json=body)).status_code == 201
     prompt = {"namespace": "ann", "session_id": "s1", "prompt": "what shall I pay?", "budget": 0}
     answer = await client.post("/v1/hooks/prompt-submit", json=prompt)
@@ -259,8 +395,12 @@ async def test_intentions_outside_the_budget_do_not_fire(client: httpx.AsyncClie
     assert [item["status"] for item in await _listed(client, "prospective")] == ["pending"]
 
 
-@pytest.mark.parametrize("broken", [{"messages": [{"content": "x"}]}, {"review": "never", "messages": []}, {}])
-async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "broken", [{"messages": [{"content": "x"}]}, {"review": "never", "messages": []}, {}]
+)
+async def test_invalid_conversation_is_422(
+    client: httpx.AsyncClient, broken: dict[str, Any]
+) -> None:
     """A message without a role, an unknown review mode or a missing list of messages is refused."""
     body = {"namespace": "ann", "session_id": "s1", **broken}
     assert (await client.post("/v1/hooks/session-stop", json=body)).status_code == 422
@@ -268,9 +408,13 @@ async def test_invalid_conversation_is_422(client: httpx.AsyncClient, broken: di
 
 
 async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -> None:
-    """If a message is or contains a retrieved context, the context is not stored, and the result says so."""
+    """If a message is or contains a retrieved context, the context is not stored, and the result
+    says so.
+    """
     await _stop(client, TALK[:2])
-    response = await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
+    response = await client.post(
+        "/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"}
+    )
     context = response.json()["context"]
     assert "Postgres" in context
     answer = await _stop(
@@ -285,11 +429,17 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
         ],
         review="skip",
     )
-    assert [(item["index"], item["status"]) for item in answer["results"]] == [(0, "rejected"), (1, "stored")]
+    assert [(item["index"], item["status"]) for item in answer["results"]] == [
+        (0, "rejected"),
+        (1, "stored"),
+    ]
     assert answer["results"][0]["reason"] == "it contains only text that was recalled from memory"
     assert answer["results"][1]["reason"] == "text that was recalled from memory was removed"
     assert answer["counts"] == {"stored": 1, "merged": 0, "rejected": 1, "failed": 0}
-    texts = [memory["content"] for memory in (await client.get("/v1/memories?namespace=ann")).json()["memories"]]
+    texts = [
+        memory["content"]
+        for memory in (await client.get("/v1/memories?namespace=ann")).json()["memories"]
+    ]
     assert "From all this I take it that the invoices live elsewhere." in texts
     assert context not in texts
 
@@ -297,9 +447,15 @@ async def test_recalled_context_is_not_stored_again(client: httpx.AsyncClient) -
 async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> None:
     """If a message quotes a retrieved memory, even in a later session, the quote is not stored."""
     await _stop(client, TALK[:1])
-    await client.post("/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"})
+    await client.post(
+        "/v1/retrieve", json={"namespace": "ann", "query": "billing service Postgres"}
+    )
     (content,) = [memory["content"] for memory in await _listed(client, "episodic")]
-    quoting = {"role": "assistant", "content": f"You said: {content}", "timestamp": "2026-03-02T11:00:00Z"}
+    quoting = {
+        "role": "assistant",
+        "content": f"You said: {content}",
+        "timestamp": "2026-03-02T11:00:00Z",
+    }
     answer = await _stop(client, [quoting], session_id="s2")
     assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"

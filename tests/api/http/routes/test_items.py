@@ -1,4 +1,6 @@
-"""Calls for keyed items (JSON values stored by path and key), with an in-memory store and a fake encoder."""
+"""Calls for keyed items (JSON values stored by path and key), with an in-memory store and a fake
+encoder.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SPACE = {"namespace": "n"}
 
 
 class Items:
-    """A client for keyed items in one namespace of a service. now: time of the service, which tests may change."""
+    """A client for keyed items in one namespace of a service. now: time of the service, which tests
+    may change.
+    """
 
     def __init__(self) -> None:
         self.now = NOW
@@ -36,12 +40,20 @@ class Items:
 
     async def put(self, path: str, key: str, value: Any, **fields: Any) -> httpx.Response:
         """Store an item and return the answer. path: labels separated by dots."""
-        body = {**SPACE, "path": path.split(".") if path else [], "key": key, "value": value, **fields}
+        body = {
+            **SPACE,
+            "path": path.split(".") if path else [],
+            "key": key,
+            "value": value,
+            **fields,
+        }
         return await self.http.put("/v1/items", json=body)
 
     async def get(self, path: str, key: str, **params: Any) -> httpx.Response:
         """Read an item and return the answer."""
-        return await self.http.get("/v1/items", params={**SPACE, "path": path, "key": key, **params})
+        return await self.http.get(
+            "/v1/items", params={**SPACE, "path": path, "key": key, **params}
+        )
 
     async def search(self, **body: Any) -> list[dict[str, Any]]:
         """Search with these fields of the request, and return the items that are found."""
@@ -51,7 +63,11 @@ class Items:
 
     async def paths(self, **body: Any) -> Any:
         """List paths of items with these fields of the request, and return the paths."""
-        return (await self.http.post("/v1/items/paths", json={**SPACE, **body})).raise_for_status().json()["paths"]
+        return (
+            (await self.http.post("/v1/items/paths", json={**SPACE, **body}))
+            .raise_for_status()
+            .json()["paths"]
+        )
 
 
 @pytest.fixture
@@ -63,7 +79,9 @@ async def items() -> AsyncIterator[Items]:
 
 
 async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
-    """A GET of an item returns its path, key, value and times. A second PUT replaces the value and keeps created_at."""
+    """A GET of an item returns its path, key, value and times. A second PUT replaces the value and
+    keeps created_at.
+    """
     first = await items.put("users.ann", "food", {"text": "pizza"})
     assert (first.status_code, first.json()) == (
         200,
@@ -77,7 +95,9 @@ async def test_an_item_has_its_address_value_and_times(items: Items) -> None:
 
 
 async def test_a_value_is_returned_exactly_as_it_was_stored(items: Items) -> None:
-    """A value is returned exactly as stored, even large integers, tiny floats, empty names and secrets."""
+    """A value is returned exactly as stored, even large integers, tiny floats, empty names and
+    secrets.
+    """
     value = {
         "big": 123456789012345678901234567890,
         "float": 0.1,
@@ -95,16 +115,23 @@ async def test_a_value_is_returned_exactly_as_it_was_stored(items: Items) -> Non
 
 
 async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items: Items) -> None:
-    """The size of a value is that of its compact UTF-8 JSON. Escape sequences in the request do not add to it."""
+    """The size of a value is that of its compact UTF-8 JSON. Escape sequences in the request do not
+    add to it.
+    """
     text = "é" * ((MAX_VALUE_BYTES - 2) // 2)
     assert (await items.put("p", "k", text, index=False)).status_code == 200
     body = json.dumps({**SPACE, "key": "escaped", "value": text, "index": False}, ensure_ascii=True)
-    escaped = await items.http.put("/v1/items", content=body, headers={"Content-Type": "application/json"})
+    escaped = await items.http.put(
+        "/v1/items", content=body, headers={"Content-Type": "application/json"}
+    )
     assert escaped.status_code == 200
     assert (await items.get("", "escaped")).json()["value"] == text
     refused = await items.put("p", "k", f"{text}é", index=False)
     assert refused.status_code == 422
-    assert refused.json()["detail"] == "value: has 1048578 bytes as JSON; at most 1048576 can be stored"
+    assert (
+        refused.json()["detail"]
+        == "value: has 1048578 bytes as JSON; at most 1048576 can be stored"
+    )
 
 
 async def test_a_deleted_item_is_not_found(items: Items) -> None:
@@ -123,17 +150,23 @@ async def test_head_does_not_renew_an_item(items: Items) -> None:
     await items.put("p", "k", 1, ttl_s=60)
     items.now += timedelta(seconds=59)
     assert (
-        await items.http.head("/v1/items", params={**SPACE, "path": "p", "key": "k", "refresh_ttl": "true"})
+        await items.http.head(
+            "/v1/items", params={**SPACE, "path": "p", "key": "k", "refresh_ttl": "true"}
+        )
     ).status_code == 405
     assert (await items.get("p", "k")).json()["expires_at"] == "2026-03-01T12:01:00Z"
 
 
 async def test_an_item_with_a_time_to_live_expires(items: Items) -> None:
-    """An item with ttl_s expires after that time. A GET or a search with refresh_ttl starts the time again."""
+    """An item with ttl_s expires after that time. A GET or a search with refresh_ttl starts the
+    time again.
+    """
     stored = await items.put("p", "k", 1, ttl_s=60)
     assert stored.json()["expires_at"] == "2026-03-01T12:01:00Z"
     items.now += timedelta(seconds=59)
-    assert (await items.get("p", "k", refresh_ttl=True)).json()["expires_at"] == "2026-03-01T12:01:59Z"
+    assert (await items.get("p", "k", refresh_ttl=True)).json()[
+        "expires_at"
+    ] == "2026-03-01T12:01:59Z"
     items.now += timedelta(seconds=59)
     assert len(await items.search(refresh_ttl=True)) == 1
     items.now += timedelta(seconds=59)
@@ -150,7 +183,12 @@ async def test_a_search_scores_items_by_their_value_or_index_paths(items: Items)
     """
     await items.put("p", "whole", {"text": "green tea"})
     await items.put("p", "title", {"title": "green tea", "body": "red wine"}, index=["title"])
-    await items.put("p", "parts", {"parts": [{"text": "red wine"}, {"text": "green tea"}]}, index=["parts[*].text"])
+    await items.put(
+        "p",
+        "parts",
+        {"parts": [{"text": "red wine"}, {"text": "green tea"}]},
+        index=["parts[*].text"],
+    )
     await items.put("p", "hidden", {"text": "green tea"}, index=False)
     hits = await items.search(query="green tea", prefix=["p"])
     assert [each["key"] for each in hits][-1] == "hidden"
@@ -164,12 +202,25 @@ async def test_a_search_scores_items_by_their_value_or_index_paths(items: Items)
 
 
 async def test_items_are_filtered_and_paged(items: Items) -> None:
-    """A search filters items by members of their values, newest first, and returns 10 items by default."""
+    """A search filters items by members of their values, newest first, and returns 10 items by
+    default.
+    """
     for number in range(12):
-        await items.put("p", f"{number}", {"size": number, "color": "red" if number % 2 else "blue"}, index=False)
-    assert [each["key"] for each in await items.search()] == [f"{number}" for number in range(11, 1, -1)]
-    assert [each["key"] for each in await items.search(filter={"color": "red", "size": {"$gte": 9}})] == ["11", "9"]
-    assert [each["key"] for each in await items.search(filter={"size": {"$ne": 11}}, limit=2, offset=1)] == ["9", "8"]
+        await items.put(
+            "p",
+            f"{number}",
+            {"size": number, "color": "red" if number % 2 else "blue"},
+            index=False,
+        )
+    assert [each["key"] for each in await items.search()] == [
+        f"{number}" for number in range(11, 1, -1)
+    ]
+    assert [
+        each["key"] for each in await items.search(filter={"color": "red", "size": {"$gte": 9}})
+    ] == ["11", "9"]
+    assert [
+        each["key"] for each in await items.search(filter={"size": {"$ne": 11}}, limit=2, offset=1)
+    ] == ["9", "8"]
     assert await items.search(filter={}, limit=0) == []
 
 
@@ -178,7 +229,10 @@ async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
     for path in ("a.b.c", "a.d", "b.c", ""):
         await items.put(path, "k", 1, index=False)
     assert await items.paths() == [[], ["a", "b", "c"], ["a", "d"], ["b", "c"]]
-    assert await items.paths(match=[{"type": "suffix", "path": ["c"]}], max_depth=1) == [["a"], ["b"]]
+    assert await items.paths(match=[{"type": "suffix", "path": ["c"]}], max_depth=1) == [
+        ["a"],
+        ["b"],
+    ]
     assert await items.paths(match=[{"type": "prefix", "path": ["*", "d"]}]) == [["a", "d"]]
     assert await items.paths(limit=1, offset=2) == [["a", "d"]]
 
@@ -202,7 +256,9 @@ async def test_item_paths_are_listed_and_filtered(items: Items) -> None:
         ({"extra": 1}, "extra:"),
     ],
 )
-async def test_a_bad_put_says_what_is_wrong(items: Items, fields: dict[str, Any], detail: str) -> None:
+async def test_a_bad_put_says_what_is_wrong(
+    items: Items, fields: dict[str, Any], detail: str
+) -> None:
     """An invalid put is a 422 that names the field and the reason."""
     body: dict[str, Any] = {**SPACE, "path": ["p"], "key": "k", "value": 1, **fields}
     answer = await items.http.put("/v1/items", json=body)
@@ -223,7 +279,9 @@ async def test_a_bad_put_says_what_is_wrong(items: Items, fields: dict[str, Any]
         ({"prefix": ["a", "b.c"]}, "prefix[1]: a label must not contain a dot"),
     ],
 )
-async def test_a_bad_search_says_what_is_wrong(items: Items, body: dict[str, Any], detail: str) -> None:
+async def test_a_bad_search_says_what_is_wrong(
+    items: Items, body: dict[str, Any], detail: str
+) -> None:
     """An invalid search of items is a 422 that names the field and the reason."""
     answer = await items.http.post("/v1/items/search", json={**SPACE, **body})
     assert answer.status_code == 422
@@ -237,7 +295,9 @@ async def test_a_put_needs_a_value(items: Items) -> None:
 
 
 async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
-    """An import of an export restores agents, times and index paths of items, so that a second export is the same."""
+    """An import of an export restores agents, times and index paths of items, so that a second
+    export is the same.
+    """
     await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
     items.now += timedelta(seconds=9)
     await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
@@ -249,7 +309,9 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
     await items.http.post("/v1/admin/erase", json=SPACE)
     ndjson = {"Content-Type": "application/x-ndjson"}
     backwards = b"\n".join(reversed(exported.splitlines()))
-    restored = await items.http.post("/v1/admin/import?namespace=n", content=backwards, headers=ndjson)
+    restored = await items.http.post(
+        "/v1/admin/import?namespace=n", content=backwards, headers=ndjson
+    )
     assert restored.json()["counts"] == {"stored": 3, "merged": 0, "rejected": 0, "failed": 0}
     assert (await items.http.post("/v1/admin/export", json=SPACE)).content == exported
     (hit,) = await items.search(query="green tea")
@@ -260,12 +322,16 @@ async def test_an_export_has_the_items_and_an_import_restores_them(items: Items)
 
 
 @pytest.mark.parametrize("index", [["x" * 513], ["x"] * 65, [""]])
-async def test_index_paths_of_an_import_have_the_limits_of_a_put(items: Items, index: list[str]) -> None:
+async def test_index_paths_of_an_import_have_the_limits_of_a_put(
+    items: Items, index: list[str]
+) -> None:
     """An imported item whose index paths are too many, too long or empty is a 422, as in a PUT."""
     line = {"type": "item", "path": [], "key": "k", "value": 1, "index": index}
     line |= {"created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"}
     ndjson = {"Content-Type": "application/x-ndjson"}
-    answer = await items.http.post("/v1/admin/import?namespace=n", content=json.dumps(line), headers=ndjson)
+    answer = await items.http.post(
+        "/v1/admin/import?namespace=n", content=json.dumps(line), headers=ndjson
+    )
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["path"].startswith("items[0].index")
 
@@ -280,10 +346,14 @@ async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
 
 
 async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
-    """Erasing a namespace erases the items of every agent. Erasing a single memory erases no item."""
+    """Erasing a namespace erases the items of every agent. Erasing a single memory erases no
+    item.
+    """
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
-    erasure = await items.http.post("/v1/admin/erase", json={**SPACE, "memory_id": str(uuid.UUID(int=0))})
+    erasure = await items.http.post(
+        "/v1/admin/erase", json={**SPACE, "memory_id": str(uuid.UUID(int=0))}
+    )
     assert erasure.json()["erased"]["items"] == 0
     everything = (await items.http.post("/v1/admin/erase", json=SPACE)).json()
     assert (everything["erased"]["items"], everything["remaining"]["items"]) == (2, 0)
@@ -291,11 +361,14 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
 
 
 async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
-    """A PUT or DELETE of an item with a reader's key is a 403. Another tenant does not see the item."""
+    """A PUT or DELETE of an item with a reader's key is a 403. Another tenant does not see the
+    item.
+    """
     body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
     address = {**SPACE, "path": "p", "key": "k"}
     async with connect(guarded) as http:
-        reader, writer = bearer("acme", Role.READER), bearer("acme", Role.WRITER)
+        reader = bearer("acme", Role.READER)
+        writer = bearer("acme", Role.WRITER)
         assert (await http.put("/v1/items", json=body, headers=reader)).status_code == 403
         assert (await http.put("/v1/items", json=body)).status_code == 401
         assert (await http.put("/v1/items", json=body, headers=writer)).status_code == 200
@@ -305,7 +378,9 @@ async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
         assert (await http.get("/v1/items", params=address, headers=other)).status_code == 404
         hits = await http.post("/v1/items/search", json=SPACE, headers=other)
         assert hits.json() == {"items": []}
-        assert (await http.post("/v1/items/paths", json=SPACE, headers=other)).json() == {"paths": []}
+        assert (await http.post("/v1/items/paths", json=SPACE, headers=other)).json() == {
+            "paths": []
+        }
 
 
 async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Services) -> None:
@@ -323,7 +398,9 @@ async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Service
     async with connect(bound) as http:
         ann, both, free = ({"X-API-Key": f"key-of-{name}"} for name in ("ann", "both", "all"))
         assert (await http.put("/v1/items", json=body, headers=ann)).status_code == 200
-        assert (await http.put("/v1/items", json={**body, "agent_id": "bob"}, headers=ann)).status_code == 403
+        assert (
+            await http.put("/v1/items", json={**body, "agent_id": "bob"}, headers=ann)
+        ).status_code == 403
         assert (await http.put("/v1/items", json=body, headers=both)).status_code == 422
         shared = {**body, "value": "nobody's"}
         assert (await http.put("/v1/items", json=shared, headers=free)).status_code == 200
@@ -333,12 +410,17 @@ async def test_a_key_bound_to_agents_reaches_their_items_alone(services: Service
             return [item["value"] for item in hits.raise_for_status().json()["items"]]
 
         assert (
-            await values(ann) == await values(both, agent_id="ann") == await values(free, agent_id="ann") == ["ann's"]
+            await values(ann)
+            == await values(both, agent_id="ann")
+            == await values(free, agent_id="ann")
+            == ["ann's"]
         )
         assert await values(free) == ["nobody's"]
         assert await values(both, agent_id="bob") == []
         address = {**SPACE, "path": "p", "key": "k"}
-        assert (await http.get("/v1/items", params={**address, "agent_id": "bob"}, headers=ann)).status_code == 403
+        assert (
+            await http.get("/v1/items", params={**address, "agent_id": "bob"}, headers=ann)
+        ).status_code == 403
         got = await http.get("/v1/items", params=address, headers=ann)
         assert (got.json()["value"], got.json()["agent_id"]) == ("ann's", "ann")
         await http.delete("/v1/items", params=address, headers=ann)

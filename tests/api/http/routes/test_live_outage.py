@@ -1,4 +1,6 @@
-"""Calls while the Redis server is stopped: how soon they fail, when they work again, and what metrics count."""
+"""Calls while the Redis server is stopped: how soon they fail, when they work again, and what
+metrics count.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ agents:
 
 
 @asynccontextmanager
-async def outage_client(directory: Path, services: Services) -> AsyncIterator[tuple[httpx.AsyncClient, LiveClient]]:
+async def outage_client(
+    directory: Path, services: Services
+) -> AsyncIterator[tuple[httpx.AsyncClient, LiveClient]]:
     """A client of a service with a Redis server for this test alone, which the test may stop."""
     async with running_server(directory) as live, httpx.AsyncClient() as http:
         counter = ProviderCounter(http, Registry, lambda _: None)
@@ -55,18 +59,23 @@ def stopped(pid: int) -> Iterator[None]:
 
 async def metrics_of(client: httpx.AsyncClient) -> list[str]:
     """The lines of the answer to GET /metrics."""
-    params, client.params = client.params, httpx.QueryParams()
+    params = client.params
+    client.params = httpx.QueryParams()
     lines = (await client.get("/metrics")).text.splitlines()
     client.params = params
     return lines
 
 
 async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Services) -> None:
-    """The first call to a stopped Redis fails within 100 ms and later ones at once. When Redis is back, calls work."""
+    """The first call to a stopped Redis fails within 100 ms and later ones at once. When Redis is
+    back, calls work.
+    """
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
         await say(client, thread, "before")
-        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+        pid = int(
+            (await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"]
+        )
         took = []
         with stopped(pid):
             for number in range(MIN_CALLS + 5):
@@ -79,7 +88,9 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
                 assert "may have been kept" in answer.json()["detail"]
                 assert "Idempotency-Key" in answer.json()["detail"]
             lines = await metrics_of(client)
-        assert 'remembrancer_breaker_state{server="live",state="open",workload="command"} 1.0' in lines
+        assert (
+            'remembrancer_breaker_state{server="live",state="open",workload="command"} 1.0' in lines
+        )
         assert took[0] < 0.15
         assert max(took[MIN_CALLS:]) < 0.05
         began = time.monotonic()
@@ -87,11 +98,16 @@ async def test_the_first_503_comes_within_100_ms(tmp_path: Path, services: Servi
             assert time.monotonic() - began < 2 * OPEN_S + 5.0
             await anyio.sleep(0.1)
         lines = await metrics_of(client)
-        assert 'remembrancer_breaker_state{server="live",state="closed",workload="command"} 1.0' in lines
+        assert (
+            'remembrancer_breaker_state{server="live",state="closed",workload="command"} 1.0'
+            in lines
+        )
 
 
 async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Services) -> None:
-    """Metrics count turns, tokens, flushes and evictions of threads, and how many locks were acquired and lost."""
+    """Metrics count turns, tokens, flushes and evictions of threads, and how many locks were
+    acquired and lost.
+    """
     async with outage_client(tmp_path, services) as (client, _):
         thread = (await begun(client, resource="small"))["id"]
         for _ in range(5):
@@ -109,7 +125,10 @@ async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Service
         'remembrancer_locks_total{outcome="acquired"} 1.0',
         'remembrancer_locks_total{outcome="lost"} 0.0',
         "remembrancer_thread_departures_waiting 0.0",
-        f'remembrancer_context_tokens_total{{kind="thread"}} {context["metadata"]["total_tokens"]}.0',
+        (
+            f'remembrancer_context_tokens_total{{kind="thread"}} '
+            f"{context['metadata']['total_tokens']}.0"
+        ),
     ):
         assert line in lines
     assert any(line.startswith("remembrancer_lock_wait_seconds_total 0.") for line in lines)
@@ -117,11 +136,20 @@ async def test_metrics_count_threads_and_locks(tmp_path: Path, services: Service
 
 
 async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Services) -> None:
-    """If Redis is stopped, a prompt's context lacks its thread. The answer says so, and metrics count it."""
+    """If Redis is stopped, a prompt's context lacks its thread. The answer says so, and metrics
+    count it.
+    """
     async with outage_client(tmp_path, services) as (client, live):
         thread = (await begun(client))["id"]
-        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
-        body = {"namespace": client.params["namespace"], "session_id": "s", "prompt": "hello", "thread_id": thread}
+        pid = int(
+            (await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"]
+        )
+        body = {
+            "namespace": client.params["namespace"],
+            "session_id": "s",
+            "prompt": "hello",
+            "thread_id": thread,
+        }
         client.params = httpx.QueryParams()
         with stopped(pid):
             answer = await client.post("/v1/hooks/prompt-submit", json=body)
@@ -129,8 +157,12 @@ async def test_degraded_answers_are_counted_by_part(tmp_path: Path, services: Se
         assert 'remembrancer_degraded_answers_total{part="threads"} 1.0' in await metrics_of(client)
 
 
-async def test_an_agents_context_omits_threads_while_redis_is_stopped(tmp_path: Path, services: Services) -> None:
-    """An agent's context comes within 200 ms. It has the long-term memories, and reports `threads` as degraded."""
+async def test_an_agents_context_omits_threads_while_redis_is_stopped(
+    tmp_path: Path, services: Services
+) -> None:
+    """An agent's context comes within 200 ms. It has the long-term memories, and reports `threads`
+    as degraded.
+    """
     async with outage_client(tmp_path, services) as (client, live):
         space = {"namespace": client.params["namespace"]}
         fact = {**space, "type": "semantic", "content": "The ledger runs on Postgres."}
@@ -140,7 +172,9 @@ async def test_an_agents_context_omits_threads_while_redis_is_stopped(tmp_path: 
         await client.post("/v1/memories", json=fact)
         body = {**space, "query": "where does the ledger run?", "floor": 0}
         complete = (await client.post("/v1/agents/ann/context", json=body)).json()
-        pid = int((await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"])
+        pid = int(
+            (await live.run(lambda redis: redis.info("server"), idempotent=True))["process_id"]
+        )
         with stopped(pid):
             began = time.monotonic()
             partial = (await client.post("/v1/agents/ann/context", json=body)).json()

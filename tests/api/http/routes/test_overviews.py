@@ -1,4 +1,6 @@
-"""Questions for an overview: the newest events, finished tasks, or the tasks that are due soonest."""
+"""Questions for an overview: the newest events, finished tasks, or the tasks that are due
+soonest.
+"""
 
 from __future__ import annotations
 
@@ -20,26 +22,41 @@ from tests.fakes_memories import InMemoryStore
 pytestmark = pytest.mark.anyio
 
 EVENTS = [
-    "The heating broke down.", "Lena visited the glass museum.", "We signed the lease of the office.",
-    "The blue van failed its inspection.", "Priya presented the pricing model.", "The database ran out of disk space.",
-]  # fmt: skip
+    "The heating broke down.",
+    "Lena visited the glass museum.",
+    "We signed the lease of the office.",
+    "The blue van failed its inspection.",
+    "Priya presented the pricing model.",
+    "The database ran out of disk space.",
+]
 """Events, newest first. They happened a day, 11 days, 21 days ... ago."""
 
 
 @pytest.fixture
 async def overview(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with the real encoder: six events, six open tasks due in 5 to 55 days, and two finished."""
+    """A client of a service with the real encoder: six events, six open tasks due in 5 to 55 days,
+    and two finished.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         for number, event in enumerate(EVENTS):
-            await write(client, "episodic", event, created_at=(NOW - timedelta(days=1 + 10 * number)).isoformat())
+            await write(
+                client,
+                "episodic",
+                event,
+                created_at=(NOW - timedelta(days=1 + 10 * number)).isoformat(),
+            )
         for number, task in enumerate(("passport", "tax", "venue", "books", "roof", "boiler")):
             due = (NOW + timedelta(days=55 - 10 * number)).isoformat()
             await write(client, "prospective", f"See to the {task} again", due_at=due)
         for content in ("Repair the garden fence", "Order the projector"):
             await write(client, "prospective", content)
-            memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+            memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()[
+                "memories"
+            ]
             done = next(memory["id"] for memory in memories if memory["content"] == content)
             await client.post(f"/v1/memories/{done}/complete", params={"namespace": "ann"})
         yield client
@@ -52,10 +69,22 @@ def contents(answer: dict[str, Any], kind: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "query", ["What happened?", "Any news?", "catch me up", "Was gibt es Neues?", "Quoi de neuf ?", "¿Qué ha pasado?"]
+    "query",
+    [
+        "What happened?",
+        "Any news?",
+        "catch me up",
+        "Was gibt es Neues?",
+        "Quoi de neuf ?",
+        "¿Qué ha pasado?",
+    ],
 )
-async def test_what_happened_lists_the_newest_events(overview: httpx.AsyncClient, query: str) -> None:
-    """The question "What happened?" lists all events, newest first. The text of the context has the oldest first."""
+async def test_what_happened_lists_the_newest_events(
+    overview: httpx.AsyncClient, query: str
+) -> None:
+    """The question "What happened?" lists all events, newest first. The text of the context has the
+    oldest first.
+    """
     answer = await ask(overview, query, budget=600)
     assert contents(answer, "episodic") == EVENTS
     positions = [answer["context"].find(event) for event in EVENTS]
@@ -71,21 +100,31 @@ async def test_the_newest_events_come_first_in_a_small_budget(overview: httpx.As
     assert EVENTS[1] in events
 
 
-async def test_what_happened_at_a_time_lists_the_events_of_that_time(overview: httpx.AsyncClient) -> None:
+async def test_what_happened_at_a_time_lists_the_events_of_that_time(
+    overview: httpx.AsyncClient,
+) -> None:
     """If "what happened?" names a time, the events of that time come first, newest first."""
     assert contents(await ask(overview, "What happened in January?"), "episodic")[:3] == EVENTS[3:]
 
 
-async def test_a_question_about_one_incident_is_answered_by_its_event(overview: httpx.AsyncClient) -> None:
-    """The question "What happened to the van?" is answered by the event about the van, at rank 1."""
+async def test_a_question_about_one_incident_is_answered_by_its_event(
+    overview: httpx.AsyncClient,
+) -> None:
+    """The question "What happened to the van?" is answered by the event about the van, at rank
+    1.
+    """
     first = (await ask(overview, "What happened to the blue van?"))["items"][0]
     assert (first["rank"], first["content"]) == (1, "The blue van failed its inspection.")
 
 
 async def test_the_newest_event_is_shown_even_if_it_is_no_candidate(onnx_directory: Path) -> None:
-    """The newest event is in an overview even if more events than a search returns are nearer to the question."""
+    """The newest event is in an overview even if more events than a search returns are nearer to
+    the question.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         for number in range(205):
             at = (NOW - timedelta(days=2, minutes=number)).isoformat()
@@ -96,20 +135,42 @@ async def test_the_newest_event_is_shown_even_if_it_is_no_candidate(onnx_directo
 
 
 @pytest.mark.parametrize(
-    "query", ["What got done?", "What did we finish this week?", "Was haben wir erledigt?", "¿Qué hemos terminado?"]
+    "query",
+    [
+        "What got done?",
+        "What did we finish this week?",
+        "Was haben wir erledigt?",
+        "¿Qué hemos terminado?",
+    ],
 )
-async def test_a_question_for_what_was_finished_lists_completed_tasks(overview: httpx.AsyncClient, query: str) -> None:
-    """A question for what was finished is answered by the completed tasks, which stand before all others."""
+async def test_a_question_for_what_was_finished_lists_completed_tasks(
+    overview: httpx.AsyncClient, query: str
+) -> None:
+    """A question for what was finished is answered by the completed tasks, which stand before all
+    others.
+    """
     answer = await ask(overview, query)
-    assert set(contents(answer, "prospective")[:2]) == {"Repair the garden fence", "Order the projector"}
+    assert set(contents(answer, "prospective")[:2]) == {
+        "Repair the garden fence",
+        "Order the projector",
+    }
     assert "[completed 2026-03-01] Order the projector" in answer["context"]
 
 
-@pytest.mark.parametrize("query", ["What is due first?", "what's next?", "Was steht als Nächstes an?"])
-async def test_tasks_due_soonest_come_first_in_a_small_budget(overview: httpx.AsyncClient, query: str) -> None:
-    """A question for tasks lists them by due time, and where not all fit, those that are due soonest."""
+@pytest.mark.parametrize(
+    "query", ["What is due first?", "what's next?", "Was steht als Nächstes an?"]
+)
+async def test_tasks_due_soonest_come_first_in_a_small_budget(
+    overview: httpx.AsyncClient, query: str
+) -> None:
+    """A question for tasks lists them by due time, and where not all fit, those that are due
+    soonest.
+    """
     tasks = contents(await ask(overview, query), "prospective")
-    assert tasks == [f"See to the {task} again" for task in ("boiler", "roof", "books", "venue", "tax", "passport")]
+    assert tasks == [
+        f"See to the {task} again"
+        for task in ("boiler", "roof", "books", "venue", "tax", "passport")
+    ]
     soonest = contents(await ask(overview, query, budget=130), "prospective")
     assert soonest[0] == "See to the boiler again"
     assert len(soonest) < len(tasks)

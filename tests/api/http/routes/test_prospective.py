@@ -1,4 +1,6 @@
-"""Intentions (tasks) over HTTP: when they are due, and how they are fired, snoozed, completed and cancelled."""
+"""Intentions (tasks) over HTTP: when they are due, and how they are fired, snoozed, completed and
+cancelled.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
 async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient) -> None:
     """Due intentions are listed by due time, without those that are not due yet."""
     for hours in (1, 3, 2):
-        await _write(client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat())
+        await _write(
+            client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat()
+        )
     await _write(client, "later", due_at=LATER)
     assert await _due(client) == ["due 3 h ago", "due 2 h ago", "due 1 h ago"]
 
@@ -82,7 +86,12 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
     It is due if a request names the event, in any case, or describes a similar context.
     """
     await _write(client, "Tell Lee", trigger_type="event", trigger_condition="Deploy finished")
-    await _write(client, "Ask for tea", trigger_type="context", trigger_condition="we talk about tea in Japan")
+    await _write(
+        client,
+        "Ask for tea",
+        trigger_type="context",
+        trigger_condition="we talk about tea in Japan",
+    )
     assert await _due(client) == []
     assert await _due(client, event="deploy  finished") == ["Tell Lee"]
     assert await _due(client, event="deploy started") == []
@@ -91,7 +100,9 @@ async def test_intentions_are_due_by_event_or_context(client: httpx.AsyncClient)
 
 
 async def test_a_due_intention_is_given_to_one_caller_only(client: httpx.AsyncClient) -> None:
-    """If several callers ask for due intentions at once, to mark them as fired, only one of them gets the intention."""
+    """If several callers ask for due intentions at once, to mark them as fired, only one of them
+    gets the intention.
+    """
     created = await _write(client, "once", due_at=NOW.isoformat())
     got: list[str] = []
 
@@ -121,21 +132,32 @@ async def test_snoozed_intention_is_due_again(client: httpx.AsyncClient) -> None
 
 
 @pytest.mark.parametrize(
-    ("verb", "status", "other"), [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")]
+    ("verb", "status", "other"),
+    [("complete", "completed", "cancel"), ("cancel", "cancelled", "complete")],
 )
-async def test_ended_intention_is_not_due(client: httpx.AsyncClient, verb: str, status: str, other: str) -> None:
-    """A completed or cancelled intention is not due. Repeating that call succeeds; the opposite call is a 409."""
+async def test_ended_intention_is_not_due(
+    client: httpx.AsyncClient, verb: str, status: str, other: str
+) -> None:
+    """A completed or cancelled intention is not due. Repeating that call succeeds; the opposite
+    call is a 409.
+    """
     created = await _write(client, "end me", due_at=NOW.isoformat())
     for _ in range(2):
-        ended = await client.post(f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"})
+        ended = await client.post(
+            f"/v1/memories/{created['id']}/{verb}", params={"namespace": "ann"}
+        )
         assert (ended.status_code, ended.json()["status"]) == (200, status)
     assert (ended.json()["completed_at"] is not None) == (verb == "complete")
     assert await _due(client) == []
-    assert (await client.post(f"/v1/memories/{created['id']}/{other}", params={"namespace": "ann"})).status_code == 409
+    assert (
+        await client.post(f"/v1/memories/{created['id']}/{other}", params={"namespace": "ann"})
+    ).status_code == 409
 
 
 async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> None:
-    """Of concurrent calls to complete and to cancel an intention, one succeeds and the other is a 409."""
+    """Of concurrent calls to complete and to cancel an intention, one succeeds and the other is a
+    409.
+    """
     created = await _write(client, "end me", due_at=NOW.isoformat())
     answers: dict[str, int] = {}
 
@@ -153,25 +175,41 @@ async def test_an_intention_ends_in_one_way_only(client: httpx.AsyncClient) -> N
 
 
 async def test_only_intentions_can_be_completed(client: httpx.AsyncClient) -> None:
-    """Completing a memory of another type is a 422. An unknown id, or one of another namespace, is a 404."""
-    fact = await client.post("/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"})
+    """Completing a memory of another type is a 422. An unknown id, or one of another namespace, is
+    a 404.
+    """
+    fact = await client.post(
+        "/v1/memories", json={"type": "semantic", "namespace": "ann", "content": "a fact"}
+    )
     created = await _write(client, "mine")
-    wrong = await client.post(f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"})
+    wrong = await client.post(
+        f"/v1/memories/{fact.json()['id']}/complete", params={"namespace": "ann"}
+    )
     assert wrong.status_code == 422
-    assert (await client.post("/v1/memories/nothing/complete", params={"namespace": "ann"})).status_code == 404
-    assert (await client.post(f"/v1/memories/{created['id']}/cancel", params={"namespace": "bob"})).status_code == 404
+    assert (
+        await client.post("/v1/memories/nothing/complete", params={"namespace": "ann"})
+    ).status_code == 404
+    assert (
+        await client.post(f"/v1/memories/{created['id']}/cancel", params={"namespace": "bob"})
+    ).status_code == 404
 
 
 async def test_readers_cannot_mark_intentions(guarded: Services) -> None:
-    """A reader may list due intentions. Marking them as fired is a 403, as it needs the role `writer`."""
+    """A reader may list due intentions. Marking them as fired is a 403, as it needs the role
+    `writer`.
+    """
     async with connect(guarded, headers=bearer("acme", Role.READER)) as reader:
         assert await _due(reader) == []
-        marked = await reader.get("/v1/prospective/due", params={"namespace": "ann", "mark": "true"})
+        marked = await reader.get(
+            "/v1/prospective/due", params={"namespace": "ann", "mark": "true"}
+        )
         assert marked.status_code == 403
 
 
 async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClient) -> None:
-    """A private intention is due in its own session only. No other session can see it or mark it as fired."""
+    """A private intention is due in its own session only. No other session can see it or mark it as
+    fired.
+    """
     await _write(client, "mine", due_at=NOW.isoformat(), session_id="s1", visibility="session")
     assert await _due(client, mark="true") == []
     assert await _due(client, session_id="s2", mark="true") == []
@@ -180,8 +218,12 @@ async def test_due_intentions_respect_session_visibility(client: httpx.AsyncClie
     assert await _due(client, session_id="s1") == []
 
 
-async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: httpx.AsyncClient) -> None:
-    """A task written in one session is found in other sessions, unless its visibility is `session`."""
+async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(
+    client: httpx.AsyncClient,
+) -> None:
+    """A task written in one session is found in other sessions, unless its visibility is
+    `session`.
+    """
     await _write(client, "rotate the keys", session_id="s1")
     await _write(client, "rotate the private keys", session_id="s1", visibility="session")
     visible = {}
@@ -189,17 +231,27 @@ async def test_a_to_do_belongs_to_the_namespace_unless_it_is_private(client: htt
         body = {"namespace": "ann", "query": "what is left to do?", "session_id": session}
         answer = (await client.post("/v1/retrieve", json=body)).json()
         visible[session] = {item["content"] for item in answer["items"]}
-    assert visible == {"s1": {"rotate the keys", "rotate the private keys"}, "s2": {"rotate the keys"}}
+    assert visible == {
+        "s1": {"rotate the keys", "rotate the private keys"},
+        "s2": {"rotate the keys"},
+    }
 
 
 async def test_promotion_keeps_private_intentions_private(client: httpx.AsyncClient) -> None:
     """The promote job leaves an intention private to its session, however often it was used."""
     for _ in range(4):
-        body = {"namespace": "ann", "type": "prospective", "content": "buy Ann a ring", "session_id": "s1"}
+        body = {
+            "namespace": "ann",
+            "type": "prospective",
+            "content": "buy Ann a ring",
+            "session_id": "s1",
+        }
         created = (await client.post("/v1/memories", json={**body, "visibility": "session"})).json()
         for outcome in ("used", "helpful"):
             url = f"/v1/memories/{created['id']}/feedback"
-            assert (await client.post(url, params={"namespace": "ann"}, json={"outcome": outcome})).status_code == 200
+            assert (
+                await client.post(url, params={"namespace": "ann"}, json={"outcome": outcome})
+            ).status_code == 200
     job = await client.post("/v1/admin/jobs/promote", json={"namespace": "ann", "dry_run": False})
     assert (job.status_code, job.json()["ids"]) == (200, [])
     ask = {"namespace": "ann", "query": "what ring shall I buy?", "floor": 0}

@@ -1,4 +1,6 @@
-"""Exact token counts, requested from the provider of a language model, and contexts cut to these counts."""
+"""Exact token counts, requested from the provider of a language model, and contexts cut to these
+counts.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.api.conftest import connect
 from tests.api.working_client import with_live_workflows
 
 pytestmark = pytest.mark.anyio
-OWN = parse_registry("providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own")
+OWN = parse_registry(
+    "providers: {anthropic: {detect: [claude], count: {url: 'http://x/', kind: anthropic}}}", "own"
+)
 FACTS = [f"Fact {number}: the tide at pier {number} is low in the morning." for number in range(12)]
 
 
@@ -62,12 +66,21 @@ async def counted(
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)
         tokenizers = services.tokenizers
-        parts = replace(services.receipts.parts, counter=counter, models=lambda: registry, tokenizers=tokenizers)
-        wired = replace(services, counter=counter, models=lambda: registry, retriever=Retriever(parts))
-        wired = replace(wired, breakers=lambda: {(server, "count"): each for server, each in counter.states().items()})
+        parts = replace(
+            services.receipts.parts, counter=counter, models=lambda: registry, tokenizers=tokenizers
+        )
+        wired = replace(
+            services, counter=counter, models=lambda: registry, retriever=Retriever(parts)
+        )
+        wired = replace(
+            wired,
+            breakers=lambda: {(server, "count"): each for server, each in counter.states().items()},
+        )
         async with connect(wired) as client:
             for fact in FACTS:
-                await client.post("/v1/memories", json={"namespace": "n", "type": "semantic", "content": fact})
+                await client.post(
+                    "/v1/memories", json={"namespace": "n", "type": "semantic", "content": fact}
+                )
             yield client
 
 
@@ -81,7 +94,9 @@ async def retrieve(client: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("budget", [0, 30, 100, 400, 900])
 async def test_a_context_is_cut_to_the_providers_count(services: Services, budget: int) -> None:
-    """If the provider counts more tokens than our tokenizer, the context is cut until the provider's count fits."""
+    """If the provider counts more tokens than our tokenizer, the context is cut until the
+    provider's count fits.
+    """
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=budget, working_budget=0)
     assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
@@ -91,22 +106,33 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
 
 
 async def test_memories_do_not_use_the_budget_of_working_memory(services: Services) -> None:
-    """If a session has no notes in working memory, memories fill only `budget` and not the separate working_budget."""
+    """If a session has no notes in working memory, memories fill only `budget` and not the separate
+    working_budget.
+    """
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=400)
     assert 0 < answer["metadata"]["model_tokens"] == len(answer["context"]) <= 400
 
 
-async def test_a_context_is_empty_if_the_provider_counts_too_much_for_every_text(services: Services) -> None:
-    """If the provider counts more tokens than the budget for every text, the context is empty and has 0 tokens."""
-    async with counted(services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})) as client:
+async def test_a_context_is_empty_if_the_provider_counts_too_much_for_every_text(
+    services: Services,
+) -> None:
+    """If the provider counts more tokens than the budget for every text, the context is empty and
+    has 0 tokens.
+    """
+    async with counted(
+        services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})
+    ) as client:
         answer = await retrieve(client, budget=400)
     assert (answer["context"], answer["metadata"]["model_tokens"]) == ("", 0)
 
 
 @pytest.mark.parametrize("provider", [refusal, drip])
-async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services: Services, provider: Any) -> None:
-    """If the provider fails or is slow, the answer comes without its count and reports `token_count` as degraded.
+async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(
+    services: Services, provider: Any
+) -> None:
+    """If the provider fails or is slow, the answer comes without its count and reports
+    `token_count` as degraded.
 
     After three failures the provider is not asked for a while.
     """
@@ -124,9 +150,13 @@ async def test_a_failed_count_degrades_the_answer_and_is_not_waited_for(services
 
 
 async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Services) -> None:
-    """Metrics have a circuit breaker for each count endpoint, without the user and password of its URL."""
+    """Metrics have a circuit breaker for each count endpoint, without the user and password of its
+    URL.
+    """
     endpoint = "{detect: [%s], count: {url: 'http://me:word@x:1/%s', kind: anthropic}}"
-    registry = parse_registry(f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own")
+    registry = parse_registry(
+        f"providers: {{a: {endpoint % ('a', 'a')}, b: {endpoint % ('b', 'b')}}}", "own"
+    )
 
     def provider(request: httpx.Request) -> httpx.Response:
         return refusal(request) if request.url.path == "/a" else length_of(request)
@@ -143,7 +173,9 @@ async def test_each_endpoint_of_a_host_has_a_breaker_in_the_metrics(services: Se
 
 
 async def test_the_same_context_is_counted_once(services: Services) -> None:
-    """If the same context is built several times for a model, the provider is asked for its tokens only once."""
+    """If the same context is built several times for a model, the provider is asked for its tokens
+    only once.
+    """
     requests: list[httpx.Request] = []
 
     def provider(request: httpx.Request) -> httpx.Response:
@@ -156,23 +188,34 @@ async def test_the_same_context_is_counted_once(services: Services) -> None:
     assert len(requests) == 1
 
 
-async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(services: Services) -> None:
-    """A thread's and an agent's context fit the budget by the provider's token count, which is in their metadata."""
+async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(
+    services: Services,
+) -> None:
+    """A thread's and an agent's context fit the budget by the provider's token count, which is in
+    their metadata.
+    """
     async with counted(services, length_of) as client:
         thread = (await client.post("/v1/threads", json={"namespace": "n"})).json()["id"]
         for number in range(10):
             turn = {"role": "user", "content": f"Message {number} about the tide and the pier"}
             await client.post(f"/v1/threads/{thread}/turns", params={"namespace": "n"}, json=turn)
         body = {"budget": 200, "model": "claude-x"}
-        context = (await client.post(f"/v1/threads/{thread}/context", params={"namespace": "n"}, json=body)).json()
+        context = (
+            await client.post(f"/v1/threads/{thread}/context", params={"namespace": "n"}, json=body)
+        ).json()
         agent = (
-            await client.post("/v1/agents/ann/context", json={"namespace": "n", "query": "tide", "floor": 0, **body})
+            await client.post(
+                "/v1/agents/ann/context",
+                json={"namespace": "n", "query": "tide", "floor": 0, **body},
+            )
         ).json()
     assert "Message 9" in context["context"]
     for answer in (context, agent):
         assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= 200
         assert answer["metadata"]["degraded"] == []
-    assert len(await services.receipts.queue.latest(Scope("default", "n"), 10)) == 1, "of the last attempt"
+    assert len(await services.receipts.queue.latest(Scope("default", "n"), 10)) == 1, (
+        "of the last attempt"
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,12 +229,16 @@ async def test_only_the_providers_count_is_reported_as_exact(
     """The metadata have `model_tokens` only if the provider has a count endpoint and answers."""
     async with counted(services, length_of if who == "provider" else refusal) as client:
         answer = await retrieve(client, model=model, format=form, budget=200)
-    texts = answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
+    texts = (
+        answer["context"] if isinstance(answer["context"], str) else answer["context"][0]["content"]
+    )
     assert answer["metadata"].get("model_tokens") == (len(texts) if told else None)
     assert answer["metadata"]["degraded"] == (["token_count"] if who == "nobody" else [])
 
 
-async def test_a_context_fits_its_budget_by_the_tokenizer_that_the_request_names(services: Services) -> None:
+async def test_a_context_fits_its_budget_by_the_tokenizer_that_the_request_names(
+    services: Services,
+) -> None:
     """If a request names a tokenizer, the context fits the budget by this tokenizer.
 
     The provider's count may exceed it.
@@ -201,19 +248,30 @@ async def test_a_context_fits_its_budget_by_the_tokenizer_that_the_request_names
     assert answer["metadata"]["model_tokens"] > 60
 
 
-async def test_a_workflows_history_is_cut_to_the_providers_count(services: Services, live: LiveClient) -> None:
-    """A workflow's history fits the budget by the provider's count. If that fails, `token_count` is degraded."""
+async def test_a_workflows_history_is_cut_to_the_providers_count(
+    services: Services, live: LiveClient
+) -> None:
+    """A workflow's history fits the budget by the provider's count. If that fails, `token_count` is
+    degraded.
+    """
     for provider, degraded in ((length_of, []), (refusal, ["token_count"])):
         async with counted(with_live_workflows(services, live), provider) as client:
             space = {"namespace": uuid.uuid4().hex}
             workflow = (await client.post("/v1/workflows", json=space)).json()["workflow_id"]
             for number in range(12):
-                event = {"type": "note", "input": f"The tide at pier {number} is low in the morning."}
+                event = {
+                    "type": "note",
+                    "input": f"The tide at pier {number} is low in the morning.",
+                }
                 await client.post(f"/v1/workflows/{workflow}/events", params=space, json=event)
             params: dict[str, Any] = {"budget": 300, "model": "claude-x"}
-            history = (await client.get(f"/v1/workflows/{workflow}/history", params={**space, **params})).json()
+            history = (
+                await client.get(f"/v1/workflows/{workflow}/history", params={**space, **params})
+            ).json()
             body = {**params, "input": "go on"}
-            resumed = (await client.post(f"/v1/workflows/{workflow}/continue", params=space, json=body)).json()
+            resumed = (
+                await client.post(f"/v1/workflows/{workflow}/continue", params=space, json=body)
+            ).json()
         assert "pier 11" in history["history"] == resumed["history"]
         for metadata in (history["metadata"], resumed["metadata"]):
             assert metadata["degraded"] == degraded

@@ -1,4 +1,6 @@
-"""The relevance floor (lowest score that a context shows), with the real encoder and questions without an answer."""
+"""The relevance floor (lowest score that a context shows), with the real encoder and questions
+without an answer.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +36,22 @@ UNANSWERED = "Which Kubernetes version runs on the staging cluster?"
 
 @pytest.fixture(scope="module")
 async def floored(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a service with the default encoder, and with the texts of MEMORIES in the namespace `home`."""
+    """A client of a service with the default encoder, and with the texts of MEMORIES in the
+    namespace `home`.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    async with connect(fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))) as client:
+    async with connect(
+        fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))
+    ) as client:
         for content in MEMORIES:
             await write(client, "semantic", content)
         yield client
     await embedder.aclose()
 
 
-async def write(client: httpx.AsyncClient, kind: str, content: str, namespace: str = "home", **fields: Any) -> None:
+async def write(
+    client: httpx.AsyncClient, kind: str, content: str, namespace: str = "home", **fields: Any
+) -> None:
     """Store a memory."""
     body = {"namespace": namespace, "type": kind, "content": content, **fields}
     response = await client.post("/v1/memories", json=body)
@@ -52,20 +60,28 @@ async def write(client: httpx.AsyncClient, kind: str, content: str, namespace: s
 
 async def retrieve(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
     """Build a context and return the answer. fields: further fields of the request."""
-    response = await client.post("/v1/retrieve", json={"namespace": "home", "query": query, **fields})
+    response = await client.post(
+        "/v1/retrieve", json={"namespace": "home", "query": query, **fields}
+    )
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
     return answer
 
 
-async def test_a_question_that_nothing_answers_gets_an_empty_context(floored: httpx.AsyncClient) -> None:
-    """If no memory answers the question, all are below the relevance floor, and the metadata count them as dropped."""
+async def test_a_question_that_nothing_answers_gets_an_empty_context(
+    floored: httpx.AsyncClient,
+) -> None:
+    """If no memory answers the question, all are below the relevance floor, and the metadata count
+    them as dropped.
+    """
     answer = await retrieve(floored, UNANSWERED)
     assert (answer["context"], answer["items"], answer["metadata"]["outcome"]) == ("", [], "empty")
     assert answer["metadata"]["floor"] == {"value": DEFAULT_FLOOR, "dropped": len(MEMORIES)}
 
 
-async def test_a_memory_that_answers_the_question_is_above_the_default_floor(floored: httpx.AsyncClient) -> None:
+async def test_a_memory_that_answers_the_question_is_above_the_default_floor(
+    floored: httpx.AsyncClient,
+) -> None:
     """A memory that answers the question is shown first under the default relevance floor."""
     answer = await retrieve(floored, ANSWERED)
     assert answer["metadata"]["outcome"] == "ok"
@@ -73,14 +89,17 @@ async def test_a_memory_that_answers_the_question_is_above_the_default_floor(flo
 
 
 async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> None:
-    """With a relevance floor (lowest score that is shown) of 0, a context has even memories that answer nothing."""
+    """With a relevance floor (lowest score that is shown) of 0, a context has even memories that
+    answer nothing.
+    """
     answer = await retrieve(floored, UNANSWERED, floor=0)
     assert len(answer["items"]) == len(MEMORIES)
     assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
 
 
 @pytest.mark.parametrize(
-    ("query", "kind"), [("what do you remember about us?", "semantic"), ("which how-to guides exist?", "procedural")]
+    ("query", "kind"),
+    [("what do you remember about us?", "semantic"), ("which how-to guides exist?", "procedural")],
 )
 async def test_an_overview_of_one_type_has_memories_below_the_floor(
     floored: httpx.AsyncClient, query: str, kind: str
@@ -99,7 +118,10 @@ async def test_an_overview_of_one_type_has_memories_below_the_floor(
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
     """A higher relevance floor shows fewer memories, in the same order. A floor of 1 shows none."""
     contexts = [
-        [item["id"] for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)]
+        [
+            item["id"]
+            for item in sorted((await retrieve(floored, ANSWERED, floor=floor))["items"], key=_rank)
+        ]
         for floor in (0.0, 0.5, 0.99, 1.0)
     ]
     for more, fewer in pairwise(contexts):
@@ -113,31 +135,48 @@ def _rank(item: dict[str, Any]) -> int:
 
 
 async def test_a_search_has_no_floor_unless_it_asks_for_one(floored: httpx.AsyncClient) -> None:
-    """A search has no relevance floor by default. If the request sets one, the answer counts the hits below it."""
+    """A search has no relevance floor by default. If the request sets one, the answer counts the
+    hits below it.
+    """
     body = {"namespace": "home", "query": UNANSWERED}
     plain = (await floored.post("/v1/search", json=body)).json()
     assert (len(plain["hits"]), plain["floor"]) == (len(MEMORIES), {"value": 0, "dropped": 0})
     floored_search = (await floored.post("/v1/search", json=body | {"floor": 0.5})).json()
-    assert (floored_search["hits"], floored_search["floor"]) == ([], {"value": 0.5, "dropped": len(MEMORIES)})
+    assert (floored_search["hits"], floored_search["floor"]) == (
+        [],
+        {"value": 0.5, "dropped": len(MEMORIES)},
+    )
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/retrieve"])
 @pytest.mark.parametrize("floor", [-0.1, 1.1, "high"])
-async def test_a_floor_outside_of_0_to_1_is_refused(floored: httpx.AsyncClient, path: str, floor: object) -> None:
+async def test_a_floor_outside_of_0_to_1_is_refused(
+    floored: httpx.AsyncClient, path: str, floor: object
+) -> None:
     """A relevance floor that is no number from 0 to 1 is a 422 that names the field `floor`."""
-    response = await floored.post(path, json={"namespace": "home", "query": ANSWERED, "floor": floor})
+    response = await floored.post(
+        path, json={"namespace": "home", "query": ANSWERED, "floor": floor}
+    )
     assert response.status_code == 422
     assert response.json()["errors"][0]["path"] == "floor"
 
 
 @pytest.mark.parametrize("query", [ANSWERED, UNANSWERED])
-async def test_a_receipt_lists_the_memories_below_the_floor(floored: httpx.AsyncClient, query: str) -> None:
-    """The receipt of a retrieval lists the memories that were left out because they were below the relevance floor."""
+async def test_a_receipt_lists_the_memories_below_the_floor(
+    floored: httpx.AsyncClient, query: str
+) -> None:
+    """The receipt of a retrieval lists the memories that were left out because they were below the
+    relevance floor.
+    """
     answer = await retrieve(floored, query, floor=0.6)
     path = f"/v1/receipts/{answer['receipt_id']}"
     receipt = (await floored.get(path)).json()
     assert receipt["request"]["floor"] == 0.6
-    below = [candidate for candidate in receipt["candidates"] if candidate["outcome"] == "below_threshold"]
+    below = [
+        candidate
+        for candidate in receipt["candidates"]
+        if candidate["outcome"] == "below_threshold"
+    ]
     assert len(below) == answer["metadata"]["floor"]["dropped"] > 0
     assert all(candidate["certainty"] < 0.6 for candidate in below)
     assert (await floored.post(f"{path}/verify")).json()["valid"]
@@ -145,18 +184,26 @@ async def test_a_receipt_lists_the_memories_below_the_floor(floored: httpx.Async
 
 
 async def test_the_relevance_floor_applies_to_prompts(floored: httpx.AsyncClient) -> None:
-    """Prompts have the default relevance floor (lowest score that is shown), unless the request sets another."""
+    """Prompts have the default relevance floor (lowest score that is shown), unless the request
+    sets another.
+    """
     body = {"namespace": "home", "session_id": "s", "prompt": UNANSWERED}
     assert (await floored.post("/v1/hooks/prompt-submit", json=body)).json()["items"] == []
     answer = (await floored.post("/v1/hooks/prompt-submit", json=body | {"floor": 0})).json()
     assert len(answer["items"]) == len(MEMORIES)
 
 
-async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: httpx.AsyncClient) -> None:
-    """Tasks for the same chore every week are shown for a question about the chore, and for no other question."""
+async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(
+    floored: httpx.AsyncClient,
+) -> None:
+    """Tasks for the same chore every week are shown for a question about the chore, and for no
+    other question.
+    """
     for week in range(3):
         due = (NOW + timedelta(days=7 * week + 2)).isoformat()
-        await write(floored, "prospective", f"Water the plants on the roof, week {week}", "roof", due_at=due)
+        await write(
+            floored, "prospective", f"Water the plants on the roof, week {week}", "roof", due_at=due
+        )
     await write(floored, "semantic", MEMORIES[0], "roof")
     answer = await retrieve(floored, "When do I have to water the plants?", namespace="roof")
     assert "prospective" in {item["type"] for item in answer["items"]}
@@ -165,8 +212,16 @@ async def test_a_recurring_to_do_is_shown_only_for_questions_about_it(floored: h
 
 
 async def test_a_prompt_shows_due_intentions_whatever_the_floor(floored: httpx.AsyncClient) -> None:
-    """The first prompt shows a due task even if its score is below the relevance floor. Later prompts do not."""
-    await write(floored, "prospective", "Call the dentist", "due", due_at=(NOW - timedelta(hours=1)).isoformat())
+    """The first prompt shows a due task even if its score is below the relevance floor. Later
+    prompts do not.
+    """
+    await write(
+        floored,
+        "prospective",
+        "Call the dentist",
+        "due",
+        due_at=(NOW - timedelta(hours=1)).isoformat(),
+    )
     body = {"namespace": "due", "session_id": "s", "prompt": UNANSWERED}
     first = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
     second = (await floored.post("/v1/hooks/prompt-submit", json=body)).json()
@@ -180,4 +235,7 @@ async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> No
         await write(floored, "prospective", content, "open")
     await write(floored, "semantic", MEMORIES[2], "open")
     answer = await retrieve(floored, "what is left to do?", namespace="open")
-    assert {item["content"] for item in answer["items"]} >= {"Renew the certificate", "Book the flights to Oslo"}
+    assert {item["content"] for item in answer["items"]} >= {
+        "Renew the certificate",
+        "Book the flights to Oslo",
+    }

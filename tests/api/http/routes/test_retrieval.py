@@ -48,7 +48,9 @@ pytestmark = pytest.mark.anyio
         ({"nonsense": 1}, "nonsense"),
     ],
 )
-async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+async def test_invalid_search_is_422(
+    client: httpx.AsyncClient, fields: dict[str, Any], path: str
+) -> None:
     """A search with an invalid field is refused with the path of the field."""
     members = problem(await client.post("/v1/search", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
@@ -69,7 +71,9 @@ async def test_invalid_search_is_422(client: httpx.AsyncClient, fields: dict[str
         ({"top_k": 3}, "top_k"),
     ],
 )
-async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[str, Any], path: str) -> None:
+async def test_invalid_retrieve_is_422(
+    client: httpx.AsyncClient, fields: dict[str, Any], path: str
+) -> None:
     """A retrieval with an invalid field is refused with the path of the field."""
     members = problem(await client.post("/v1/retrieve", json=ASK | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
@@ -90,21 +94,35 @@ async def test_invalid_retrieve_is_422(client: httpx.AsyncClient, fields: dict[s
 async def test_filters_compare_fields_with_null_and_with_members_of_source(
     client: httpx.AsyncClient, filters: dict[str, Any], contents: list[str]
 ) -> None:
-    """A filter compares a field with null to find memories with or without a value, and names members of `source`."""
-    await client.post("/v1/memories", json=FACT | {"session_id": "s", "tags": ["ci"], "source": "wiki"})
-    other = {"content": "Ann waters the ferns.", "metadata": {"ticket": 3}, "source": {"file": "a.md", "line": 7}}
+    """A filter compares a field with null to find memories with or without a value, and names
+    members of `source`.
+    """
+    await client.post(
+        "/v1/memories", json=FACT | {"session_id": "s", "tags": ["ci"], "source": "wiki"}
+    )
+    other = {
+        "content": "Ann waters the ferns.",
+        "metadata": {"ticket": 3},
+        "source": {"file": "a.md", "line": 7},
+    }
     await client.post("/v1/memories", json=FACT | other)
     hits = (await client.post("/v1/search", json=ASK | {"filters": filters})).json()["hits"]
     assert [hit["memory"]["content"] for hit in hits] == contents
 
 
-COFFEE = {"type": "semantic", "namespace": "me", "content": "I drink my coffee black, without sugar"}
+COFFEE = {
+    "type": "semantic",
+    "namespace": "me",
+    "content": "I drink my coffee black, without sugar",
+}
 
 QUESTION = {"namespace": "me", "query": "how do I like my coffee?", "budget": 200}
 
 
 async def asked(client: httpx.AsyncClient, **options: Any) -> str:
-    """Write a memory, build a context with these options, and return the id of the context's receipt."""
+    """Write a memory, build a context with these options, and return the id of the context's
+    receipt.
+    """
     assert (await client.post("/v1/memories", json=COFFEE, **options)).status_code in (200, 201)
     answer = await client.post("/v1/retrieve", json=QUESTION, **options)
     assert answer.status_code == 200
@@ -113,9 +131,13 @@ async def asked(client: httpx.AsyncClient, **options: Any) -> str:
 
 
 async def verified(file: Path, *options: str) -> Result:
-    """The result of `remembrancer verify FILE OPTIONS`, run in a thread because it starts an event loop."""
+    """The result of `remembrancer verify FILE OPTIONS`, run in a thread because it starts an event
+    loop.
+    """
     arguments = ["verify", str(file), *options]
-    return await anyio.to_thread.run_sync(lambda: CliRunner().invoke(application("verify"), arguments))
+    return await anyio.to_thread.run_sync(
+        lambda: CliRunner().invoke(application("verify"), arguments)
+    )
 
 
 async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClient) -> None:
@@ -134,7 +156,9 @@ async def test_receipt_can_be_read_verified_and_replayed(client: httpx.AsyncClie
 
 
 async def test_receipts_of_another_tenant_are_404(guarded: Services) -> None:
-    """Reading, verifying or replaying a receipt of another tenant is a 404, as for an unknown id."""
+    """Reading, verifying or replaying a receipt of another tenant is a 404, as for an unknown
+    id.
+    """
     async with connect(guarded) as client:
         receipt_id = await asked(client, headers=bearer("acme", Role.WRITER))
         for tenant, role, status in (("acme", Role.READER, 200), ("other", Role.ADMIN, 404)):
@@ -156,11 +180,14 @@ async def test_erase_removes_receipts(client: httpx.AsyncClient) -> None:
 
 
 async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    """`remembrancer verify FILE` exits with 0 for an unchanged saved receipt, and with 1 for a changed one."""
+    """`remembrancer verify FILE` exits with 0 for an unchanged saved receipt, and with 1 for a
+    changed one.
+    """
     receipt_id = await asked(client)
     saved = (await client.get(f"/v1/receipts/{receipt_id}", params={"contents": "true"})).content
     assert b"I drink my coffee" in saved
-    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good = tmp_path / "good.json"
+    bad = tmp_path / "bad.json"
     good.write_bytes(saved)
     bad.write_bytes(saved.replace(b'"outcome":"included"', b'"outcome":"over_total"'))
     holds = await verified(good)
@@ -168,4 +195,6 @@ async def test_saved_receipt_is_verified_offline(client: httpx.AsyncClient, tmp_
     broken = await verified(bad)
     assert (broken.exit_code, "is not valid" in broken.output) == (1, True), broken.output
     assert (await verified(tmp_path / "none.json")).exit_code == 2
-    assert (await verified(good, "--data-dir", str(tmp_path))).exit_code == 0, "scripts of earlier versions pass it"
+    assert (await verified(good, "--data-dir", str(tmp_path))).exit_code == 0, (
+        "scripts of earlier versions pass it"
+    )

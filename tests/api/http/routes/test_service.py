@@ -22,7 +22,9 @@ async def test_liveness_is_ok(client: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None:
-    """The readiness check reports each resource that the service needs (store and encoder), with the time it took."""
+    """The readiness check reports each resource that the service needs (store and encoder), with
+    the time it took.
+    """
     answer = (await client.get("/health/ready")).json()
     assert answer["status"] == "ok"
     assert answer["checks"].keys() == {"store", "embedder"}
@@ -31,7 +33,9 @@ async def test_readiness_pings_every_resource(client: httpx.AsyncClient) -> None
 
 async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> None:
     """If the memory store is unavailable, the readiness check is a 503 that gives the reason."""
-    async with connect(replace(services, pings={**services.pings, "store": AwayStore().ping})) as client:
+    async with connect(
+        replace(services, pings={**services.pings, "store": AwayStore().ping})
+    ) as client:
         response = await client.get("/health/ready")
     checks = response.json()["checks"]
     assert (response.status_code, response.json()["status"]) == (503, "unavailable")
@@ -54,12 +58,18 @@ async def test_readiness_503_has_retry_after(services: Services) -> None:
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
-async def test_answers_leave_out_optional_members_without_a_value(client: httpx.AsyncClient) -> None:
-    """Optional members without a value are absent from answers, not null. Ranking signals need `explain`."""
+async def test_answers_leave_out_optional_members_without_a_value(
+    client: httpx.AsyncClient,
+) -> None:
+    """Optional members without a value are absent from answers, not null. Ranking signals need
+    `explain`.
+    """
     await client.post("/v1/memories", json=FACT)
     for request in ({}, {"explain": True}):
         (hit,) = (await client.post("/v1/search", json=ASK | request)).json()["hits"]
-        retrieved = (await client.post("/v1/retrieve", json=ASK | request | {"receipt": False})).json()
+        retrieved = (
+            await client.post("/v1/retrieve", json=ASK | request | {"receipt": False})
+        ).json()
         (item,) = retrieved["items"]
         assert ("signals" in hit, "signals" in item) == (bool(request), bool(request))
         assert not {"cut", "excerpt"} & item.keys()

@@ -36,7 +36,9 @@ class Tasks:
 
     async def change(self, task_id: str, **fields: Any) -> dict[str, Any]:
         """Change fields of a task and return it."""
-        answer = await self.client.patch(f"/v1/memories/{task_id}", params={"namespace": "ann"}, json=fields)
+        answer = await self.client.patch(
+            f"/v1/memories/{task_id}", params={"namespace": "ann"}, json=fields
+        )
         assert answer.status_code == 200, answer.text
         task: dict[str, Any] = answer.json()
         return task
@@ -44,7 +46,9 @@ class Tasks:
     async def complete(self, task_id: str) -> None:
         """Complete a task, one minute later."""
         self.now += timedelta(minutes=1)
-        assert (await self.client.post(f"/v1/memories/{task_id}/complete?namespace=ann")).status_code == 200
+        assert (
+            await self.client.post(f"/v1/memories/{task_id}/complete?namespace=ann")
+        ).status_code == 200
         self.now += timedelta(minutes=1)
 
     async def due(self, **params: str) -> list[str]:
@@ -78,7 +82,9 @@ async def tasks() -> AsyncIterator[Tasks]:
 async def test_a_delivered_task_that_is_rescheduled_is_due_again(
     tasks: Tasks, change: dict[str, Any], asked_at: str
 ) -> None:
-    """A task that was marked as delivered is due again after its due time is moved, or its status set to pending."""
+    """A task that was marked as delivered is due again after its due time is moved, or its status
+    set to pending.
+    """
     task = (await tasks.write(due_at=NOW.isoformat()))["id"]
     assert await tasks.due(mark="true") == [task]
     assert await tasks.due(at=LATER) == []
@@ -108,7 +114,9 @@ async def test_a_reopened_task_is_due_again() -> None:
 
 
 async def test_the_time_of_completion_follows_the_status(tasks: Tasks) -> None:
-    """PATCH to `completed` sets `completed_at`, and PATCH back to `pending` removes it. A caller may set another."""
+    """PATCH to `completed` sets `completed_at`, and PATCH back to `pending` removes it. A caller
+    may set another.
+    """
     task = (await tasks.write())["id"]
     assert (await tasks.change(task, status="completed"))["completed_at"] == "2026-03-01T12:00:00Z"
     assert (await tasks.change(task, status="pending"))["completed_at"] is None
@@ -117,15 +125,21 @@ async def test_the_time_of_completion_follows_the_status(tasks: Tasks) -> None:
 
 
 async def test_the_words_of_a_due_time_are_dropped_with_it(tasks: Tasks) -> None:
-    """If a due time that was read from the text is changed, `due_text` no longer names its words."""
+    """If a due time that was read from the text is changed, `due_text` no longer names its
+    words.
+    """
     task = (await tasks.write("Call the dentist tomorrow at 3pm"))["memory"]
     assert task["due_text"] == "tomorrow at 3pm"
     assert (await tasks.change(task["id"], due_at=LATER))["due_text"] is None
 
 
 @pytest.mark.parametrize("again", ["Take out the bins", "take out the bins!"])
-async def test_a_completed_task_that_is_written_again_is_a_new_task(tasks: Tasks, again: str) -> None:
-    """A chore written again after it was completed is stored with another id. The completed one stays completed."""
+async def test_a_completed_task_that_is_written_again_is_a_new_task(
+    tasks: Tasks, again: str
+) -> None:
+    """A chore written again after it was completed is stored with another id. The completed one
+    stays completed.
+    """
     first = await tasks.write()
     for done in (1, 2, 3):
         await tasks.complete(first["id"])
@@ -136,8 +150,12 @@ async def test_a_completed_task_that_is_written_again_is_a_new_task(tasks: Tasks
         first = second
 
 
-async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_again(tasks: Tasks) -> None:
-    """A task from the same place, or said before the completion, is not opened again by a repeated write."""
+async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_again(
+    tasks: Tasks,
+) -> None:
+    """A task from the same place, or said before the completion, is not opened again by a repeated
+    write.
+    """
     for fields in ({"source": {"file": "a.md", "line": 1}}, {"created_at": NOW.isoformat()}):
         first = await tasks.write(f"Task of {sorted(fields)}", **fields)
         await tasks.complete(first["id"])
@@ -147,10 +165,15 @@ async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_agai
 
 
 async def test_a_repeated_task_has_the_higher_priority_and_the_named_kind(tasks: Tasks) -> None:
-    """A task that is written twice has the higher priority, and the kind of intention that either write named."""
+    """A task that is written twice has the higher priority, and the kind of intention that either
+    write named.
+    """
     await tasks.write("File the tax return", priority=4)
     repeated = await tasks.write("File the tax return", intention_type="commitment", priority=2)
-    assert (repeated["memory"]["priority"], repeated["memory"]["intention_type"]) == (4, "commitment")
+    assert (repeated["memory"]["priority"], repeated["memory"]["intention_type"]) == (
+        4,
+        "commitment",
+    )
     higher = await tasks.write("File the tax return", priority=5)
     assert (higher["memory"]["priority"], higher["memory"]["intention_type"]) == (5, "commitment")
 
@@ -171,10 +194,18 @@ async def test_a_task_with_and_without_a_due_time_is_one_task(
 
 
 async def test_tasks_with_two_due_times_are_two_tasks(tasks: Tasks) -> None:
-    """The same task at two times is two tasks, also if it was written without a time before or after."""
+    """The same task at two times is two tasks, also if it was written without a time before or
+    after.
+    """
     body = [
-        {"type": "prospective", "content": "Call Bob", **due} for due in ({}, {"due_at": SOON}, {"due_at": LATER}, {})
+        {"type": "prospective", "content": "Call Bob", **due}
+        for due in ({}, {"due_at": SOON}, {"due_at": LATER}, {})
     ]
     answer = await tasks.client.post("/v1/memories/batch", json={"namespace": "ann", "items": body})
-    assert [result["status"] for result in answer.json()["results"]] == ["stored", "merged", "stored", "merged"]
+    assert [result["status"] for result in answer.json()["results"]] == [
+        "stored",
+        "merged",
+        "stored",
+        "merged",
+    ]
     assert len(await tasks.due(at=LATER)) == 2

@@ -1,4 +1,6 @@
-"""Tasks in contexts: due tasks come before other tasks, and a part of the budget is reserved for them."""
+"""Tasks in contexts: due tasks come before other tasks, and a part of the budget is reserved for
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ async def write(client: httpx.AsyncClient, kind: str, content: str, **fields: An
 
 
 async def ask(client: httpx.AsyncClient, query: str, **fields: Any) -> dict[str, Any]:
-    """Build a context and return the answer, after checking that its receipt is valid and replays identically."""
+    """Build a context and return the answer, after checking that its receipt is valid and replays
+    identically.
+    """
     got = await client.post("/v1/retrieve", json={"namespace": "ann", "query": query, **fields})
     assert got.status_code == 200, got.text
     answer: dict[str, Any] = got.json()
@@ -47,12 +51,23 @@ def places(answer: dict[str, Any], *texts: str) -> list[int]:
 
 @pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
 async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
-    """Tasks that are overdue or due today come before other tasks, even if the other tasks match the query better."""
+    """Tasks that are overdue or due today come before other tasks, even if the other tasks match
+    the query better.
+    """
     for number in range(5):
         await write(client, "prospective", f"deploy service {number} to the build server")
-    await write(client, "prospective", "deploy the service again", due_at=(NOW + timedelta(days=1)).isoformat())
-    await write(client, "prospective", "pay the rent", due_at=(NOW + timedelta(hours=11)).isoformat())
-    await write(client, "prospective", "water the plants", due_at=(NOW - timedelta(days=2)).isoformat())
+    await write(
+        client,
+        "prospective",
+        "deploy the service again",
+        due_at=(NOW + timedelta(days=1)).isoformat(),
+    )
+    await write(
+        client, "prospective", "pay the rent", due_at=(NOW + timedelta(hours=11)).isoformat()
+    )
+    await write(
+        client, "prospective", "water the plants", due_at=(NOW - timedelta(days=2)).isoformat()
+    )
     answer = await ask(client, query)
     *due, first, later = places(
         answer, "pay the rent", "water the plants", "deploy service", "deploy the service again"
@@ -64,7 +79,9 @@ async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, quer
 
 
 async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.AsyncClient) -> None:
-    """An overdue task is shown even if many facts match the query better. A task that is due next week is not."""
+    """An overdue task is shown even if many facts match the query better. A task that is due next
+    week is not.
+    """
     for fact in FACTS:
         await write(client, "semantic", fact)
     await write(client, "prospective", "pay the rent", due_at=(NOW - timedelta(days=2)).isoformat())
@@ -76,12 +93,21 @@ async def test_due_tasks_are_not_crowded_out_of_a_small_budget(client: httpx.Asy
 
 
 @pytest.mark.parametrize("fields", [NO_FLOOR, {"include_due": True}])
-async def test_many_due_tasks_leave_room_for_better_matches(client: httpx.AsyncClient, fields: dict[str, Any]) -> None:
-    """Tasks that are due today and do not match the query take a quarter of the budget, the earliest first."""
+async def test_many_due_tasks_leave_room_for_better_matches(
+    client: httpx.AsyncClient, fields: dict[str, Any]
+) -> None:
+    """Tasks that are due today and do not match the query take a quarter of the budget, the
+    earliest first.
+    """
     for fact in FACTS:
         await write(client, "semantic", fact)
     for minute in range(40):
-        await write(client, "prospective", f"pay bill {minute}", due_at=(NOW + timedelta(minutes=minute)).isoformat())
+        await write(
+            client,
+            "prospective",
+            f"pay bill {minute}",
+            due_at=(NOW + timedelta(minutes=minute)).isoformat(),
+        )
     answer = await ask(client, "deploy service build server", budget=400, **fields)
     tokens = answer["metadata"]["per_type"]
     assert 50 <= tokens["prospective"] <= 130
@@ -94,7 +120,9 @@ async def test_long_overdue_tasks_are_not_shown_in_every_context(client: httpx.A
     for fact in FACTS:
         await write(client, "semantic", fact)
     due = (NOW - timedelta(days=20)).isoformat()
-    await write(client, "prospective", "pay the rent", due_at=due, created_at="2026-01-01T00:00:00Z")
+    await write(
+        client, "prospective", "pay the rent", due_at=due, created_at="2026-01-01T00:00:00Z"
+    )
     answer = await ask(client, "deploy service build server", budget=150)
     assert "pay the rent" not in answer["context"]
 
@@ -105,7 +133,9 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
     For other questions the better match does.
     """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         await write(client, "semantic", "What is left of the budget is little.", importance=10)
         await write(client, "prospective", "call the plumber")
@@ -117,19 +147,29 @@ async def test_a_question_for_tasks_lists_tasks_before_facts(onnx_directory: Pat
             assert [item["type"] for item in answer["items"]] == ["prospective", "semantic"]
             budgets = (await client.get(f"/v1/receipts/{answer['receipt_id']}")).json()["budgets"]
             assert budgets["shifted"]["prospective"] > budgets["initial"]["prospective"]
-        fact, task = places(await ask(client, "how much is left of the budget?", **NO_FLOOR), *texts)
+        fact, task = places(
+            await ask(client, "how much is left of the budget?", **NO_FLOOR), *texts
+        )
         assert -1 < fact < task
     await embedder.aclose()
 
 
 async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_directory: Path) -> None:
-    """A context for a question about tasks begins with tasks, but also has events that match the question."""
+    """A context for a question about tasks begins with tasks, but also has events that match the
+    question.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         for number in range(20):
-            await write(client, "episodic", f"Ann asked what is left to do on host {number}.", importance=10)
-            await write(client, "prospective", f"Look at the logs of host {number} again.", importance=1)
+            await write(
+                client, "episodic", f"Ann asked what is left to do on host {number}.", importance=10
+            )
+            await write(
+                client, "prospective", f"Look at the logs of host {number} again.", importance=1
+            )
         answer = await ask(client, "what is left to do?", budget=250, **NO_FLOOR)
         types = [item["type"] for item in answer["items"]]
         assert set(types) == {"prospective", "episodic"}
@@ -137,42 +177,76 @@ async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_director
     await embedder.aclose()
 
 
-async def test_a_question_whether_something_was_done_finds_the_completed_task(onnx_directory: Path) -> None:
-    """A completed task is shown, with the day of its completion, to a question whether it was done, and to no other."""
+async def test_a_question_whether_something_was_done_finds_the_completed_task(
+    onnx_directory: Path,
+) -> None:
+    """A completed task is shown, with the day of its completion, to a question whether it was done,
+    and to no other.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
-        for content in ("Call the roofer about the gutter", "Call the roofer about the bill", "Book the flights"):
+        for content in (
+            "Call the roofer about the gutter",
+            "Call the roofer about the bill",
+            "Book the flights",
+        ):
             await write(client, "prospective", content)
-        memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["memories"]
+        memories = (await client.get("/v1/memories", params={"namespace": "ann"})).json()[
+            "memories"
+        ]
         ids = {memory["content"]: memory["id"] for memory in memories}
-        for content, verb in (("Call the roofer about the gutter", "complete"), ("Book the flights", "cancel")):
+        for content, verb in (
+            ("Call the roofer about the gutter", "complete"),
+            ("Book the flights", "cancel"),
+        ):
             await client.post(f"/v1/memories/{ids[content]}/{verb}", params={"namespace": "ann"})
         await write(client, "prospective", "Call the roofer about the gutter")
-        for query in ("Did we call the roofer?", "Has the roofer been called?", "Haben wir den roofer angerufen?"):
+        for query in (
+            "Did we call the roofer?",
+            "Has the roofer been called?",
+            "Haben wir den roofer angerufen?",
+        ):
             answer = await ask(client, query, **NO_FLOOR)
             done = places(answer, "- [completed 2026-03-01] Call the roofer about the gutter")
             still_open = places(
-                answer, "- [pending] Call the roofer about the gutter", "- [pending] Call the roofer about"
+                answer,
+                "- [pending] Call the roofer about the gutter",
+                "- [pending] Call the roofer about",
             )
             assert -1 not in (*done, *still_open)
             assert "flights" not in answer["context"]
-        for query in ("What is left to do?", "call the roofer about the gutter", "what haven't we done yet?"):
+        for query in (
+            "What is left to do?",
+            "call the roofer about the gutter",
+            "what haven't we done yet?",
+        ):
             assert "[completed" not in (await ask(client, query, **NO_FLOOR))["context"]
 
 
 async def test_tasks_leave_most_of_the_budget_to_better_hits(onnx_directory: Path) -> None:
-    """For a question for tasks, tasks come first in three tenths of the budget, then all hits by their scores."""
+    """For a question for tasks, tasks come first in three tenths of the budget, then all hits by
+    their scores.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         for number in range(40):
             due = (NOW + timedelta(days=2 + number)).isoformat()
             await write(client, "prospective", f"Post parcel {number}", due_at=due)
-        notes = [f"On the roof of the boathouse, gutter {number} is still open to the rain." for number in range(8)]
+        notes = [
+            f"On the roof of the boathouse, gutter {number} is still open to the rain."
+            for number in range(8)
+        ]
         for note in notes:
             await write(client, "semantic", note)
-        answer = await ask(client, "what do we still have to do on the roof of the boathouse?", budget=500)
+        answer = await ask(
+            client, "what do we still have to do on the roof of the boathouse?", budget=500
+        )
         types = [item["type"] for item in answer["items"]]
         assert types[0] == "prospective"
         assert all(note in answer["context"] for note in notes)
@@ -180,24 +254,43 @@ async def test_tasks_leave_most_of_the_budget_to_better_hits(onnx_directory: Pat
 
 
 async def test_tasks_of_the_time_that_a_question_names_are_shown(onnx_directory: Path) -> None:
-    """Of many tasks, those of a future time that a question names are shown in a small context, the earliest first."""
+    """Of many tasks, those of a future time that a question names are shown in a small context, the
+    earliest first.
+    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    services = fake_services(lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse()))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
     async with connect(services) as client:
         await write(client, "prospective", "Sort the photos")
         for day in (10, 8, 4, 33, 1, 5, 40, 70, 90, 12):
-            await write(client, "prospective", f"Mow lawn {day}.", due_at=(NOW + timedelta(days=day)).isoformat())
-        await write(client, "prospective", "Mow lawn 0.", due_at=(NOW - timedelta(days=1)).isoformat())
+            await write(
+                client,
+                "prospective",
+                f"Mow lawn {day}.",
+                due_at=(NOW + timedelta(days=day)).isoformat(),
+            )
+        await write(
+            client, "prospective", "Mow lawn 0.", due_at=(NOW - timedelta(days=1)).isoformat()
+        )
         for query, days in (
             ("what is due tomorrow?", (1,)),
             ("what do I have to do in the next five days?", (1, 4, 5)),
             ("what is due in April?", (33, 40)),
             ("was muss ich nächste Woche erledigen?", (1, 4, 5)),
         ):
-            positions = places(await ask(client, query, budget=100), *(f"Mow lawn {day}." for day in days))
+            positions = places(
+                await ask(client, query, budget=100), *(f"Mow lawn {day}." for day in days)
+            )
             assert -1 not in positions, query
             assert positions == sorted(positions), query
-        listed = places(await ask(client, "what is left to do?"), "Mow lawn 0.", "Mow lawn 1.", "Mow lawn 90.", "Sort")
+        listed = places(
+            await ask(client, "what is left to do?"),
+            "Mow lawn 0.",
+            "Mow lawn 1.",
+            "Mow lawn 90.",
+            "Sort",
+        )
         assert -1 not in listed
         assert listed == sorted(listed)
     await embedder.aclose()

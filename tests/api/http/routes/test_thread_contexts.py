@@ -1,4 +1,6 @@
-"""Contexts of threads over HTTP: what is cut to fit the budget, the list of files, and the default budget."""
+"""Contexts of threads over HTTP: what is cut to fit the budget, the list of files, and the default
+budget.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +24,12 @@ pytestmark = pytest.mark.anyio
 
 POLICIES = """
 threads:
-  brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary, summary_tokens: 100}}
-  drop: {max_messages: 12, type: message_count_based, flush: {strategy: hybrid_summary, target: 0.75, oldest: 0.01}}
-  talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary, target: 0.1, keep_first: 0}}
+  brief: {type: token_based, max_tokens: 400, flush: {strategy: hybrid_summary,
+    summary_tokens: 100}}
+  drop: {max_messages: 12, type: message_count_based, flush: {strategy: hybrid_summary,
+    target: 0.75, oldest: 0.01}}
+  talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary,
+    target: 0.1, keep_first: 0}}
   modelled: {model: gpt-4o}
   long: {max_turns: 2000}
   divided: {allocation: {system: 0.1, long_term: 0.3, short_term: 0.6}}
@@ -38,7 +43,9 @@ REGISTRY = Registry.of(default_file())
 client = client_with(POLICIES, models=lambda: REGISTRY)
 
 
-async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **body: Any) -> dict[str, Any]:
+async def context(
+    client: httpx.AsyncClient, thread: str, status: int = 200, **body: Any
+) -> dict[str, Any]:
     """Request the context of a thread with these fields of the body, and return the answer."""
     answer = await client.post(f"/v1/threads/{thread}/context", json=body)
     assert answer.status_code == status, answer.text
@@ -46,7 +53,9 @@ async def context(client: httpx.AsyncClient, thread: str, status: int = 200, **b
 
 
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
-    """If the newest turn exceeds the budget, it is cut. Text and answer count the older turns that are left out."""
+    """If the newest turn exceeds the budget, it is cut. Text and answer count the older turns that
+    are left out.
+    """
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
     await say(client, thread, f"the newest turn {words(500)}", files=["a.py"])
@@ -55,15 +64,25 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
     assert "user: the newest turn word" in answer["context"]
     assert "[cut]" in answer["context"]
     assert "- [left out: 1 turn]\n" in answer["context"]
-    assert answer["omitted"] == {"turns": 1, "files": 0, "images": 0, "summary": False, "initial_context": False}
+    assert answer["omitted"] == {
+        "turns": 1,
+        "files": 0,
+        "images": 0,
+        "summary": False,
+        "initial_context": False,
+    }
     assert answer["metadata"]["total_tokens"] <= 100
 
 
-@pytest.mark.parametrize(("resource", "role"), [("terse", "user"), ("terse", "system"), ("divided", "system")])
+@pytest.mark.parametrize(
+    ("resource", "role"), [("terse", "user"), ("terse", "system"), ("divided", "system")]
+)
 async def test_the_newest_turn_is_shown_whatever_share_it_has(
     client: httpx.AsyncClient, resource: str, role: str
 ) -> None:
-    """If the policy gives the newest turn too small a share of the budget, the turn is cut but still shown."""
+    """If the policy gives the newest turn too small a share of the budget, the turn is cut but
+    still shown.
+    """
     thread = (await begun(client, resource=resource))["id"]
     await say(client, thread, f"what came before {words(200)}")
     await say(client, thread, f"the newest turn {words(500)}", role=role)
@@ -87,31 +106,44 @@ async def test_an_initial_context_needs_no_share_in_the_policy(client: httpx.Asy
         assert answer["omitted"]["initial_context"]
 
 
-async def test_a_summary_keeps_the_newest_of_equally_important_sentences(client: httpx.AsyncClient) -> None:
+async def test_a_summary_keeps_the_newest_of_equally_important_sentences(
+    client: httpx.AsyncClient,
+) -> None:
     """A summary of flushed turns prefers newer sentences, if all are equally important."""
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80, 140):
-        await say(client, thread, f"Ticket {number} was closed by the team on the second day of the week.")
+        await say(
+            client, thread, f"Ticket {number} was closed by the team on the second day of the week."
+        )
     first = (await client.get(f"/v1/threads/{thread}", params={"limit": 2})).json()
     oldest = first["turns"][1]["content"].split()[1]
     assert f"Ticket {int(oldest) - 1} was closed" in first["thread"]["summary"]
 
 
-async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.AsyncClient) -> None:
-    """A summary by rule has most facts of a conversation and few lines such as "Ok." or "Danke!", in each language.
+async def test_a_summary_keeps_facts_rather_than_acknowledgements(
+    client: httpx.AsyncClient,
+) -> None:
+    """A summary by rule has most facts of a conversation and few lines such as "Ok." or "Danke!",
+    in each language.
 
-    The conversations are in English, German, Spanish and Japanese. A summary has half the tokens of the conversation.
+    The conversations are in English, German, Spanish and Japanese. A summary has half the tokens of
+    the conversation.
     """
     counts: Counter[str] = Counter()
     facts: Counter[str] = Counter()
     lines: Counter[str] = Counter()
     for conversation in map(json.loads, CONVERSATIONS.read_text(encoding="utf-8").splitlines()):
-        thread, language = (await begun(client, resource="talk"))["id"], conversation["id"][:2]
+        thread = (await begun(client, resource="talk"))["id"]
+        language = conversation["id"][:2]
         for turn in conversation["turns"]:
             await say(client, thread, turn["content"], role=turn["role"])
         await client.post(f"/v1/threads/{thread}/flush", json={"force": True})
-        summary_lines = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"].splitlines()
-        stated = {f"{turn['role']}: {turn['content']}" for turn in conversation["turns"] if turn["fact"]}
+        summary_lines = (
+            (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"].splitlines()
+        )
+        stated = {
+            f"{turn['role']}: {turn['content']}" for turn in conversation["turns"] if turn["fact"]
+        }
         counts[language] += len(stated.intersection(summary_lines))
         facts[language] += len(stated)
         lines[language] += len(summary_lines)
@@ -120,38 +152,74 @@ async def test_a_summary_keeps_facts_rather_than_acknowledgements(client: httpx.
         assert counts[language] >= 0.6 * lines[language], language
 
 
-async def test_old_facts_stay_in_a_summary_however_often_the_thread_is_flushed(client: httpx.AsyncClient) -> None:
-    """A thread that loses a turn or two at a time has most of its facts in its summary, the oldest ones too.
+async def test_old_facts_stay_in_a_summary_however_often_the_thread_is_flushed(
+    client: httpx.AsyncClient,
+) -> None:
+    """A thread that loses a turn or two at a time has most of its facts in its summary, the oldest
+    ones too.
 
-    All conversations of a language are one thread. The summary is never longer than its limit of 500 tokens.
+    All conversations of a language are one thread. The summary is never longer than its limit of
+    500 tokens.
     """
-    conversations = [json.loads(line) for line in CONVERSATIONS.read_text(encoding="utf-8").splitlines()]
+    conversations = [
+        json.loads(line) for line in CONVERSATIONS.read_text(encoding="utf-8").splitlines()
+    ]
     for language in ("en", "de", "es", "ja"):
-        turns = [turn for each in conversations if each["id"].startswith(language) for turn in each["turns"]]
-        thread, flushes, summary = (await begun(client, resource="drop"))["id"], 0, ""
+        turns = [
+            turn
+            for each in conversations
+            if each["id"].startswith(language)
+            for turn in each["turns"]
+        ]
+        thread = (await begun(client, resource="drop"))["id"]
+        flushes = 0
+        summary = ""
         for turn in turns:
-            flushes += (await say(client, thread, turn["content"], role=turn["role"]))["flushed"] > 0
+            flushes += (await say(client, thread, turn["content"], role=turn["role"]))[
+                "flushed"
+            ] > 0
             summary = (await client.get(f"/v1/threads/{thread}")).json()["thread"]["summary"] or ""
             assert FakeTokenizer().count(summary) <= 500
         stated = [f"{turn['role']}: {turn['content']}" for turn in turns[:-12] if turn["fact"]]
         assert flushes >= 5, language
-        assert len(set(stated).intersection(summary.splitlines())) >= 0.75 * len(stated), (language, summary, stated)
+        assert len(set(stated).intersection(summary.splitlines())) >= 0.75 * len(stated), (
+            language,
+            summary,
+            stated,
+        )
 
 
 async def test_a_date_stays_whole_in_a_summary(client: httpx.AsyncClient) -> None:
-    """A summary does not take the point of an ordinal number, as in "12. Juni", for the end of a sentence."""
+    """A summary does not take the point of an ordinal number, as in "12. Juni", for the end of a
+    sentence.
+    """
     thread = (await begun(client, resource="talk"))["id"]
-    for content in ("Ja. " * 30, "Oma Gerti kommt am 12. Juni mit dem Zug aus Porto. Danke!", "Gut.", "Ja.", "Ok."):
+    for content in (
+        "Ja. " * 30,
+        "Oma Gerti kommt am 12. Juni mit dem Zug aus Porto. Danke!",
+        "Gut.",
+        "Ja.",
+        "Ok.",
+    ):
         await say(client, thread, content)
     answer = await client.post(f"/v1/threads/{thread}/flush", json={"force": True})
-    assert "user: Oma Gerti kommt am 12. Juni mit dem Zug aus Porto." in answer.json()["summary"].splitlines()
+    assert (
+        "user: Oma Gerti kommt am 12. Juni mit dem Zug aus Porto."
+        in answer.json()["summary"].splitlines()
+    )
 
 
-async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(client: httpx.AsyncClient) -> None:
-    """If the budget has no room to count what is left out, the context has the short line "[more is left out]"."""
+async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(
+    client: httpx.AsyncClient,
+) -> None:
+    """If the budget has no room to count what is left out, the context has the short line "[more is
+    left out]".
+    """
     thread = (await begun(client, initial_context="Given. " * 40))["id"]
     for number in range(30):
-        await say(client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"])
+        await say(
+            client, thread, f"turn {number}", files=[f"{number}.py"], images=[f"{number}.png"]
+        )
     await say(client, thread, f"the newest turn {words(500)}")
     answer = await context(client, thread, budget=40)
     assert "- [more is left out]\n" in answer["context"]
@@ -160,7 +228,9 @@ async def test_a_budget_without_room_for_the_counts_says_that_there_is_more(clie
 
 
 async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.AsyncClient) -> None:
-    """If the budget has no room for any of the initial context, the text says so, and not that it is cut."""
+    """If the budget has no room for any of the initial context, the text says so, and not that it
+    is cut.
+    """
     thread = (await begun(client, resource="nothing_given", initial_context="Given. " * 40))["id"]
     await say(client, thread, words(200))
     answer = await context(client, thread, budget=100)
@@ -168,12 +238,18 @@ async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.Asy
     assert "- [left out: text of the given context]\n" in answer["context"]
 
 
-async def test_a_summary_and_an_initial_context_above_the_budget_are_cut(client: httpx.AsyncClient) -> None:
-    """A summary or initial context above the budget is cut to its most important sentences. The answer says so."""
+async def test_a_summary_and_an_initial_context_above_the_budget_are_cut(
+    client: httpx.AsyncClient,
+) -> None:
+    """A summary or initial context above the budget is cut to its most important sentences. The
+    answer says so.
+    """
     initial_context = f"{'The sky is blue. ' * 60}You must never delete anything."
     thread = (await begun(client, resource="brief", initial_context=initial_context))["id"]
     for number in range(60):
-        await say(client, thread, f"step {number} ends. We decided on {number} of them. {words(3)}.")
+        await say(
+            client, thread, f"step {number} ends. We decided on {number} of them. {words(3)}."
+        )
     answer = await context(client, thread, budget=150)
     assert answer["omitted"]["summary"]
     assert answer["omitted"]["initial_context"]
@@ -190,7 +266,13 @@ async def test_files_of_flushed_turns_are_still_listed(client: httpx.AsyncClient
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80):
         files = [f"file-{number % 30}.py"]
-        await say(client, thread, f"turn {number} {words(12)}", files=files, images=files if number < 3 else [])
+        await say(
+            client,
+            thread,
+            f"turn {number} {words(12)}",
+            files=files,
+            images=files if number < 3 else [],
+        )
     assert (await client.get(f"/v1/threads/{thread}/stats")).json()["turns"] < 30
     answer = await context(client, thread, budget=10_000)
     assert len(answer["files"]) == 30
@@ -206,30 +288,41 @@ async def test_files_of_flushed_turns_are_still_listed(client: httpx.AsyncClient
 
 
 async def test_a_models_name_is_enough_to_set_the_budget(client: httpx.AsyncClient) -> None:
-    """The default budget is a part of the context window of the model that the request or the policy names.
+    """The default budget is a part of the context window of the model that the request or the
+    policy names.
 
     Without a known model, the request has to set the budget.
     """
-    plain, modelled = (await begun(client))["id"], (await begun(client, resource="modelled"))["id"]
+    plain = (await begun(client))["id"]
+    modelled = (await begun(client, resource="modelled"))["id"]
     shared = (await begun(client, resource="shared"))["id"]
     for thread in (plain, modelled, shared):
         await say(client, thread, "hello")
-    assert (await context(client, plain, model="gpt-4o"))["metadata"]["budget"] == 128_000 * 60 // 100 * 50 // 100
+    assert (await context(client, plain, model="gpt-4o"))["metadata"][
+        "budget"
+    ] == 128_000 * 60 // 100 * 50 // 100
     assert (await context(client, modelled))["metadata"]["budget"] == 38_400
     assert (await context(client, shared))["metadata"]["budget"] == 128
     for body in ({}, {"model": "nobody"}):
         problem = await context(client, plain, 422, **body)
         assert problem["errors"][0]["path"] == "budget"
-        assert "is required without a model whose window is known" in problem["errors"][0]["message"]
+        assert (
+            "is required without a model whose window is known" in problem["errors"][0]["message"]
+        )
 
 
-async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client: httpx.AsyncClient) -> None:
-    """A thread's context takes about as long with 1,000 turns as with 50, if it shows equally many of them."""
+async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(
+    client: httpx.AsyncClient,
+) -> None:
+    """A thread's context takes about as long with 1,000 turns as with 50, if it shows equally many
+    of them.
+    """
     threads = []
     for count in (50, 1_000):
         threads.append((await begun(client, resource="long"))["id"])
         turns = [
-            {"role": "user", "content": f"turn {number} {words(20)}", "files": ["a.py"]} for number in range(count)
+            {"role": "user", "content": f"turn {number} {words(20)}", "files": ["a.py"]}
+            for number in range(count)
         ]
         answer = await client.put(f"/v1/threads/{threads[-1]}/turns", json={"turns": turns})
         assert answer.status_code == 200, answer.text
@@ -244,8 +337,12 @@ async def test_the_time_for_a_context_depends_on_the_turns_that_it_shows(client:
     assert long < 2.5 * short
 
 
-async def test_stored_counts_of_another_tokenizer_do_not_shorten_the_context(client: httpx.AsyncClient) -> None:
-    """If another tokenizer counted the stored turns, a context whose budget is large enough still shows all of them."""
+async def test_stored_counts_of_another_tokenizer_do_not_shorten_the_context(
+    client: httpx.AsyncClient,
+) -> None:
+    """If another tokenizer counted the stored turns, a context whose budget is large enough still
+    shows all of them.
+    """
     thread = (await begun(client))["id"]
     for number in range(30):
         await say(client, thread, f"turn {number}")

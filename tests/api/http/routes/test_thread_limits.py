@@ -1,4 +1,6 @@
-"""Limits of threads over HTTP: flushes (turns become memories), evictions, and concurrent writers."""
+"""Limits of threads over HTTP: flushes (turns become memories), evictions, and concurrent
+writers.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ threads:
   fifo: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500}
   lru: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500, eviction: {policy: lru}}
   flushing: {type: token_based, max_tokens: 60, max_turns: 500, flush: {strategy: token_aware_lru}}
-  summed: {type: token_based, max_tokens: 60, max_turns: 500, flush: {strategy: hybrid_summary, summary_tokens: 9}}
+  summed: {type: token_based, max_tokens: 60, max_turns: 500, flush: {strategy: hybrid_summary,
+    summary_tokens: 9}}
 """
 SIZES = (10, 10, 30, 10, 10, 10)
 
@@ -41,7 +44,9 @@ async def indices(client: httpx.AsyncClient, thread: str) -> list[int]:
 
 
 async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
-    """At 1,600 of 2,000 tokens, but not yet at 1,599, a flush moves the oldest turns of a thread into a memory."""
+    """At 1,600 of 2,000 tokens, but not yet at 1,599, a flush moves the oldest turns of a thread
+    into a memory.
+    """
     thread = (await begun(client, resource="support"))["id"]
     for number in range(15):
         assert (await say(client, thread, words(100)))["flushed"] == 0, number
@@ -53,13 +58,19 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
     assert (stats["tokens"], stats["turns"], stats["distance_to_flush"]) == (1_000, 11, 600)
     assert stats["last_flush_at"] is not None
-    memories = (await client.get("/v1/memories", params={**client.params, "type": "episodic"})).json()["memories"]
+    memories = (
+        await client.get("/v1/memories", params={**client.params, "type": "episodic"})
+    ).json()["memories"]
     assert [memory["source"]["thread_id"] for memory in memories] == [thread]
     assert await kept_turns(client) == list(range(6))
 
 
-async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx.AsyncClient) -> None:
-    """An append that starts a flush answers with the version after it. Repeating the append gets the same answer."""
+async def test_a_repeated_request_gets_the_version_after_the_flush(
+    client: httpx.AsyncClient,
+) -> None:
+    """An append that starts a flush answers with the version after it. Repeating the append gets
+    the same answer.
+    """
     thread = (await begun(client, resource="support"))["id"]
     for _ in range(15):
         await say(client, thread, words(100))
@@ -76,19 +87,26 @@ async def test_a_repeated_request_gets_the_version_after_the_flush(client: httpx
     assert await append() == first
 
 
-async def test_a_flush_by_an_append_is_no_conflict_for_the_next_append(client: httpx.AsyncClient) -> None:
-    """If an append starts a flush, the next append may use the version in its answer as expected_version."""
+async def test_a_flush_by_an_append_is_no_conflict_for_the_next_append(
+    client: httpx.AsyncClient,
+) -> None:
+    """If an append starts a flush, the next append may use the version in its answer as
+    expected_version.
+    """
     thread = (await begun(client, resource="flushing"))["id"]
     version = flushed = 0
     for _ in range(12):
         answer = await say(client, thread, words(10), expected_version=version)
-        version, flushed = answer["version"], flushed + answer["flushed"]
+        version = answer["version"]
+        flushed = flushed + answer["flushed"]
         assert version == (await client.get(f"/v1/threads/{thread}")).json()["thread"]["version"]
     assert flushed
 
 
 async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.AsyncClient) -> None:
-    """For short turns, turns_to_flush follows from the limit on messages, which is reached before that on tokens."""
+    """For short turns, turns_to_flush follows from the limit on messages, which is reached before
+    that on tokens.
+    """
     thread = (await begun(client, resource="support"))["id"]
     await say(client, thread, "short")
     stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
@@ -105,17 +123,24 @@ async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.Async
     [
         ("simple_fifo", [3, 4, 5]),  # the oldest leave, although the first was used a moment ago
         ("lru", [0, 3, 4, 5]),  # what was not used for longest leaves
-        ("token_aware_lru", [0, 1, 3, 4, 5]),  # one large turn leaves in place of several small ones
+        # One large turn leaves in place of several small ones
+        ("token_aware_lru", [0, 1, 3, 4, 5]),
         ("hybrid_summary", [0, 4, 5]),  # first and last stay, and the summary has its room
     ],
 )
-async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strategy: str, left: list[int]) -> None:
-    """Each flush strategy flushes other turns of the same thread. All of them leave 50 tokens or fewer."""
+async def test_strategies_flush_different_turns(
+    client: httpx.AsyncClient, strategy: str, left: list[int]
+) -> None:
+    """Each flush strategy flushes other turns of the same thread. All of them leave 50 tokens or
+    fewer.
+    """
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
     await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1})
-    planned = await client.post(f"/v1/threads/{thread}/flush", json={"strategy": strategy, "dry_run": True})
+    planned = await client.post(
+        f"/v1/threads/{thread}/flush", json={"strategy": strategy, "dry_run": True}
+    )
     flushed = (await client.post(f"/v1/threads/{thread}/flush", json={"strategy": strategy})).json()
     assert {**planned.json(), "memory_ids": flushed["memory_ids"]} == flushed
     assert await indices(client, thread) == left
@@ -124,7 +149,9 @@ async def test_strategies_flush_different_turns(client: httpx.AsyncClient, strat
     assert await kept_turns(client) == [index for index in range(6) if index not in left]
 
 
-async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: httpx.AsyncClient) -> None:
+async def test_turns_are_evicted_by_role_and_age_under_policy_priority(
+    client: httpx.AsyncClient,
+) -> None:
     """Tool turns are evicted first, then turns of the assistant, of the user, and with a keyword.
 
     System and pinned turns stay.
@@ -136,7 +163,13 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: h
     await say(client, thread, "hello")
     await say(client, thread, "a tool says", role="tool")
     evicted = []
-    for role, content in (("assistant", "a1"), ("assistant", "a2"), ("user", "u1"), ("user", "u2"), ("user", "u3")):
+    for role, content in (
+        ("assistant", "a1"),
+        ("assistant", "a2"),
+        ("user", "u1"),
+        ("user", "u2"),
+        ("user", "u3"),
+    ):
         before = set(await indices(client, thread))
         assert (await say(client, thread, content, role=role))["evicted"] == 1
         evicted += sorted(before - set(await indices(client, thread)))
@@ -152,7 +185,9 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(client: h
 
 @dataclass(slots=True)
 class Watch:
-    """Records the largest size that a thread had for readers, and the marks of the turns that writers appended."""
+    """Records the largest size that a thread had for readers, and the marks of the turns that
+    writers appended.
+    """
 
     tokens: int = 0
     turns: int = 0
@@ -160,7 +195,9 @@ class Watch:
 
     async def look(self, client: httpx.AsyncClient, thread: str) -> None:
         """Read the thread, and update the largest numbers of tokens and turns."""
-        page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
+        page = (
+            await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})
+        ).json()
         counted = sum(turn["tokens"] for turn in page["turns"])
         self.tokens = max(self.tokens, counted, page["thread"]["tokens"])
         self.turns = max(self.turns, len(page["turns"]), page["total"])
@@ -198,18 +235,30 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
             tasks.start_soon(write, writer)
     assert watch.tokens <= tokens
     assert watch.turns <= turns
-    listing = (await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})).json()
-    page = (await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})).json()
-    texts = [turn["content"] for turn in page["turns"]] + [memory["content"] for memory in listing["memories"]]
+    listing = (
+        await client.get("/v1/memories", params={**client.params, "type": "episodic", "limit": 500})
+    ).json()
+    page = (
+        await client.get(f"/v1/threads/{thread}", params={**client.params, "limit": 1_000})
+    ).json()
+    texts = [turn["content"] for turn in page["turns"]] + [
+        memory["content"] for memory in listing["memories"]
+    ]
     stored = [mark for mark in watch.marks for text in texts for _ in range(text.count(mark))]
     assert sorted(stored) == sorted(watch.marks)
     assert len(stored) == 40
-    assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(range(40))
+    assert sorted([*[turn["index"] for turn in page["turns"]], *await kept_turns(client)]) == list(
+        range(40)
+    )
     assert (await client.get(f"/v1/threads/{thread}/health")).json()["ok"]
 
 
-async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client: httpx.AsyncClient) -> None:
-    """Replacing a thread's turns by more turns or tokens than its limits allow is a 422, and changes nothing."""
+async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    """Replacing a thread's turns by more turns or tokens than its limits allow is a 422, and
+    changes nothing.
+    """
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")
     for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):
@@ -218,8 +267,12 @@ async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(client
     assert await indices(client, thread) == [0]
 
 
-async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, services: Services) -> None:
-    """If evicted turns cannot become memories, appends still work, and stats, health and metrics report these turns."""
+async def test_turns_that_cannot_be_stored_are_reported(
+    live: LiveClient, services: Services
+) -> None:
+    """If evicted turns cannot become memories, appends still work, and stats, health and metrics
+    report these turns.
+    """
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
@@ -234,7 +287,9 @@ async def test_turns_that_cannot_be_stored_are_reported(live: LiveClient, servic
     assert not health["ok"]
     check = health["checks"][-1]
     assert (check["name"], check["ok"]) == ("nothing_set_aside", False)
-    reason = "the memory of evicted turns was rejected: memories of type episodic are not stored here"
+    reason = (
+        "the memory of evicted turns was rejected: memories of type episodic are not stored here"
+    )
     assert check["detail"].startswith(f"turns 0: {reason}; tried again at 20")
     assert stats["next_try_at"] in check["detail"]
     assert 'remembrancer_thread_departures_total{became="set_aside"} 3' in metrics

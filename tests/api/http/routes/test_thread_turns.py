@@ -1,4 +1,6 @@
-"""Turns of threads over HTTP: flushed turns can still be read, and a repeated append adds no second turn."""
+"""Turns of threads over HTTP: flushed turns can still be read, and a repeated append adds no second
+turn.
+"""
 
 from __future__ import annotations
 
@@ -56,32 +58,56 @@ def turn_of(number: int) -> dict[str, Any]:
     """The body of turn `number`. It sets every field, with values that depend on the number."""
     return {
         "role": "system" if number % 37 == 5 else ("user", "assistant", "tool")[number % 3],
-        "content": f'turn {number}:\nuser: "quoted"\n\n(thread of thought) {"ä" * (number % 7)} {words(number % 9)} ',
+        "content": (
+            f'turn {number}:\nuser: "quoted"\n\n(thread of thought) {"ä" * (number % 7)} '
+            f"{words(number % 9)} "
+        ),
         "agent_id": f"agent {number % 3}" if number % 2 else None,
         "tool": "search" if number % 5 == 0 else None,
         "model": "gpt-4o" if number % 3 == 0 else None,
         "files": [f"src/{number % 11}.py", "README.md"] if number % 4 == 0 else [],
         "images": [f"{number}.png"] if number % 6 == 0 else [],
-        "metadata": {"number": number, "nested": {"list": [1, None, "ü"]}} if number % 2 == 0 else {},
+        "metadata": {"number": number, "nested": {"list": [1, None, "ü"]}}
+        if number % 2 == 0
+        else {},
     }
 
 
-async def all_turns(client: httpx.AsyncClient, thread: str, limit: int = 37) -> list[dict[str, Any]]:
-    """All turns of the thread, including those that a flush moved out of it, read in pages of `limit`."""
+async def all_turns(
+    client: httpx.AsyncClient, thread: str, limit: int = 37
+) -> list[dict[str, Any]]:
+    """All turns of the thread, including those that a flush moved out of it, read in pages of
+    `limit`.
+    """
     turns: list[dict[str, Any]] = []
     after: int | None = -1
     while after is not None:
-        params: dict[str, Any] = {**client.params, "include_flushed": True, "after": after, "limit": limit}
-        page = (await client.get(f"/v1/threads/{thread}/turns", params=params)).raise_for_status().json()
+        params: dict[str, Any] = {
+            **client.params,
+            "include_flushed": True,
+            "after": after,
+            "limit": limit,
+        }
+        page = (
+            (await client.get(f"/v1/threads/{thread}/turns", params=params))
+            .raise_for_status()
+            .json()
+        )
         turns += page["turns"]
         after = page["next_after"]
     return turns
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resource", [None, *(f"{limit}-{strategy}" for limit in LIMITS for strategy in STRATEGIES)])
-async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resource: str | None) -> None:
-    """Under any policy, every turn of a long thread is read back as it was appended, even those that were flushed."""
+@pytest.mark.parametrize(
+    "resource", [None, *(f"{limit}-{strategy}" for limit in LIMITS for strategy in STRATEGIES)]
+)
+async def test_a_long_thread_is_read_back_whole(
+    client: httpx.AsyncClient, resource: str | None
+) -> None:
+    """Under any policy, every turn of a long thread is read back as it was appended, even those
+    that were flushed.
+    """
     thread = (await begun(client, resource=resource))["id"]
     number_of_turns = 150 if resource is None else 45
     answers = [await say(client, thread, **turn_of(number)) for number in range(number_of_turns)]
@@ -93,12 +119,20 @@ async def test_a_long_thread_is_read_back_whole(client: httpx.AsyncClient, resou
     assert sent == [turn_of(number) for number in range(number_of_turns)]
     assert sum(flushed) > number_of_turns / 2
     assert [memory_id is not None for memory_id in memory_ids] == flushed
-    live = (await client.get(f"/v1/threads/{thread}/turns", params={**client.params, "limit": 1_000})).json()
-    assert [turn["index"] for turn in live["turns"]] == [index for index, left in enumerate(flushed) if not left]
+    live = (
+        await client.get(f"/v1/threads/{thread}/turns", params={**client.params, "limit": 1_000})
+    ).json()
+    assert [turn["index"] for turn in live["turns"]] == [
+        index for index, left in enumerate(flushed) if not left
+    ]
 
 
-async def test_flushed_turns_whose_memory_was_refused_are_still_listed(live: LiveClient, services: Services) -> None:
-    """If the memory of flushed turns is refused, the turns can still be listed, without a memory_id."""
+async def test_flushed_turns_whose_memory_was_refused_are_still_listed(
+    live: LiveClient, services: Services
+) -> None:
+    """If the memory of flushed turns is refused, the turns can still be listed, without a
+    memory_id.
+    """
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
@@ -111,12 +145,17 @@ async def test_flushed_turns_whose_memory_was_refused_are_still_listed(live: Liv
     assert not any("memory_id" in turn for turn in turns)
 
 
-async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, services: Services) -> None:
+async def test_the_turns_of_a_thread_that_expires_are_kept(
+    live: LiveClient, services: Services
+) -> None:
     """When a thread expires, its turns become a memory.
 
     They are dropped if the thread is a buffer, or belongs to a workflow with on_end `delete`.
     """
-    policies = "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: buffer, ttl: 1s}}"
+    policies = (
+        "threads: {talk: {type: token_based, max_tokens: 500, ttl: 1s}, buffer: {type: "
+        "buffer, ttl: 1s}}"
+    )
     store = services.store
     assert isinstance(store, InMemoryStore)
     threads = threads_over(live, policies, ingestor=ingestor_over(store))
@@ -125,8 +164,14 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
     async with connect(wired, params=query) as client, connect(wired) as unscoped:
         await unscoped.post("/v1/workflows", json={**query, "workflow_id": "w", "on_end": "delete"})
         ids: list[str] = []
-        for fields in ({"resource": "talk"}, {"resource": "buffer"}, {"resource": "talk", "workflow_id": "w"}):
-            opened = await unscoped.post("/v1/threads", json={**query, **fields, "key": str(len(ids))})
+        for fields in (
+            {"resource": "talk"},
+            {"resource": "buffer"},
+            {"resource": "talk", "workflow_id": "w"},
+        ):
+            opened = await unscoped.post(
+                "/v1/threads", json={**query, **fields, "key": str(len(ids))}
+            )
             ids.append(opened.json()["id"])
             for number in range(3):
                 await say(client, ids[-1], f"turn {number}", metadata={"number": number})
@@ -141,8 +186,12 @@ async def test_the_turns_of_a_thread_that_expires_are_kept(live: LiveClient, ser
         ]
 
 
-@pytest.mark.parametrize("change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}])
-async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"at": ""}, {"index": -1}, {"pinned": 0}, {"tokens": None}, {"metadata": [1]}]
+)
+async def test_a_memory_with_an_invalid_turn_is_refused(
+    client: httpx.AsyncClient, change: dict[str, Any]
+) -> None:
     """Writing a memory with an invalid entry in its field `turns` is a 422 that names the entry."""
     turn = {"index": 0, "role": "user", "at": "2026-03-01T12:00:00Z", "tokens": 1, "characters": 1}
     memory = {"type": "episodic", "namespace": client.params["namespace"], "content": "x"}
@@ -154,7 +203,9 @@ async def test_a_memory_with_an_invalid_turn_is_refused(client: httpx.AsyncClien
 
 
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
-    """Listing turns does not count as use: with the strategy `lru`, the listed turn is still flushed first."""
+    """Listing turns does not count as use: with the strategy `lru`, the listed turn is still
+    flushed first.
+    """
     thread = (await begun(client, resource="messages-lru"))["id"]
     for number in range(7):
         await say(client, thread, f"turn {number}")
@@ -165,22 +216,35 @@ async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.slow
-async def test_the_policy_of_the_readme_runs_for_200_turns(live: LiveClient, services: Services) -> None:
-    """With the policy in the README, a thread takes 200 turns without a refusal and stays within its limits."""
+async def test_the_policy_of_the_readme_runs_for_200_turns(
+    live: LiveClient, services: Services
+) -> None:
+    """With the policy in the README, a thread takes 200 turns without a refusal and stays within
+    its limits.
+    """
     text = README.read_text(encoding="utf-8")
-    example = next(block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")).split("```")[0]
+    example = next(
+        block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")
+    ).split("```")[0]
     registry = Registry.of(default_file())
     async with served(live, services, example, models=lambda: registry) as client:
         thread = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
         for number in range(200):
-            await say(client, thread, f"turn {number} {words(number % 90)}", role=("user", "assistant")[number % 2])
+            await say(
+                client,
+                thread,
+                f"turn {number} {words(number % 90)}",
+                role=("user", "assistant")[number % 2],
+            )
         stats = (await client.get(f"/v1/threads/{thread}/stats")).json()
         assert (stats["turns"] <= 50, stats["tokens"] <= 2_000) == (True, True)
         assert [turn["index"] for turn in await all_turns(client, thread, 500)] == list(range(200))
 
 
 class LosingClient(LiveClient):
-    """A Redis client that loses answers. While `loses` is set, it runs each call and then raises Unavailable."""
+    """A Redis client that loses answers. While `loses` is set, it runs each call and then raises
+    Unavailable.
+    """
 
     def __init__(self, inner: LiveClient) -> None:
         self._inner = inner
@@ -194,15 +258,21 @@ class LosingClient(LiveClient):
         workload: Workload = COMMAND,
         key: str | None = None,
     ) -> T:
-        """Run the call and return its result. Raises Unavailable after the call while `loses` is set."""
+        """Run the call and return its result. Raises Unavailable after the call while `loses` is
+        set.
+        """
         answer = await self._inner.run(call, idempotent=idempotent, workload=workload, key=key)
         if self.loses:
             raise Unavailable("the connection to the live store was lost")
         return answer
 
 
-async def test_a_turn_stored_despite_a_503_is_not_appended_again(live: LiveClient, services: Services) -> None:
-    """If an append is stored but answered with 503, a retry with the same Idempotency-Key gets the stored turn."""
+async def test_a_turn_stored_despite_a_503_is_not_appended_again(
+    live: LiveClient, services: Services
+) -> None:
+    """If an append is stored but answered with 503, a retry with the same Idempotency-Key gets the
+    stored turn.
+    """
     losing = LosingClient(live)
     async with served(losing, services, POLICIES) as client:
         thread = (await begun(client))["id"]
@@ -225,11 +295,14 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
 
     With another body it is a 409, but another thread may use the key.
     """
-    thread, other = (await begun(client))["id"], (await begun(client))["id"]
+    thread = (await begun(client))["id"]
+    other = (await begun(client))["id"]
 
     async def append(content: str, where: str = thread, **fields: Any) -> httpx.Response:
         body = {"role": "user", "content": content, **fields}
-        return await client.post(f"/v1/threads/{where}/turns", json=body, headers={"Idempotency-Key": "k 1"})
+        return await client.post(
+            f"/v1/threads/{where}/turns", json=body, headers={"Idempotency-Key": "k 1"}
+        )
 
     first = await append("hello", expected_version=0)
     await say(client, thread, "something else")
@@ -256,7 +329,9 @@ async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.Async
     for _ in range(7):
         await say(client, thread, "Restarted the billing worker.", role="assistant")
     assert await kept_turns(client) == [0, 1, 2, 3, 4, 5]
-    assert [turn["content"] for turn in await all_turns(client, thread)] == ["Restarted the billing worker."] * 7
+    assert [turn["content"] for turn in await all_turns(client, thread)] == [
+        "Restarted the billing worker."
+    ] * 7
     body = {"namespace": client.params["namespace"], "query": "billing worker", "budget": 300}
     client.params = httpx.QueryParams()
     answer = (await client.post("/v1/retrieve", json=body)).raise_for_status().json()
@@ -267,12 +342,19 @@ async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.Async
 async def test_turns_of_memories_with_a_line_about_the_thread_are_read(
     client: httpx.AsyncClient, services: Services
 ) -> None:
-    """Turns are also read back from memories of earlier versions, whose last line names the thread and the turns."""
+    """Turns are also read back from memories of earlier versions, whose last line names the thread
+    and the turns.
+    """
     thread = (await begun(client))["id"]
-    turns = [Turn("user", "a\nuser: b", 3, NOW, index=0), Turn("tool", f"(thread {thread}, turns", 3, NOW, index=1)]
+    turns = [
+        Turn("user", "a\nuser: b", 3, NOW, index=0),
+        Turn("tool", f"(thread {thread}, turns", 3, NOW, index=1),
+    ]
     draft = draft_of_turns(thread, tuple(turns))
     old = draft.model_copy(update={"content": f"{draft.content}\n(thread {thread}, turns 0 to 1)"})
     assert isinstance(services.store, InMemoryStore)
     await ingestor_over(services.store).write_one(Scope("default", client.params["namespace"]), old)
     answers = await all_turns(client, thread)
-    assert [(turn["role"], turn["content"]) for turn in answers] == [(turn.role, turn.content) for turn in turns]
+    assert [(turn["role"], turn["content"]) for turn in answers] == [
+        (turn.role, turn.content) for turn in turns
+    ]

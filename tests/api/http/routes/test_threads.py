@@ -15,7 +15,8 @@ POLICIES = """
 threads:
   support: {type: token_based, max_tokens: 200, max_turns: 500, key: "support:{{ session.id }}"}
   notes: {type: buffer, max_messages: 5, eviction: {policy: lru}}
-  brief: {type: token_based, max_tokens: 200, max_turns: 500, flush: {strategy: hybrid_summary, summary_tokens: 30}}
+  brief: {type: token_based, max_tokens: 200, max_turns: 500, flush: {strategy: hybrid_summary,
+    summary_tokens: 30}}
   quiet: {privacy: {redact: ["secret-[0-9]+"], never_keep_roles: [tool]}}
 agents:
   three: {memories: [{id: support}, {id: notes, key: "notes:{{ user.id }}", mode: read-only}]}
@@ -26,7 +27,9 @@ client = client_with(POLICIES)
 
 
 async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
-    """A flush keeps the first and last turns, and replaces the others by a summary, which counts towards the limit."""
+    """A flush keeps the first and last turns, and replaces the others by a summary, which counts
+    towards the limit.
+    """
     thread = (await begun(client, resource="brief", key="k"))["id"]
     for number in range(16):
         await say(client, thread, f"We decided on step {number} because it must be {words(2)}")
@@ -40,7 +43,9 @@ async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient
 
 
 async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient) -> None:
-    """With the eviction policy `lru`, the evicted turn is the one that was not written or read for longest."""
+    """With the eviction policy `lru`, the evicted turn is the one that was not written or read for
+    longest.
+    """
     thread = (await begun(client, resource="notes", key="k"))["id"]
     for number in range(5):
         await say(client, thread, f"note {number}")
@@ -52,7 +57,9 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn is refused if it exceeds the token limit, has a role that is never kept, or expects another version."""
+    """A turn is refused if it exceeds the token limit, has a role that is never kept, or expects
+    another version.
+    """
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
@@ -65,8 +72,11 @@ async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/v1/threads/{uuid.uuid4()}")).status_code == 404
 
 
-async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(client: httpx.AsyncClient) -> None:
-    """An agent opens one thread for each of its resources, the thread policies that the policy file lists for it.
+async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(
+    client: httpx.AsyncClient,
+) -> None:
+    """An agent opens one thread for each of its resources, the thread policies that the policy file
+    lists for it.
 
     It may not write to the thread of a resource that is listed with the mode `read-only`.
     """
@@ -83,15 +93,23 @@ async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(cli
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
-    """Opening a thread for an unknown agent or resource (thread policy) is a 422 that lists the known ones.
+    """Opening a thread for an unknown agent or resource (thread policy) is a 422 that lists the
+    known ones.
 
     Opening or writing a thread of a resource that only other agents may use is a 403.
     """
     unknown = await begun(client, status=422, agent_id="four")
     assert unknown["errors"] == [
-        {"path": "agent_id", "message": "there is no agent 'four'; there are: three; or name a resource", "got": "four"}
+        {
+            "path": "agent_id",
+            "message": "there is no agent 'four'; there are: three; or name a resource",
+            "got": "four",
+        }
     ]
-    assert "there are: brief, notes" in (await begun(client, status=422, resource="suport"))["errors"][0]["message"]
+    assert (
+        "there are: brief, notes"
+        in (await begun(client, status=422, resource="suport"))["errors"][0]["message"]
+    )
     await begun(client, status=403, resource="notes", key="k", agent_id="four")
     notes = await begun(client, resource="notes", key="k")
     await say(client, notes["id"], "no", agent_id="four", status=403)
@@ -102,19 +120,26 @@ async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClien
 
 
 async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None:
-    """A thread that is opened for a resource, such as "notes", has the policy with that name in the policy file.
+    """A thread that is opened for a resource, such as "notes", has the policy with that name in the
+    policy file.
 
-    Answers for the thread give the policy's name; it is null if the thread was opened without a resource.
+    Answers for the thread give the policy's name; it is null if the thread was opened without a
+    resource.
     """
-    notes, plain = await begun(client, resource="notes"), await begun(client)
+    notes = await begun(client, resource="notes")
+    plain = await begun(client)
     assert (notes["policy"], plain["policy"]) == ("notes", None)
     for item, policy in ((notes, "notes"), (plain, None)):
         assert (await client.get(f"/v1/threads/{item['id']}")).json()["thread"]["policy"] == policy
         assert (await client.get(f"/v1/threads/{item['id']}/stats")).json()["policy"] == policy
 
 
-async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(client: httpx.AsyncClient) -> None:
-    """If an agent opens its threads with a key, it gets a thread with this key for each of its resources (policies)."""
+async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(
+    client: httpx.AsyncClient,
+) -> None:
+    """If an agent opens its threads with a key, it gets a thread with this key for each of its
+    resources (policies).
+    """
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]
@@ -144,7 +169,8 @@ async def test_chain_reports_gaps_and_is_limited_to_twenty(client: httpx.AsyncCl
 
 
 async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None:
-    """A thread's context has the newest turns, its parent's included, that fit into the token budget, oldest first.
+    """A thread's context has the newest turns, its parent's included, that fit into the token
+    budget, oldest first.
 
     It lists each file that these turns mention once.
     """
@@ -164,7 +190,9 @@ async def test_thread_context_fits_its_budget(client: httpx.AsyncClient) -> None
     assert [item["path"] for item in answer["files"]] == ["a.py", "b.py"]
 
 
-async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: httpx.AsyncClient) -> None:
+async def test_turns_can_be_replaced_cleared_and_restored_from_backup(
+    client: httpx.AsyncClient,
+) -> None:
     """Clearing a thread can store the cleared turns in a backup and return the backup's id.
 
     The id alone is enough to read the backup. A read with another namespace is a 404.
@@ -172,9 +200,13 @@ async def test_turns_can_be_replaced_cleared_and_restored_from_backup(client: ht
     thread = (await begun(client))["id"]
     await say(client, thread, "old")
     turns = [{"role": "user", "content": "new"}, {"role": "assistant", "content": "newer"}]
-    replaced = await client.put(f"/v1/threads/{thread}/turns", json={"turns": turns, "expected_version": 1})
+    replaced = await client.put(
+        f"/v1/threads/{thread}/turns", json={"turns": turns, "expected_version": 1}
+    )
     assert replaced.json() == {"version": 2}
-    cleared = (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": True, "backup": True})).json()
+    cleared = (
+        await client.post(f"/v1/threads/{thread}/clear", json={"confirm": True, "backup": True})
+    ).json()
     assert cleared["cleared"] == 2
     backup = (await client.get(f"/v1/threads/backups/{cleared['backup_id']}")).json()
     assert [turn["content"] for turn in backup["turns"]] == ["new", "newer"]
@@ -194,4 +226,6 @@ async def test_unknown_backup_is_404(client: httpx.AsyncClient, sent: str) -> No
 async def test_clear_needs_confirm(client: httpx.AsyncClient) -> None:
     """Clearing a thread without confirm=true is refused and removes nothing."""
     thread = (await begun(client))["id"]
-    assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})).status_code == 422
+    assert (
+        await client.post(f"/v1/threads/{thread}/clear", json={"confirm": False})
+    ).status_code == 422

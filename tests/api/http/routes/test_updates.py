@@ -1,4 +1,6 @@
-"""What a newer fact does to an older one, over HTTP and with the default encoder: replaced, contested or left alone."""
+"""What a newer fact does to an older one, over HTTP and with the default encoder: replaced,
+contested or left alone.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,18 @@ async def facts(embedder: OnnxEmbedder) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def write(client: httpx.AsyncClient, content: str, days: int, **fields: Any) -> dict[str, Any]:
+async def write(
+    client: httpx.AsyncClient, content: str, days: int, **fields: Any
+) -> dict[str, Any]:
     """Write a fact dated `days` days ago and return the answer."""
     created: datetime = NOW - timedelta(days=days)
-    body = {"namespace": "n", "type": "semantic", "content": content, "created_at": created.isoformat(), **fields}
+    body = {
+        "namespace": "n",
+        "type": "semantic",
+        "content": content,
+        "created_at": created.isoformat(),
+        **fields,
+    }
     response = await client.post("/v1/memories", json=body)
     assert response.status_code in (200, 201), response.text
     answer: dict[str, Any] = response.json()
@@ -45,7 +55,9 @@ async def write(client: httpx.AsyncClient, content: str, days: int, **fields: An
 
 async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
     """The state of a memory: current, replaced or contested."""
-    state: str = (await client.get(f"/v1/memories/{memory_id}", params={"namespace": "n"})).json()["state"]
+    state: str = (await client.get(f"/v1/memories/{memory_id}", params={"namespace": "n"})).json()[
+        "state"
+    ]
     return state
 
 
@@ -67,7 +79,9 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
 async def test_a_fact_is_not_replaced_by_a_text_about_another_subject(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
-    """A newer text about another subject or attribute, a question, or a plan does not replace an older fact."""
+    """A newer text about another subject or attribute, a question, or a plan does not replace an
+    older fact.
+    """
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert "supersedes" not in new
@@ -77,16 +91,27 @@ async def test_a_fact_is_not_replaced_by_a_text_about_another_subject(
 @pytest.mark.parametrize(
     ("older", "newer"),
     [
-        ("The customer portal is built with React 18.", "We upgraded the customer portal to React 19 last night."),
-        ("The flag fast_checkout is on for 10 % of users.", "The flag fast_checkout is on for 50 % of users."),
+        (
+            "The customer portal is built with React 18.",
+            "We upgraded the customer portal to React 19 last night.",
+        ),
+        (
+            "The flag fast_checkout is on for 10 % of users.",
+            "The flag fast_checkout is on for 50 % of users.",
+        ),
         ("The standup is at 9:30.", "The standup has been moved to 10:15."),
-        ("The API allows 100 requests a minute.", "We raised the limit of the API to 500 requests a minute."),
+        (
+            "The API allows 100 requests a minute.",
+            "We raised the limit of the API to 500 requests a minute.",
+        ),
     ],
 )
 async def test_a_change_in_natural_words_replaces_or_contests_the_older_fact(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
-    """A change such as "The standup has been moved" replaces or contests the older fact, and is found first."""
+    """A change such as "The standup has been moved" replaces or contests the older fact, and is
+    found first.
+    """
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert old["id"] in new.get("supersedes", []) + new.get("contests", [])
@@ -95,18 +120,26 @@ async def test_a_change_in_natural_words_replaces_or_contests_the_older_fact(
     assert hits[0]["id"] == new["id"]
 
 
-async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(facts: httpx.AsyncClient) -> None:
-    """Facts of the same wording with different tags or metadata are about different services, so all stay current."""
+async def test_a_fact_with_other_tags_or_metadata_is_not_replaced_or_contested(
+    facts: httpx.AsyncClient,
+) -> None:
+    """Facts of the same wording with different tags or metadata are about different services, so
+    all stay current.
+    """
     text = "The service listens on port {}."
     await write(facts, text.format(8080), 9, tags=["gateway"])
     await write(facts, text.format(8081), 8, metadata={"service": "ledger"})
-    tagged = await write(facts, text.format(9090), 5, tags=["billing"], metadata={"service": "billing"})
+    tagged = await write(
+        facts, text.format(9090), 5, tags=["billing"], metadata={"service": "billing"}
+    )
     assert "supersedes" not in tagged
     assert tagged["memory"]["state"] == "current"
 
 
 async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClient) -> None:
-    """Contradictory facts of two agents are both contested, and the newer one links to the older one."""
+    """Contradictory facts of two agents are both contested, and the newer one links to the older
+    one.
+    """
     old = await write(facts, "The gateway listens on port 8080.", 9, agent_id="one")
     new = await write(facts, "The gateway listens on port 9090.", 2, agent_id="two")
     assert new["contests"] == [old["id"]]
@@ -116,8 +149,12 @@ async def test_another_agent_contests_but_never_replaces(facts: httpx.AsyncClien
     assert 0.0 < link["strength"] < 1.0
 
 
-async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(facts: httpx.AsyncClient) -> None:
-    """A fact with an earlier date that is written after a newer one is replaced by the newer one."""
+async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(
+    facts: httpx.AsyncClient,
+) -> None:
+    """A fact with an earlier date that is written after a newer one is replaced by the newer
+    one.
+    """
     new = await write(facts, "The upload limit is 50 MB.", 2)
     late = await write(facts, "The upload limit is 20 MB.", 9)
     assert await state_of(facts, late["id"]) == "replaced"
@@ -125,32 +162,57 @@ async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(fact
 
 
 async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.AsyncClient) -> None:
-    """If facts of a batch replace or contest each other, `supersedes` and `contests` of the results have their ids."""
-    texts = ("The upload limit is 20 MB.", "The upload limit is 50 MB.", "We raised the upload limit to 100 MB.")
+    """If facts of a batch replace or contest each other, `supersedes` and `contests` of the results
+    have their ids.
+    """
+    texts = (
+        "The upload limit is 20 MB.",
+        "The upload limit is 50 MB.",
+        "We raised the upload limit to 100 MB.",
+    )
     items = [
-        {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=9 - at)).isoformat()}
+        {
+            "type": "semantic",
+            "content": text,
+            "created_at": (NOW - timedelta(days=9 - at)).isoformat(),
+        }
         for at, text in enumerate(texts)
     ]
-    results = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()["results"]
+    results = (
+        await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+    ).json()["results"]
     assert results[1]["supersedes"] == [results[0]["id"]]
     assert results[2]["contests"] == [results[1]["id"]]
 
 
-async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(facts: httpx.AsyncClient) -> None:
-    """A rewording in a batch is merged into the stored fact. A newer value later in the batch then replaces it."""
+async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(
+    facts: httpx.AsyncClient,
+) -> None:
+    """A rewording in a batch is merged into the stored fact. A newer value later in the batch then
+    replaces it.
+    """
     stored = (await write(facts, "The gateway listens on port 8080.", 2))["id"]
     contents = ("the gateway listens on port 8080", "The gateway listens on port 9090.")
     items = [{"type": "semantic", "content": content} for content in contents]
-    answer = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})).json()
+    answer = (
+        await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})
+    ).json()
     first, second = answer["results"]
-    assert (first["status"], first["merged_into"], second["supersedes"]) == ("merged", stored, [stored])
+    assert (first["status"], first["merged_into"], second["supersedes"]) == (
+        "merged",
+        stored,
+        [stored],
+    )
     newer = (await facts.get(f"/v1/memories/{second['id']}", params={"namespace": "n"})).json()
     assert [link["to"] for link in newer["links"]] == [stored]
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("Port: 8080", "Port: 9090"), ("The database is hosted in Frankfurt.", "The database is hosted in Dublin.")],
+    [
+        ("Port: 8080", "Port: 9090"),
+        ("The database is hosted in Frankfurt.", "The database is hosted in Dublin."),
+    ],
     ids=["replaced", "contested"],
 )
 @pytest.mark.parametrize("times", [(9, 6, 3), (2, 2, 2)], ids=["days apart", "the same time"])
@@ -159,18 +221,28 @@ async def test_a_fact_that_is_said_again_in_a_batch_comes_first(
 ) -> None:
     """Of a batch that states a value, another one and the first again, the first is shown first."""
     items = [
-        {"type": "semantic", "content": text, "created_at": (NOW - timedelta(days=days)).isoformat()}
+        {
+            "type": "semantic",
+            "content": text,
+            "created_at": (NOW - timedelta(days=days)).isoformat(),
+        }
         for text, days in zip((first, second, first), times, strict=True)
     ]
     await facts.post("/v1/memories/batch", json={"namespace": "n", "items": items})
     assert (await lines_of(facts, second))[0].startswith(f"- {first}")
 
 
-async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days(facts: httpx.AsyncClient) -> None:
-    """If a contested fact is written again, in other punctuation, it comes first, with the day of the repetition."""
+async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days(
+    facts: httpx.AsyncClient,
+) -> None:
+    """If a contested fact is written again, in other punctuation, it comes first, with the day of
+    the repetition.
+    """
     await write(facts, "The database is hosted in Frankfurt.", 9)
     await write(facts, "The database is hosted in Dublin.", 6)
-    assert (await lines_of(facts, "Where is the database hosted?"))[0].startswith("- The database is hosted in Dublin.")
+    assert (await lines_of(facts, "Where is the database hosted?"))[0].startswith(
+        "- The database is hosted in Dublin."
+    )
     repeated = await write(facts, "the database is hosted in Frankfurt", 3)
     assert (repeated["status"], "restated_at" in repeated["changed"]) == ("merged", True)
     since, said = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (9, 3))
@@ -178,8 +250,12 @@ async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days
     assert lines[0] == f"- The database is hosted in Frankfurt. (since {since}, said again {said})"
 
 
-async def test_a_late_fact_does_not_replace_one_that_was_said_again_since(facts: httpx.AsyncClient) -> None:
-    """A value dated between two statements of another value is contested, because the other one was said last."""
+async def test_a_late_fact_does_not_replace_one_that_was_said_again_since(
+    facts: httpx.AsyncClient,
+) -> None:
+    """A value dated between two statements of another value is contested, because the other one was
+    said last.
+    """
     memory = await write(facts, "Port: 8080", 9)
     await write(facts, "Port: 8080", 3)
     late = await write(facts, "Port: 9090", 6)
@@ -194,38 +270,63 @@ async def lines_of(client: httpx.AsyncClient, query: str, **fields: Any) -> list
     return [line for line in context.splitlines() if line.startswith("- ")]
 
 
-async def test_a_question_about_a_past_time_is_shown_what_was_valid_then(facts: httpx.AsyncClient) -> None:
-    """A replaced fact is shown with its days, beside the present one, if the question names a time at which it held."""
+async def test_a_question_about_a_past_time_is_shown_what_was_valid_then(
+    facts: httpx.AsyncClient,
+) -> None:
+    """A replaced fact is shown with its days, beside the present one, if the question names a time
+    at which it held.
+    """
     await write(facts, "The upload limit is 20 MB.", 200)
     await write(facts, "The upload limit is 50 MB.", 20)
     begun, changed = (f"{NOW - timedelta(days=days):%Y-%m-%d}" for days in (200, 20))
     present = f"- The upload limit is 50 MB. (since {changed})"
     former = f"- The upload limit is 20 MB. (from {begun} until {changed})"
-    assert sorted(await lines_of(facts, "Which upload limit did we have three months ago?")) == [former, present]
+    assert sorted(await lines_of(facts, "Which upload limit did we have three months ago?")) == [
+        former,
+        present,
+    ]
     assert await lines_of(facts, "Which upload limit did we have a week ago?") == [present]
     assert await lines_of(facts, "Which upload limit did we have two years ago?") == [present]
 
 
 @pytest.mark.parametrize("in_one_batch", [False, True], ids=["one by one", "in one batch"])
-async def test_a_change_told_as_an_event_contests_the_fact(facts: httpx.AsyncClient, *, in_one_batch: bool) -> None:
-    """An event that tells of a change is linked to the older fact. Both are contested, and shown with their days."""
+async def test_a_change_told_as_an_event_contests_the_fact(
+    facts: httpx.AsyncClient, *, in_one_batch: bool
+) -> None:
+    """An event that tells of a change is linked to the older fact. Both are contested, and shown
+    with their days.
+    """
     items = [
-        {"type": "semantic", "content": "The API listens on port 8080.", "created_at": f"{NOW - timedelta(days=9)}"},
-        {"type": "episodic", "content": "We moved the API to port 8443 last night.", "created_at": f"{NOW}"},
+        {
+            "type": "semantic",
+            "content": "The API listens on port 8080.",
+            "created_at": f"{NOW - timedelta(days=9)}",
+        },
+        {
+            "type": "episodic",
+            "content": "We moved the API to port 8443 last night.",
+            "created_at": f"{NOW}",
+        },
     ]
     for batch in [items] if in_one_batch else [items[:1], items[1:]]:
-        answer = (await facts.post("/v1/memories/batch", json={"namespace": "n", "items": batch})).json()
+        answer = (
+            await facts.post("/v1/memories/batch", json={"namespace": "n", "items": batch})
+        ).json()
     event = answer["results"][-1]
     (old_id,) = event["contests"]
     assert await state_of(facts, old_id) == "contested"
     since = f"(since {NOW - timedelta(days=9):%Y-%m-%d})"
-    assert f"- The API listens on port 8080. {since}" in await lines_of(facts, "Which port does the API listen on?")
+    assert f"- The API listens on port 8080. {since}" in await lines_of(
+        facts, "Which port does the API listen on?"
+    )
     await facts.post(f"/v1/memories/{event['id']}/undo", params={"namespace": "n"})
     assert await state_of(facts, old_id) == "current"
 
 
 async def test_an_event_never_contests_a_fact_that_is_newer(facts: httpx.AsyncClient) -> None:
-    """A fact that became valid after the event, or that the event does not concern, stays current."""
+    """A fact that became valid after the event, or that the event does not concern, stays
+    current.
+    """
     newer = await write(facts, "The API listens on port 8080.", 2)
     other = await write(facts, "The cat eats dry food.", 20)
     await write(facts, "We moved the API to port 8443.", 9, type="episodic")
@@ -244,9 +345,12 @@ async def test_an_event_never_contests_a_fact_that_is_newer(facts: httpx.AsyncCl
         ("Timeout: 90 seconds", "Timeout: 1.5 min"),
     ],
 )
-async def test_the_same_value_written_otherwise_is_no_change(facts: httpx.AsyncClient, older: str, newer: str) -> None:
+async def test_the_same_value_written_otherwise_is_no_change(
+    facts: httpx.AsyncClient, older: str, newer: str
+) -> None:
     """A fact stays current if a newer one has the same quantity in other digits, words or units."""
-    old, new = await write(facts, older, 9), await write(facts, newer, 2)
+    old = await write(facts, older, 9)
+    new = await write(facts, newer, 2)
     assert await state_of(facts, old["id"]) == await state_of(facts, new["id"]) == "current"
 
 
@@ -262,7 +366,9 @@ async def test_the_same_value_written_otherwise_is_no_change(facts: httpx.AsyncC
 async def test_another_quantity_replaces_a_value_but_only_contests_a_past_one(
     facts: httpx.AsyncClient, older: str, newer: str, state: str
 ) -> None:
-    """Another quantity replaces the older one. It only contests it if the key is in the past tense, or of a result."""
+    """Another quantity replaces the older one. It only contests it if the key is in the past tense,
+    or of a result.
+    """
     old = await write(facts, older, 9)
     await write(facts, newer, 2)
     assert await state_of(facts, old["id"]) == state
@@ -279,13 +385,15 @@ async def test_another_quantity_replaces_a_value_but_only_contests_a_past_one(
 async def test_an_edited_fact_is_compared_with_all_facts(
     facts: httpx.AsyncClient, other: str, edited: str, state: str
 ) -> None:
-    """An edit that contradicts another fact replaces or contests it from the day of the edit, and is shown first.
+    """An edit that contradicts another fact replaces or contests it from the day of the edit, and
+    is shown first.
 
     If the edit is taken back, the other fact is current again.
     """
     memory = await write(facts, other, 5)
     fact = await write(facts, "The web server is old.", 9)
-    url, params = f"/v1/memories/{fact['id']}", {"namespace": "n"}
+    url = f"/v1/memories/{fact['id']}"
+    params = {"namespace": "n"}
     await facts.patch(url, params=params, json={"content": edited})
     assert await state_of(facts, memory["id"]) == state
     since = "" if state == "current" else f" (since {NOW:%Y-%m-%d})"
@@ -294,15 +402,23 @@ async def test_an_edited_fact_is_compared_with_all_facts(
     assert await state_of(facts, memory["id"]) == "current"
 
 
-@pytest.mark.parametrize("marked", ["* {}", "- {}", "\u2022 {}", "# {}", "> {}", "**{}**", "*{}*", "- **{}**"])
-async def test_a_fact_with_other_marks_of_lists_or_emphasis_is_merged(facts: httpx.AsyncClient, marked: str) -> None:
-    """A fact that is written again as a list item, a heading or with emphasis is merged into the first."""
+@pytest.mark.parametrize(
+    "marked", ["* {}", "- {}", "\u2022 {}", "# {}", "> {}", "**{}**", "*{}*", "- **{}**"]
+)
+async def test_a_fact_with_other_marks_of_lists_or_emphasis_is_merged(
+    facts: httpx.AsyncClient, marked: str
+) -> None:
+    """A fact that is written again as a list item, a heading or with emphasis is merged into the
+    first.
+    """
     text = "The staging server is in Frankfurt"
     first = await write(facts, text, 9)
     assert (await write(facts, marked.format(text), 2)).get("merged_into") == first["id"]
 
 
-@pytest.mark.parametrize(("first", "second"), [("All *.py files are old", "All .py files are old"), ("a*b", "ab")])
+@pytest.mark.parametrize(
+    ("first", "second"), [("All *.py files are old", "All .py files are old"), ("a*b", "ab")]
+)
 async def test_an_asterisk_that_is_no_emphasis_makes_another_fact(
     facts: httpx.AsyncClient, first: str, second: str
 ) -> None:

@@ -1,4 +1,6 @@
-"""Ended workflows, with a real Redis server: what is kept for how long, and how child workflows continue them."""
+"""Ended workflows, with a real Redis server: what is kept for how long, and how child workflows
+continue them.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +35,29 @@ def scope() -> Scope:
 
 @pytest.fixture
 async def client(live: LiveClient, services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of a service that keeps workflows, threads and working memory in a real Redis."""
+    """An HTTP client of a service that keeps workflows, threads and working memory in a real
+    Redis.
+    """
     async with connect(with_live_workflows(services, live)) as client:
         yield client
 
 
-async def post(client: httpx.AsyncClient, scope: Scope, path: str, body: dict[str, Any]) -> httpx.Response:
+async def post(
+    client: httpx.AsyncClient, scope: Scope, path: str, body: dict[str, Any]
+) -> httpx.Response:
     """Send a POST and return its answer."""
-    return await client.post(f"/v1/workflows/{path}", params={"namespace": scope.namespace}, json=body)
+    return await client.post(
+        f"/v1/workflows/{path}", params={"namespace": scope.namespace}, json=body
+    )
 
 
-async def get(client: httpx.AsyncClient, scope: Scope, part: str = "", **query: int) -> httpx.Response:
+async def get(
+    client: httpx.AsyncClient, scope: Scope, part: str = "", **query: int
+) -> httpx.Response:
     """Send a GET on workflow `w` and return its answer."""
-    return await client.get(f"/v1/workflows/w{part}", params={"namespace": scope.namespace, **query})
+    return await client.get(
+        f"/v1/workflows/w{part}", params={"namespace": scope.namespace, **query}
+    )
 
 
 async def seconds_left(live: LiveClient, key: str) -> int:
@@ -69,7 +81,9 @@ async def ended(client: httpx.AsyncClient, scope: Scope, events: int) -> None:
 async def test_expired_log_leaves_state_chain_and_resources(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """If the events of an ended workflow expire, its last state, its ancestors and its resources can still be read."""
+    """If the events of an ended workflow expire, its last state, its ancestors and its resources
+    can still be read.
+    """
     await ended(client, scope, 20)
     key = live_key(scope, "workflow", "w")
     assert await live.run(lambda redis: redis.delete(f"{key}:log"), idempotent=True) == 1
@@ -82,7 +96,10 @@ async def test_expired_log_leaves_state_chain_and_resources(
     assert (await get(client, scope, "/resources")).json()["resources"][0]["value"] == "r.pdf"
     (link,) = (await get(client, scope, "/chain")).json()["workflows"]
     assert (link["status"], link["version"]) == ("completed", 21)
-    assert "workflow completed\n  reason: done\n" in (await get(client, scope, "/history")).json()["history"]
+    assert (
+        "workflow completed\n  reason: done\n"
+        in (await get(client, scope, "/history")).json()["history"]
+    )
     assert (await get(client, scope, "/events")).status_code == 404
     assert (await get(client, scope, at_version=3)).status_code == 404
 
@@ -90,7 +107,9 @@ async def test_expired_log_leaves_state_chain_and_resources(
 async def test_events_of_an_ended_workflow_are_kept_for_its_children(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """If a child continues an ended workflow, the events of the ended one are kept for another day."""
+    """If a child continues an ended workflow, the events of the ended one are kept for another
+    day.
+    """
     await ended(client, scope, 2)
     key = live_key(scope, "workflow", "w") + ":log"
     await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
@@ -103,7 +122,9 @@ async def test_events_of_an_ended_workflow_are_kept_for_its_children(
 async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scope: Scope) -> None:
     """A child's history begins with the history of its ended parent."""
     await ended(client, scope, 2)
-    assert (await post(client, scope, "w/events", {"type": "note", "input": "late"})).status_code == 409
+    assert (
+        await post(client, scope, "w/events", {"type": "note", "input": "late"})
+    ).status_code == 409
     child = {"namespace": scope.namespace, "workflow_id": "next", "parent_id": "w"}
     assert (await client.post("/v1/workflows", json=child)).status_code == 201
     onward = (await post(client, scope, "next/continue", {"input": "go on"})).json()
@@ -112,12 +133,16 @@ async def test_child_continues_an_ended_workflow(client: httpx.AsyncClient, scop
 
 async def begin(client: httpx.AsyncClient, scope: Scope, **fields: Any) -> None:
     """Begin the workflow `w`."""
-    begun = await client.post("/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w", **fields})
+    begun = await client.post(
+        "/v1/workflows", json={"namespace": scope.namespace, "workflow_id": "w", **fields}
+    )
     assert begun.status_code == 201, begun.text
 
 
 async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
-    """Add a thread with two turns, and a note in session `s`, to the workflow `w`. Return the thread's id."""
+    """Add a thread with two turns, and a note in session `s`, to the workflow `w`. Return the
+    thread's id.
+    """
     space = {"namespace": scope.namespace, "workflow_id": "w"}
     opened = await client.post("/v1/threads", json=space)
     assert (opened.status_code, opened.json()["workflow_id"]) == (201, "w")
@@ -125,8 +150,12 @@ async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
     for content in ("ship on Friday", "agreed, on Friday then"):
         turn = {"role": "user", "content": content}
         path = f"/v1/threads/{thread_id}/turns"
-        assert (await client.post(path, params={"namespace": scope.namespace}, json=turn)).status_code == 201
-    item = await client.post("/v1/working", json={**space, "session_id": "s", "content": "release notes are open"})
+        assert (
+            await client.post(path, params={"namespace": scope.namespace}, json=turn)
+        ).status_code == 201
+    item = await client.post(
+        "/v1/working", json={**space, "session_id": "s", "content": "release notes are open"}
+    )
     assert (item.status_code, item.json()["workflow_id"]) == (201, "w")
     return thread_id
 
@@ -139,51 +168,74 @@ async def memories(client: httpx.AsyncClient, scope: Scope, kind: str) -> list[d
 
 async def items(client: httpx.AsyncClient, scope: Scope) -> list[dict[str, Any]]:
     """The notes in working memory of session `s`."""
-    answer = await client.get("/v1/working", params={"namespace": scope.namespace, "session_id": "s"})
+    answer = await client.get(
+        "/v1/working", params={"namespace": scope.namespace, "session_id": "s"}
+    )
     return list(answer.json()["items"])
 
 
 async def test_memories_of_a_workflow_say_what_failed_and_how_it_was_fixed(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """The memories of a workflow have the errors of failed attempts, and the reasons and data of notes.
+    """The memories of a workflow have the errors of failed attempts, and the reasons and data of
+    notes.
 
     The procedure lists each failed attempt with the notes that follow it.
     """
     await begin(client, scope)
     events: list[dict[str, Any]] = [
         {"type": "step_failed", "step_id": "load", "error": "certificate of db.example expired"},
-        {"type": "note", "step_id": "load", "reason": "renewed it with certbot", "data": {"valid_days": 90}},
-        *({"type": "step_completed", "step_id": name, "output": "ok"} for name in ("load", "b", "c", "d", "e", "f")),
+        {
+            "type": "note",
+            "step_id": "load",
+            "reason": "renewed it with certbot",
+            "data": {"valid_days": 90},
+        },
+        *(
+            {"type": "step_completed", "step_id": name, "output": "ok"}
+            for name in ("load", "b", "c", "d", "e", "f")
+        ),
         {"type": "completed"},
     ]
     for event in events:
         assert (await post(client, scope, "w/events", event)).status_code == 201
-    (episode,), (procedure,) = await memories(client, scope, "episodic"), await memories(client, scope, "procedural")
-    failed, note = (
-        "load: failed (error certificate of db.example expired)",
-        'load: note (reason renewed it with certbot; data {"valid_days": 90})',
-    )
+    (episode,) = await memories(client, scope, "episodic")
+    (procedure,) = await memories(client, scope, "procedural")
+    failed = "load: failed (error certificate of db.example expired)"
+    note = 'load: note (reason renewed it with certbot; data {"valid_days": 90})'
     assert episode["content"].splitlines()[1:4] == [failed, note, "load: completed (output ok)"]
     assert procedure["failure_patterns"] == [f"{failed}; {note}"]
-    query = {"namespace": scope.namespace, "query": "which job had an expired certificate, how was it fixed?"}
+    query = {
+        "namespace": scope.namespace,
+        "query": "which job had an expired certificate, how was it fixed?",
+    }
     answer = (await client.post("/v1/retrieve", json={**query, "budget": 500})).json()
     assert "renewed it with certbot" in answer["context"]
 
 
-async def test_the_last_failure_of_a_step_is_recorded_once(client: httpx.AsyncClient, scope: Scope) -> None:
-    """If a step's last attempt failed, the memory of the workflow has this failure once, as the state of the step."""
+async def test_the_last_failure_of_a_step_is_recorded_once(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """If a step's last attempt failed, the memory of the workflow has this failure once, as the
+    state of the step.
+    """
     await begin(client, scope)
     for error in ("disk full", "disk still full"):
-        await post(client, scope, "w/events", {"type": "step_failed", "step_id": "load", "error": error})
+        await post(
+            client, scope, "w/events", {"type": "step_failed", "step_id": "load", "error": error}
+        )
     await post(client, scope, "w/events", {"type": "failed", "error": "gave up"})
     (episode,) = await memories(client, scope, "episodic")
     lines = episode["content"].splitlines()[1:3]
     assert lines == ["load: failed (error disk full)", "load: failed (error disk still full)"]
 
 
-async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """By default, the end of a workflow turns its threads into memories and clears its notes in working memory."""
+async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """By default, the end of a workflow turns its threads into memories and clears its notes in
+    working memory.
+    """
     await begin(client, scope)
     thread_id = await joined(client, scope)
     loose = {"namespace": scope.namespace, "session_id": "s", "content": "of no workflow"}
@@ -198,7 +250,9 @@ async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: ht
         (0, "ship on Friday", True),
         (1, "agreed, on Friday then", True),
     ]
-    (flushed,) = [memory for memory in await memories(client, scope, "episodic") if "thread" in memory["tags"]]
+    (flushed,) = [
+        memory for memory in await memories(client, scope, "episodic") if "thread" in memory["tags"]
+    ]
     assert "ship on Friday" in flushed["content"]
     assert (flushed["source"]["thread_id"], flushed["source"]["turns"]) == (thread_id, [0, 1])
     assert [item["content"] for item in await items(client, scope)] == ["of no workflow"]
@@ -207,7 +261,9 @@ async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(client: ht
     assert [item["workflow_id"] for item in cleared if item["cleared_at"]] == ["w"]
 
 
-async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
     """With on_end `keep`, threads and notes of the ended workflow stay until they expire."""
     await begin(client, scope, on_end="keep")
     thread_id = await joined(client, scope)
@@ -218,8 +274,12 @@ async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(client: httpx
     assert len(await items(client, scope)) == 1
 
 
-async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: httpx.AsyncClient, scope: Scope) -> None:
-    """With on_end `delete`, threads and notes of the ended workflow are deleted and do not become memories."""
+async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """With on_end `delete`, threads and notes of the ended workflow are deleted and do not become
+    memories.
+    """
     await begin(client, scope, on_end="delete")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
@@ -227,31 +287,44 @@ async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(client: h
     response = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
     assert (response.status_code, await items(client, scope)) == (404, [])
     assert await memories(client, scope, "working") == []
-    assert [memory["tags"] for memory in await memories(client, scope, "episodic")] == [["workflow"]]
+    assert [memory["tags"] for memory in await memories(client, scope, "episodic")] == [
+        ["workflow"]
+    ]
 
 
 async def test_threads_and_notes_cannot_join_an_unknown_or_ended_workflow(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is created."""
+    """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is
+    created.
+    """
     await begin(client, scope, workflow_id="over")
     await post(client, scope, "over/events", {"type": "completed"})
     space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
     for workflow_id, status in (("nobody", 404), ("over", 409)):
         answer = await client.post("/v1/threads", json={**space, "workflow_id": workflow_id})
         assert (answer.status_code, workflow_id in answer.json()["detail"]) == (status, True)
-        item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z", "workflow_id": workflow_id}
+        item = {
+            "namespace": scope.namespace,
+            "session_id": "s",
+            "content": "x y z",
+            "workflow_id": workflow_id,
+        }
         assert (await client.post("/v1/working", json=item)).status_code == status
     assert await items(client, scope) == await memories(client, scope, "working") == []
     assert (await client.post("/v1/threads", json=space)).json()["workflow_id"] is None
 
 
-async def test_steps_are_recorded_under_their_own_names(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_steps_are_recorded_under_their_own_names(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
     """Names of steps keep zero-width characters, even if a name has no other character."""
     await begin(client, scope)
     names = ["\u200b", "wash", "👩\u200d🍳 cook", "می\u200cپزد", "serve", "clear"]
     for name in names:
-        assert (await post(client, scope, "w/events", {"type": "step_completed", "step_id": name})).status_code == 201
+        assert (
+            await post(client, scope, "w/events", {"type": "step_completed", "step_id": name})
+        ).status_code == 201
     ended = await post(client, scope, "w/events", {"type": "completed"})
     assert ended.status_code == 201, ended.text
     (procedure,) = await memories(client, scope, "procedural")
@@ -266,10 +339,15 @@ class EndOfWorkflow(ScreeningGate):
     client: httpx.AsyncClient | None = None
 
     async def examine(self, _scope: Scope, submission: Submission) -> Submission:
-        """End the workflow `w` before the first note is written, and return the submission unchanged."""
+        """End the workflow `w` before the first note is written, and return the submission
+        unchanged.
+        """
         if self.client is not None and submission.draft.type is MemoryType.WORKING:
-            client, self.client = self.client, None
-            assert (await post(client, self.scope, "w/events", {"type": "completed"})).status_code == 201
+            client = self.client
+            self.client = None
+            assert (
+                await post(client, self.scope, "w/events", {"type": "completed"})
+            ).status_code == 201
         return submission
 
 
@@ -277,13 +355,20 @@ class EndOfWorkflow(ScreeningGate):
 async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written(
     live: LiveClient, services: Services, scope: Scope, on_end: str, stored: int
 ) -> None:
-    """If a workflow ends while a note for it is written, the call is a 409, and no live note is left."""
+    """If a workflow ends while a note for it is written, the call is a 409, and no live note is
+    left.
+    """
     gate = EndOfWorkflow(scope)
     ingestor = replace(services.ingestor, gates=(gate,))
     async with connect(with_live_workflows(replace(services, ingestor=ingestor), live)) as client:
         await begin(client, scope, on_end=on_end)
         gate.client = client
-        item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z", "workflow_id": "w"}
+        item = {
+            "namespace": scope.namespace,
+            "session_id": "s",
+            "content": "x y z",
+            "workflow_id": "w",
+        }
         refused = await client.post("/v1/working", json=item)
         assert (refused.status_code, "completed" in refused.json()["detail"]) == (409, True)
         assert await items(client, scope) == []
@@ -292,8 +377,12 @@ async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written
         assert all(copy["cleared_at"] for copy in copies)
 
 
-async def test_an_item_created_again_without_its_workflow_is_kept(client: httpx.AsyncClient, scope: Scope) -> None:
-    """If a note of a workflow is created again without a workflow_id, it is kept when the workflow ends."""
+async def test_an_item_created_again_without_its_workflow_is_kept(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    """If a note of a workflow is created again without a workflow_id, it is kept when the workflow
+    ends.
+    """
     await begin(client, scope, on_end="delete")
     item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}
     for belongs in ({"workflow_id": "w"}, {}):
@@ -303,7 +392,9 @@ async def test_an_item_created_again_without_its_workflow_is_kept(client: httpx.
     assert len(await memories(client, scope, "working")) == 1
 
 
-async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.AsyncClient, scope: Scope) -> None:
+async def test_thread_of_one_workflow_is_not_opened_for_another(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
     """A thread key that belongs to one workflow opens the same thread again in this workflow.
 
     In another workflow it is a 409.
@@ -321,7 +412,9 @@ async def test_thread_of_one_workflow_is_not_opened_for_another(client: httpx.As
 async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
     live: LiveClient, services: Services, scope: Scope
 ) -> None:
-    """If the service stops right after a workflow ends, a background job flushes its threads and clears its notes."""
+    """If the service stops right after a workflow ends, a background job flushes its threads and
+    clears its notes.
+    """
     over_live = with_live_workflows(services, live)
     assert over_live.workflows is not None
     async with connect(over_live) as client:
@@ -334,5 +427,7 @@ async def test_an_interrupted_end_of_a_workflow_is_completed_by_upkeep(
         assert await items(client, scope) == []
         tags = sorted(memory["tags"][0] for memory in await memories(client, scope, "episodic"))
         assert tags == ["thread", "workflow"]
-        response = await client.get(f"/v1/threads/{thread_id}", params={"namespace": scope.namespace})
+        response = await client.get(
+            f"/v1/threads/{thread_id}", params={"namespace": scope.namespace}
+        )
         assert response.status_code == 404

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_new_item_has_every_field(world: WorkingClient) -> None:
-    """A new note in working memory is returned with every field, and with defaults for those that were left out."""
+    """A new note in working memory is returned with every field, and with defaults for those that
+    were left out.
+    """
     item = await world.make("port the parser", todo_id="t1", priority=4, agent_id="a")
     assert item == {
         "id": item["id"],
@@ -45,7 +47,9 @@ async def test_items_of_a_to_do_live_until_it_is_completed(world: WorkingClient)
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.make("a note of no to-do")
-    await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann", ttl_s=60, agent_id="a")
+    await world.post(
+        "/v1/hooks/todo-created", todo_id="t2", content="call Ann", ttl_s=60, agent_id="a"
+    )
     world.later(23 * 3_600)
     contents = {"port the parser", "the parser is in src/parse.py"}
     assert {item["content"] for item in await world.listed()} == contents
@@ -64,20 +68,32 @@ async def test_items_of_an_abandoned_to_do_expire_after_a_day(world: WorkingClie
 
 
 async def test_a_to_do_that_is_created_again_replaces_its_item(world: WorkingClient) -> None:
-    """If a to-do is created again, the note with its old text is cleared. Other notes linked to it are kept."""
+    """If a to-do is created again, the note with its old text is cleared. Other notes linked to it
+    are kept.
+    """
     first = await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("the parser is in src/parse.py", todo_id="t1")
     await world.post("/v1/hooks/todo-created", todo_id="t2", content="call Ann")
-    second = await world.post("/v1/hooks/todo-created", todo_id="t1", content="rewrite the whole lexer", agent_id="b")
+    second = await world.post(
+        "/v1/hooks/todo-created", todo_id="t1", content="rewrite the whole lexer", agent_id="b"
+    )
     assert second["working_id"] != first["working_id"]
     shown = {item["content"]: item["agent_id"] for item in await world.listed()}
-    assert shown == {"the parser is in src/parse.py": None, "call Ann": None, "rewrite the whole lexer": "b"}
-    cleared = [item["content"] for item in await world.listed(include_cleared="true") if item["cleared_at"]]
+    assert shown == {
+        "the parser is in src/parse.py": None,
+        "call Ann": None,
+        "rewrite the whole lexer": "b",
+    }
+    cleared = [
+        item["content"] for item in await world.listed(include_cleared="true") if item["cleared_at"]
+    ]
     assert cleared == ["port the parser"]
 
 
 async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -> None:
-    """Completing a to-do also clears notes on it that were written as memories, but not those of other sessions."""
+    """Completing a to-do also clears notes on it that were written as memories, but not those of
+    other sessions.
+    """
     body = {"type": "working", "todo_id": "t1"}
     for content, session in (("ours", "s 1"), ("of no session", None), ("theirs", "s 2")):
         await world.post("/v1/memories", 201, content=content, session_id=session, **body)
@@ -90,7 +106,9 @@ async def test_stored_working_items_end_with_their_to_do(world: WorkingClient) -
 
 
 async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingClient) -> None:
-    """A note that was written as a memory of the type `working` can be cleared by its id or with its whole session."""
+    """A note that was written as a memory of the type `working` can be cleared by its id or with
+    its whole session.
+    """
     ids = []
     for content, session in (("one", "s 1"), ("two", "s 1"), ("three", "s 2")):
         body = {"type": "working", "content": content, "session_id": session}
@@ -104,7 +122,9 @@ async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingCli
     assert cleared == {"one", "two", "live"}
 
 
-async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: WorkingClient) -> None:
+async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(
+    world: WorkingClient,
+) -> None:
     """The hook session-stop pauses the session's to-dos.
 
     The next prompt shows them again, because some clients call session-stop after every answer.
@@ -124,14 +144,18 @@ async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(world: 
 
 
 async def test_a_session_stop_of_a_running_session_pauses_no_to_do(world: WorkingClient) -> None:
-    """A call of session-stop with `ended` false stores a part of a running session and pauses no to-do."""
+    """A call of session-stop with `ended` false stores a part of a running session and pauses no
+    to-do.
+    """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.post("/v1/hooks/session-stop", messages=[], ended=False)
     assert "port the parser" in (await world.recall())["context"]
 
 
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:
-    """The answer to a new note has the same expires_at as a later list, in milliseconds as Redis stores it."""
+    """The answer to a new note has the same expires_at as a later list, in milliseconds as Redis
+    stores it.
+    """
     world.later(0.123_456)
     item = await world.make("port the parser")
     assert item["expires_at"] == "2026-03-01T12:05:00.123000Z"
@@ -139,21 +163,28 @@ async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> N
 
 
 async def test_retrieval_extends_the_life_of_an_item(world: WorkingClient) -> None:
-    """A note expires five minutes after its creation or last retrieval. Listing notes does not extend their life."""
+    """A note expires five minutes after its creation or last retrieval. Listing notes does not
+    extend their life.
+    """
     await world.make("port the parser")
     world.later(200)
     answer = await world.recall()
     assert "port the parser" in answer["context"]
     world.later(200)
     (item,) = await world.listed()
-    assert (item["accessed_at"], item["expires_at"]) == ("2026-03-01T12:03:20Z", "2026-03-01T12:08:20Z")
+    assert (item["accessed_at"], item["expires_at"]) == (
+        "2026-03-01T12:03:20Z",
+        "2026-03-01T12:08:20Z",
+    )
     world.later(101)
     assert await world.listed() == []
     assert (await world.recall())["context"] == ""
 
 
 async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> None:
-    """If the service's clock is set back, notes can still be retrieved and cleared, and do not expire earlier."""
+    """If the service's clock is set back, notes can still be retrieved and cleared, and do not
+    expire earlier.
+    """
     await world.make("port the parser")
     world.later(-3_600)
     assert "port the parser" in (await world.recall())["context"]
@@ -163,12 +194,19 @@ async def test_items_survive_a_clock_that_is_set_back(world: WorkingClient) -> N
 
 
 async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
-    """A context has the session's notes even if they do not match the query. Those of the current to-do come first."""
+    """A context has the session's notes even if they do not match the query. Those of the current
+    to-do come first.
+    """
     await world.make("urgent other thing", priority=5, todo_id="t2")
     await world.make("the task at hand", priority=1, todo_id="t1")
     answer = await world.recall("zebras", todo_id="t1", min_score=0.99, min_similarity=0.99)
-    assert [item["content"] for item in answer["items"]] == ["the task at hand", "urgent other thing"]
-    assert answer["context"].index("the task at hand") < answer["context"].index("urgent other thing")
+    assert [item["content"] for item in answer["items"]] == [
+        "the task at hand",
+        "urgent other thing",
+    ]
+    assert answer["context"].index("the task at hand") < answer["context"].index(
+        "urgent other thing"
+    )
     assert answer["metadata"]["working_tokens"] > 0
     assert answer["metadata"]["degraded"] == []
     unasked = await world.recall("zebras", include_working=False)
@@ -176,17 +214,23 @@ async def test_live_items_are_in_every_retrieval(world: WorkingClient) -> None:
 
 
 async def test_live_items_are_visible_in_their_session_only(world: WorkingClient) -> None:
-    """A note is neither retrieved nor listed in other sessions, or in the same session of another namespace."""
+    """A note is neither retrieved nor listed in other sessions, or in the same session of another
+    namespace.
+    """
     await world.make("secret of session one")
     other = {**world.space, "session_id": "s 2"}
     for space in (other, {"namespace": "elsewhere", "session_id": "s 1"}):
-        got = await world.client.post("/v1/retrieve", json={**space, "query": "secret of session one"})
+        got = await world.client.post(
+            "/v1/retrieve", json={**space, "query": "secret of session one"}
+        )
         assert got.json()["context"] == ""
         assert (await world.client.get("/v1/working", params=space)).json() == {"items": []}
 
 
 async def test_working_budget_is_never_exceeded(world: WorkingClient) -> None:
-    """The notes in a context fit the token budget `working_budget`. Notes that are left out do not count as used."""
+    """The notes in a context fit the token budget `working_budget`. Notes that are left out do not
+    count as used.
+    """
     for number in range(30):
         await world.make(f"note number {number} of the task at hand", priority=1 + number % 5)
     answer = await world.recall(working_budget=60)
@@ -212,7 +256,9 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
     (stored,) = await world.listed(include_cleared="true")
     assert stored["cleared_at"] == "2026-03-01T12:00:10Z"
     copy = (
-        await world.client.get(f"/v1/memories/{created['working_id']}", params={"namespace": stored["namespace"]})
+        await world.client.get(
+            f"/v1/memories/{created['working_id']}", params={"namespace": stored["namespace"]}
+        )
     ).json()
     assert copy["cleared_at"] == stored["cleared_at"]
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
@@ -234,7 +280,9 @@ async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingCl
 
 
 async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingClient) -> None:
-    """Notes are cleared by id, by to-do or for the whole session. The answer counts the notes that were still live."""
+    """Notes are cleared by id, by to-do or for the whole session. The answer counts the notes that
+    were still live.
+    """
     item = await world.make("one")
     for content, todo in (("two", "t"), ("three", "t"), ("four", "u")):
         await world.make(content, todo_id=todo)
@@ -246,7 +294,9 @@ async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingCli
 
 
 async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
-    """A cleared note that is created again in its session has the same id, and is retrieved again."""
+    """A cleared note that is created again in its session has the same id, and is retrieved
+    again.
+    """
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
@@ -257,26 +307,40 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
     assert "port the parser" in (await world.recall())["context"]
 
 
-async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(world: WorkingClient) -> None:
-    """If a note is created twice and then cleared, the list of cleared notes has the fields of the second creation."""
+async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(
+    world: WorkingClient,
+) -> None:
+    """If a note is created twice and then cleared, the list of cleared notes has the fields of the
+    second creation.
+    """
     await world.make("port the parser", context_type="state", priority=4)
     repeated = await world.make("port the parser", priority=5, scope="session")
     await world.post("/v1/working/clear")
     await world.working.sweep()
     (cleared,) = await world.listed(include_cleared="true")
     names = ("priority", "context_type", "scope")
-    assert [cleared[name] for name in names] == [repeated[name] for name in names] == [5, "task_context", "session"]
+    assert (
+        [cleared[name] for name in names]
+        == [repeated[name] for name in names]
+        == [5, "task_context", "session"]
+    )
 
 
 async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
-    """A sweep (background job) copies the last use of notes from Redis to the store, and removes expired notes."""
+    """A sweep (background job) copies the last use of notes from Redis to the store, and removes
+    expired notes.
+    """
     item = await world.make("port the parser")
     world.later(100)
     await world.recall()
     await world.working.sweep()
-    path, where = f"/v1/memories/{item['id']}", {"namespace": item["namespace"]}
+    path = f"/v1/memories/{item['id']}"
+    where = {"namespace": item["namespace"]}
     copy = (await world.client.get(path, params=where)).json()
-    assert (copy["accessed_at"], copy["expires_at"]) == ("2026-03-01T12:01:40Z", "2026-03-01T12:06:40Z")
+    assert (copy["accessed_at"], copy["expires_at"]) == (
+        "2026-03-01T12:01:40Z",
+        "2026-03-01T12:06:40Z",
+    )
     world.later(1_000)
     await world.working.sweep()
     due = await world.working.items.due_namespaces(world.now, 1_000)
@@ -285,7 +349,9 @@ async def test_sweep_updates_stored_items_and_removes_expired_ones(world: Workin
 
 
 async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
-    """A retrieval as of an earlier time shows the notes that existed then, and does not extend their life."""
+    """A retrieval as of an earlier time shows the notes that existed then, and does not extend
+    their life.
+    """
     await world.make("port the parser")
     world.later(100)
     past = await world.recall(as_of="2026-03-01T12:00:50Z")
@@ -296,31 +362,49 @@ async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient)
 
 
 @pytest.mark.parametrize(
-    "body", [{"ttl_s": 0}, {"ttl_s": 604_801}, {"priority": 6}, {"content": "  "}, {"scope": "life"}, {"ttl": 3}]
+    "body",
+    [
+        {"ttl_s": 0},
+        {"ttl_s": 604_801},
+        {"priority": 6},
+        {"content": "  "},
+        {"scope": "life"},
+        {"ttl": 3},
+    ],
 )
 async def test_invalid_items_are_422(world: WorkingClient, body: dict[str, Any]) -> None:
-    """A note with an invalid field, such as an empty content, is refused, and nothing is created."""
+    """A note with an invalid field, such as an empty content, is refused, and nothing is
+    created.
+    """
     await world.post("/v1/working", 422, **{"content": "x", **body})
     assert await world.listed() == []
 
 
 @pytest.mark.parametrize("how", ["one", "session", "namespace"])
-async def test_deleting_a_working_memory_removes_its_live_item(world: WorkingClient, how: str) -> None:
-    """A note deleted as a memory, alone or with its session or namespace, is neither listed nor recalled."""
+async def test_deleting_a_working_memory_removes_its_live_item(
+    world: WorkingClient, how: str
+) -> None:
+    """A note deleted as a memory, alone or with its session or namespace, is neither listed nor
+    recalled.
+    """
     item = await world.make("a secret")
     where: dict[str, Any] = {"namespace": item["namespace"]}
     if how == "one":
         got = await world.client.delete(f"/v1/memories/{item['id']}", params=where)
     else:
         session = {"session_id": "s 1"} if how == "session" else {}
-        got = await world.client.delete("/v1/memories", params={**where, **session, "confirm": "true"})
+        got = await world.client.delete(
+            "/v1/memories", params={**where, **session, "confirm": "true"}
+        )
     assert got.status_code in (200, 204)
     assert await world.listed(include_cleared="true") == []
     assert (await world.recall("a secret"))["context"] == ""
 
 
 async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient) -> None:
-    """A bulk delete of another session, or of another memory type, deletes no notes of this session."""
+    """A bulk delete of another session, or of another memory type, deletes no notes of this
+    session.
+    """
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}
@@ -328,10 +412,15 @@ async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient
     assert [entry["id"] for entry in await world.listed()] == [item["id"]]
 
 
-async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live: LiveClient) -> None:
-    """Erasing a note removes it from Redis. The erasure counts one removed entry, and then none that remains."""
+async def test_erasing_a_memory_removes_its_live_item(
+    world: WorkingClient, live: LiveClient
+) -> None:
+    """Erasing a note removes it from Redis. The erasure counts one removed entry, and then none
+    that remains.
+    """
     item = await world.make("a secret")
-    state, scope = LiveState(live), Scope("default", item["namespace"])
+    state = LiveState(live)
+    scope = Scope("default", item["namespace"])
     assert await state.remaining(scope, item["id"]) == 1
     assert await state.erase(scope, item["id"]) == 1
     assert await state.remaining(scope, item["id"]) == 0
@@ -339,7 +428,9 @@ async def test_erasing_a_memory_removes_its_live_item(world: WorkingClient, live
 
 
 async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:
-    """A note that exceeds the token budget is shown as an excerpt, or left out if the request says so."""
+    """A note that exceeds the token budget is shown as an excerpt, or left out if the request says
+    so.
+    """
     sentences = [f"Step {number} of the migration takes a while. " for number in range(400)]
     large = await world.make("".join(sentences) + "The zebra table goes last.", priority=5)
     small = await world.make("call Ann", priority=1)
@@ -358,7 +449,9 @@ async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None
 
 
 async def test_items_that_do_not_fit_the_budget_are_named(world: WorkingClient) -> None:
-    """If the notes of a session exceed the working_budget, the answer has the ids of the notes that were left out."""
+    """If the notes of a session exceed the working_budget, the answer has the ids of the notes that
+    were left out.
+    """
     ids = [(await world.make(f"note number {number} of the task"))["id"] for number in range(30)]
     answer = await world.recall(working_budget=60)
     item_ids = [item["id"] for item in answer["items"]]

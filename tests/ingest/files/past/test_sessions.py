@@ -1,4 +1,6 @@
-"""Imports of past sessions of AI clients: each message goes to its namespace once, even if the importer is killed."""
+"""Imports of past sessions of AI clients: each message goes to its namespace once, even if the
+importer is killed.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class Killed(BaseException):
 class Capture:
     """A fake service that stores each text of a session once.
 
-    trouble(when, n): runs "before" and "after" the n-th part of a session is stored, and may raise an error.
+    trouble(when, n): runs "before" and "after" the n-th part of a session is stored, and may raise
+    an error.
     """
 
     def __init__(self, trouble: Callable[[str, int], None] = lambda _when, _number: None) -> None:
@@ -68,14 +71,19 @@ class Capture:
 
     def _outcome(self, part: SessionPart, text: str) -> MessageOutcome:
         if text.endswith("ok"):
-            return MessageOutcome(WriteStatus.REJECTED, "trivial: nothing in it to keep (0.01 is below 0.2)")
+            return MessageOutcome(
+                WriteStatus.REJECTED, "trivial: nothing in it to keep (0.01 is below 0.2)"
+            )
         if "broken" in text:
             return MessageOutcome(WriteStatus.FAILED, "the store is away")
         key = (part.namespace, part.session_id, text)
         again = key in self.stored
         self.stored[key] = 1
         return MessageOutcome(
-            WriteStatus.MERGED if again else WriteStatus.STORED, None, ("id",), (MemoryType.SEMANTIC,)
+            WriteStatus.MERGED if again else WriteStatus.STORED,
+            None,
+            ("id",),
+            (MemoryType.SEMANTIC,),
         )
 
     def texts(self) -> list[str]:
@@ -103,18 +111,27 @@ def claude(session: str, cwd: str, count: int = 2, **fields: object) -> ClaudeTr
 
 
 def age(root: Path) -> None:
-    """Make all files below `root` look old, so that the importer treats their last answers as complete."""
+    """Make all files below `root` look old, so that the importer treats their last answers as
+    complete.
+    """
     for path in root.rglob("*"):
         os.utime(path, (time.time() - 60, time.time() - 60))
 
 
 async def imported(
-    home: Path, capture: Capture, destination: Destination | None = None, source: PastSource = PastSource.CLAUDE_CODE
+    home: Path,
+    capture: Capture,
+    destination: Destination | None = None,
+    source: PastSource = PastSource.CLAUDE_CODE,
 ) -> tuple[SessionImport, SessionPlan]:
-    """Plan and run an import of all sessions below `home`. The journal of sent messages is `home / "journal"`."""
+    """Plan and run an import of all sessions below `home`. The journal of sent messages is `home /
+    "journal"`.
+    """
     age(home)
     sent = SentMessages.open(home / "journal", "here")
-    run = SessionImport(destination or Destination(folder_name), sent, capture.write, patience_s=0.0)
+    run = SessionImport(
+        destination or Destination(folder_name), sent, capture.write, patience_s=0.0
+    )
     plan = await run.plan(Places(home, home).session_files(source, None))
     await run.run(plan)
     return run, plan
@@ -134,8 +151,15 @@ async def test_each_project_has_its_own_namespace(tmp_path: Path) -> None:
     claude("s4", "relative").write(tmp_path / ".claude")
     capture = Capture()
     run, plan = await imported(tmp_path, capture)
-    assert {(namespace, session) for namespace, session, _ in capture.stored} == {("shop", "s1"), ("billing", "s2")}
-    assert run.report.left_out[f"messages {NO_PROJECT}"] == plan.left_out[f"messages {NO_PROJECT}"] == 8
+    assert {(namespace, session) for namespace, session, _ in capture.stored} == {
+        ("shop", "s1"),
+        ("billing", "s2"),
+    }
+    assert (
+        run.report.left_out[f"messages {NO_PROJECT}"]
+        == plan.left_out[f"messages {NO_PROJECT}"]
+        == 8
+    )
     assert run.report.namespaces == {"shop": 4, "billing": 4}
     assert run.report.types == {"semantic": 8}
 
@@ -147,7 +171,8 @@ async def test_a_namespace_or_a_project_can_be_chosen(tmp_path: Path) -> None:
     """
     claude("s1", "/home/ann/shop").write(tmp_path / ".claude")
     claude("s2", "/home/ann/billing").write(tmp_path / ".claude")
-    both, only = Capture(), Capture()
+    both = Capture()
+    only = Capture()
     await imported(tmp_path / ".", both, Destination(folder_name, fixed="mine"))
     assert {namespace for namespace, _, _ in both.stored} == {"mine"}
     run, _ = await imported(tmp_path, only, Destination(folder_name, only="shop"))
@@ -173,7 +198,8 @@ async def test_the_plan_names_sessions_messages_and_dates(tmp_path: Path) -> Non
 
 
 async def test_a_second_import_sends_only_new_messages(tmp_path: Path) -> None:
-    """A second import of a session sends only its new messages, with the messages before them as context.
+    """A second import of a session sends only its new messages, with the messages before them as
+    context.
 
     This holds even if the session's file was renamed.
     """
@@ -193,7 +219,8 @@ async def test_a_second_import_sends_only_new_messages(tmp_path: Path) -> None:
 
 
 async def test_messages_are_sent_again_to_an_emptied_namespace(tmp_path: Path) -> None:
-    """The journal lists the messages that were sent to each namespace. For an empty namespace `forget_lost` clears it.
+    """The journal lists the messages that were sent to each namespace. For an empty namespace
+    `forget_lost` clears it.
 
     The next import then sends all messages of this namespace again, and no others.
     """
@@ -213,10 +240,14 @@ async def test_messages_are_sent_again_to_an_emptied_namespace(tmp_path: Path) -
 
 
 async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
-    """A long session is sent in consecutive parts, and the oldest session first. Messages keep their times."""
+    """A long session is sent in consecutive parts, and the oldest session first. Messages keep
+    their times.
+    """
     claude("s2", "/p/shop", count=5).write(tmp_path / ".claude")
     late = claude("s1", "/p/shop", count=PART_MESSAGES)
-    late.lines = [{**line, "timestamp": line["timestamp"].replace("2026", "2025")} for line in late.lines]
+    late.lines = [
+        {**line, "timestamp": line["timestamp"].replace("2026", "2025")} for line in late.lines
+    ]
     late.write(tmp_path / ".claude")
     capture = Capture()
     await imported(tmp_path, capture)
@@ -226,7 +257,9 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_shortened_if_sent_as_context(tmp_path: Path) -> None:
-    """A long message is sent once in full. As context of later messages it is sent again, but shortened."""
+    """A long message is sent once in full. As context of later messages it is sent again, but
+    shortened.
+    """
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)
@@ -234,14 +267,20 @@ async def test_long_messages_are_shortened_if_sent_as_context(tmp_path: Path) ->
     capture = Capture()
     await imported(tmp_path, capture)
     assert [len(part.messages) for part in capture.parts] == [2, 2]
-    assert all(len(message.content) > 400_000 for part in capture.parts for message in part.messages)
-    assert [len(message.content) for message in capture.parts[1].before.messages] == [CONTEXT_CHARS] * 2
+    assert all(
+        len(message.content) > 400_000 for part in capture.parts for message in part.messages
+    )
+    assert [len(message.content) for message in capture.parts[1].before.messages] == [
+        CONTEXT_CHARS
+    ] * 2
 
 
 async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_path: Path) -> None:
-    """The report counts rejected and failed messages by reason, without scores such as "(0.01 is below 0.2)".
+    """The report counts rejected and failed messages by reason, without scores such as "(0.01 is
+    below 0.2)".
 
-    If messages failed, the exit code is 1. The next import sends failed messages again, but not rejected ones.
+    If messages failed, the exit code is 1. The next import sends failed messages again, but not
+    rejected ones.
     """
     talk = ClaudeTranscript("s1", "/p/shop")
     talk.user("All is ok")
@@ -256,13 +295,19 @@ async def test_the_report_counts_messages_by_the_reason_of_their_failure(tmp_pat
     assert run.report.exit_code == 1
     answer = json.loads(json.dumps(run.report.to_json()))
     assert answer["counts"] == {"stored": 0, "merged": 0, "rejected": 1, "failed": 1}
-    assert (answer["namespaces"], answer["reasons"]["failed"]) == ({"shop": 2}, {"the store is away": 1})
+    assert (answer["namespaces"], answer["reasons"]["failed"]) == (
+        {"shop": 2},
+        {"the store is away": 1},
+    )
     second, _ = await imported(tmp_path, capture)
     assert (second.report.sent, second.report.earlier) == (1, 1)
 
 
-async def test_an_unavailable_service_stops_the_import_and_the_next_import_continues(tmp_path: Path) -> None:
-    """If the memory service stays unavailable, the import stops, and the report says how to continue.
+async def test_an_unavailable_service_stops_the_import_and_the_next_import_continues(
+    tmp_path: Path,
+) -> None:
+    """If the memory service stays unavailable, the import stops, and the report says how to
+    continue.
 
     The next import sends only the messages that were not stored.
     """
@@ -282,7 +327,9 @@ async def test_an_unavailable_service_stops_the_import_and_the_next_import_conti
 
 
 async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
-    """If the service is unavailable only briefly, as during a restart, the import waits and completes."""
+    """If the service is unavailable only briefly, as during a restart, the import waits and
+    completes.
+    """
     claude("s1", "/p/shop").write(tmp_path / ".claude")
 
     def away(when: str, number: int) -> None:
@@ -292,7 +339,9 @@ async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> No
     capture = Capture(away)
     age(tmp_path)
     run = SessionImport(Destination(folder_name), SentMessages(None), capture.write)
-    report = await run.run(await run.plan(Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None)))
+    report = await run.run(
+        await run.plan(Places(tmp_path, tmp_path).session_files(PastSource.CLAUDE_CODE, None))
+    )
     assert (report.stopped, report.sent) == (None, 4)
 
 
@@ -319,7 +368,8 @@ async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path:
 def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
     kills: Sequence[tuple[str, int]], torn: int, count: int
 ) -> None:
-    """Imports are killed just before or after the service stores a part of a session. The next import sends the rest.
+    """Imports are killed just before or after the service stores a part of a session. The next
+    import sends the rest.
 
     This holds even if the end of the journal of sent messages is cut off.
     """
@@ -332,7 +382,9 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
             kill = remaining_kills.pop() if remaining_kills else None
             first = capture.calls
 
-            def trouble(when: str, number: int, kill: tuple[str, int] | None = kill, first: int = first) -> None:
+            def trouble(
+                when: str, number: int, kill: tuple[str, int] | None = kill, first: int = first
+            ) -> None:
                 if kill == (when, number - first):
                     raise Killed
 
@@ -346,7 +398,9 @@ def test_no_message_is_lost_or_stored_twice_if_an_import_is_killed(
             if not remaining_kills:
                 break
         assert sorted(capture.texts()) == sorted(
-            text for number in range(count) for text in (f"s1 says {number}.", f"s1 hears {number}.")
+            text
+            for number in range(count)
+            for text in (f"s1 says {number}.", f"s1 hears {number}.")
         )
         assert run.report.sent + run.report.earlier == 2 * count
 

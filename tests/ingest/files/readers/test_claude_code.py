@@ -38,10 +38,19 @@ def transcript(session: str = "s1") -> ClaudeTranscript:
 
 
 def test_only_what_was_said_is_read(tmp_path: Path) -> None:
-    """Tool calls, thoughts, commands, reminders, context from hooks, errors and messages of subagents are left out."""
+    """Tool calls, thoughts, commands, reminders, context from hooks, errors and messages of
+    subagents are left out.
+    """
     talk = transcript()
     talk.noise()
-    talk.user([{"type": "text", "text": f"Use advisory locks. <system-reminder>{NOISE}</system-reminder>"}])
+    talk.user(
+        [
+            {
+                "type": "text",
+                "text": f"Use advisory locks. <system-reminder>{NOISE}</system-reminder>",
+            }
+        ]
+    )
     talk.assistant("I look at it.", "Done: it uses advisory locks.")
     (session,) = read(talk.write(tmp_path))
     assert texts([session]) == [
@@ -68,13 +77,17 @@ def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
     talk.user("Keep the table.")
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
     assert [text for _, text in texts(file.sessions(quiet=True))] == [
-        "Why is the counter slow?", "It waits for a row lock.", "Keep the table.",
-    ]  # fmt: skip
+        "Why is the counter slow?",
+        "It waits for a row lock.",
+        "Keep the table.",
+    ]
     assert file.left_out[ABANDONED] == 2
 
 
 def test_messages_before_a_compaction_are_read(tmp_path: Path) -> None:
-    """Messages from before a compaction are read. The summary that the compaction adds is not a message."""
+    """Messages from before a compaction are read. The summary that the compaction adds is not a
+    message.
+    """
     talk = transcript()
     talk.compact()
     talk.user("Go on.")
@@ -85,7 +98,8 @@ def test_messages_before_a_compaction_are_read(tmp_path: Path) -> None:
 
 
 def test_a_compaction_without_a_parent_continues_the_conversation(tmp_path: Path) -> None:
-    """Old versions wrote no `logicalParentUuid` when Claude Code compacted (summarised) a conversation.
+    """Old versions wrote no `logicalParentUuid` when Claude Code compacted (summarised) a
+    conversation.
 
     Messages from before and after such a compaction are read as one conversation.
     """
@@ -98,14 +112,17 @@ def test_a_compaction_without_a_parent_continues_the_conversation(tmp_path: Path
 
 
 def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
-    """If an agent calls tools while it still writes its answer, the transcript's tree of lines has several branches.
+    """If an agent calls tools while it still writes its answer, the transcript's tree of lines has
+    several branches.
 
     All texts of the answer are read, whichever branch they are on.
     """
     talk = transcript()
     talk.user("Check both.")
     talk.assistant_block("msg_p", {"type": "text", "text": "I check the first."})
-    call = talk.assistant_block("msg_p", {"type": "tool_use", "id": "a", "name": "Read", "input": {}})
+    call = talk.assistant_block(
+        "msg_p", {"type": "tool_use", "id": "a", "name": "Read", "input": {}}
+    )
     talk.assistant_block("msg_p", {"type": "text", "text": "And the second."})
     talk.rewind(call)
     talk.user([{"type": "tool_result", "tool_use_id": "a", "content": NOISE}])
@@ -117,18 +134,24 @@ def test_parallel_calls_of_tools_lose_no_text(tmp_path: Path) -> None:
 
 
 def test_answers_with_the_same_id_in_two_turns_are_two_answers(tmp_path: Path) -> None:
-    """Answers in different turns are separate messages, even if the model server gives both the same id."""
+    """Answers in different turns are separate messages, even if the model server gives both the
+    same id.
+    """
     talk = ClaudeTranscript("s1", "/x")
     for number in range(2):
         talk.user(f"Question {number}?")
         talk.assistant(f"Answer {number}.", answer="msg_1")
     assert [text for _, text in texts(read(talk.write(tmp_path)))] == [
-        "Question 0?", "Answer 0.", "Question 1?", "Answer 1.",
-    ]  # fmt: skip
+        "Question 0?",
+        "Answer 0.",
+        "Question 1?",
+        "Answer 1.",
+    ]
 
 
 def test_messages_that_a_forked_session_copied_are_imported_once(tmp_path: Path) -> None:
-    """Messages that a forked session copied have the same keys (identifiers of their parts) as the originals.
+    """Messages that a forked session copied have the same keys (identifiers of their parts) as the
+    originals.
 
     So an import does not send these messages again.
     """
@@ -139,12 +162,17 @@ def test_messages_that_a_forked_session_copied_are_imported_once(tmp_path: Path)
         fork.lines.append({**line, "sessionId": "s2", "forkedFrom": origin})
     fork.leaf = talk.leaf
     fork.user("In the fork.")
-    (before,), (after,) = read(talk.write(tmp_path)), read(fork.write(tmp_path))
-    assert [message.keys for message in after.messages[:2]] == [message.keys for message in before.messages]
+    (before,) = read(talk.write(tmp_path))
+    (after,) = read(fork.write(tmp_path))
+    assert [message.keys for message in after.messages[:2]] == [
+        message.keys for message in before.messages
+    ]
 
 
 def test_an_answer_that_may_be_incomplete_is_read_later(tmp_path: Path) -> None:
-    """The last answer in a file that was just written may be incomplete. It is read when another message follows."""
+    """The last answer in a file that was just written may be incomplete. It is read when another
+    message follows.
+    """
     talk = transcript()
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)
     assert [role for role, _ in texts(file.sessions(quiet=False))] == ["user"]
@@ -154,9 +182,11 @@ def test_an_answer_that_may_be_incomplete_is_read_later(tmp_path: Path) -> None:
 
 
 def test_an_incomplete_last_line_is_read_once_it_is_complete(tmp_path: Path) -> None:
-    """Each reading of a growing file continues at the first unread byte, so that no line is lost or read twice.
+    """Each reading of a growing file continues at the first unread byte, so that no line is lost or
+    read twice.
 
-    An incomplete last line is read when it is complete. A file that has become shorter is read again from its start.
+    An incomplete last line is read when it is complete. A file that has become shorter is read
+    again from its start.
     """
     talk = transcript()
     for number in range(20):
@@ -186,7 +216,9 @@ def test_a_transcript_without_a_project_folder_gives_none(tmp_path: Path) -> Non
 
 
 def test_control_characters_and_lone_surrogates_are_removed_from_a_message(tmp_path: Path) -> None:
-    """Terminal escape sequences and lone surrogates are removed from a message, and the rest of its text is read."""
+    """Terminal escape sequences and lone surrogates are removed from a message, and the rest of its
+    text is read.
+    """
     talk = ClaudeTranscript("s1", "/x")
     talk.user("\x1b[31mred\x1b[0m alarm \ud83d at noon\x00")
     assert texts(read(talk.write(tmp_path))) == [("user", "red alarm  at noon")]
@@ -194,20 +226,48 @@ def test_control_characters_and_lone_surrogates_are_removed_from_a_message(tmp_p
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-_NAMES = ("type", "uuid", "parentUuid", "message", "content", "role", "id", "text", "sessionId", "cwd", "timestamp",
-          "isSidechain", "isMeta", "origin", "forkedFrom", "payload", "logicalParentUuid")  # fmt: skip
-_LINE = st.dictionaries(st.sampled_from(_NAMES), _JSON | st.sampled_from(["user", "assistant", "text"]), max_size=8)
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12), st.binary(max_size=40)
+_NAMES = (
+    "type",
+    "uuid",
+    "parentUuid",
+    "message",
+    "content",
+    "role",
+    "id",
+    "text",
+    "sessionId",
+    "cwd",
+    "timestamp",
+    "isSidechain",
+    "isMeta",
+    "origin",
+    "forkedFrom",
+    "payload",
+    "logicalParentUuid",
 )
-def test_invalid_lines_do_not_stop_the_reading(tmp_path: Path, junk: list[str], torn: bytes) -> None:
-    """Random lines between the messages of a transcript, and an incomplete line at its end, do not stop the reading."""
+_LINE = st.dictionaries(
+    st.sampled_from(_NAMES), _JSON | st.sampled_from(["user", "assistant", "text"]), max_size=8
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(_LINE.map(json.dumps) | _JSON.map(json.dumps) | st.text(max_size=60), max_size=12),
+    st.binary(max_size=40),
+)
+def test_invalid_lines_do_not_stop_the_reading(
+    tmp_path: Path, junk: list[str], torn: bytes
+) -> None:
+    """Random lines between the messages of a transcript, and an incomplete line at its end, do not
+    stop the reading.
+    """
     talk = transcript()
     lines: list[Any] = [json.dumps(line) for line in talk.lines]
     for number, line in enumerate(junk):
@@ -219,7 +279,9 @@ def test_invalid_lines_do_not_stop_the_reading(tmp_path: Path, junk: list[str], 
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """A line that is no JSON object and a line without `message` are left out, each counted under its own reason."""
+    """A line that is no JSON object and a line without `message` are left out, each counted under
+    its own reason.
+    """
     talk = transcript()
     path = write_lines(tmp_path / "a.jsonl", [*talk.lines, 7, {"type": "user", "uuid": "x"}])
     file = TranscriptFile(path, ClaudeCodeLines)

@@ -20,7 +20,10 @@ def test_csv_has_one_row_per_record() -> None:
     Quoted cells may have separators and line breaks; empty cells are left out.
     """
     text = 'content,tags\n"a, b\nc",x\n,\nlast,\n'
-    assert rows(read_csv, text) == [(2, {"content": "a, b\nc", "tags": "x"}), (5, {"content": "last"})]
+    assert rows(read_csv, text) == [
+        (2, {"content": "a, b\nc", "tags": "x"}),
+        (5, {"content": "last"}),
+    ]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -32,7 +35,9 @@ def test_the_separator_is_detected_from_the_header(separator: str) -> None:
 
 
 def test_bad_records_are_reported_and_the_rest_is_read() -> None:
-    """A record with too many cells, broken quoting or invalid UTF-8 is reported. The other records are read."""
+    """A record with too many cells, broken quoting or invalid UTF-8 is reported. The other records
+    are read.
+    """
     content = b'content,type\na,b,c\nok,x\n"q"r,x\n\xff,x\nlast,x\n'
     readings = read(read_csv, content)
     assert [reading.line for reading in readings] == [2, 3, 4, 5, 6]
@@ -43,12 +48,17 @@ def test_bad_records_are_reported_and_the_rest_is_read() -> None:
 
 
 def test_headers_must_name_each_column_once() -> None:
-    """A header with an empty or repeated column name is reported as an error, as is a file in UTF-16.
+    """A header with an empty or repeated column name is reported as an error, as is a file in
+    UTF-16.
 
     An empty file has no rows.
     """
-    assert bad(read_csv, "a,\nx,y\n") == [(1, "the header must name every column; column 2 of 2 has no name")]
-    assert bad(read_csv, "\na,b,a\nx,y,z\n") == [(2, "the header must name every column once; a stands there 2 times")]
+    assert bad(read_csv, "a,\nx,y\n") == [
+        (1, "the header must name every column; column 2 of 2 has no name")
+    ]
+    assert bad(read_csv, "\na,b,a\nx,y,z\n") == [
+        (2, "the header must name every column once; a stands there 2 times")
+    ]
     assert read(read_csv, "") == []
     assert bad(read_csv, "a,b".encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
 
@@ -58,17 +68,23 @@ def test_the_header_may_follow_blank_lines() -> None:
 
     If lines end with a carriage return alone, the error says how to save the file.
     """
-    assert rows(read_csv, "\n \ncontent,type\nx,semantic\n") == [(4, {"content": "x", "type": "semantic"})]
+    assert rows(read_csv, "\n \ncontent,type\nx,semantic\n") == [
+        (4, {"content": "x", "type": "semantic"})
+    ]
     reason = "the lines end with a carriage return alone; save the file with line feeds"
     assert bad(read_csv, "content,type\rx,semantic\r") == [(1, reason)]
 
 
 def test_a_cell_may_be_longer_than_the_limit_of_the_csv_module() -> None:
-    """A cell of 400,000 characters is read, although the default limit of Python's csv module is lower."""
+    """A cell of 400,000 characters is read, although the default limit of Python's csv module is
+    lower.
+    """
     assert rows(read_csv, "content\n" + "x" * 400_000 + "\n")[0][1] == {"content": "x" * 400_000}
 
 
-cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1).filter(str.strip)
+cells = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\x00\r\n"), min_size=1
+).filter(str.strip)
 
 
 @given(st.lists(st.tuples(cells, cells), max_size=8))
@@ -76,4 +92,6 @@ def test_csv_round_trips(records: list[tuple[str, str]]) -> None:
     """Rows written by Python's csv module are read back unchanged."""
     out = io.StringIO()
     csv.writer(out).writerows([("content", "other"), *records])
-    assert [fields for _, fields in rows(read_csv, out.getvalue())] == [{"content": a, "other": b} for a, b in records]
+    assert [fields for _, fields in rows(read_csv, out.getvalue())] == [
+        {"content": a, "other": b} for a, b in records
+    ]

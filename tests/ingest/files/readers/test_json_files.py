@@ -16,7 +16,10 @@ from tests.ingest.files.readers.reading import bad, read, rows
 
 def test_json_lines_have_one_row_per_line() -> None:
     """Blank lines and a byte order mark are skipped; Windows line ends are accepted."""
-    assert rows(read_jsonl, b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}') == [(1, {"a": 1}), (4, {"a": 2})]
+    assert rows(read_jsonl, b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}') == [
+        (1, {"a": 1}),
+        (4, {"a": 2}),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -43,11 +46,15 @@ def test_a_bad_json_line_is_reported_and_the_rest_is_read(line: str, reason: str
 
 
 def test_invalid_utf8_affects_its_line_only() -> None:
-    """A line with invalid UTF-8 is reported with the position of the invalid byte. The other lines are read."""
+    """A line with invalid UTF-8 is reported with the position of the invalid byte. The other lines
+    are read.
+    """
     assert bad(read_jsonl, b'{"a": 1}\n{"a": "\xff"}\n{"a": 3}') == [
         (2, "is not UTF-8 (byte 8 of the line); convert the file")
     ]
-    assert bad(read_jsonl, '{"a": 1}'.encode("utf-16")) == [(None, "is UTF-16 text; convert it to UTF-8")]
+    assert bad(read_jsonl, '{"a": 1}'.encode("utf-16")) == [
+        (None, "is UTF-16 text; convert it to UTF-8")
+    ]
 
 
 def test_a_too_long_line_is_skipped() -> None:
@@ -58,21 +65,29 @@ def test_a_too_long_line_is_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ['[{"a": 1},\n {"a": 2}]', '{"v": {"x": [1]},\n"memories": [\n{"a": 1},\n{"a": 2}], "n": 1}']
+    "form",
+    ['[{"a": 1},\n {"a": 2}]', '{"v": {"x": [1]},\n"memories": [\n{"a": 1},\n{"a": 2}], "n": 1}'],
 )
 def test_json_may_be_a_list_or_an_object_with_a_list(form: str) -> None:
-    """Each object in the list becomes a row, whether the list is the whole file or a member of an object."""
+    """Each object in the list becomes a row, whether the list is the whole file or a member of an
+    object.
+    """
     assert [fields for _, fields in rows(read_json, form)] == [{"a": 1}, {"a": 2}]
 
 
 def test_json_rows_have_the_line_on_which_they_begin() -> None:
     """Each row has the number of the line on which its JSON object begins."""
-    assert rows(read_json, '{"items": [\n{"a":\n1},\n\n{"a": 2}]}') == [(2, {"a": 1}), (5, {"a": 2})]
+    assert rows(read_json, '{"items": [\n{"a":\n1},\n\n{"a": 2}]}') == [
+        (2, {"a": 1}),
+        (5, {"a": 2}),
+    ]
 
 
 def test_a_single_json_object_is_one_row() -> None:
     """A file with one object that has no list of memories becomes one row."""
-    assert rows(read_json, ' {"content": "x", "tags": ["a"]}\n') == [(1, {"content": "x", "tags": ["a"]})]
+    assert rows(read_json, ' {"content": "x", "tags": ["a"]}\n') == [
+        (1, {"content": "x", "tags": ["a"]})
+    ]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +102,9 @@ def test_a_single_json_object_is_one_row() -> None:
     ],
 )
 def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) -> None:
-    """Rows before a syntax error are read. The error has its line number and says that the rest was not read."""
+    """Rows before a syntax error are read. The error has its line number and says that the rest was
+    not read.
+    """
     readings = read(read_json, text)
     assert readings[0] == FileRow({"a": 1}, "f", 1)
     assert isinstance(readings[-1], BadLine)
@@ -97,14 +114,21 @@ def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) 
 
 
 def test_json_without_objects_is_reported() -> None:
-    """A scalar, an empty file and invalid UTF-8 are errors. A list member that is no object is one bad line."""
+    """A scalar, an empty file and invalid UTF-8 are errors. A list member that is no object is one
+    bad line.
+    """
     assert bad(read_json, "5") == [(1, 'must be a list, or an object with "memories" or "items"')]
     assert bad(read_json, "") == [(1, 'must be a list, or an object with "memories" or "items"')]
     assert bad(read_json, b"[\n\xff]") == [(2, "is not UTF-8; convert the file")]
-    assert read(read_json, '["x", {"a": 1}]')[0] == BadLine("f", 1, "must be a JSON object, is a text")
+    assert read(read_json, '["x", {"a": 1}]')[0] == BadLine(
+        "f", 1, "must be a JSON object, is a text"
+    )
 
 
-objects = st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=8), max_size=3), max_size=8)
+objects = st.lists(
+    st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=8), max_size=3),
+    max_size=8,
+)
 
 
 @given(objects, st.sampled_from([None, 0, 3]))

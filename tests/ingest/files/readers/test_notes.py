@@ -36,8 +36,17 @@ def test_front_matter_becomes_fields() -> None:
 
 
 def test_broken_front_matter_is_reported_and_the_text_read() -> None:
-    """Front matter that is invalid YAML, is a list or has aliases is reported. The text of the note is read."""
-    for head in ("a: [", "- x", "a: &x [1]\nb: *x", "a: !!bool maybe", "a: !!int ''", "a: !!timestamp x"):
+    """Front matter that is invalid YAML, is a list or has aliases is reported. The text of the note
+    is read.
+    """
+    for head in (
+        "a: [",
+        "- x",
+        "a: &x [1]\nb: *x",
+        "a: !!bool maybe",
+        "a: !!int ''",
+        "a: !!timestamp x",
+    ):
         items, bad = read_items(read_notes, f"---\n{head}\n---\nText.\n")
         assert len(bad) == 1
         assert items[0]["content"].endswith("Text.")
@@ -50,8 +59,15 @@ def test_a_long_note_is_cut_at_its_headings() -> None:
 
 
 def test_a_long_note_is_not_cut_in_code_or_after_a_heading_alone() -> None:
-    """A part of a long note has the text below its headings; a comment in a fenced block is no heading."""
+    """A part of a long note has the text below its headings; a comment in a fenced block is no
+    heading.
+    """
     code = "```sh\n# no heading\n```\n"
-    readings = read(read_notes, f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}# C\n\n## D\nend\n\n## Open questions\n")
+    readings = read(
+        read_notes, f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}# C\n\n## D\nend\n\n## Open questions\n"
+    )
     contents = [reading.fields["content"] for reading in readings if isinstance(reading, FileRow)]
-    assert contents == [f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}".strip(), "# C\n\n## D\nend\n\n## Open questions"]
+    assert contents == [
+        f"# A\n\n## B\n{'x' * LONG_NOTE}\n{code}".strip(),
+        "# C\n\n## D\nend\n\n## Open questions",
+    ]

@@ -19,7 +19,8 @@ due: 2026-04-01
 ---
 # Locks %% draft, ask [[Bo]] %% <!-- hidden
 remark -->
-We use [[Advisory locks#Postgres|advisory locks]], see [[Stock counter]] and [[#Costs]]. #db/postgres (#locks) ^a1b2
+We use [[Advisory locks#Postgres|advisory locks]], see [[Stock counter]] and [[#Costs]].
+#db/postgres (#locks) ^a1b2
 ![[diagram.png]]
 Not a tag: C#, #12, a#b, https://x/#y.
 
@@ -32,7 +33,9 @@ echo "[[not a link]]" #no-tag
 def notes(text: str) -> list[dict[str, Any]]:
     """The import items made from a note with this text."""
     readings = list(read_obsidian(io.BytesIO(text.encode()), "vault/Locks.md"))
-    return [to_item(reading, RowOptions(), NOW) for reading in readings if isinstance(reading, FileRow)]
+    return [
+        to_item(reading, RowOptions(), NOW) for reading in readings if isinstance(reading, FileRow)
+    ]
 
 
 def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
@@ -43,9 +46,16 @@ def test_links_become_texts_and_embeds_and_comments_are_removed() -> None:
     (item,) = notes(NOTE)
     assert "advisory locks, see Stock counter and Costs." in item["content"]
     assert 'echo "[[not a link]]" #no-tag' in item["content"]
-    assert not [word for word in ("diagram", "draft", "a1b2", "%%", "<!--", "remark") if word in item["content"]]
+    assert not [
+        word
+        for word in ("diagram", "draft", "a1b2", "%%", "<!--", "remark")
+        if word in item["content"]
+    ]
     assert item["tags"] == ["work", "db/postgres", "locks"]
-    assert item["metadata"] == {"due": "2026-04-01", "linked_notes": ["Advisory locks", "Stock counter"]}
+    assert item["metadata"] == {
+        "due": "2026-04-01",
+        "linked_notes": ["Advisory locks", "Stock counter"],
+    }
     assert (item["concept"], item["type"]) == ("Locks", "semantic")
 
 

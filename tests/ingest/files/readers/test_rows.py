@@ -10,7 +10,9 @@ from ingest.files.readers.rows import MAX_LINE, BadLine, TextLine, read_lines, r
 
 
 def test_lines_have_numbers_and_no_line_breaks() -> None:
-    """A byte order mark and Windows line ends are removed. Blank lines count for the line numbers."""
+    """A byte order mark and Windows line ends are removed. Blank lines count for the line
+    numbers.
+    """
     lines = list(read_lines(io.BytesIO(b"\xef\xbb\xbfa\r\n\nb"), "f"))
     assert lines == [TextLine(1, "a"), TextLine(2, ""), TextLine(3, "b")]
 
@@ -18,7 +20,10 @@ def test_lines_have_numbers_and_no_line_breaks() -> None:
 def test_a_too_long_line_is_skipped() -> None:
     """A line that is too long is reported and skipped. The line after it has the right number."""
     lines = list(read_lines(io.BytesIO(b"x" * (2 * MAX_LINE) + b"\nnext"), "f"))
-    assert lines == [BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it"), TextLine(2, "next")]
+    assert lines == [
+        BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it"),
+        TextLine(2, "next"),
+    ]
 
 
 def test_utf16_is_recognised() -> None:
@@ -43,6 +48,8 @@ def test_a_whole_file_is_read_up_to_a_limit(data: bytes, expected: str | BadLine
 
 
 def test_a_utf16_file_that_is_read_whole_is_reported_with_advice() -> None:
-    """A UTF-16 file of a format that is read whole, such as JSON, is one bad line with the advice to convert it."""
+    """A UTF-16 file of a format that is read whole, such as JSON, is one bad line with the advice
+    to convert it.
+    """
     reason = "is UTF-16 text; convert it to UTF-8"
     assert read_utf8(io.BytesIO("[]".encode("utf-16")), "f", 100, "") == BadLine("f", None, reason)

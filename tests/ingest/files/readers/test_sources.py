@@ -34,7 +34,9 @@ def test_folders_are_walked_in_order(tmp_path: Path) -> None:
 
 
 def test_a_file_with_several_names_is_read_once(tmp_path: Path) -> None:
-    """A file that is named twice, or to which links in a folder lead, is read once, under its first name."""
+    """A file that is named twice, or to which links in a folder lead, is read once, under its first
+    name.
+    """
     (tmp_path / "CLAUDE.md").write_text("Run the tests.")
     (tmp_path / "AGENTS.md").symlink_to("CLAUDE.md")
     (tmp_path / "sub").mkdir()
@@ -65,7 +67,9 @@ def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
         ("chatgpt.zip", "import chats with `import chatgpt` or `import claude`"),
     ],
 )
-def test_missing_paths_and_unknown_formats_are_refused(tmp_path: Path, name: str, reason: str) -> None:
+def test_missing_paths_and_unknown_formats_are_refused(
+    tmp_path: Path, name: str, reason: str
+) -> None:
     """A path that does not exist or has an unknown format is refused before any file is read."""
     for file in ("notes", "chatgpt.zip"):
         (tmp_path / file).write_text("x")
@@ -99,8 +103,12 @@ def test_readers_accept_any_bytes(data: bytes, form: Format) -> None:
         ("x.txt", "text", None),
     ],
 )
-def test_exports_are_recognised_by_content(tmp_path: Path, name: str, data: str, origin: Format | None) -> None:
-    """Exports of other programs are recognised by their content. Other files have the format that their name tells."""
+def test_exports_are_recognised_by_content(
+    tmp_path: Path, name: str, data: str, origin: Format | None
+) -> None:
+    """Exports of other programs are recognised by their content. Other files have the format that
+    their name tells.
+    """
     assert export_format(name, data.encode()) is origin
     (tmp_path / name).write_text(data)
     form = find_sources((str(tmp_path),), None, by_content=True).files[0].format

@@ -46,7 +46,9 @@ WINTER = datetime(2026, 1, 10, tzinfo=UTC)
     ],
 )
 def test_times_of_day_are_read(text: str, at: int, hour: int, minute: int) -> None:
-    """Times of day are read from digits and from words, with the minutes before or after the hour."""
+    """Times of day are read from digits and from words, with the minutes before or after the
+    hour.
+    """
     clock = Clocks(read_words(text), HOME).at(at, led=True)
     assert clock is not None
     assert (clock.hour, clock.minute) == (hour, minute)
@@ -79,7 +81,8 @@ def test_other_numbers_are_not_read_as_times_of_day(text: str) -> None:
     ],
 )
 def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
-    """Abbreviations, UTC offsets, zone names and places with the word "time" are read as time zones.
+    """Abbreviations, UTC offsets, zone names and places with the word "time" are read as time
+    zones.
 
     The words "their time" mean the zone of a place that was named before.
     """
@@ -88,7 +91,11 @@ def test_time_zones_are_read(text: str, at: int, hours: float) -> None:
     assert WINTER.astimezone(zone[0]).utcoffset() == timedelta(hours=hours)
 
 
-@pytest.mark.parametrize("text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"])
+@pytest.mark.parametrize(
+    "text", ["cat", "Paris", "east of here", "-10:00", "+5", "Europe/Nowhere", "Either/Or"]
+)
 def test_other_words_are_not_read_as_time_zones(text: str) -> None:
-    """Lower-case words, cities without the word "time", lone offsets and unknown names are not time zones."""
+    """Lower-case words, cities without the word "time", lone offsets and unknown names are not time
+    zones.
+    """
     assert Clocks(read_words(text), HOME).zone(0) is None

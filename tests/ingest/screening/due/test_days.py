@@ -80,7 +80,9 @@ def _day(text: str, *, month_first: bool = False) -> date | None:
     ],
 )
 def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: str) -> None:
-    """Dates, weekdays, distances from now, starts and ends of periods, and holidays are read in several languages."""
+    """Dates, weekdays, distances from now, starts and ends of periods, and holidays are read in
+    several languages.
+    """
     assert _day(text) == date.fromisoformat(day)
 
 
@@ -106,7 +108,9 @@ def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: 
     ],
 )
 def test_a_month_or_season_means_its_first_day(text: str, day: str) -> None:
-    """A month or season after "in", "by" or the like means its first day; while it runs, its last day."""
+    """A month or season after "in", "by" or the like means its first day; while it runs, its last
+    day.
+    """
     assert _day(text) == date.fromisoformat(day)
 
 
@@ -114,13 +118,17 @@ def test_a_month_or_season_means_its_first_day(text: str, day: str) -> None:
     "text", ["May is a friend", "March of Dimes", "the June issue", "since April", "Spring is here"]
 )
 def test_a_month_without_a_preposition_is_no_day(text: str) -> None:
-    """Names of months and seasons are often other names, so they name a day only after "in", "by", "this" or "next"."""
+    """Names of months and seasons are often other names, so they name a day only after "in", "by",
+    "this" or "next".
+    """
     assert _day(text) is None
 
 
 def test_seasons_are_those_of_the_zone() -> None:
     """In a zone whose summer time is in January, spring begins in September."""
-    days = Days(read_words("in spring"), NOW.astimezone(ZoneInfo("Australia/Sydney")), month_first=False)
+    days = Days(
+        read_words("in spring"), NOW.astimezone(ZoneInfo("Australia/Sydney")), month_first=False
+    )
     spring = days.at(1)
     assert spring is not None
     assert spring.date == date(2026, 9, 1)
@@ -140,12 +148,16 @@ def test_seasons_are_those_of_the_zone() -> None:
     ],
 )
 def test_other_words_are_not_read_as_days(text: str) -> None:
-    """Impossible dates, version numbers and counts such as "the 5th of the seven" are not read as days."""
+    """Impossible dates, version numbers and counts such as "the 5th of the seven" are not read as
+    days.
+    """
     assert _day(text) is None
 
 
 def test_the_order_of_day_and_month_is_an_option() -> None:
-    """With `month_first` the date 03/04 is in March, otherwise in April. A number above 12 is always the day."""
+    """With `month_first` the date 03/04 is in March, otherwise in April. A number above 12 is
+    always the day.
+    """
     assert _day("03/04/2026", month_first=True) == date(2026, 3, 4)
     assert _day("03/04/2026") == date(2026, 4, 3)
     assert _day("12/24/2026") == _day("24/12/2026", month_first=True) == date(2026, 12, 24)

@@ -19,7 +19,10 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=BERLIN)  # a Wednesday
 
 def _times(text: str) -> list[str]:
     reader = MentionReader.of(read_words(text), NOW, BERLIN, month_first=False)
-    return [reader.instant_of(mention).astimezone(BERLIN).strftime("%m-%d %H:%M") for mention in reader.mentions()]
+    return [
+        reader.instant_of(mention).astimezone(BERLIN).strftime("%m-%d %H:%M")
+        for mention in reader.mentions()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,9 @@ def _times(text: str) -> list[str]:
     ],
 )
 def test_day_time_of_day_and_zone_are_one_mention_in_any_order(text: str, times: list[str]) -> None:
-    """Day, time of day and zone make one time, wherever they stand; words such as "two hours before" move that time."""
+    """Day, time of day and zone make one time, wherever they stand; words such as "two hours
+    before" move that time.
+    """
     assert _times(text) == times
 
 
@@ -67,12 +72,19 @@ def test_day_time_of_day_and_zone_are_one_mention_in_any_order(text: str, times:
         ("明日の午後3時半に電話する", "03-05 15:30"),
     ],
 )
-def test_the_rules_for_times_do_not_depend_on_the_name_of_the_language(text: str, time: str) -> None:
-    """A text gives the same time if its language has another name in the lexicon, because no rule in code names it."""
+def test_the_rules_for_times_do_not_depend_on_the_name_of_the_language(
+    text: str, time: str
+) -> None:
+    """A text gives the same time if its language has another name in the lexicon, because no rule
+    in code names it.
+    """
     words = read_words(text)
     renamed = replace(words, language=replace(words.language, name="new"))
     reader = MentionReader.of(renamed, NOW, BERLIN, month_first=False)
-    times = [reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M") for each in reader.mentions()]
+    times = [
+        reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M")
+        for each in reader.mentions()
+    ]
     assert _times(text) == times == [time]
 
 
@@ -84,7 +96,9 @@ def test_every_mention_lies_within_the_text(text: str) -> None:
         assert 0 <= mention.first < mention.last <= len(reader.words.tokens)
 
 
-@pytest.mark.parametrize("words", ["10:00 ", "Friday ", "the Friday after ", "明日", "at 5 on Friday, "])
+@pytest.mark.parametrize(
+    "words", ["10:00 ", "Friday ", "the Friday after ", "明日", "at 5 on Friday, "]
+)
 def test_a_text_full_of_times_is_read_up_to_a_limit(words: str) -> None:
     """Only the first twenty times of a text are read, so that the work is bounded."""
     reader = MentionReader.of(read_words((words * 1_000)[:2_000]), NOW, BERLIN, month_first=False)

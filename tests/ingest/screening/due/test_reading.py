@@ -43,7 +43,9 @@ def test_other_words_give_no_due_time(text: str) -> None:
 
 
 def test_the_time_zone_decides_the_instant() -> None:
-    """The words "3pm" give a different instant in each time zone, and in summer time a different one than in winter."""
+    """The words "3pm" give a different instant in each time zone, and in summer time a different
+    one than in winter.
+    """
     assert _at("tomorrow at 3pm", None) == datetime(2026, 3, 5, 15, tzinfo=UTC)
     assert _at("tomorrow at 3pm", ZoneInfo("Asia/Tokyo")) == datetime(2026, 3, 5, 6, tzinfo=UTC)
     assert _at("1 April at 3pm", ZoneInfo("Europe/Berlin")) == datetime(2026, 4, 1, 13, tzinfo=UTC)
@@ -75,7 +77,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -> None:
-    """Across a change to or from summer time, "in two weeks" keeps the time of day, and "in 24 hours" is exact.
+    """Across a change to or from summer time, "in two weeks" keeps the time of day, and "in 24
+    hours" is exact.
 
     A time of day that occurs twice in the night of the change means its next occurrence.
     """
@@ -107,7 +110,9 @@ def test_summer_time_changes_are_respected(text: str, now: str, expected: str) -
     ],
 )
 def test_german_spanish_french_and_japanese_times_are_read(text: str, expected: str) -> None:
-    """Texts in these languages give the same times as English ones; the words for the time are kept as written."""
+    """Texts in these languages give the same times as English ones; the words for the time are kept
+    as written.
+    """
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
@@ -115,10 +120,13 @@ def test_german_spanish_french_and_japanese_times_are_read(text: str, expected: 
 
 
 @pytest.mark.parametrize(
-    "text", ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"]
+    "text",
+    ["Guten Morgen zusammen", "buena mañana", "he runs 10 h", "Mars is a planet", "13月40日"],
 )
 def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
-    """Words of other languages that contain or resemble a time, such as "Guten Morgen", give no due time."""
+    """Words of other languages that contain or resemble a time, such as "Guten Morgen", give no due
+    time.
+    """
     assert due_in(text, NOW, BERLIN) is None
 
 
@@ -154,7 +162,9 @@ def test_foreign_greetings_and_words_give_no_due_time(text: str) -> None:
     ],
 )
 def test_times_of_other_things_give_no_due_time(text: str) -> None:
-    """Times within names and quotations, of habits, of the past and of cancelled events give a task no due time."""
+    """Times within names and quotations, of habits, of the past and of cancelled events give a task
+    no due time.
+    """
     assert due_in(text, NOW, BERLIN) is None
 
 
@@ -181,7 +191,8 @@ def test_times_of_other_things_give_no_due_time(text: str) -> None:
     ],
 )
 def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
-    """If a text names several times, the due time is the one at which the task itself is to be done.
+    """If a text names several times, the due time is the one at which the task itself is to be
+    done.
 
     A time zone in the text is respected.
     """
@@ -205,20 +216,24 @@ def test_the_time_of_the_task_is_chosen(text: str, expected: str) -> None:
     ],
 )
 def test_the_kind_of_event_tells_the_half_of_the_day(text: str, expected: str) -> None:
-    """Flights and trains at 6:40, and breakfasts, are in the morning; dinners and concerts at 8 are in the evening."""
+    """Flights and trains at 6:40, and breakfasts, are in the morning; dinners and concerts at 8 are
+    in the evening.
+    """
     due = due_in(text, NOW, BERLIN)
     assert due is not None
     assert due.at.astimezone(BERLIN).strftime("%Y-%m-%d %H:%M") == expected
 
 
-@given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+# Made aware below
+@given(st.text(max_size=80), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
 def test_any_text_gives_a_due_time_or_none(text: str, now: datetime) -> None:
     """No text raises an error, and due times are in UTC."""
     due = due_in(text, now.replace(tzinfo=UTC))
     assert due is None or due.at.tzinfo is UTC
 
 
-@given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001 - made aware below
+# Made aware below
+@given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
 def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now: datetime) -> None:
     """The words "in n minutes" mean n minutes from now, also across a change to summer time."""
     aware = now.replace(tzinfo=UTC)
@@ -235,7 +250,10 @@ async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
     fields = {"content": "Call Ann tomorrow at 3pm", "metadata": {"timezone": "Europe/Berlin"}}
     draft = await _gated({"type": "prospective", **fields})
     assert isinstance(draft, ProspectiveDraft)
-    assert (draft.due_at, draft.due_text) == (datetime(2026, 3, 5, 14, tzinfo=UTC), "tomorrow at 3pm")
+    assert (draft.due_at, draft.due_text) == (
+        datetime(2026, 3, 5, 14, tzinfo=UTC),
+        "tomorrow at 3pm",
+    )
 
 
 @pytest.mark.parametrize(
@@ -243,12 +261,19 @@ async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
     [
         {"type": "episodic", "content": "We meet tomorrow at 3pm"},
         {"type": "prospective", "content": "tomorrow", "due_at": "2027-01-01T00:00:00Z"},
-        {"type": "prospective", "content": "tomorrow", "trigger_type": "event", "trigger_condition": "deploy"},
+        {
+            "type": "prospective",
+            "content": "tomorrow",
+            "trigger_type": "event",
+            "trigger_condition": "deploy",
+        },
         {"type": "prospective", "content": "no time here"},
     ],
 )
 async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
-    """A draft is unchanged if it is no task, names no time, has a due time, or is triggered by an event or context."""
+    """A draft is unchanged if it is no task, names no time, has a due time, or is triggered by an
+    event or context.
+    """
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 
@@ -262,5 +287,7 @@ async def _gated(fields: Mapping[str, object]) -> AnyDraft:
 
 @pytest.mark.parametrize("name", [None, 3, "", "No/Where", "../../etc/passwd", "/etc/passwd"])
 def test_invalid_zone_names_are_ignored(name: object) -> None:
-    """A name in a task's metadata gives no time zone if it is unknown, is a file path or is not a string."""
+    """A name in a task's metadata gives no time zone if it is unknown, is a file path or is not a
+    string.
+    """
     assert zone_of(name) is None

@@ -14,8 +14,12 @@ def filler(length: int, start: int = 0) -> str:
 
 def secrets() -> list[tuple[str, str]]:
     """Pairs of kind and secret, for every built-in kind but aws_secret."""
-    dash, part = "-" * 5, ["ey" + "J" + filler(18), "ey" + "J" + filler(24, 3), filler(30, 5)]
-    block = f"{dash}BEGIN RSA PRIVATE{' '}KEY{dash}\n{filler(64)}\n{filler(40)}\n{dash}END RSA PRIVATE KEY{dash}"
+    dash = "-" * 5
+    part = ["ey" + "J" + filler(18), "ey" + "J" + filler(24, 3), filler(30, 5)]
+    block = (
+        f"{dash}BEGIN RSA PRIVATE{' '}KEY{dash}\n{filler(64)}\n{filler(40)}\n{dash}END RSA "
+        f"PRIVATE KEY{dash}"
+    )
     return [
         ("email", "nora.lind" + "@" + "example.com"),
         ("email", "ops+alerts" + "@" + "mail.example.co.uk"),
@@ -111,7 +115,13 @@ HARMLESS = (
     "echo 'hello' | tee login.log; PHPSESSID and JSESSIONID are set by the server.",
     "The wallet phrase belongs on paper, and the door code 4471 changes in May.",
 )
-PLACES = ("", "Note from Tom: ", "In the log of 2026-11-19 08:12:44 it says: ", "As agreed, ", "Fact 12 of 40. ")
+PLACES = (
+    "",
+    "Note from Tom: ",
+    "In the log of 2026-11-19 08:12:44 it says: ",
+    "As agreed, ",
+    "Fact 12 of 40. ",
+)
 
 
 LABELLED = (
@@ -130,7 +140,10 @@ LABELLED = (
     ("Social security number:", "168-71" + "-4994"),
     ("The 2FA setup key for Hetzner is:", "JBSW Y3DP" + " EHPK 3PXP"),
     ("Recovery codes for my GitHub account:", "8f3a1-c09de" + " 77b2e-41aac"),
-    ("My recovery phrase is", "velvet orbit crane maple thunder sketch" + " lunar pioneer candle ribbon forest oxygen"),
+    (
+        "My recovery phrase is",
+        "velvet orbit crane maple thunder sketch" + " lunar pioneer candle ribbon forest oxygen",
+    ),
 )
 """Pairs of a label and its secret value."""
 
@@ -138,18 +151,27 @@ HARMLESS_LABELS = (
     "Password rules for the portal:\n- at least 12 characters, one of them a digit",
     "The password for the guest network:\nsame as last year, see the card behind the router 2",
     "The password of the NAS is:\n\nkept in the vault under infra/nas-2, ask Paula",
-    "How to rotate the API key of the weather service:\n1. Open https://console.example.net/keys2\n2. Press Rotate.",
+    (
+        "How to rotate the API key of the weather service:\n1. Open "
+        "https://console.example.net/keys2\n2. Press Rotate."
+    ),
     "API keys for the weather service:\nwe have three of them, one per region",
     "Token for the CI:\n- created 2026-05-02\n- scope repo:read",
     "The token for the CI runner is:\nvalid until 2026-12-31T23:59:00Z",
-    'The token is checked here:\n```python\nif not request.headers.get("X-Api-Key"):\n    raise Missing(401)\n```',
+    (
+        'The token is checked here:\n```python\nif not request.headers.get("X-Api-Key"):\n    '
+        "raise Missing(401)\n```"
+    ),
     "Read the API key like this:\n```bash\nexport API_KEY=$(op read op://Infra/weather/key)\n```",
     'We load the secret from the environment:\nsecret = os.environ["APP_SECRET_2"]',
     "password:\n  min_length: 12\n  rotate_after: 90d",
     "secrets:\n  provider: vault-v2\n  path: kv2/orders-db",
     "The commit that fixed the password reset is:\n9fceb02d0ae598e95dc970b74767f19372d61af8",
     "The ticket for the leaked token is:\nOPS-2214",
-    "The tests of the password reset are:\ntests/auth/test_reset_v2.py and tests/auth/test_login2.py",
+    (
+        "The tests of the password reset are:\ntests/auth/test_reset_v2.py and "
+        "tests/auth/test_login2.py"
+    ),
     "Passwords are hashed with:\nargon2id, m=65536, t=3, p=4",
     "The model of the token counter is:\n\ngpt-4o-mini-2024-07-18",
     "The password field in the form is:\n#login-password-2",
@@ -161,7 +183,10 @@ HARMLESS_LABELS = (
     "The recovery phrase of my wallet is\non paper, and my sister has the second half of it",
     "The random seed is:\n```python\ntorch.manual_seed(20261120)\n```",
     "Das Passwort ist:\nmindestens 12 Zeichen lang, mit 2 Ziffern",
-    "Le mot de passe du portail est :\nrenouvel\u00e9 tous les 90 jours par le service informatique",
+    (
+        "Le mot de passe du portail est :\nrenouvel\u00e9 tous les 90 jours par le service "
+        "informatique"
+    ),
     "La contrase\u00f1a del router es:\nla misma que antes, preg\u00fantale a Eva (sala 3B)",
     "The phone number is:\nchanged since 2026-01-03",
     "Passport:\nrenew it before 2027-03-01, office at Room 204",
@@ -190,15 +215,24 @@ HARMLESS_LABELS = (
     "## Password reset\n\n9fceb02d0ae598e95dc970b74767f19372d61af8",
     "## Token service\n\n550e8400-e29b-41d4-a716-446655440000 is the trace of the outage",
     "## Releases\n\n- 2.14.3\n- 2.15.0-rc1\n- v3.0.0",
-    "## Commits\n\n- 9fceb02d0ae598e95dc970b74767f19372d61af8\n- 1c0ffee4a1e598e95dc970b74767f19372d61af8",
-    "## Request ids\n\n- 550e8400-e29b-41d4-a716-446655440000\n- 6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    (
+        "## Commits\n\n- 9fceb02d0ae598e95dc970b74767f19372d61af8\n- "
+        "1c0ffee4a1e598e95dc970b74767f19372d61af8"
+    ),
+    (
+        "## Request ids\n\n- 550e8400-e29b-41d4-a716-446655440000\n- "
+        "6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    ),
     "## Files\n\n- secrets_2.py\n- password_reset_v2.py\n- tokens-2026.csv",
     "## Passwort\n\nsiehe Zettel 12",
     "## Passw\u00f6rter\n\n- alle 90 Tage \u00e4ndern\n- mindestens 12 Zeichen",
     "## Mot de passe\n\nvoir 1Password",
     "## Contrase\u00f1as\n\n- m\u00ednimo 12 caracteres\n- sin nombres",
     "passwords:\n- length >= 12\n- rotate_after: 90d",
-    "secrets:\n  - name: DB_PASSWORD\n    from: kv2/orders-db\n  - name: API_KEY\n    from: kv2/weather",
+    (
+        "secrets:\n  - name: DB_PASSWORD\n    from: kv2/orders-db\n  - name: API_KEY\n    "
+        "from: kv2/weather"
+    ),
     "## Database password\n\nThe password was changed on 2026-11-20 by Tom (ticket OPS-12).",
     "## Wifi password\n\n2 people asked for it: Nora and Tom.",
     "## Password tests\n\ntest_login2",
@@ -241,7 +275,10 @@ HEADED = (
     ("My passwords are:\n1. {}\n2. {}", ["aB3x" + "K9pQ2", "xY7m" + "N4rT6"]),
     ("## Passwords\n\n- mail: {}\n- bank: {}", ["aB3x" + "K9pQ2", "xY7mN" + "4rT6!"]),
     ("tokens:\n- {}\n- {}", ["k3J9dLq0Z" + "xT7vB2nM5", "r8W2yPfH6" + "cQ1sD4gA0"]),
-    ("API keys\n- {}\n- {}", ["7f9c2ba4e88f827d" + "616045507605853e", "0a1b2c3d4e5f6071" + "8293a4b5c6d7e8f9"]),
+    (
+        "API keys\n- {}\n- {}",
+        ["7f9c2ba4e88f827d" + "616045507605853e", "0a1b2c3d4e5f6071" + "8293a4b5c6d7e8f9"],
+    ),
     ("## Passwort Datenbank\n\n{}", ["Matrose-K" + "ompass-58"]),
     ("## Datenbankpasswort\n\n{}", ["Matrose-K" + "ompass-58"]),
     ("## Passw\u00f6rter\n\n- {}\n- {}", ["Somme" + "r2026!", "Winte" + "r#2025"]),
@@ -258,7 +295,10 @@ HEADED = (
     ("## Passphrase\n\n{}", ["correct7hor" + "se_battery!"]),
     ("secrets:\n- {}\n- {}", ["x9Kd02LmQp" + "7ZtR4vB8nW", "Zt7Rk2Wq9X" + "n4Bv6Lm1Pd"]),
     ("old and new password:\n{}\n{}", ["tulip9" + "3!lake", "rose84" + "!river"]),
-    ("Passwords for the lab machines:\n\n{}\n{}\n{}", ["aB3x" + "K9pQ2", "xY7m" + "N4rT6", "pL0w" + "K8sJ5"]),
+    (
+        "Passwords for the lab machines:\n\n{}\n{}\n{}",
+        ["aB3x" + "K9pQ2", "xY7m" + "N4rT6", "pL0w" + "K8sJ5"],
+    ),
     ("wifi passwords:\n- guest {}\n- office {}", ["Lampe!R" + "egal#204", "Tisch+" + "Stuhl99"]),
     ("credentials:\n  user: nora\n  password: {}\n  old: {}", ["aB3x" + "K9pQ2", "xY7m" + "N4rT6"]),
     ("## Credentials\n\nuser: nora\npass: {}", ["aB3x" + "K9pQ2"]),
@@ -269,6 +309,10 @@ HEADED = (
 
 def labelled() -> list[tuple[str, str | None]]:
     """300 texts, each with the secret that it contains, or None."""
-    with_secret = [(sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES]
-    without: list[tuple[str, str | None]] = [(place + text, None) for text in HARMLESS for place in PLACES]
+    with_secret = [
+        (sentence.format(secret), secret) for _, secret in secrets() for sentence in SENTENCES
+    ]
+    without: list[tuple[str, str | None]] = [
+        (place + text, None) for text in HARMLESS for place in PLACES
+    ]
     return [*with_secret[:150], *without[:150]]

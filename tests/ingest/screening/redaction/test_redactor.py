@@ -31,13 +31,19 @@ MAIL = "nora" + "@" + "example.com"
 
 
 async def screen(rules: RedactionRules, **fields: Any) -> Submission | Rejection:
-    """What the redaction gate returns for a procedural draft under `rules`: a submission or a rejection."""
-    submission = Submission(DRAFT.validate_python({"type": "procedural", "content": "plain", **fields}))
+    """What the redaction gate returns for a procedural draft under `rules`: a submission or a
+    rejection.
+    """
+    submission = Submission(
+        DRAFT.validate_python({"type": "procedural", "content": "plain", **fields})
+    )
     return await RedactionGate(Redactor(RuleBook(default=rules))).examine(SCOPE, submission)
 
 
 async def test_every_text_of_a_draft_is_redacted() -> None:
-    """Secrets in content, name, steps, tags, metadata and source are replaced and counted; ids stay."""
+    """Secrets in content, name, steps, tags, metadata and source are replaced and counted; ids
+    stay.
+    """
     screened = await screen(
         RedactionRules(),
         content=f"ask {MAIL}",
@@ -61,8 +67,12 @@ async def test_a_draft_without_secrets_is_unchanged() -> None:
 
 
 async def test_markers_are_cut_to_the_limit_of_the_field() -> None:
-    """If a redaction marker makes a field too long, the marker is cut, so that the name and the tag stay valid."""
-    screened = await screen(RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"])
+    """If a redaction marker makes a field too long, the marker is cut, so that the name and the tag
+    stay valid.
+    """
+    screened = await screen(
+        RedactionRules(), procedure_name=(MAIL + " ") * 27, tags=["x" * 121 + " n" + "@b.co"]
+    )
     assert isinstance(screened, Submission)
     assert len(screened.draft.tags[0]) == 128
     assert isinstance(screened.draft, ProceduralDraft)
@@ -77,13 +87,19 @@ async def test_large_texts_are_redacted() -> None:
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
-    """If a draft is refused for a secret in it, the reason names the kind of secret and does not quote it."""
+    """If a draft is refused for a secret in it, the reason names the kind of secret and does not
+    quote it.
+    """
     screened = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
-    assert screened == Rejection("contains secrets that are not stored here: email; remove them and send it again")
+    assert screened == Rejection(
+        "contains secrets that are not stored here: email; remove them and send it again"
+    )
 
 
 async def test_allowed_kinds_are_not_redacted() -> None:
-    """A tenant's rules may allow one kind of secret, such as e-mail addresses. Other kinds are still redacted."""
+    """A tenant's rules may allow one kind of secret, such as e-mail addresses. Other kinds are
+    still redacted.
+    """
     screened = await screen(
         RedactionRules(kinds={"email": Treatment.ALLOW}), content=f"{MAIL} or +44 20 7946" + " 0958"
     )
@@ -92,7 +108,9 @@ async def test_allowed_kinds_are_not_redacted() -> None:
 
 
 async def test_excluded_roles_and_types_are_rejected() -> None:
-    """If a tenant's rules exclude a role or a memory type, drafts with it are rejected whatever their text is."""
+    """If a tenant's rules exclude a role or a memory type, drafts with it are rejected whatever
+    their text is.
+    """
     assert await screen(RedactionRules(never_keep_types=frozenset({"procedural"}))) == Rejection(
         "memories of type procedural are not stored here"
     )
@@ -102,7 +120,9 @@ async def test_excluded_roles_and_types_are_rejected() -> None:
 
 
 async def test_nothing_is_stored_if_redaction_fails() -> None:
-    """If a redaction pattern cannot be run, a single write raises Unavailable and the drafts of a batch fail."""
+    """If a redaction pattern cannot be run, a single write raises Unavailable and the drafts of a
+    batch fail.
+    """
     rules = RedactionRules.model_construct(
         policy=Treatment.REDACT,
         kinds={},
@@ -110,7 +130,9 @@ async def test_nothing_is_stored_if_redaction_fails() -> None:
         never_keep_roles=frozenset(),
         never_keep_types=frozenset(),
     )
-    bench = Bench(gates=(RedactionGate(Redactor(RuleBook.model_construct(default=rules, tenants={}))),))
+    bench = Bench(
+        gates=(RedactionGate(Redactor(RuleBook.model_construct(default=rules, tenants={}))),)
+    )
     with pytest.raises(Unavailable, match=r"redaction could not run \([Ee]rror\)"):
         await bench.ingestor.write_one(SCOPE, draft(f"ask {MAIL}"))
     outcomes = await bench.ingestor.write(SCOPE, [draft("anything")])
@@ -127,7 +149,9 @@ def test_changes_to_a_memory_are_redacted() -> None:
 
 
 def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
-    """A tenant's rules in the file override the default rules, and its custom patterns are searched."""
+    """A tenant's rules in the file override the default rules, and its custom patterns are
+    searched.
+    """
     path = tmp_path / "rules.yaml"
     path.write_text(
         "default: {kinds: {email: allow}, patterns: [{name: badge, regex: 'B-[0-9]{6}'}]}\n"
@@ -163,12 +187,23 @@ def test_invalid_rules_say_why(tmp_path: Path, text: str, message: str) -> None:
 _WORDS = st.one_of(
     st.text(max_size=8),
     st.sampled_from(
-        ["password", "hunter22x", "bob@example.com", "4111 1111 1111 1111", "tel", "0176 1234567", "a-1", "="]
+        [
+            "password",
+            "hunter22x",
+            "bob@example.com",
+            "4111 1111 1111 1111",
+            "tel",
+            "0176 1234567",
+            "a-1",
+            "=",
+        ]
     ),
 )
 _JSON = st.recursive(
     st.one_of(_WORDS, st.integers(), st.booleans(), st.none(), st.just(4111111111111111)),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(_WORDS, inner, max_size=4)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(_WORDS, inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -196,14 +231,23 @@ async def test_a_token_in_an_id_is_refused(field: str) -> None:
     token = "ghp" + "_Zq7Xk2Lm9Pw4Rt6Yb1Nc8Vd3Hf5Jg0Ks"
     screened = await screen(RedactionRules(), **{field: f"s {token}"})
     assert screened == Rejection(
-        f"{field}: contains a secret (github_token), and ids are stored unchanged: use an id without it"
+        f"{field}: contains a secret (github_token), and ids are stored unchanged: use an "
+        "id without it"
     )
-    assert isinstance(await screen(RedactionRules(policy=Treatment.ALLOW), **{field: token}), Submission)
+    assert isinstance(
+        await screen(RedactionRules(policy=Treatment.ALLOW), **{field: token}), Submission
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["user:ann@example.com", "6f1f2c1e-5a0e-4c53-9d8e-0d0c3a7f5b11", "sess_01HVXK3N8Q2", "login-7f3a9c2b", "a" * 40],
+    [
+        "user:ann@example.com",
+        "6f1f2c1e-5a0e-4c53-9d8e-0d0c3a7f5b11",
+        "sess_01HVXK3N8Q2",
+        "login-7f3a9c2b",
+        "a" * 40,
+    ],
 )
 async def test_ordinary_ids_are_accepted(name: str) -> None:
     """E-mail addresses, UUIDs and ids with words such as "login" are not taken for secrets."""
@@ -218,7 +262,9 @@ async def test_a_tenants_own_pattern_holds_for_ids() -> None:
 
 async def test_related_concepts_are_redacted() -> None:
     """A secret in an entry of `related` is replaced by [redacted:KIND]."""
-    draft = DRAFT.validate_python({"type": "semantic", "content": "plain", "related": [MAIL, "tea"]})
+    draft = DRAFT.validate_python(
+        {"type": "semantic", "content": "plain", "related": [MAIL, "tea"]}
+    )
     screened = await RedactionGate(Redactor()).examine(SCOPE, Submission(draft))
     assert isinstance(screened, Submission)
     assert screened.draft.model_dump()["related"] == ["[redacted:email]", "tea"]

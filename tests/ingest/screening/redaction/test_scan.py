@@ -29,14 +29,20 @@ def test_plain_words_are_unchanged(text: str) -> None:
 
 @pytest.mark.parametrize("verb", [" is", " is:", " was:", ":", " lautet:", " est :"])
 def test_a_password_in_a_sentence_is_redacted(verb: str) -> None:
-    """A password is redacted if a verb, a colon or both stand between the word "password" and it."""
+    """A password is redacted if a verb, a colon or both stand between the word "password" and
+    it.
+    """
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
 
 @pytest.mark.parametrize(("label", "value"), LABELLED)
-@pytest.mark.parametrize("gap", [" ", "\n", "\r\n", "\n\n", "\n    ", "\n- ", "\n```\n", "\n\n```text\n"])
+@pytest.mark.parametrize(
+    "gap", [" ", "\n", "\r\n", "\n\n", "\n    ", "\n- ", "\n```\n", "\n\n```text\n"]
+)
 def test_a_value_is_judged_with_its_label_across_lines(label: str, value: str, gap: str) -> None:
-    """A secret is redacted whether a blank, line breaks, a list mark or a code block stand between its label and it."""
+    """A secret is redacted whether a blank, line breaks, a list mark or a code block stand between
+    its label and it.
+    """
     redacted = redact(f"{label}{gap}{value}\nAsk Nora.")
     assert redacted.startswith(f"{label}{gap}[redacted:")
     assert redacted.endswith("]\nAsk Nora.")
@@ -44,7 +50,9 @@ def test_a_value_is_judged_with_its_label_across_lines(label: str, value: str, g
 
 @pytest.mark.parametrize(("text", "values"), HEADED)
 def test_values_below_a_heading_or_in_a_list_are_redacted(text: str, values: list[str]) -> None:
-    """A secret that stands alone below a heading, or in a list, is redacted; so are the others of the list."""
+    """A secret that stands alone below a heading, or in a list, is redacted; so are the others of
+    the list.
+    """
     redacted = redact(text.format(*values))
     assert [value for value in values if value in redacted] == []
     assert redacted.count("[redacted:") == len(values)
@@ -59,9 +67,13 @@ def test_harmless_text_after_a_label_is_unchanged(text: str) -> None:
 @pytest.mark.parametrize("mark", ["", "1. "])
 @pytest.mark.parametrize("length", [1, 4, 12])
 def test_a_recovery_phrase_on_several_lines_is_redacted(length: int, mark: str) -> None:
-    """The words of a wallet's recovery phrase are redacted if they stand on several lines, also in a numbered list."""
+    """The words of a wallet's recovery phrase are redacted if they stand on several lines, also in
+    a numbered list.
+    """
     words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
-    lines = "\n".join(mark + " ".join(words[start : start + length]) for start in range(0, 12, length))
+    lines = "\n".join(
+        mark + " ".join(words[start : start + length]) for start in range(0, 12, length)
+    )
     assert redact(f"The seed phrase of my wallet is\n{lines}\nTom has it") == (
         f"The seed phrase of my wallet is\n{mark}[redacted:recovery_code]\nTom has it"
     )
@@ -75,7 +87,9 @@ def test_overlapping_secrets_are_joined() -> None:
 
 
 def test_nested_values_are_redacted() -> None:
-    """Secrets in lists, keys, numbers and the value of a `password` key are redacted and counted by kind."""
+    """Secrets in lists, keys, numbers and the value of a `password` key are redacted and counted by
+    kind.
+    """
     redaction = Redaction()
     clean = redaction.value(
         {
@@ -95,7 +109,9 @@ def test_nested_values_are_redacted() -> None:
 
 
 def test_keys_that_become_equal_are_numbered() -> None:
-    """Two keys of an object that are redacted to the same marker get different numbers, so no value is lost."""
+    """Two keys of an object that are redacted to the same marker get different numbers, so no value
+    is lost.
+    """
     other = "tom" + "@" + "example.com"
     assert sorted(Redaction().value({MAIL: 1, other: 2}).values()) == [1, 2]
 
@@ -112,20 +128,31 @@ def test_a_password_is_found_anywhere_in_a_long_line(place: int) -> None:
     [
         {"content": "{}", "concept": "Database password"},
         {"env": [{"name": "DB_PASSWORD", "value": "{}"}]},
-        {"turns": [{"speaker": "Ann", "text": "What is the wifi password?"}, {"speaker": "Tom", "text": "{}"}]},
+        {
+            "turns": [
+                {"speaker": "Ann", "text": "What is the wifi password?"},
+                {"speaker": "Tom", "text": "{}"},
+            ]
+        },
         {"steps": ["Open the admin page", "The password is:", "{}"]},
     ],
 )
 def test_a_secret_is_judged_with_the_texts_before_it(value: dict[str, Any]) -> None:
-    """A secret is redacted if the title of its object, or the text before it in a list, says what it is."""
+    """A secret is redacted if the title of its object, or the text before it in a list, says what
+    it is.
+    """
     secret = "zK9#mm" + "2Lpw4e"
     redaction = Redaction()
-    assert secret not in json.dumps(redaction.value(json.loads(json.dumps(value).replace("{}", secret))))
+    assert secret not in json.dumps(
+        redaction.value(json.loads(json.dumps(value).replace("{}", secret)))
+    )
     assert redaction.counts == {"password": 1}
 
 
 def test_lists_of_names_are_no_labels() -> None:
-    """Single words in a list, such as names of fields, are not taken for labels of the texts after them."""
+    """Single words in a list, such as names of fields, are not taken for labels of the texts after
+    them.
+    """
     names = {
         "fields": ["username", "password", "email-2"],
         "tags": ["token", "gpt-4o"],
@@ -136,7 +163,12 @@ def test_lists_of_names_are_no_labels() -> None:
 
 
 def test_a_private_key_without_an_end_is_redacted_up_to_the_prose_after_it() -> None:
-    """Of a private key without its last line, headers and data are redacted, and what is written below it stays."""
+    """Of a private key without its last line, headers and data are redacted, and what is written
+    below it stays.
+    """
     head = "-----BEGIN RSA PRIVATE" + " KEY-----"
     key = f"{head}\nProc-Type: 4,ENCRYPTED\n\n{filler(64)}\n{filler(40, 3)}"
-    assert redact(f"{key}\n\nThen restart the proxy.") == "[redacted:private_key]\n\nThen restart the proxy."
+    assert (
+        redact(f"{key}\n\nThen restart the proxy.")
+        == "[redacted:private_key]\n\nThen restart the proxy."
+    )

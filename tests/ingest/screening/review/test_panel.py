@@ -1,4 +1,6 @@
-"""The panel, which votes on a text: concurrent reviewers, lost votes, and the decision that follows."""
+"""The panel, which votes on a text: concurrent reviewers, lost votes, and the decision that
+follows.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from ingest.screening.review.panel import (
 from memtypes.model.memory import Decision, Reviewed, Tier, Vote
 from tests.ingest.doubles import SCOPE
 
-FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
+FACT = (
+    "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
+)
 
 
 def vote(*, ok: bool = True, trivial: bool | None = None, **scores: float) -> Vote:
@@ -34,7 +38,8 @@ def vote(*, ok: bool = True, trivial: bool | None = None, **scores: float) -> Vo
 
 
 SCORES = st.dictionaries(
-    st.sampled_from(["importance", "relevance", "novelty"]), st.floats(1, 10).map(lambda score: round(score, 2))
+    st.sampled_from(["importance", "relevance", "novelty"]),
+    st.floats(1, 10).map(lambda score: round(score, 2)),
 )
 VOTES = st.lists(
     st.builds(
@@ -49,7 +54,9 @@ VOTES = st.lists(
 
 @dataclass(frozen=True, slots=True)
 class StubReviewer:
-    """A reviewer that gives the score 8 after `delay_s` seconds, or fails, and records the texts that it was shown."""
+    """A reviewer that gives the score 8 after `delay_s` seconds, or fails, and records the texts
+    that it was shown.
+    """
 
     name: str
     shown: list[str]
@@ -58,7 +65,9 @@ class StubReviewer:
     stand_in: Reviewer | None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """A vote with the score 8, after `delay_s` seconds. Raises ReviewFailed if `fails` is set."""
+        """A vote with the score 8, after `delay_s` seconds. Raises ReviewFailed if `fails` is
+        set.
+        """
         self.shown.append(request.text)
         await anyio.sleep(self.delay_s)
         if self.fails:
@@ -73,8 +82,11 @@ def request(text: str = FACT) -> ReviewRequest:
 
 @pytest.mark.anyio
 async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
-    """If a reviewer fails, the others decide. Its lost vote has a reason, and votes keep the order of the reviewers."""
-    failing, slow = StubReviewer("novelty", [], fails=True), StubReviewer("importance", [], delay_s=0.02)
+    """If a reviewer fails, the others decide. Its lost vote has a reason, and votes keep the order
+    of the reviewers.
+    """
+    failing = StubReviewer("novelty", [], fails=True)
+    slow = StubReviewer("importance", [], delay_s=0.02)
     panel = Panel((slow, StubReviewer("relevance", []), failing))
     decided = await panel.review(request())
     assert (decided.tier, decided.decision) == (Tier.CONSENSUS, Decision.STORE)
@@ -88,8 +100,12 @@ async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
 
 @pytest.mark.anyio
 async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
-    """At the time limit the panel decides with the votes that it has; the slow reviewer's vote is lost."""
-    panel = Panel((StubReviewer("importance", [], delay_s=5), StubReviewer("relevance", [])), limit_s=0.05)
+    """At the time limit the panel decides with the votes that it has; the slow reviewer's vote is
+    lost.
+    """
+    panel = Panel(
+        (StubReviewer("importance", [], delay_s=5), StubReviewer("relevance", [])), limit_s=0.05
+    )
     decided = await panel.review(request())
     assert decided.votes[0].reason == "no answer within 0.05 s"
     assert (decided.tier, decided.decision) == (Tier.PARTIAL, Decision.STORE)
@@ -104,7 +120,9 @@ async def test_only_the_beginning_of_a_long_text_is_reviewed() -> None:
 
 
 def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
-    """The decision of a panel on the votes. prefilter: why the pre-filter rejects the text; None if it does not."""
+    """The decision of a panel on the votes. prefilter: why the pre-filter rejects the text; None if
+    it does not.
+    """
     return decide(votes, tier_of([cast.ok for cast in votes]), prefilter)
 
 
@@ -123,18 +141,26 @@ def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
 
 @given(st.lists(st.booleans(), max_size=3))
 def test_the_tier_depends_on_how_many_reviewers_answered(answered: list[bool]) -> None:
-    """The tier of a panel's decision is `fallback` if no reviewer answered, and `partial` if only one of several did.
+    """The tier of a panel's decision is `fallback` if no reviewer answered, and `partial` if only
+    one of several did.
 
     Otherwise it is `consensus`.
     """
     count = sum(answered)
-    expected = Tier.FALLBACK if not count else Tier.PARTIAL if count == 1 < len(answered) else Tier.CONSENSUS
+    expected = (
+        Tier.FALLBACK
+        if not count
+        else Tier.PARTIAL
+        if count == 1 < len(answered)
+        else Tier.CONSENSUS
+    )
     assert tier_of(answered) == expected
 
 
 @pytest.mark.anyio
 async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
-    """If a reviewer that asks a model fails, a local reviewer votes in its place. Both votes are listed.
+    """If a reviewer that asks a model fails, a local reviewer votes in its place. Both votes are
+    listed.
 
     The tier of the decision (such as `partial`) counts only reviewers that ask a model.
     """
@@ -148,16 +174,28 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_model() -> None:
         ("relevance", True, False),
         ("novelty", True, False),
     ]
-    assert (decided.tier, decided.importance, decided.decision) == (Tier.PARTIAL, 8.0, Decision.STORE)
+    assert (decided.tier, decided.importance, decided.decision) == (
+        Tier.PARTIAL,
+        8.0,
+        Decision.STORE,
+    )
     fallback = await Panel((failing, StubReviewer("relevance", []))).review(request())
     assert (fallback.tier, fallback.importance) == (Tier.FALLBACK, 5.0)
 
 
 @given(VOTES, st.floats(0, 3))
-def test_higher_scores_never_turn_storing_into_a_rejection(votes: list[Vote], addition: float) -> None:
-    """If votes decide to store a text, the same votes with higher scores decide to store it, too."""
+def test_higher_scores_never_turn_storing_into_a_rejection(
+    votes: list[Vote], addition: float
+) -> None:
+    """If votes decide to store a text, the same votes with higher scores decide to store it,
+    too.
+    """
     raised = [
-        cast.model_copy(update={"scores": {name: min(10, score + addition) for name, score in cast.scores.items()}})
+        cast.model_copy(
+            update={
+                "scores": {name: min(10, score + addition) for name, score in cast.scores.items()}
+            }
+        )
         for cast in votes
     ]
     if judge(votes).decision is Decision.STORE:
@@ -167,7 +205,12 @@ def test_higher_scores_never_turn_storing_into_a_rejection(votes: list[Vote], ad
 @pytest.mark.parametrize(
     ("votes", "prefilter", "decision", "tier"),
     [
-        ([vote(importance=9, trivial=True), vote(relevance=9, trivial=True)], None, "reject", "consensus"),
+        (
+            [vote(importance=9, trivial=True), vote(relevance=9, trivial=True)],
+            None,
+            "reject",
+            "consensus",
+        ),
         ([vote(importance=9, trivial=True), vote(relevance=9)], None, "store", "consensus"),
         ([vote(importance=3.9), vote(relevance=9)], None, "reject", "consensus"),
         ([vote(importance=4), vote(relevance=5)], None, "store", "consensus"),
@@ -184,7 +227,9 @@ def test_higher_scores_never_turn_storing_into_a_rejection(votes: list[Vote], ad
 def test_votes_decide_at_the_documented_bounds(
     votes: list[Vote], prefilter: str | None, decision: str, tier: str
 ) -> None:
-    """Votes with scores exactly at a bound or just below it lead to the documented decision to store or reject."""
+    """Votes with scores exactly at a bound or just below it lead to the documented decision to
+    store or reject.
+    """
     decided = judge(votes, prefilter)
     assert (decided.decision, decided.tier) == (decision, tier)
 
@@ -192,7 +237,10 @@ def test_votes_decide_at_the_documented_bounds(
 def test_the_documentation_has_the_bounds_of_a_review() -> None:
     """docs/memories.md names the importance and the relevance below which a text is rejected."""
     page = Path(__file__).parents[4].joinpath("docs", "memories.md").read_text(encoding="utf-8")
-    assert f"if its importance is below {MIN_IMPORTANCE:g} or its relevance below {MIN_RELEVANCE:g}." in page
+    assert (
+        f"if its importance is below {MIN_IMPORTANCE:g} or its relevance below {MIN_RELEVANCE:g}."
+        in page
+    )
 
 
 def test_a_fallback_has_importance_5() -> None:

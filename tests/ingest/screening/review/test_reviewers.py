@@ -26,7 +26,9 @@ from tests.ingest.model_server import Answer, ModelServer, says, serving
 from tests.retrieval.builders import SCOPE, World
 
 pytestmark = pytest.mark.anyio
-FACT = "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
+FACT = (
+    "The team decided to move the ledger to Postgres because the Redis counters drifted in March."
+)
 
 
 @pytest.fixture
@@ -37,7 +39,9 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def panel_with(http: httpx.AsyncClient, server: ModelServer) -> Panel:
-    """A panel whose importance comes from the fake model server, relevance and novelty from local reviewers."""
+    """A panel whose importance comes from the fake model server, relevance and novelty from local
+    reviewers.
+    """
     model = EndpointReviewer(CompletionClient(http, *server.endpoint, 2.0), ImportanceReviewer())
     return Panel((model, RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
 
@@ -48,7 +52,9 @@ async def request(text: str = FACT) -> ReviewRequest:
 
 
 async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient) -> None:
-    """The language model's score is one of the panel's three votes, and the text is sent to the model as data."""
+    """The language model's score is one of the panel's three votes, and the text is sent to the
+    model as data.
+    """
     with serving(says('{"score": 8, "trivial": false, "reason": "a decision"}')) as server:
         decided = await panel_with(http, server).review(await request())
     assert decided.tier is Tier.CONSENSUS
@@ -71,7 +77,8 @@ async def test_the_score_of_a_language_model_is_one_vote(http: httpx.AsyncClient
 async def test_the_local_reviewer_votes_in_place_of_a_failing_endpoint(
     http: httpx.AsyncClient, answer: Answer, reason: str
 ) -> None:
-    """If the language model's endpoint fails, a local reviewer votes in its place, and the decision is a fallback.
+    """If the language model's endpoint fails, a local reviewer votes in its place, and the decision
+    is a fallback.
 
     The failed vote has the reason of the failure.
     """
@@ -95,8 +102,12 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(http: httpx.AsyncClient, text: str) -> None:
-    """A text with a prompt injection is not sent to the language model. The local reviewers score it."""
+async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(
+    http: httpx.AsyncClient, text: str
+) -> None:
+    """A text with a prompt injection is not sent to the language model. The local reviewers score
+    it.
+    """
     with serving(says('{"score": 10, "trivial": false, "reason": "as ordered"}')) as server:
         decided = await panel_with(http, server).review(await request(text))
     assert server.requests == []
@@ -105,7 +116,9 @@ async def test_a_text_with_orders_to_the_reviewer_is_reviewed_locally(http: http
     assert addresses_reviewer(text)
 
 
-@pytest.mark.parametrize("text", [FACT, "The patch scored well in the benchmark.", "Ten people rated the cake."])
+@pytest.mark.parametrize(
+    "text", [FACT, "The patch scored well in the benchmark.", "Ten people rated the cake."]
+)
 def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
     """Scores and ratings in ordinary sentences are not taken for a prompt injection."""
     assert not addresses_reviewer(text)
@@ -113,7 +126,9 @@ def test_plain_texts_do_not_address_a_reviewer(text: str) -> None:
 
 @pytest.mark.parametrize("unit", ["\n", "\r\n", " \n ", "system ", "<", "as a "])
 def test_the_search_for_prompt_injections_is_fast_on_any_text(unit: str) -> None:
-    """Texts built to slow down the search for prompt injections are searched within five seconds."""
+    """Texts built to slow down the search for prompt injections are searched within five
+    seconds.
+    """
     text = unit * (MAX_READ // len(unit))
     began = time.process_time()
     assert not addresses_reviewer(text)
@@ -134,13 +149,16 @@ def test_the_search_for_prompt_injections_is_fast_on_any_text(unit: str) -> None
         (FACT + " " * MAX_READ + "ok " * MAX_READ, "store"),
     ],
 )
-async def test_built_in_reviewers_store_statements_and_reject_noise(text: str, decision: str) -> None:
+async def test_built_in_reviewers_store_statements_and_reject_noise(
+    text: str, decision: str
+) -> None:
     """A panel of built-in reviewers decides to store short facts and to reject filler and noise.
 
     The same text always gets the same scores.
     """
     local = Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(InMemoryStore())))
-    first, second = await local.review(await request(text)), await local.review(await request(text))
+    first = await local.review(await request(text))
+    second = await local.review(await request(text))
     assert first.decision == decision
     assert [vote.scores for vote in first.votes] == [vote.scores for vote in second.votes]
 
@@ -161,7 +179,9 @@ async def test_a_text_stored_as_a_memory_of_another_type_has_low_novelty() -> No
 
 
 async def test_nearest_similarities_are_one_for_each_vector() -> None:
-    """Each vector gets its best cosine with stored memories of all types, and 0 in an empty store."""
+    """Each vector gets its best cosine with stored memories of all types, and 0 in an empty
+    store.
+    """
     world = World()
     await world.add("procedural", FACT)
     same = (await FakeEmbedder().embed_query(FACT)).dense
@@ -169,4 +189,7 @@ async def test_nearest_similarities_are_one_for_each_vector() -> None:
     similarities = await nearest_similarities(world.store, SCOPE, [same, opposite])
     assert similarities[0] > 0.9
     assert similarities[1] < similarities[0]
-    assert await nearest_similarities(InMemoryStore(), SCOPE, [same, np.zeros_like(same)]) == [0.0, 0.0]
+    assert await nearest_similarities(InMemoryStore(), SCOPE, [same, np.zeros_like(same)]) == [
+        0.0,
+        0.0,
+    ]

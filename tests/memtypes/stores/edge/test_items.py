@@ -1,4 +1,6 @@
-"""Keyed items (JSON values with a key) in an embedded store: upgrade, re-embedding, erasure and killed engines."""
+"""Keyed items (JSON values with a key) in an embedded store: upgrade, re-embedding, erasure and
+killed engines.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ async def closed(store: EdgeStore, directory: Path) -> None:
 
 
 async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) -> None:
-    """A store whose store.json names no collection of items, as older versions wrote it, opens and stores items."""
+    """A store whose store.json names no collection of items, as older versions wrote it, opens and
+    stores items.
+    """
     await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
     layout = Layout(tmp_path)
     manifest = layout.require_manifest()
@@ -64,7 +68,9 @@ async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) 
 
 
 async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> None:
-    """After re-embedding, an item is found by the new vector of its indexed text. Its value and times are unchanged."""
+    """After re-embedding, an item is found by the new vector of its indexed text. Its value and
+    times are unchanged.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(70):
         await put(store, f"{number}", f"title {number}")
@@ -74,7 +80,9 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
     await closed(store, tmp_path)
 
     async def wider(texts: Sequence[InContext]) -> list[Vectors]:
-        return [Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts]
+        return [
+            Vectors(make_dense(crc32(text.text.encode()), 12), make_sparse([1])) for text in texts
+        ]
 
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
     assert (await rebuild(settings, wider, stop_engine=False))[ITEMS] == 71
@@ -102,7 +110,9 @@ async def test_an_erasure_removes_the_bytes_of_items(tmp_path: Path) -> None:
 
 
 async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path) -> None:
-    """After the engine was killed, all items and their index are there; replaced and deleted values are not."""
+    """After the engine was killed, all items and their index are there; replaced and deleted values
+    are not.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")

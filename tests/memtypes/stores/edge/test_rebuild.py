@@ -43,7 +43,9 @@ def facts(count: int, scope: Scope = SCOPE) -> list[Memory]:
 
 
 async def filled(directory: Path, count: int = 70) -> list[Memory]:
-    """Create and close a store in `directory` with facts of two tenants; return those of the first tenant."""
+    """Create and close a store in `directory` with facts of two tenants; return those of the first
+    tenant.
+    """
     store = await EdgeStore.open(settings_for(directory))
     stored = facts(count)
     await store.upsert(SCOPE, [make_record(memory) for memory in stored])
@@ -55,14 +57,18 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
 
 
 async def embed_full_batches(texts: Sequence[InContext]) -> list[Vectors]:
-    """Embed full batches in twelve dimensions, and raise Overloaded for the last, incomplete batch."""
+    """Embed full batches in twelve dimensions, and raise Overloaded for the last, incomplete
+    batch.
+    """
     if len(texts) < PAYLOAD_BATCH:
         raise Overloaded("the encoder is busy")
     return await embed_wider(texts)
 
 
 async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
-    """A failed rebuild changes nothing; after a complete rebuild every memory of every tenant has new vectors."""
+    """A failed rebuild changes nothing; after a complete rebuild every memory of every tenant has
+    new vectors.
+    """
     stored = await filled(tmp_path)
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
     with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
@@ -75,9 +81,13 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
     counts = await rebuild(settings, embed_wider, stop_engine=False)
     assert counts[MemoryType.SEMANTIC] == len(stored) + 3
     store = await EdgeStore.open(settings)
-    assert await store.get(SCOPE, [memory.id for memory in stored]) == {memory.id: memory for memory in stored}
+    assert await store.get(SCOPE, [memory.id for memory in stored]) == {
+        memory.id: memory for memory in stored
+    }
     vector = make_dense(crc32(stored[7].content.encode()), 12)
-    candidates = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
+    candidates = await store.candidates(
+        SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)]
+    )
     assert [memory.id for memory in candidates[0]] == [stored[7].id]
     assert (await store.stats(OTHER))[MemoryType.SEMANTIC].count == 3
     await store.aclose()
@@ -86,7 +96,9 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
 
 
 async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
-    """A rebuild of a store in use is refused with an error that says to stop the service; the store still answers."""
+    """A rebuild of a store in use is refused with an error that says to stop the service; the store
+    still answers.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     with pytest.raises(StoreInUse, match="stop the service first"):
         await rebuild(settings_for(tmp_path), embed_equally, stop_engine=False)
@@ -95,21 +107,29 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_was_closed_just_now_is_rebuilt(tmp_path: Path) -> None:
-    """A rebuild waits for the engine of a store to end, which lingers for a moment after its last client left."""
+    """A rebuild waits for the engine of a store to end, which lingers for a moment after its last
+    client left.
+    """
     store = await EdgeStore.open(replace(settings_for(tmp_path), linger_s=1.0))
     await store.upsert(SCOPE, [make_record(memory) for memory in facts(3)])
     await store.aclose()
-    counts = await rebuild(replace(settings_for(tmp_path), linger_s=1.0), embed_equally, stop_engine=False)
+    counts = await rebuild(
+        replace(settings_for(tmp_path), linger_s=1.0), embed_equally, stop_engine=False
+    )
     assert counts[MemoryType.SEMANTIC] == 3
 
 
 async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
-    """Requests of a running service wait while a rebuild re-embeds its store, and no write is lost."""
+    """Requests of a running service wait while a rebuild re-embeds its store, and no write is
+    lost.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     stored = facts(100)
     await store.upsert(SCOPE, [make_record(memory) for memory in stored])
     async with asyncio.TaskGroup() as tasks:
-        rebuilding = tasks.create_task(rebuild(settings_for(tmp_path), embed_equally, stop_engine=True))
+        rebuilding = tasks.create_task(
+            rebuild(settings_for(tmp_path), embed_equally, stop_engine=True)
+        )
         reads = [tasks.create_task(store.get(SCOPE, [stored[3].id])) for _ in range(5)]
     assert rebuilding.result()[MemoryType.SEMANTIC] == 100
     assert all(task.result().keys() == {stored[3].id} for task in reads)
@@ -122,7 +142,9 @@ async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> No
 
 
 async def test_a_directory_without_a_store_is_not_rebuilt(tmp_path: Path) -> None:
-    """A rebuild of a directory without a store raises an error that says so, and creates no collection."""
+    """A rebuild of a directory without a store raises an error that says so, and creates no
+    collection.
+    """
     with pytest.raises(InvalidRequest, match="is not a store"):
         await rebuild(settings_for(tmp_path), embed_equally, stop_engine=False)
     assert not (tmp_path / "semantic").exists()

@@ -30,9 +30,14 @@ from tests.candidates import CandidateRow, make_candidates, rows_of
 def test_vectors_survive_encoding(
     dense: NDArray[np.float32], tokens: NDArray[np.int8], terms: dict[int, float]
 ) -> None:
-    """A record has the same id, payload and arrays, with their types, after encoding and decoding."""
+    """A record has the same id, payload and arrays, with their types, after encoding and
+    decoding.
+    """
     record = Record(
-        "id", MemoryType.EPISODIC, {"content": "text", "n": [1, None]}, Vectors(dense, make_sparse(terms), tokens)
+        "id",
+        MemoryType.EPISODIC,
+        {"content": "text", "n": [1, None]},
+        Vectors(dense, make_sparse(terms), tokens),
     )
     decoded = decode(encode(record), Record)
     assert (decoded.id, decoded.payload) == (record.id, record.payload)
@@ -53,7 +58,10 @@ def test_candidates_survive_encoding() -> None:
         {"importance": 5},
     ]
     candidates = make_candidates(
-        [CandidateRow(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload) for n, payload in enumerate(payloads)]
+        [
+            CandidateRow(f"id-{n}", MemoryType.SEMANTIC, 0.5, None, payload)
+            for n, payload in enumerate(payloads)
+        ]
     )
     decoded = rows_of(decode(encode(candidates), Candidates))
     assert [row.payload for row in decoded] == payloads
@@ -64,7 +72,9 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """For a request's class, `answer_type()` returns the type to which a client decodes the answer."""
+    """For a request's class, `answer_type()` returns the type to which a client decodes the
+    answer.
+    """
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage

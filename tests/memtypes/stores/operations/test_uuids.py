@@ -19,7 +19,11 @@ def test_ids_round_trip(ids: list[UUID]) -> None:
     texts = [str(memory_id) for memory_id in [*ids, UUID(int=0), UUID(int=255), UUID(int=1 << 127)]]
     id_array = ids_of(texts)
     assert id_array.tobytes() == b"".join(UUID(memory_id).bytes for memory_id in texts)
-    assert strings_of(id_array) == [memory_id.decode() for memory_id in texts_of(id_array).tolist()] == texts
+    assert (
+        strings_of(id_array)
+        == [memory_id.decode() for memory_id in texts_of(id_array).tolist()]
+        == texts
+    )
     id_array = id_array.copy()
     id_array.sort()
     assert strings_of(id_array) == sorted(texts)

@@ -1,4 +1,6 @@
-"""Re-embedding of Qdrant collections, with a client in local mode: a rebuild is completed, or changes nothing."""
+"""Re-embedding of Qdrant collections, with a client in local mode: a rebuild is completed, or
+changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -51,16 +53,21 @@ async def filled(client: AsyncQdrantClient) -> tuple[QdrantStore, list[Memory]]:
 async def test_a_rebuild_gives_every_memory_a_new_vector(client: AsyncQdrantClient) -> None:
     """After a rebuild, the memories of every tenant have new vectors, in new collections.
 
-    Preparing the store with the old embedder raises EmbedderMismatch. The old collections still exist.
+    Preparing the store with the old embedder raises EmbedderMismatch. The old collections still
+    exist.
     """
     _, stored = await filled(client)
     counts = await rebuild(WIDER, wider, client)
     assert (counts[MemoryType.SEMANTIC], counts[MemoryType.EPISODIC]) == (len(stored), 1)
     store = QdrantStore(WIDER, client)
     await store.prepare()
-    assert await store.get(SCOPE, [memory.id for memory in stored]) == {memory.id: memory for memory in stored}
+    assert await store.get(SCOPE, [memory.id for memory in stored]) == {
+        memory.id: memory for memory in stored
+    }
     vector = make_dense(crc32(stored[7].content.encode()), 12)
-    (hits,) = await store.candidates(SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)])
+    (hits,) = await store.candidates(
+        SCOPE, [CandidateSearch({MemoryType.SEMANTIC: None}, vector, None, 1)]
+    )
     assert [memory.id for memory in hits] == [stored[7].id]
     with pytest.raises(EmbedderMismatch):
         await QdrantStore(OLD, client).prepare()
@@ -70,7 +77,9 @@ async def test_a_rebuild_gives_every_memory_a_new_vector(client: AsyncQdrantClie
 
 
 async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> None:
-    """After a failed rebuild the store still answers. The next rebuild starts again with the first memory."""
+    """After a failed rebuild the store still answers. The next rebuild starts again with the first
+    memory.
+    """
 
     async def failing(texts: Sequence[InContext]) -> list[Vectors]:
         if len(texts) < BATCH:
@@ -86,7 +95,9 @@ async def test_a_failed_rebuild_changes_nothing(client: AsyncQdrantClient) -> No
 
 
 async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) -> None:
-    """Memories that are written, removed or patched during a rebuild have the same state in the new collections."""
+    """Memories that are written, removed or patched during a rebuild have the same state in the new
+    collections.
+    """
     store, stored = await filled(client)
     late = make_memory(MemoryType.SEMANTIC, "a late fact")
     batch_sizes: list[int] = []
@@ -108,7 +119,9 @@ async def test_changes_during_a_rebuild_are_copied(client: AsyncQdrantClient) ->
 
 
 async def test_a_rebuild_gives_up_while_the_store_is_written_to(client: AsyncQdrantClient) -> None:
-    """If writes to the store never pause, the rebuild fails with an error that says to stop every service."""
+    """If writes to the store never pause, the rebuild fails with an error that says to stop every
+    service.
+    """
     store, _ = await filled(client)
     written: list[str] = []
 

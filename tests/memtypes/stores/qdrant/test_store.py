@@ -1,4 +1,6 @@
-"""The store on a Qdrant server: its requests, translated errors, and the check of the embedder's fingerprint."""
+"""The store on a Qdrant server: its requests, translated errors, and the check of the embedder's
+fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,12 @@ pytestmark = pytest.mark.anyio
 
 def settings_for(url: str, **changes: Any) -> QdrantSettings:
     """Settings of a store on the server at a URL, with short timeouts."""
-    defaults: dict[str, Any] = {"fingerprint": "test-embedder", "dimensions": DIMENSIONS, "timeout_s": 5, "prefix": "p"}
+    defaults: dict[str, Any] = {
+        "fingerprint": "test-embedder",
+        "dimensions": DIMENSIONS,
+        "timeout_s": 5,
+        "prefix": "p",
+    }
     return QdrantSettings(url, **defaults | changes)
 
 
@@ -48,11 +55,19 @@ def answering(answer: StubAnswer) -> Any:
         (StubAnswer(400, b"bad"), InvalidRequest, "refused the request: bad"),
         (StubAnswer(200, {"hello": "world"}), Unavailable, "does not answer like Qdrant"),
         (StubAnswer(200, b"<html>"), Unavailable, "does not answer like Qdrant"),
-        (StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}), Unavailable, "is overloaded"),
+        (
+            StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}),
+            Unavailable,
+            "is overloaded",
+        ),
     ],
 )
-async def test_error_answers_are_translated(answer: StubAnswer, error: type[RemembrancerError], text: str) -> None:
-    """An error answer of the server becomes an error of the store that names the server and the reason."""
+async def test_error_answers_are_translated(
+    answer: StubAnswer, error: type[RemembrancerError], text: str
+) -> None:
+    """An error answer of the server becomes an error of the store that names the server and the
+    reason.
+    """
     async with stub_server(answering(answer)) as url:
         with pytest.raises(error, match=text) as caught:
             await QdrantStore.open(settings_for(url))
@@ -61,7 +76,9 @@ async def test_error_answers_are_translated(answer: StubAnswer, error: type[Reme
 
 async def test_an_overloaded_server_names_a_retry_time() -> None:
     """The error for an overloaded server has the Retry-After of the server's answer."""
-    async with stub_server(answering(StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))) as url:
+    async with stub_server(
+        answering(StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))
+    ) as url:
         with pytest.raises(Unavailable) as caught:
             await QdrantStore.open(settings_for(url))
     assert caught.value.retry_after_s == 7
@@ -90,14 +107,18 @@ async def test_a_server_that_does_not_answer_is_unavailable() -> None:
 
 
 async def test_another_embedder_is_refused_and_nothing_changes() -> None:
-    """The error for an embedder with another fingerprint or dimension names the stored one. Nothing is written."""
+    """The error for an embedder with another fingerprint or dimension names the stored one. Nothing
+    is written.
+    """
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
     memory = make_memory(MemoryType.EPISODIC, "x")
     await store.upsert(SCOPE, [make_record(memory)])
     for changes in ({"fingerprint": "other"}, {"dimensions": 9}):
-        with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed"):
+        with pytest.raises(
+            EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed"
+        ):
             await QdrantStore(settings_for(LOCAL, **changes), client).prepare()
     reopened = QdrantStore(settings_for(LOCAL), client)
     await reopened.prepare()
@@ -106,17 +127,25 @@ async def test_another_embedder_is_refused_and_nothing_changes() -> None:
 
 
 async def test_collections_have_versions_behind_aliases() -> None:
-    """Each memory type has an alias for the first version of its collection. Each prefix has its own collections."""
+    """Each memory type has an alias for the first version of its collection. Each prefix has its
+    own collections.
+    """
     client = AsyncQdrantClient(LOCAL)
     for prefix in ("p", "q"):
         await QdrantStore(settings_for(LOCAL, prefix=prefix), client).prepare()
-    aliases = {alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases}
-    assert aliases == {f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in COLLECTIONS}
+    aliases = {
+        alias.alias_name: alias.collection_name for alias in (await client.get_aliases()).aliases
+    }
+    assert aliases == {
+        f"{prefix}_{kind}": f"{prefix}_{kind}_v1" for prefix in "pq" for kind in COLLECTIONS
+    }
     await client.close()
 
 
 async def test_a_store_opens_although_its_first_opening_was_interrupted() -> None:
-    """If opening a store was interrupted before an alias was set, the next opening checks and uses the collection."""
+    """If opening a store was interrupted before an alias was set, the next opening checks and uses
+    the collection.
+    """
     client = AsyncQdrantClient(LOCAL)
     store = QdrantStore(settings_for(LOCAL), client)
     await store.prepare()
@@ -128,7 +157,9 @@ async def test_a_store_opens_although_its_first_opening_was_interrupted() -> Non
 
 
 class FreshServer:
-    """A Qdrant server without collections. requests: all received. taken: another process creates collections first."""
+    """A Qdrant server without collections. requests: all received. taken: another process creates
+    collections first.
+    """
 
     def __init__(self, *, taken: bool = False) -> None:
         self.requests: list[StubRequest] = []
@@ -146,7 +177,9 @@ class FreshServer:
             return _result(_collection_info())
         if request.method == "PUT" and len(segments) == 2 and self.taken:
             return StubAnswer(409, b"already exists")
-        return _result({"operation_id": 1, "status": "completed"} if segments[-1] == "index" else True)
+        return _result(
+            {"operation_id": 1, "status": "completed"} if segments[-1] == "index" else True
+        )
 
     def bodies(self, method: str, ending: str) -> list[Any]:
         """The bodies of the requests with this method whose paths end with `ending`."""
@@ -182,17 +215,29 @@ def _collection_info() -> dict[str, Any]:
 
 
 async def test_collections_are_created_with_the_settings() -> None:
-    """New collections have the shards, replicas and quantization of the settings; requests have their API key."""
+    """New collections have the shards, replicas and quantization of the settings; requests have
+    their API key.
+    """
     server = FreshServer()
-    chosen: dict[str, Any] = {"shards": 3, "replicas": 2, "write_consistency": 2, "quantization": "int8"}
+    chosen: dict[str, Any] = {
+        "shards": 3,
+        "replicas": 2,
+        "write_consistency": 2,
+        "quantization": "int8",
+    }
     async with stub_server(server.answers) as url:
-        with pytest.warns(UserWarning, match="insecure connection"):  # rightly so: the stub speaks plain HTTP
+        # Rightly so: the stub speaks plain HTTP
+        with pytest.warns(UserWarning, match="insecure connection"):
             store = await QdrantStore.open(settings_for(url, api_key="secret", **chosen))
         await store.ping()
         await store.aclose()
     assert {request.headers["api-key"] for request in server.requests} == {"secret"}
     (collection,) = server.bodies("PUT", "/collections/p_semantic_v1")
-    assert (collection["shard_number"], collection["replication_factor"], collection["write_consistency_factor"]) == (
+    assert (
+        collection["shard_number"],
+        collection["replication_factor"],
+        collection["write_consistency_factor"],
+    ) == (
         3,
         2,
         2,
@@ -201,7 +246,9 @@ async def test_collections_are_created_with_the_settings() -> None:
     assert collection["vectors"]["dense"]["quantization_config"]["scalar"]["type"] == "int8"
     assert collection["vectors"]["tokens"]["datatype"] == "float16"
     assert collection["sparse_vectors"]["sparse"]["modifier"] == "idf"
-    fields = {body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")}
+    fields = {
+        body["field_name"] for body in server.bodies("PUT", "/collections/p_semantic_v1/index")
+    }
     assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields
     assert "tenant" not in fields, "an index that is there is not made again"
     assert len(server.bodies("POST", "/collections/aliases")) == len(COLLECTIONS)
@@ -225,7 +272,9 @@ async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
         store.ping(),
         store.get(SCOPE, [memory.id]),
         store.upsert(SCOPE, [make_record(memory)]),
-        store.candidates(SCOPE, [CandidateSearch({MemoryType.EPISODIC: None}, make_dense(1), make_sparse([1]))]),
+        store.candidates(
+            SCOPE, [CandidateSearch({MemoryType.EPISODIC: None}, make_dense(1), make_sparse([1]))]
+        ),
         store.stats(SCOPE),
     ):
         with pytest.raises(Unavailable, match=url):
@@ -234,7 +283,8 @@ async def test_a_server_failure_after_the_start_raises_unavailable() -> None:
 
 
 @pytest.mark.parametrize("exact", [True, False])
-def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001 - a parameter of the test
+# A parameter of the test
+def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FBT001
     """A search selects candidates by quantized vectors and scores them by the original vectors.
 
     An exact search ignores quantized vectors.
@@ -243,4 +293,8 @@ def test_scores_come_from_the_original_vectors(exact: bool) -> None:  # noqa: FB
     params = to_query(VectorQuery(make_dense(1), 5, {}, {}, among), local=False).params
     assert params is not None
     assert params.quantization is not None
-    assert (params.exact, params.quantization.ignore, params.quantization.rescore) == (exact, exact, True)
+    assert (params.exact, params.quantization.ignore, params.quantization.rescore) == (
+        exact,
+        exact,
+        True,
+    )

@@ -1,8 +1,9 @@
 """A process that holds a lock, for tests that kill or stop it.
 
-`python -m tests.memtypes.stores.redis.lock_holder SOCKET NAME TTL` acquires the lock and prints `held FENCE`, waits for
-a line on standard input, then does a guarded write and prints its result.
-With a fourth argument TURNS it acquires and releases the lock TURNS times and prints a line for each.
+`python -m tests.memtypes.stores.redis.lock_holder SOCKET NAME TTL` acquires the lock and prints
+`held FENCE`, waits for a line on standard input, then does a guarded write and prints its result.
+With a fourth argument TURNS it acquires and releases the lock TURNS times and prints a line for
+each.
 """
 
 from __future__ import annotations
@@ -32,20 +33,27 @@ return 'WRITTEN'
 
 
 async def guarded_write(live: LiveClient, fence: int, value: str) -> str:
-    """Write `value` with the fence of a lock. Returns "FENCED" if a higher fence has written before, else "WRITTEN"."""
+    """Write `value` with the fence of a lock. Returns "FENCED" if a higher fence has written
+    before, else "WRITTEN".
+    """
     return str(await live.script(WRITE, [HIGHEST_FENCE, GUARDED], (fence, value), idempotent=True))
 
 
 async def hold(live: LiveClient, request: LockRequest) -> None:
-    """Acquire the lock and do not renew it. When a line arrives on standard input, write and print the result."""
+    """Acquire the lock and do not renew it. When a line arrives on standard input, write and print
+    the result.
+    """
     lease = await RedisLocks(live).acquire(request)
     print(f"held {lease.fence}", flush=True)  # noqa: T201 - the parent reads it
     await asyncio.to_thread(sys.stdin.readline)
-    print(await guarded_write(live, lease.fence, "late"), flush=True)  # noqa: T201 - the parent reads it
+    # The parent reads it
+    print(await guarded_write(live, lease.fence, "late"), flush=True)  # noqa: T201
 
 
 async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
-    """Hold the lock for a moment. Returns "shared" if another process held it too, else "alone", and the fence."""
+    """Hold the lock for a moment. Returns "shared" if another process held it too, else "alone",
+    and the fence.
+    """
     holders = live_key(SCOPE, "holders")
     async with RedisLocks(live).held(request) as lease:
         alone = await live.run(lambda redis: redis.incr(holders), idempotent=False) == 1
@@ -55,7 +63,9 @@ async def take_turn(live: LiveClient, request: LockRequest) -> tuple[str, int]:
 
 
 async def main(socket: str, name: str, ttl: str, turns: str = "") -> None:
-    """Hold the lock `name` with a TTL of `ttl` seconds; or, if `turns` is not empty, acquire it `turns` times."""
+    """Hold the lock `name` with a TTL of `ttl` seconds; or, if `turns` is not empty, acquire it
+    `turns` times.
+    """
     live = await LiveClient.open(Path("unused"), f"unix://{socket}")
     request = LockRequest(name, SCOPE, float(ttl), wait_s=60.0)
     try:

@@ -55,7 +55,9 @@ async def test_namespaces_are_spread_over_the_nodes(live_cluster: LiveClient) ->
 
 
 async def test_locks_of_the_service_work_on_a_cluster(live_cluster: LiveClient) -> None:
-    """A lock without a scope can be held on a cluster, because all of its keys are in one hash slot."""
+    """A lock without a scope can be held on a cluster, because all of its keys are in one hash
+    slot.
+    """
     locks = RedisLocks(live_cluster)
     async with locks.held(LockRequest(f"job {fresh_scope().namespace}")) as lease:
         assert lease.fence > 0
@@ -70,7 +72,9 @@ async def test_an_unreachable_cluster_is_unavailable() -> None:
 
 
 async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
-    """Repeat a read of the session's items until it succeeds, as a single read may time out on a busy machine."""
+    """Repeat a read of the session's items until it succeeds, as a single read may time out on a
+    busy machine.
+    """
     deadline = time.monotonic() + 30.0
     while True:
         try:
@@ -83,29 +87,50 @@ async def read_until_answered(items: RedisWorking, scope: Scope) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-async def test_a_lost_node_makes_only_its_namespaces_unavailable(tmp_path: Path, how: signal.Signals) -> None:
-    """After one failed read, reads of the lost node's namespaces are refused at once. Other namespaces still work."""
+async def test_a_lost_node_makes_only_its_namespaces_unavailable(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    """After one failed read, reads of the lost node's namespaces are refused at once. Other
+    namespaces still work.
+    """
     with running_cluster(tmp_path, partial=True) as nodes:
         async with client_of(f"redis+cluster://127.0.0.1:{nodes[0].port}") as live:
-            base, threads, items = fresh_scope(), threads_over(live), RedisWorking(live)
-            scopes = [replace(base, namespace=f"{base.namespace} {number}", session_id="s") for number in range(12)]
-            thread_ids = {scope: (await threads.open(scope, OpenRequest())).thread.id for scope in scopes}
+            base = fresh_scope()
+            threads = threads_over(live)
+            items = RedisWorking(live)
+            scopes = [
+                replace(base, namespace=f"{base.namespace} {number}", session_id="s")
+                for number in range(12)
+            ]
+            thread_ids = {
+                scope: (await threads.open(scope, OpenRequest())).thread.id for scope in scopes
+            }
             node_names = {scope: await node_of(live, scope_prefix(scope)) for scope in scopes}
             assert len(set(node_names.values())) == NODES
             lost = [scope for scope in scopes if node_names[scope].endswith(f":{nodes[1].port}")]
             served = [scope for scope in scopes if scope not in lost]
             os.kill(nodes[1].process.pid, how)
             with pytest.raises(Unavailable):
-                await threads.append(lost[0], thread_ids[lost[0]], NewTurn(role="user", content="on"), None)
-            await anyio.sleep(READ.timeout_s)  # the node is not suspected while its last answer is newer
+                await threads.append(
+                    lost[0], thread_ids[lost[0]], NewTurn(role="user", content="on"), None
+                )
+            # The node is not suspected while its last answer is newer
+            await anyio.sleep(READ.timeout_s)
             with pytest.raises(Unavailable):
                 await items.items(lost[0], optional=True)
             for scope in lost * 20:
-                with anyio.fail_after(0), pytest.raises(Unavailable):  # refused without waiting for anything
+                # Refused without waiting for anything
+                with anyio.fail_after(0), pytest.raises(Unavailable):
                     await items.items(scope, optional=True)
             for scope in served:
                 await read_until_answered(items, scope)
-                appended = await threads.append(scope, thread_ids[scope], NewTurn(role="user", content="on"), None)
+                appended = await threads.append(
+                    scope, thread_ids[scope], NewTurn(role="user", content="on"), None
+                )
                 assert appended.version == 1
             keys = await live.keys_matching("rm:*:thread:*")
-            assert [scope for scope in scopes if any(key.startswith(scope_prefix(scope)) for key in keys)] == served
+            assert [
+                scope
+                for scope in scopes
+                if any(key.startswith(scope_prefix(scope)) for key in keys)
+            ] == served

@@ -28,24 +28,31 @@ async def test_erasing_a_namespace_removes_its_keys_and_no_other(client: LiveCli
 
     Erasing a memory that Redis does not have removes no key.
     """
-    scope, other_scope = fresh_scope(), fresh_scope()
+    scope = fresh_scope()
+    other_scope = fresh_scope()
     for owner, count in ((scope, 1_200), (other_scope, 3)):
         keys = {live_key(owner, "thread", str(number)): "x" for number in range(count)}
         await client.run(lambda redis, keys=keys: redis.mset(keys), idempotent=True)  # type: ignore[misc]
     state = LiveState(client)
-    assert (await state.erase(scope, "some-memory"), await state.remaining(scope, "some-memory")) == (0, 0)
+    assert (
+        await state.erase(scope, "some-memory"),
+        await state.remaining(scope, "some-memory"),
+    ) == (0, 0)
     assert await state.remaining(scope, None) == 1_200
     assert await state.erase(scope, None) == 1_200
     assert (await state.remaining(scope, None), await state.remaining(other_scope, None)) == (0, 3)
 
 
-async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(client: LiveClient) -> None:
+async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(
+    client: LiveClient,
+) -> None:
     """Erasing a memory removes its id from the lists of memories that sessions were shown.
 
     Other memories, and the same id in another namespace, stay in these lists.
     """
     scope, other_scope = (replace(fresh_scope(), session_id="s") for _ in range(2))
-    sessions, state = RedisClientSessions(client), LiveState(client)
+    sessions = RedisClientSessions(client)
+    state = LiveState(client)
     for owner in (scope, other_scope, replace(scope, session_id="t")):
         await sessions.claim(owner, ["erased", "kept"])
     assert await state.remaining(scope, "erased") == 2
@@ -54,9 +61,14 @@ async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(cli
     assert (await sessions.begin(other_scope)).ids == {"erased", "kept"}
 
 
-async def test_erasing_the_append_only_file_removes_mentions_of_the_namespace(tmp_path: Path) -> None:
-    """Erasing a namespace from the append-only file removes its entries, and keeps those of other namespaces."""
-    scope, other_scope = fresh_scope(), fresh_scope()
+async def test_erasing_the_append_only_file_removes_mentions_of_the_namespace(
+    tmp_path: Path,
+) -> None:
+    """Erasing a namespace from the append-only file removes its entries, and keeps those of other
+    namespaces.
+    """
+    scope = fresh_scope()
+    other_scope = fresh_scope()
     async with running_server(tmp_path) as client:
         for owner in (scope, other_scope):
             key = live_key(owner, "thread", "t")

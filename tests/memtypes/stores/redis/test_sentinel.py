@@ -1,4 +1,6 @@
-"""Redis Sentinel: clients find the primary by its name, and the promoted replica after a failover."""
+"""Redis Sentinel: clients find the primary by its name, and the promoted replica after a
+failover.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ async def push_until_written(live: LiveClient, key: str, value: str) -> None:
 @pytest.mark.slow
 async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
     """After a failover calls succeed again, and the replica has all data, locks and fences."""
-    key, request = fresh_scope().namespace, LockRequest("kept", fresh_scope(), ttl_s=120.0, wait_s=0.0)
+    key = fresh_scope().namespace
+    request = LockRequest("kept", fresh_scope(), ttl_s=120.0, wait_s=0.0)
     with running_sentinel(tmp_path, "main") as (sentinel, primary, replica):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/main") as live:
             lease = await RedisLocks(live).acquire(request)
@@ -51,8 +54,12 @@ async def test_a_replica_takes_over_with_all_data(tmp_path: Path) -> None:
             assert lease_after_failover.fence > lease.fence
 
 
-async def test_an_unknown_primary_is_unavailable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """If Sentinel knows no primary of this name, the log contains the name; the error, which clients see, does not."""
+async def test_an_unknown_primary_is_unavailable(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If Sentinel knows no primary of this name, the log contains the name; the error, which
+    clients see, does not.
+    """
     with running_sentinel(tmp_path, "main") as (sentinel, _, _):
         async with client_of(f"redis+sentinel://127.0.0.1:{sentinel.port}/other") as live:
             with pytest.raises(Unavailable, match=r"lost$"):

@@ -19,14 +19,23 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def test_a_thread_of_fifty_turns_takes_less_than_ten_megabytes(live: LiveClient) -> None:
-    """A thread of fifty turns, each with 64 KiB of text, 100 files and 100 images, takes less than ten megabytes."""
-    scope, threads = fresh_scope(), RedisThreads(live)
-    await threads.create(scope, NewThread("t", 60, NOW, resource="r", key="k", initial_context="x" * 200_000))
+    """A thread of fifty turns, each with 64 KiB of text, 100 files and 100 images, takes less than
+    ten megabytes.
+    """
+    scope = fresh_scope()
+    threads = RedisThreads(live)
+    await threads.create(
+        scope, NewThread("t", 60, NOW, resource="r", key="k", initial_context="x" * 200_000)
+    )
     for number in range(50):
         files = [f"src/package/module_{number}_{file_number}.py" for file_number in range(100)]
-        turn = Turn("user", "x" * 65_536, 8_192, NOW + timedelta(seconds=number), files=files, images=files)
+        turn = Turn(
+            "user", "x" * 65_536, 8_192, NOW + timedelta(seconds=number), files=files, images=files
+        )
         request = RequestKey(f"request {number}", "d" * 64)
-        await threads.append(scope, AppendTurn("t", turn, "0", ThreadLimits(None, None, 50), request=request))
+        await threads.append(
+            scope, AppendTurn("t", turn, "0", ThreadLimits(None, None, 50), request=request)
+        )
 
     async def size(redis: Redis) -> int:
         keys = await live.keys_of(scope)

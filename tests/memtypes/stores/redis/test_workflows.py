@@ -27,7 +27,9 @@ DAY = 24 * 3_600
 HOUR = 3_600
 
 
-async def create(store: RedisWorkflows, scope: Scope, workflow_id: str, parent_id: str | None = None) -> None:
+async def create(
+    store: RedisWorkflows, scope: Scope, workflow_id: str, parent_id: str | None = None
+) -> None:
     """Create a workflow with one event."""
     await store.create(scope, NewWorkflow(workflow_id, parent_id, WorkflowState(), NOW))
     await append(store, scope, workflow_id)
@@ -60,8 +62,11 @@ async def ttls(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, i
 
 
 async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) -> None:
-    """An event restarts the TTLs of all ancestors, so that a parent workflow does not expire before its descendants."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """An event restarts the TTLs of all ancestors, so that a parent workflow does not expire before
+    its descendants.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
     await create(store, scope, "c", "b")
@@ -74,7 +79,8 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
 
 async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: LiveClient) -> None:
     """An event of a parent workflow does not restart the TTL of its child."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
     await shorten(live, scope, "b")
@@ -83,8 +89,11 @@ async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: Live
 
 
 async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: LiveClient) -> None:
-    """The logs of ended ancestors have the TTL of workflows while a child runs, then the shorter TTL of ended logs."""
-    store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
+    """The logs of ended ancestors have the TTL of workflows while a child runs, then the shorter
+    TTL of ended logs.
+    """
+    store = RedisWorkflows(live, Lifetimes(DAY, HOUR))
+    scope = fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
     await append(store, scope, "b", "completed")
@@ -96,12 +105,17 @@ async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: Liv
     await append(store, scope, "c", "completed")
     assert [await is_kept(live, scope, name, DAY, DAY) for name in ("a", "b")] == [True, True]
     await append(store, scope, "d", "failed")
-    assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b", "c", "d")] == [True] * 4
+    assert [await is_kept(live, scope, name, DAY, HOUR) for name in ("a", "b", "c", "d")] == [
+        True
+    ] * 4
 
 
 async def test_an_ended_parent_keeps_its_log_until_its_child_has_ended(live: LiveClient) -> None:
-    """The log of an ended parent gets the shorter TTL of ended workflows only when its child has ended, too."""
-    store, scope = RedisWorkflows(live, Lifetimes(DAY, HOUR)), fresh_scope()
+    """The log of an ended parent gets the shorter TTL of ended workflows only when its child has
+    ended, too.
+    """
+    store = RedisWorkflows(live, Lifetimes(DAY, HOUR))
+    scope = fresh_scope()
     await create(store, scope, "a")
     await create(store, scope, "b", "a")
     await append(store, scope, "a", "completed")
@@ -111,8 +125,12 @@ async def test_an_ended_parent_keeps_its_log_until_its_child_has_ended(live: Liv
 
 
 async def test_an_expired_child_does_not_keep_its_parents_log(live: LiveClient) -> None:
-    """A child that never ended, but whose TTL has passed, does not extend the TTL of its parent's log."""
-    brief, store, scope = RedisWorkflows(live, Lifetimes(1, HOUR)), RedisWorkflows(live), fresh_scope()
+    """A child that never ended, but whose TTL has passed, does not extend the TTL of its parent's
+    log.
+    """
+    brief = RedisWorkflows(live, Lifetimes(1, HOUR))
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "a")
     await create(brief, scope, "lost", "a")
     await anyio.sleep(1.1)
@@ -121,8 +139,11 @@ async def test_an_expired_child_does_not_keep_its_parents_log(live: LiveClient) 
 
 
 async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) -> None:
-    """If the TTL of ended logs is longer than that of workflows, an ended workflow's state is kept as long, too."""
-    store, scope = RedisWorkflows(live, Lifetimes(HOUR, DAY)), fresh_scope()
+    """If the TTL of ended logs is longer than that of workflows, an ended workflow's state is kept
+    as long, too.
+    """
+    store = RedisWorkflows(live, Lifetimes(HOUR, DAY))
+    scope = fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     assert await is_kept(live, scope, "a", DAY, DAY)
@@ -133,45 +154,70 @@ async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
 
     A new workflow with the id of an expired one is listed once.
     """
-    store, scope = RedisWorkflows(live), fresh_scope()
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     for number in range(10):
-        await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
+        await store.create(
+            scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number))
+        )
     for number in range(6):
         key = live_key(scope, "workflow", f"w{number}")
         await live.run(partial(_delete, key=key), idempotent=True)
     await store.create(scope, NewWorkflow("w0", None, WorkflowState(), NOW + timedelta(hours=1)))
     page = await store.page(scope, WorkflowListing())
     assert [workflow.workflow_id for workflow in page.workflows] == ["w0", "w9", "w8", "w7", "w6"]
-    assert await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True) == 5
+    assert (
+        await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True)
+        == 5
+    )
 
 
 async def test_creating_workflows_removes_expired_ones_from_the_index(live: LiveClient) -> None:
-    """The index does not grow with expired workflows even if workflows are only created and never listed."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """The index does not grow with expired workflows even if workflows are only created and never
+    listed.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     for number in range(300):
-        await store.create(scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number)))
-        await live.run(partial(_delete, key=live_key(scope, "workflow", f"w{number}")), idempotent=True)
-    assert await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True) < 30
+        await store.create(
+            scope, NewWorkflow(f"w{number}", None, WorkflowState(), NOW + timedelta(seconds=number))
+        )
+        await live.run(
+            partial(_delete, key=live_key(scope, "workflow", f"w{number}")), idempotent=True
+        )
+    assert (
+        await live.run(lambda redis: redis.zcard(live_key(scope, "workflows")), idempotent=True)
+        < 30
+    )
 
 
 async def _delete(redis: Redis, key: str) -> int:
     return int(await redis.delete(key))
 
 
-async def is_kept(live: LiveClient, scope: Scope, workflow_id: str, state_s: int, log_s: int) -> bool:
-    """Whether a workflow's state has a TTL of `state_s` and its log one of `log_s` seconds, or up to a minute less."""
+async def is_kept(
+    live: LiveClient, scope: Scope, workflow_id: str, state_s: int, log_s: int
+) -> bool:
+    """Whether a workflow's state has a TTL of `state_s` and its log one of `log_s` seconds, or up
+    to a minute less.
+    """
     state, log = await ttls(live, scope, workflow_id)
     return state_s - 60 < state <= state_s and log_s - 60 < log <= log_s
 
 
 async def test_the_last_state_remains_after_the_log_has_expired(live: LiveClient) -> None:
-    """Once a workflow's log has expired, its last state can be read; its events and earlier states raise NotFound."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """Once a workflow's log has expired, its last state can be read; its events and earlier states
+    raise NotFound.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     log = await store.load(scope, "a")
     await store.snapshot(scope, "a", log.state)
-    await live.run(lambda redis: redis.delete(live_key(scope, "workflow", "a") + ":log"), idempotent=True)
+    await live.run(
+        lambda redis: redis.delete(live_key(scope, "workflow", "a") + ":log"), idempotent=True
+    )
     expired = await store.load(scope, "a")
     assert (expired.lost, expired.base.version, expired.events) == (True, 2, ())
     with pytest.raises(NotFound, match="its events have expired"):
@@ -182,8 +228,11 @@ async def test_the_last_state_remains_after_the_log_has_expired(live: LiveClient
 
 
 async def test_appending_an_event_is_one_round_trip(live: LiveClient) -> None:
-    """Appending an event takes a single call of a script, even for a workflow with nineteen ancestors."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """Appending an event takes a single call of a script, even for a workflow with nineteen
+    ancestors.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "0")
     for number in range(1, 20):
         await create(store, scope, str(number), str(number - 1))
@@ -196,24 +245,33 @@ async def test_appending_an_event_is_one_round_trip(live: LiveClient) -> None:
 async def _scripts(live: LiveClient) -> int:
     async def call(redis: Redis) -> int:
         stats = await redis.info("commandstats")
-        return int(stats["cmdstat_evalsha"]["calls"]) + int(stats.get("cmdstat_eval", {"calls": 0})["calls"])
+        return int(stats["cmdstat_evalsha"]["calls"]) + int(
+            stats.get("cmdstat_eval", {"calls": 0})["calls"]
+        )
 
     return await live.run(call, idempotent=True)
 
 
 async def test_a_workflow_that_is_recorded_meanwhile_is_not_claimed(live: LiveClient) -> None:
-    """A process that asks for the claim while another ends its recording does not record the workflow again."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """A process that asks for the claim while another ends its recording does not record the
+    workflow again.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "w")
     await append(store, scope, "w", "completed")
     assert await store.claim(scope, "w")
 
     class ConcurrentRecording:
-        """Runs calls on a client whose first SET comes just after the other process has recorded the workflow."""
+        """Runs calls on a client whose first SET comes just after the other process has recorded
+        the workflow.
+        """
 
         async def run(self, call: Callable[[Any], Awaitable[bool]], **options: Any) -> bool:
             """Run `call`; see `LiveClient.run`."""
-            return await live.run(lambda redis: call(SimpleNamespace(**_commands(redis))), **options)
+            return await live.run(
+                lambda redis: call(SimpleNamespace(**_commands(redis))), **options
+            )
 
     def _commands(redis: Redis) -> dict[str, Any]:
         async def record_and_set(*args: Any, **options: Any) -> Any:
@@ -226,8 +284,11 @@ async def test_a_workflow_that_is_recorded_meanwhile_is_not_claimed(live: LiveCl
 
 
 async def test_every_key_is_under_the_prefix_of_its_namespace(live: LiveClient) -> None:
-    """All keys of workflows start with their namespace's prefix, so erasing the namespace removes them."""
-    store, scope = RedisWorkflows(live), fresh_scope()
+    """All keys of workflows start with their namespace's prefix, so erasing the namespace removes
+    them.
+    """
+    store = RedisWorkflows(live)
+    scope = fresh_scope()
     await create(store, scope, "a")
     await append(store, scope, "a", "completed")
     await store.claim(scope, "a")

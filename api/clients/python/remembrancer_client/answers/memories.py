@@ -1,4 +1,6 @@
-"""Answers of the calls on memories: a memory, and the results of writing, listing, classifying and reviewing them."""
+"""Answers of the calls on memories: a memory, and the results of writing, listing, classifying and
+reviewing them.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,16 @@ import msgspec
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Base of all answers: immutable. Members of a response that this client version does not know are ignored."""
+    """Base of all answers: immutable. Members of a response that this client version does not know
+    are ignored.
+    """
 
 
 class Memory(Answer, frozen=True):
     """A memory of any type. Fields that only some types have are None for the others.
 
-    type: episodic, semantic, prospective, procedural or working. state: current, contested (another memory contradicts
-    it) or replaced (a newer memory took its place).
+    type: episodic, semantic, prospective, procedural or working. state: current, contested (another
+    memory contradicts it) or replaced (a newer memory took its place).
     """
 
     id: str
@@ -105,9 +109,11 @@ class Source(Answer, frozen=True):
 
 
 class Rewording(Answer, frozen=True):
-    """A text that was merged into a memory at the time `at`, because it says the same in other words.
+    """A text that was merged into a memory at the time `at`, because it says the same in other
+    words.
 
-    id: id with which `undo` stores the text as a separate memory. reason: why the texts were merged.
+    id: id with which `undo` stores the text as a separate memory. reason: why the texts were
+    merged.
     """
 
     id: str
@@ -118,7 +124,9 @@ class Rewording(Answer, frozen=True):
 
 
 class Link(Answer, frozen=True):
-    """A link to the memory with the id `to`. type: how both are related, such as `extends`. strength: 0 to 1."""
+    """A link to the memory with the id `to`. type: how both are related, such as `extends`.
+    strength: 0 to 1.
+    """
 
     to: str
     type: str
@@ -126,7 +134,9 @@ class Link(Answer, frozen=True):
 
 
 class TokenCount(Answer, frozen=True):
-    """Size of a memory in tokens. count: tokens of its content. line: tokens of its entry in a context."""
+    """Size of a memory in tokens. count: tokens of its content. line: tokens of its entry in a
+    context.
+    """
 
     count: int
     tokenizer: str
@@ -136,8 +146,8 @@ class TokenCount(Answer, frozen=True):
 class UpkeepMark(Answer, frozen=True):
     """A decision of an upkeep job about a memory: which job, when, and why.
 
-    into: id of the memory into which the job merged this memory. undone: whether a caller undid the decision, so that
-    upkeep does not repeat it.
+    into: id of the memory into which the job merged this memory. undone: whether a caller undid the
+    decision, so that upkeep does not repeat it.
     """
 
     job: str
@@ -150,8 +160,8 @@ class UpkeepMark(Answer, frozen=True):
 class SpokenTurn(Answer, frozen=True):
     """A turn of a conversation whose text is part of an episodic memory's content.
 
-    characters: length of the turn's text in that content. index: number of the turn in its thread. The other fields
-    have the values of the thread's turn, such as its role.
+    characters: length of the turn's text in that content. index: number of the turn in its thread.
+    The other fields have the values of the thread's turn, such as its role.
     """
 
     index: int
@@ -169,7 +179,9 @@ class SpokenTurn(Answer, frozen=True):
 
 
 class BatchAnswer(Answer, frozen=True):
-    """The results of the items of a batch, in their order, and how many items ended with each status."""
+    """The results of the items of a batch, in their order, and how many items ended with each
+    status.
+    """
 
     results: list[BatchItem]
     counts: StatusCounts
@@ -178,10 +190,11 @@ class BatchAnswer(Answer, frozen=True):
 class WriteResult(Answer, frozen=True):
     """The outcome of writing a text. status: stored, merged, rejected or failed.
 
-    id: id of the memory that has the text; None for a rejected or failed text. merged_into: id of the stored memory
-    that says the same. changed: fields of that memory that the merge changed. supersedes, contests: ids of memories
-    that the text replaces or contradicts. redactions: number of secrets removed from the text, by kind. classified: how
-    the memory type was chosen. review: the reviewers' decision and votes.
+    id: id of the memory that has the text; None for a rejected or failed text. merged_into: id of
+    the stored memory that says the same. changed: fields of that memory that the merge changed.
+    supersedes, contests: ids of memories that the text replaces or contradicts. redactions: number
+    of secrets removed from the text, by kind. classified: how the memory type was chosen. review:
+    the reviewers' decision and votes.
     """
 
     id: str | None
@@ -203,13 +216,17 @@ class WriteAnswer(WriteResult, frozen=True):
 
 
 class BatchItem(WriteResult, frozen=True, kw_only=True):
-    """The outcome of writing one item of a batch. index: position of the item in the batch, from 0."""
+    """The outcome of writing one item of a batch. index: position of the item in the batch, from
+    0.
+    """
 
     index: int
 
 
 class ClassifyAnswer(Answer, frozen=True):
-    """The memory type of a text, with the reason. alternatives: the other types. All confidences sum to 1."""
+    """The memory type of a text, with the reason. alternatives: the other types. All confidences
+    sum to 1.
+    """
 
     type: str
     confidence: float
@@ -226,17 +243,21 @@ class Alternative(Answer, frozen=True):
 
 
 class TextPart(Answer, frozen=True):
-    """A sentence of a classified text, with its memory type, which differs from the type of the whole text."""
+    """A sentence of a classified text, with its memory type, which differs from the type of the
+    whole text.
+    """
 
     type: str
     content: str
 
 
 class Reviewed(Answer, frozen=True):
-    """The result of a review, in which several models (reviewers) vote whether a text is worth storing.
+    """The result of a review, in which several models (reviewers) vote whether a text is worth
+    storing.
 
-    importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote has the score. tier:
-    reliability by the number of valid votes: consensus (two or three), partial (one) or fallback (none).
+    importance, relevance, novelty: mean of this score over the valid votes; None if no valid vote
+    has the score. tier: reliability by the number of valid votes: consensus (two or three), partial
+    (one) or fallback (none).
     """
 
     decision: str
@@ -251,9 +272,9 @@ class Reviewed(Answer, frozen=True):
 class Vote(Answer, frozen=True):
     """The vote of one reviewer, a model that judges whether a text is worth storing.
 
-    ok: whether the vote is valid and came in time. scores: 1 to 10, by aspect of the text, such as importance.
-    stand_in: whether a local reviewer cast this vote because the previous vote in the list failed. ms: duration in
-    milliseconds.
+    ok: whether the vote is valid and came in time. scores: 1 to 10, by aspect of the text, such as
+    importance. stand_in: whether a local reviewer cast this vote because the previous vote in the
+    list failed. ms: duration in milliseconds.
     """
 
     reviewer: str
@@ -266,7 +287,9 @@ class Vote(Answer, frozen=True):
 
 
 class StatusCounts(Answer, frozen=True):
-    """Number of texts that were stored, merged into a memory that says the same, rejected, or failed."""
+    """Number of texts that were stored, merged into a memory that says the same, rejected, or
+    failed.
+    """
 
     stored: int
     merged: int
@@ -275,15 +298,19 @@ class StatusCounts(Answer, frozen=True):
 
 
 class DecisionsAnswer(Answer, frozen=True):
-    """Decisions that the service made by itself, newest first. Pass the id of a decision to `undo` to take it back."""
+    """Decisions that the service made by itself, newest first. Pass the id of a decision to `undo`
+    to take it back.
+    """
 
     decisions: list[DecidedText]
 
 
 class DecidedText(Answer, frozen=True):
-    """A decision about a memory or a rejected text. id, content: the id and text of the memory or rejected text.
+    """A decision about a memory or a rejected text. id, content: the id and text of the memory or
+    rejected text.
 
-    by: id of the memory that replaced this memory or into which it was merged; None if there is none.
+    by: id of the memory that replaced this memory or into which it was merged; None if there is
+    none.
     """
 
     id: str
@@ -310,7 +337,9 @@ class DeletedAnswer(Answer, frozen=True):
 
 
 class HistoryAnswer(Answer, frozen=True):
-    """The history of a memory, oldest first: its texts, and those of memories that replaced, preceded or contest it."""
+    """The history of a memory, oldest first: its texts, and those of memories that replaced,
+    preceded or contest it.
+    """
 
     versions: list[HistoryVersion]
 
@@ -318,9 +347,9 @@ class HistoryAnswer(Answer, frozen=True):
 class HistoryVersion(Answer, frozen=True):
     """An entry of a memory's history: a text of this memory, or of a related memory.
 
-    A related memory replaced it, was replaced by it, or contradicts it. memory: the memory that has the text. since
-    (`from` in JSON), to: period in which the text was valid. replaced_by: id of the memory with the newer text, which
-    is this memory's own id if its text was edited or reworded.
+    A related memory replaced it, was replaced by it, or contradicts it. memory: the memory that has
+    the text. since (`from` in JSON), to: period in which the text was valid. replaced_by: id of the
+    memory with the newer text, which is this memory's own id if its text was edited or reworded.
     """
 
     memory: Memory
@@ -331,7 +360,9 @@ class HistoryVersion(Answer, frozen=True):
 
 
 class UndoneAnswer(Answer, frozen=True):
-    """Ids of the memories that the call `undo` restored. If it undid a rejection, the id of the newly stored memory."""
+    """Ids of the memories that the call `undo` restored. If it undid a rejection, the id of the
+    newly stored memory.
+    """
 
     restored: list[str]
 
@@ -343,7 +374,9 @@ class DueAnswer(Answer, frozen=True):
 
 
 class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
-    """The result of a review of a text that was not stored. redactions: number of secrets removed from it, by kind."""
+    """The result of a review of a text that was not stored. redactions: number of secrets removed
+    from it, by kind.
+    """
 
     redacted: bool
     redactions: dict[str, int]
@@ -352,7 +385,8 @@ class ReviewAnswer(Reviewed, frozen=True, kw_only=True):
 class StatsAnswer(Answer, frozen=True):
     """Number of memories that still hold in a namespace, and of their tokens, by type and in total.
 
-    past: number of memories that were replaced or have expired. items: number of JSON values under keys.
+    past: number of memories that were replaced or have expired. items: number of JSON values under
+    keys.
     """
 
     namespace: str
@@ -372,7 +406,8 @@ class TypeStats(Answer, frozen=True):
 class UploadAnswer(Answer, frozen=True):
     """How many lines of an upload ended with each status.
 
-    refused: the results of the lines that were rejected or failed; their `index` counts the lines of the whole upload.
+    refused: the results of the lines that were rejected or failed; their `index` counts the lines
+    of the whole upload.
     """
 
     counts: StatusCounts

@@ -1,4 +1,6 @@
-"""Answers to calls on items (JSON values under keys), and to operators' calls: health, API keys, upkeep, erasure."""
+"""Answers to calls on items (JSON values under keys), and to operators' calls: health, API keys,
+upkeep, erasure.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +11,18 @@ from remembrancer_client.answers.memories import Answer
 
 
 class HealthAnswer(Answer, frozen=True):
-    """Whether the service is alive or ready. checks: for readiness only, a result for each part, such as the store."""
+    """Whether the service is alive or ready. checks: for readiness only, a result for each part,
+    such as the store.
+    """
 
     status: str
     checks: dict[str, HealthCheck] = {}
 
 
 class HealthCheck(Answer, frozen=True):
-    """The check of a part of the service, such as the store. ms: duration in milliseconds. detail: why it failed."""
+    """The check of a part of the service, such as the store. ms: duration in milliseconds. detail:
+    why it failed.
+    """
 
     ok: bool
     ms: float
@@ -57,7 +63,8 @@ class NewKey(Answer, frozen=True):
 class JobReport(Answer, frozen=True):
     """The changes that an upkeep job made, or would make if it is a dry run.
 
-    ids: memories removed, changed or promoted. counts: memories removed, changed and made. reasons: why, by memory id.
+    ids: memories removed, changed or promoted. counts: memories removed, changed and made. reasons:
+    why, by memory id.
     """
 
     job: str
@@ -68,7 +75,9 @@ class JobReport(Answer, frozen=True):
 
 
 class ReembedAnswer(Answer, frozen=True):
-    """Number of entries of all tenants that were embedded again: memories by type, JSON values, and the total."""
+    """Number of entries of all tenants that were embedded again: memories by type, JSON values, and
+    the total.
+    """
 
     types: dict[str, int]
     items: int
@@ -76,7 +85,9 @@ class ReembedAnswer(Answer, frozen=True):
 
 
 class Erased(Answer, frozen=True):
-    """Entries erased and remaining, by name of the store, cache or log file. checked_at: time of the latter count."""
+    """Entries erased and remaining, by name of the store, cache or log file. checked_at: time of
+    the latter count.
+    """
 
     erased: dict[str, int]
     remaining: dict[str, int]
@@ -84,7 +95,9 @@ class Erased(Answer, frozen=True):
 
 
 class ItemStored(Answer, frozen=True):
-    """When an item's first and newest values were stored under its key, and when it expires; None if it does not."""
+    """When an item's first and newest values were stored under its key, and when it expires; None
+    if it does not.
+    """
 
     created_at: datetime
     updated_at: datetime
@@ -94,7 +107,8 @@ class ItemStored(Answer, frozen=True):
 class ItemAnswer(Answer, frozen=True):
     """A JSON value stored under a path and a key.
 
-    score: cosine similarity of the query and the nearest of the value's texts; None without a query or texts.
+    score: cosine similarity of the query and the nearest of the value's texts; None without a query
+    or texts.
     """
 
     path: list[str]
@@ -108,7 +122,9 @@ class ItemAnswer(Answer, frozen=True):
 
 
 class ItemsFound(Answer, frozen=True):
-    """The items that a search found: best match first if the search had a query, else the newest first."""
+    """The items that a search found: best match first if the search had a query, else the newest
+    first.
+    """
 
     items: list[ItemAnswer]
 

@@ -1,4 +1,6 @@
-"""Answers of searches and retrievals, and of the calls on receipts, on agents' contexts, and on language models."""
+"""Answers of searches and retrievals, and of the calls on receipts, on agents' contexts, and on
+language models.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ class AgentContextAnswer(Answer, frozen=True):
 
 
 class AgentContextParts(Answer, frozen=True):
-    """The parts of an agent's context. working: working memory. due: due tasks. memory: all other memories.
+    """The parts of an agent's context. working: working memory. due: due tasks. memory: all other
+    memories.
 
     The headings above the due tasks count among the tokens of `memory`.
     """
@@ -37,10 +40,12 @@ class MemoryPart(Answer, frozen=True):
 
 
 class ContextItem(Answer, frozen=True):
-    """A memory that a context shows. tokens: size of its entry. content: the text that the entry shows.
+    """A memory that a context shows. tokens: size of its entry. content: the text that the entry
+    shows.
 
-    cut: whether `content` is only a part of the memory's text. excerpt: whether this part is the most relevant
-    sentences instead of the beginning. state: contested or replaced; None for a current memory.
+    cut: whether `content` is only a part of the memory's text. excerpt: whether this part is the
+    most relevant sentences instead of the beginning. state: contested or replaced; None for a
+    current memory.
     """
 
     id: str
@@ -63,10 +68,11 @@ class ThreadsPart(Answer, frozen=True):
 
 
 class AgentThreadItem(Answer, frozen=True):
-    """A thread in an agent's context. turns: the turns that it shows; empty if the budget has no room for them.
+    """A thread in an agent's context. turns: the turns that it shows; empty if the budget has no
+    room for them.
 
-    resource: name of the thread's policy in the policy file. mode: the agent's access to the thread: read-write or
-    read-only. omitted: what the context leaves out of the thread.
+    resource: name of the thread's policy in the policy file. mode: the agent's access to the
+    thread: read-write or read-only. omitted: what the context leaves out of the thread.
     """
 
     thread_id: str
@@ -81,10 +87,11 @@ class AgentThreadItem(Answer, frozen=True):
 class AgentContextMetadata(Answer, frozen=True):
     """Size of an agent's context, and the settings with which it was built.
 
-    total_tokens: the tokenizer's count, increased by `margin`, a share such as 0.1 by which the model's own count may
-    be higher. It does not exceed `budget`. model_tokens: the count by the model's provider; None if no provider is
-    configured. allocation: tokens allotted to each part. as_of: time at which the memories are valid. degraded: parts
-    of the service that did not respond, so that their data are missing. receipt_id: id of the retrieval's receipt.
+    total_tokens: the tokenizer's count, increased by `margin`, a share such as 0.1 by which the
+    model's own count may be higher. It does not exceed `budget`. model_tokens: the count by the
+    model's provider; None if no provider is configured. allocation: tokens allotted to each part.
+    as_of: time at which the memories are valid. degraded: parts of the service that did not
+    respond, so that their data are missing. receipt_id: id of the retrieval's receipt.
     """
 
     total_tokens: int
@@ -100,7 +107,9 @@ class AgentContextMetadata(Answer, frozen=True):
 
 
 class Allocation(Answer, frozen=True):
-    """Tokens of a language model's context window for each part of a call; together they are at most the window."""
+    """Tokens of a language model's context window for each part of a call; together they are at
+    most the window.
+    """
 
     system: int = 0
     history: int = 0
@@ -110,7 +119,9 @@ class Allocation(Answer, frozen=True):
 
 
 class ModelsAnswer(Answer, frozen=True):
-    """The language models that the service knows: first those of the operator's models file, then the built-in ones."""
+    """The language models that the service knows: first those of the operator's models file, then
+    the built-in ones.
+    """
 
     models: list[ModelAnswer]
 
@@ -118,9 +129,10 @@ class ModelsAnswer(Answer, frozen=True):
 class ModelAnswer(Answer, frozen=True):
     """A language model, or a family of models, that the service knows.
 
-    context_window: tokens of input and output together; None for an unknown model. max_output: maximum tokens of an
-    answer; None if only the window limits it. tokenizer: name of the tokenizer that stands in for the model's own.
-    margin: share by which the model's own count may exceed the tokenizer's. source: where the numbers come from.
+    context_window: tokens of input and output together; None for an unknown model. max_output:
+    maximum tokens of an answer; None if only the window limits it. tokenizer: name of the tokenizer
+    that stands in for the model's own. margin: share by which the model's own count may exceed the
+    tokenizer's. source: where the numbers come from.
     """
 
     name: str
@@ -134,19 +146,23 @@ class ModelAnswer(Answer, frozen=True):
 
 
 class ResolvedModel(Answer, frozen=True):
-    """The chosen model. allocation: how its context window is divided; None if the window is unknown."""
+    """The chosen model. allocation: how its context window is divided; None if the window is
+    unknown.
+    """
 
     model: ModelAnswer
     allocation: Allocation | None
 
 
 class ReceiptAnswer(Answer, frozen=True):
-    """The receipt of a retrieval: a record of its request, its candidates and why each is in the context or not.
+    """The receipt of a retrieval: a record of its request, its candidates and why each is in the
+    context or not.
 
-    contents: the text of the context, and of each memory's entry in it; None unless the call asked for them. embedder:
-    name of the embedding model. long_term, working: how the budgets for memories and for working memory were filled.
-    previous_id, previous_sha256: id and hash of the receipt before this one in the service's chain of receipts. sha256:
-    hash of all other fields, including previous_sha256, but without `contents`.
+    contents: the text of the context, and of each memory's entry in it; None unless the call asked
+    for them. embedder: name of the embedding model. long_term, working: how the budgets for
+    memories and for working memory were filled. previous_id, previous_sha256: id and hash of the
+    receipt before this one in the service's chain of receipts. sha256: hash of all other fields,
+    including previous_sha256, but without `contents`.
     """
 
     id: str
@@ -172,7 +188,9 @@ class ReceiptAnswer(Answer, frozen=True):
 
 
 class TokenizerName(Answer, frozen=True):
-    """The tokenizer of a retrieval: name of its encoding, and SHA-256 of the encoding's rank file."""
+    """The tokenizer of a retrieval: name of its encoding, and SHA-256 of the encoding's rank
+    file.
+    """
 
     name: str
     sha256: str
@@ -181,8 +199,8 @@ class TokenizerName(Answer, frozen=True):
 class ReceiptBudgets(Answer, frozen=True):
     """Tokens for each memory type in the context of a retrieval.
 
-    initial: default share of each type. shifted: tokens after some were moved to the types that the query asks for.
-    final: tokens after each type's unused tokens were given to other types.
+    initial: default share of each type. shifted: tokens after some were moved to the types that the
+    query asks for. final: tokens after each type's unused tokens were given to other types.
     """
 
     initial: dict[str, int]
@@ -191,16 +209,19 @@ class ReceiptBudgets(Answer, frozen=True):
 
 
 class FillTerms(Answer, frozen=True):
-    """How the token budget of a context was filled. With it, a check of the receipt can repeat the filling.
+    """How the token budget of a context was filled. With it, a check of the receipt can repeat the
+    filling.
 
-    total: tokens of the budget. caps: maximum tokens of each memory type. task_like: whether the query asks for tasks.
-    how_to: whether it asks for a procedure. cut, excerpt: whether a memory that is too long is cut at its end, or
-    reduced to its most relevant sentences. wrapper: tokens of the tags around the context. headings, groups: tokens of
-    the headings of types and of days. used: tokens that each type took. due_tokens: tokens of due tasks. first: ranks
-    of the hits that were tried before better hits, in this order. by_due: whether tasks stand by due time.
+    total: tokens of the budget. caps: maximum tokens of each memory type. task_like: whether the
+    query asks for tasks. how_to: whether it asks for a procedure. cut, excerpt: whether a memory
+    that is too long is cut at its end, or reduced to its most relevant sentences. wrapper: tokens
+    of the tags around the context. headings, groups: tokens of the headings of types and of days.
+    used: tokens that each type took. due_tokens: tokens of due tasks. first: ranks of the hits that
+    were tried before better hits, in this order. by_due: whether tasks stand by due time.
 
-    The share of each type depends on the tokens of the best candidates. sight: number of these candidates that the
-    receipt lists. unlisted: tokens, by type, of these candidates that it does not list.
+    The share of each type depends on the tokens of the best candidates. sight: number of these
+    candidates that the receipt lists. unlisted: tokens, by type, of these candidates that it does
+    not list.
     """
 
     total: int
@@ -224,12 +245,14 @@ class FillTerms(Answer, frozen=True):
 class ReceiptCandidate(Answer, frozen=True):
     """A memory that a retrieval considered, and why it is in the context or not (`outcome`).
 
-    rank: its place in the ranking, from 1; None if it is not ranked, such as an expired memory. signals: parts of
-    the score. tokens: size of its entry in the context. counted: False if `tokens` was not counted for this context but
-    stored with the memory. whole: tokens of the entry before it was cut. allowed: maximum tokens after the cut. group:
-    heading of the day above the entry. place: index among the working items; None for other types. due: whether it is a
-    task that is overdue or due that day. of: id of the memory that it duplicates. since: when it was replaced or
-    expired. certainty: probability that it helps to answer; None if the request has no relevance floor.
+    rank: its place in the ranking, from 1; None if it is not ranked, such as an expired memory.
+    signals: parts of the score. tokens: size of its entry in the context. counted: False if
+    `tokens` was not counted for this context but stored with the memory. whole: tokens of the entry
+    before it was cut. allowed: maximum tokens after the cut. group: heading of the day above the
+    entry. place: index among the working items; None for other types. due: whether it is a task
+    that is overdue or due that day. of: id of the memory that it duplicates. since: when it was
+    replaced or expired. certainty: probability that it helps to answer; None if the request has no
+    relevance floor.
     """
 
     id: str
@@ -253,7 +276,9 @@ class ReceiptCandidate(Answer, frozen=True):
 
 
 class UnlistedCandidates(Answer, frozen=True):
-    """Candidates of a retrieval that its receipt only counts. outcomes: number by outcome, such as "over_total"."""
+    """Candidates of a retrieval that its receipt only counts. outcomes: number by outcome, such as
+    "over_total".
+    """
 
     count: int
     outcomes: dict[str, int]
@@ -263,7 +288,8 @@ class UnlistedCandidates(Answer, frozen=True):
 class AccessCounts(Answer, frozen=True):
     """How often memories were used; memories that were never used are left out.
 
-    ids: the first 13 characters of each memory's id, joined to one text. counts: the counts in the same order.
+    ids: the first 13 characters of each memory's id, joined to one text. counts: the counts in the
+    same order.
     """
 
     ids: str
@@ -273,9 +299,9 @@ class AccessCounts(Answer, frozen=True):
 class ReplayAnswer(Answer, frozen=True):
     """The result of a replay, which repeats the retrieval of a receipt and compares the contexts.
 
-    identical: whether the contexts are equal to the byte. changes: if not, how the candidates differ and why. behind:
-    if the contexts are equal, differences without an effect, such as a new score of a memory that is not in the
-    context.
+    identical: whether the contexts are equal to the byte. changes: if not, how the candidates
+    differ and why. behind: if the contexts are equal, differences without an effect, such as a new
+    score of a memory that is not in the context.
     """
 
     identical: bool
@@ -284,7 +310,8 @@ class ReplayAnswer(Answer, frozen=True):
 
 
 class ReceiptChange(Answer, frozen=True):
-    """A difference between a receipt and its replay. what: name of the differing field. why: the reason.
+    """A difference between a receipt and its replay. what: name of the differing field. why: the
+    reason.
 
     id: id of the memory. before, after: the field's value in the receipt and in the replay.
     """
@@ -297,14 +324,18 @@ class ReceiptChange(Answer, frozen=True):
 
 
 class ReceiptVerdict(Answer, frozen=True):
-    """The result of verifying a receipt. valid: whether it is consistent and unaltered. checks: their results."""
+    """The result of verifying a receipt. valid: whether it is consistent and unaltered. checks:
+    their results.
+    """
 
     valid: bool
     checks: list[ReceiptCheck]
 
 
 class ReceiptCheck(Answer, frozen=True):
-    """Result of one check of a receipt, the record of a retrieval. ok: whether it passed. detail: faults, or a note."""
+    """Result of one check of a receipt, the record of a retrieval. ok: whether it passed. detail:
+    faults, or a note.
+    """
 
     name: str
     ok: bool
@@ -315,9 +346,11 @@ ContextT = TypeVar("ContextT")
 
 
 class RetrieveAnswer(Answer, Generic[ContextT], frozen=True):
-    """A context within its token budget, as a text or a list of chat messages. items: the memories in it.
+    """A context within its token budget, as a text or a list of chat messages. items: the memories
+    in it.
 
-    receipt_id: id of the receipt, which tells how the context was made; None if no receipt was recorded.
+    receipt_id: id of the receipt, which tells how the context was made; None if no receipt was
+    recorded.
     """
 
     context: ContextT
@@ -327,7 +360,9 @@ class RetrieveAnswer(Answer, Generic[ContextT], frozen=True):
 
 
 class ContextMessage(Answer, frozen=True):
-    """A chat message that contains a part of a context. role: always `user`, never a system role."""
+    """A chat message that contains a part of a context. role: always `user`, never a system
+    role.
+    """
 
     content: str
     role: str = "user"
@@ -336,14 +371,15 @@ class ContextMessage(Answer, frozen=True):
 class ContextMetadata(Answer, frozen=True):
     """Size of a context, and the settings with which it was built.
 
-    total_tokens: size of the whole context. budget: tokens allowed for the context without working memory. utilization:
-    used share of that budget. candidates: number of hits. trimmed_count: number of hits that are not in the context.
-    tokenizer: name of the tokenizer. working_excerpted, working_left_out: ids of the working items that are shown in
-    part, or not shown. duplicates: ids of memories left out because a memory in the context has or contains the same
-    text. thread_tokens: tokens of the part that shows a thread, which the budget includes; None if the call named no
-    thread. margin: share by which the count of the model's own tokenizer may exceed the count of `tokenizer`.
-    model_tokens: the count by the model's provider; None if no provider is configured. degraded: parts of the service
-    that did not respond.
+    total_tokens: size of the whole context. budget: tokens allowed for the context without working
+    memory. utilization: used share of that budget. candidates: number of hits. trimmed_count:
+    number of hits that are not in the context. tokenizer: name of the tokenizer. working_excerpted,
+    working_left_out: ids of the working items that are shown in part, or not shown. duplicates: ids
+    of memories left out because a memory in the context has or contains the same text.
+    thread_tokens: tokens of the part that shows a thread, which the budget includes; None if the
+    call named no thread. margin: share by which the count of the model's own tokenizer may exceed
+    the count of `tokenizer`. model_tokens: the count by the model's provider; None if no provider
+    is configured. degraded: parts of the service that did not respond.
     """
 
     total_tokens: int
@@ -368,7 +404,9 @@ class ContextMetadata(Answer, frozen=True):
 
 
 class FloorAnswer(Answer, frozen=True):
-    """The relevance floor: memories less likely than `value` to help are left out. dropped: how many were left out."""
+    """The relevance floor: memories less likely than `value` to help are left out. dropped: how
+    many were left out.
+    """
 
     value: float
     dropped: int
@@ -377,7 +415,8 @@ class FloorAnswer(Answer, frozen=True):
 class SearchAnswer(Answer, frozen=True):
     """The best memories for a query, best first. as_of: time at which the memories are valid.
 
-    profile: name of the set of weights for the parts of a score. weights: the weights used, by part.
+    profile: name of the set of weights for the parts of a score. weights: the weights used, by
+    part.
     """
 
     hits: list[SearchHit]
@@ -389,7 +428,9 @@ class SearchAnswer(Answer, frozen=True):
 
 
 class SearchHit(Answer, frozen=True):
-    """A memory that a search found. signals: parts of its score, empty unless the call set `explain`."""
+    """A memory that a search found. signals: parts of its score, empty unless the call set
+    `explain`.
+    """
 
     rank: int
     id: str

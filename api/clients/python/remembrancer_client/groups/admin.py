@@ -7,7 +7,13 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
 from remembrancer_client.answers.memories import UploadAnswer
-from remembrancer_client.answers.operations import Erased, JobReport, KeysAnswer, NewKey, ReembedAnswer
+from remembrancer_client.answers.operations import (
+    Erased,
+    JobReport,
+    KeysAnswer,
+    NewKey,
+    ReembedAnswer,
+)
 from remembrancer_client.calls import (
     Call,
     ConnectionT_co,
@@ -33,23 +39,28 @@ class Admin(Group[ConnectionT_co]):
 
     @Each
     def export(self, **options: Unpack[Scoped]) -> Lines[dict[str, Any]]:
-        """Yield the namespace's memories, newest first, then its items, as JSON objects. `restore` imports them."""
+        """Yield the namespace's memories, newest first, then its items, as JSON objects. `restore`
+        imports them.
+        """
         return Lines(self._ask("/v1/admin/export", dict[str, Any], options))
 
     @Call
     def restore(
         self, lines: Iterable[Line] | AsyncIterable[Line], **options: Unpack[Scoped]
     ) -> Description[UploadAnswer]:
-        """Import exported memories with their original times, in parts of 1,000 lines. Returns how many were stored.
+        """Import exported memories with their original times, in parts of 1,000 lines. Returns how
+        many were stored.
 
-        lines: the objects that `export` yields, or the lines of a file with them. Memories that are stored already are
-        not stored twice, so a failed import may be repeated from the beginning.
+        lines: the objects that `export` yields, or the lines of a file with them. Memories that are
+        stored already are not stored twice, so a failed import may be repeated from the beginning.
         """
         return Upload(lines, "/v1/admin/import", self._query(options))
 
     @Call
     def erase(self, memory_id: str | None = None, **options: Unpack[Scoped]) -> Description[Erased]:
-        """Erase one memory, or the whole namespace if `memory_id` is None. The answer counts entries by store."""
+        """Erase one memory, or the whole namespace if `memory_id` is None. The answer counts
+        entries by store.
+        """
         named = {} if memory_id is None else {"memory_id": memory_id}
         return self._post("/v1/admin/erase", Erased, options, **named)
 
@@ -66,7 +77,8 @@ class Admin(Group[ConnectionT_co]):
         agents: Sequence[str] | None = None,
         namespace: str | None = None,
     ) -> Description[NewKey]:
-        """Create an API key; only this answer shows its secret. agents: the agents that it may act as; None for all.
+        """Create an API key; only this answer shows its secret. agents: the agents that it may act
+        as; None for all.
 
         namespace: used for an MCP client's calls that do not name a namespace.
         """
@@ -83,11 +95,15 @@ class Admin(Group[ConnectionT_co]):
     def job(
         self, job: Literal["promote", "forget", "expire", "compact"], **options: Unpack[JobOptions]
     ) -> Description[JobReport]:
-        """Run an upkeep job and report what it did; by default a dry run, which reports what it would do."""
+        """Run an upkeep job and report what it did; by default a dry run, which reports what it
+        would do.
+        """
         body = encode({"namespace": self._namespace, **options})
         return Request("POST", f"/v1/admin/jobs/{job}", JobReport, body=body)
 
     @Call
     def reembed(self) -> Description[ReembedAnswer]:
-        """Embed all memories and items again, and return how many. Blocks the store meanwhile; set a long timeout."""
+        """Embed all memories and items again, and return how many. Blocks the store meanwhile; set
+        a long timeout.
+        """
         return Request("POST", "/v1/admin/reembed", ReembedAnswer)

@@ -70,16 +70,24 @@ if TYPE_CHECKING:
 
 
 class Memories(Group[ConnectionT_co]):
-    """Base class of the clients, with the calls on memories, receipts, agents' contexts, and language models."""
+    """Base class of the clients, with the calls on memories, receipts, agents' contexts, and
+    language models.
+    """
 
     @Call
     def remember(self, content: str, **fields: Unpack[RememberOptions]) -> Description[WriteAnswer]:
-        """Write a memory. The service stores it, merges it into a memory with the same content, or rejects it."""
+        """Write a memory. The service stores it, merges it into a memory with the same content, or
+        rejects it.
+        """
         return self._post("/v1/memories", WriteAnswer, fields, content=content)
 
     @Call
-    def batch(self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]) -> Description[BatchAnswer]:
-        """Write at most 1,000 memories and return an outcome for each. If an item is invalid, none is stored."""
+    def batch(
+        self, items: Iterable[NewMemory], **options: Unpack[BatchOptions]
+    ) -> Description[BatchAnswer]:
+        """Write at most 1,000 memories and return an outcome for each. If an item is invalid, none
+        is stored.
+        """
         key = options.get("idempotency_key") or fresh_key()
         body = encode({"namespace": self._scope(options), "items": list(items)})
         return Request("POST", "/v1/memories/batch", BatchAnswer, body=body, key=key)
@@ -90,16 +98,21 @@ class Memories(Group[ConnectionT_co]):
         items: Iterable[NewMemory | str | bytes] | AsyncIterable[NewMemory | str | bytes],
         **options: Unpack[Scoped],
     ) -> Description[UploadAnswer]:
-        """Write any number of memories, in parts of 1,000. Returns how many were stored, merged, rejected or failed.
+        """Write any number of memories, in parts of 1,000. Returns how many were stored, merged,
+        rejected or failed.
 
-        items: memories as dictionaries or as JSON texts, such as the lines of a file. Each part has an idempotency key.
-        Raises UploadFailed if a part is refused.
+        items: memories as dictionaries or as JSON texts, such as the lines of a file. Each part has
+        an idempotency key. Raises UploadFailed if a part is refused.
         """
         return Upload(items, "/v1/memories/batch", self._query(options), keyed=True)
 
     @Call
-    def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer[str]]:
-        """A context for a prompt: the memories that help with it, as text within the token budget."""
+    def recall(
+        self, query: str, **options: Unpack[RecallOptions]
+    ) -> Description[RetrieveAnswer[str]]:
+        """A context for a prompt: the memories that help with it, as text within the token
+        budget.
+        """
         return self._ask("/v1/retrieve", RetrieveAnswer[str], options, query=query)
 
     @Call
@@ -107,7 +120,13 @@ class Memories(Group[ConnectionT_co]):
         self, query: str, **options: Unpack[RecallOptions]
     ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
         """The same context as from `recall`, as chat messages."""
-        return self._ask("/v1/retrieve", RetrieveAnswer[list[ContextMessage]], options, query=query, format="messages")
+        return self._ask(
+            "/v1/retrieve",
+            RetrieveAnswer[list[ContextMessage]],
+            options,
+            query=query,
+            format="messages",
+        )
 
     @Call
     def search(self, query: str, **options: Unpack[SearchOptions]) -> Description[SearchAnswer]:
@@ -130,9 +149,15 @@ class Memories(Group[ConnectionT_co]):
         return Request("DELETE", _path(memory_id), NoneType, query=self._query(options))
 
     @Call
-    def forget_all(self, *, confirm: bool, **options: Unpack[EraseOptions]) -> Description[DeletedAnswer]:
-        """Delete all memories of the namespace, or of a type or session. Returns how many. confirm: must be True."""
-        return Request("DELETE", "/v1/memories", DeletedAnswer, query=self._query(options, confirm=confirm))
+    def forget_all(
+        self, *, confirm: bool, **options: Unpack[EraseOptions]
+    ) -> Description[DeletedAnswer]:
+        """Delete all memories of the namespace, or of a type or session. Returns how many. confirm:
+        must be True.
+        """
+        return Request(
+            "DELETE", "/v1/memories", DeletedAnswer, query=self._query(options, confirm=confirm)
+        )
 
     @Call
     def page(self, **options: Unpack[ListOptions]) -> Description[ListAnswer]:
@@ -147,28 +172,37 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def history(self, memory_id: str, **options: Unpack[Scoped]) -> Description[HistoryAnswer]:
-        """The history of a memory, oldest first: its texts, what it replaced, and what replaced or contests it."""
+        """The history of a memory, oldest first: its texts, what it replaced, and what replaced or
+        contests it.
+        """
         return self._get(_path(memory_id, "history"), HistoryAnswer, options)
 
     @Call
     def restore(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Make a replaced or expired memory current again. It and a memory that replaced it then contest each other."""
+        """Make a replaced or expired memory current again. It and a memory that replaced it then
+        contest each other.
+        """
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
     def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
-        """Undo an automatic decision, such as a merge or a rejection. Returns the ids of the restored memories."""
+        """Undo an automatic decision, such as a merge or a rejection. Returns the ids of the
+        restored memories.
+        """
         return Request("POST", _path(memory_id, "undo"), UndoneAnswer, query=self._query(options))
 
     @Call
-    def feedback(self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]) -> Description[Memory]:
+    def feedback(
+        self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]
+    ) -> Description[Memory]:
         """Report how useful a memory was (`outcome`), and return the updated memory."""
         return self._request("POST", _path(memory_id, "feedback"), Memory, options, outcome=outcome)
 
     @Call
     def due(self, **options: Unpack[DueOptions]) -> Description[DueAnswer]:
         """The intentions (such as tasks and reminders) that are due, the longest overdue first."""
-        query, reads = self._query(options), not options.get("mark", False)
+        query = self._query(options)
+        reads = not options.get("mark", False)
         return Request("GET", "/v1/prospective/due", DueAnswer, query=query, repeatable=reads)
 
     @Call
@@ -182,8 +216,12 @@ class Memories(Group[ConnectionT_co]):
         return Request("POST", _path(memory_id, "cancel"), Memory, query=self._query(options))
 
     @Call
-    def snooze(self, memory_id: str, until: datetime, **options: Unpack[Scoped]) -> Description[Memory]:
-        """Postpone a task or reminder (a prospective memory), so that it is due again at `until`, and return it."""
+    def snooze(
+        self, memory_id: str, until: datetime, **options: Unpack[Scoped]
+    ) -> Description[Memory]:
+        """Postpone a task or reminder (a prospective memory), so that it is due again at `until`,
+        and return it.
+        """
         return self._request("POST", _path(memory_id, "snooze"), Memory, options, until=until)
 
     @Call
@@ -193,7 +231,9 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def decisions(self, **options: Unpack[DecisionOptions]) -> Description[DecisionsAnswer]:
-        """Decisions that the service made by itself, such as to merge two memories, with reasons, newest first."""
+        """Decisions that the service made by itself, such as to merge two memories, with reasons,
+        newest first.
+        """
         return self._get("/v1/decisions", DecisionsAnswer, options)
 
     @Call
@@ -211,38 +251,62 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def receipt(self, receipt_id: str, *, contents: bool = False) -> Description[ReceiptAnswer]:
-        """The receipt of a retrieval: why each candidate is in the context or not. contents: also return the texts."""
+        """The receipt of a retrieval: why each candidate is in the context or not. contents: also
+        return the texts.
+        """
         path = f"/v1/receipts/{segment(receipt_id)}"
         return Request("GET", path, ReceiptAnswer, query={"contents": contents}, repeatable=True)
 
     @Call
     def verify(self, receipt_id: str) -> Description[ReceiptVerdict]:
-        """Check whether a receipt (the record of a retrieval) is consistent and unaltered. Returns every result."""
-        return Request("POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True)
+        """Check whether a receipt (the record of a retrieval) is consistent and unaltered. Returns
+        every result.
+        """
+        return Request(
+            "POST", f"/v1/receipts/{segment(receipt_id)}/verify", ReceiptVerdict, repeatable=True
+        )
 
     @Call
     def replay(self, receipt_id: str) -> Description[ReplayAnswer]:
-        """Repeat the retrieval that a receipt records. Returns whether the context is the same, and what changed."""
-        return Request("POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True)
+        """Repeat the retrieval that a receipt records. Returns whether the context is the same, and
+        what changed.
+        """
+        return Request(
+            "POST", f"/v1/receipts/{segment(receipt_id)}/replay", ReplayAnswer, repeatable=True
+        )
 
     @Call
-    def agent_context(self, agent_id: str, **options: Unpack[AgentOptions]) -> Description[AgentContextAnswer]:
-        """An agent's whole context: memories, its threads, working memory, and tasks that are due."""
+    def agent_context(
+        self, agent_id: str, **options: Unpack[AgentOptions]
+    ) -> Description[AgentContextAnswer]:
+        """An agent's whole context: memories, its threads, working memory, and tasks that are
+        due.
+        """
         return self._ask(f"/v1/agents/{segment(agent_id)}/context", AgentContextAnswer, options)
 
     @Call
     def models(self, category: str | None = None) -> Description[ModelsAnswer]:
-        """The language models that the service knows. category: "fast", "long" or "code"; by default all models."""
-        return Request("GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True)
+        """The language models that the service knows. category: "fast", "long" or "code"; by
+        default all models.
+        """
+        return Request(
+            "GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True
+        )
 
     @Call
-    def resolve_model(self, task: str | None = None, *, name: str | None = None) -> Description[ResolvedModel]:
-        """Find a language model by name, or the first for a task ("fast", "long" or "code") if `name` is None.
+    def resolve_model(
+        self, task: str | None = None, *, name: str | None = None
+    ) -> Description[ResolvedModel]:
+        """Find a language model by name, or the first for a task ("fast", "long" or "code") if
+        `name` is None.
 
-        The answer also says how many tokens of the model's context window each part of a call may take.
+        The answer also says how many tokens of the model's context window each part of a call may
+        take.
         """
         named = {"task": task} if name is None else {"name": name}
-        return Request("POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True)
+        return Request(
+            "POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True
+        )
 
     @Call
     def live(self) -> Description[HealthAnswer]:
@@ -251,7 +315,9 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def ready(self) -> Description[HealthAnswer]:
-        """Whether every part of the service, such as the store, responds. checks: the result for each part."""
+        """Whether every part of the service, such as the store, responds. checks: the result for
+        each part.
+        """
         return Request("GET", "/health/ready", HealthAnswer, repeatable=True, accepts=(503,))
 
 

@@ -1,4 +1,6 @@
-"""Calls on threads. A thread is a conversation with a token limit; turns that exceed it become memories."""
+"""Calls on threads. A thread is a conversation with a token limit; turns that exceed it become
+memories.
+"""
 
 from __future__ import annotations
 
@@ -59,12 +61,18 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def open(self, **options: Unpack[ThreadOptions]) -> Description[ThreadAnswer]:
-        """Create a thread, or return the existing thread with the same key and the same resource (policy name)."""
+        """Create a thread, or return the existing thread with the same key and the same resource
+        (policy name).
+        """
         return self._post("/v1/threads", ThreadAnswer, options)
 
     @Call
-    def open_all(self, agent_id: str, **options: Unpack[ReferenceOptions]) -> Description[ReferencesAnswer]:
-        """Create or find an agent's threads: one for each thread policy that the policy file lists for the agent."""
+    def open_all(
+        self, agent_id: str, **options: Unpack[ReferenceOptions]
+    ) -> Description[ReferencesAnswer]:
+        """Create or find an agent's threads: one for each thread policy that the policy file lists
+        for the agent.
+        """
         return self._post("/v1/threads", ReferencesAnswer, options, agent_id=agent_id)
 
     @Each
@@ -82,9 +90,13 @@ class Threads(Group[ConnectionT_co]):
     def append(
         self, thread_id: str, role: str, content: str, **options: Unpack[AppendOptions]
     ) -> Description[SaidAnswer]:
-        """Append a turn to a thread. The answer also has the number of older turns that it moved out of the thread."""
+        """Append a turn to a thread. The answer also has the number of older turns that it moved
+        out of the thread.
+        """
         key = options.pop("idempotency_key", None) or fresh_key()
-        call = self._request("POST", _path(thread_id, "turns"), SaidAnswer, options, role=role, content=content)
+        call = self._request(
+            "POST", _path(thread_id, "turns"), SaidAnswer, options, role=role, content=content
+        )
         return replace(call, key=key)
 
     @Call
@@ -97,23 +109,35 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def turns(self, thread_id: str, **options: Unpack[TurnListOptions]) -> Description[TurnsAnswer]:
-        """A page of a thread's turns. With include_flushed, also turns that were removed from it to become memories."""
+        """A page of a thread's turns. With include_flushed, also turns that were removed from it to
+        become memories.
+        """
         return self._get(_path(thread_id, "turns"), TurnsAnswer, options)
 
     @Call
-    def chain(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadChainAnswer]:
-        """The chain of threads that ends with this thread, oldest first. Each thread continues the one before it."""
+    def chain(
+        self, thread_id: str, **options: Unpack[ThreadScope]
+    ) -> Description[ThreadChainAnswer]:
+        """The chain of threads that ends with this thread, oldest first. Each thread continues the
+        one before it.
+        """
         return self._get(_path(thread_id, "chain"), ThreadChainAnswer, options)
 
     @Call
-    def context(self, thread_id: str, **options: Unpack[ThreadContextOptions]) -> Description[ContextAnswer]:
+    def context(
+        self, thread_id: str, **options: Unpack[ThreadContextOptions]
+    ) -> Description[ContextAnswer]:
         """A thread's conversation as text, within a token budget."""
-        call = self._request("POST", _path(thread_id, "context"), ContextAnswer, options, "agent_id")
+        call = self._request(
+            "POST", _path(thread_id, "context"), ContextAnswer, options, "agent_id"
+        )
         return replace(call, repeatable=True)
 
     @Call
     def flush(self, thread_id: str, **options: Unpack[FlushOptions]) -> Description[FlushAnswer]:
-        """Move turns of a thread to memories. By default, only if the thread is above the threshold of its policy."""
+        """Move turns of a thread to memories. By default, only if the thread is above the threshold
+        of its policy.
+        """
         return self._request("POST", _path(thread_id, "flush"), FlushAnswer, options, "agent_id")
 
     @Call
@@ -126,17 +150,25 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def backup(self, backup_id: str, **options: Unpack[ThreadScope]) -> Description[BackupAnswer]:
-        """The turns that a thread had before `clear`, which returned `backup_id`. A backup is kept for 24 hours."""
+        """The turns that a thread had before `clear`, which returned `backup_id`. A backup is kept
+        for 24 hours.
+        """
         return self._get(f"/v1/threads/backups/{segment(backup_id)}", BackupAnswer, options)
 
     @Call
-    def stats(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadStatsAnswer]:
+    def stats(
+        self, thread_id: str, **options: Unpack[ThreadScope]
+    ) -> Description[ThreadStatsAnswer]:
         """The size of a thread, and how much may be added before turns are moved to memories."""
         return self._get(_path(thread_id, "stats"), ThreadStatsAnswer, options)
 
     @Call
-    def health(self, thread_id: str, **options: Unpack[ThreadScope]) -> Description[ThreadHealthAnswer]:
-        """Check whether a thread is within its limits and whether the turns removed from it were stored as memories."""
+    def health(
+        self, thread_id: str, **options: Unpack[ThreadScope]
+    ) -> Description[ThreadHealthAnswer]:
+        """Check whether a thread is within its limits and whether the turns removed from it were
+        stored as memories.
+        """
         return self._get(_path(thread_id, "health"), ThreadHealthAnswer, options)
 
     @Call

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 
 class Workflows(Group[ConnectionT_co]):
-    """The group `client.workflows`: calls that create workflows, append events to them and read them."""
+    """The group `client.workflows`: calls that create workflows, append events to them and read
+    them.
+    """
 
     @Call
     def begin(self, **options: Unpack[WorkflowOptions]) -> Description[BegunAnswer]:
@@ -55,7 +57,9 @@ class Workflows(Group[ConnectionT_co]):
         return self._post("/v1/workflows", BegunAnswer, options)
 
     @Call
-    def report(self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]) -> Description[EventAnswer]:
+    def report(
+        self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]
+    ) -> Description[EventAnswer]:
         """Append an event to a workflow's log. The answer has the event's number (`version`)."""
         return self._request("POST", _path(workflow_id, "events"), EventAnswer, options, type=type)
 
@@ -73,10 +77,13 @@ class Workflows(Group[ConnectionT_co]):
     @Each
     def events(self, workflow_id: str, **options: Unpack[EventListOptions]) -> Pages[LoggedEvent]:
         """The events of a workflow's log, oldest first, read page by page. limit: page size."""
-        query, path = self._query(options), _path(workflow_id, "events")
+        query = self._query(options)
+        path = _path(workflow_id, "events")
 
         def page(after: int) -> Request[EventsAnswer]:
-            return Request("GET", path, EventsAnswer, query={**query, "after": after}, repeatable=True)
+            return Request(
+                "GET", path, EventsAnswer, query={**query, "after": after}, repeatable=True
+            )
 
         def read(answer: EventsAnswer) -> tuple[list[LoggedEvent], Request[EventsAnswer] | None]:
             return answer.events, None if answer.next_after is None else page(answer.next_after)
@@ -84,25 +91,41 @@ class Workflows(Group[ConnectionT_co]):
         return Pages(page(options.get("after", 0)), read)
 
     @Call
-    def history(self, workflow_id: str, **options: Unpack[HistoryOptions]) -> Description[WorkflowHistoryAnswer]:
-        """The history of a workflow and of the workflows that it continues, as text within a token budget."""
+    def history(
+        self, workflow_id: str, **options: Unpack[HistoryOptions]
+    ) -> Description[WorkflowHistoryAnswer]:
+        """The history of a workflow and of the workflows that it continues, as text within a token
+        budget.
+        """
         return self._get(_path(workflow_id, "history"), WorkflowHistoryAnswer, options)
 
     @Call
-    def chain(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[WorkflowChainAnswer]:
-        """The chain of workflows that ends with this workflow, oldest first. Each continues the one before it."""
+    def chain(
+        self, workflow_id: str, **options: Unpack[Scoped]
+    ) -> Description[WorkflowChainAnswer]:
+        """The chain of workflows that ends with this workflow, oldest first. Each continues the one
+        before it.
+        """
         return self._get(_path(workflow_id, "chain"), WorkflowChainAnswer, options)
 
     @Call
-    def resources(self, workflow_id: str, **options: Unpack[Scoped]) -> Description[ResourcesAnswer]:
-        """The latest value of each resource (named value) of a workflow and of the workflows that it continues."""
+    def resources(
+        self, workflow_id: str, **options: Unpack[Scoped]
+    ) -> Description[ResourcesAnswer]:
+        """The latest value of each resource (named value) of a workflow and of the workflows that
+        it continues.
+        """
         return self._get(_path(workflow_id, "resources"), ResourcesAnswer, options)
 
     @Call
-    def resume(self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]) -> Description[ContinueAnswer]:
+    def resume(
+        self, workflow_id: str, input: Any, **options: Unpack[ResumeOptions]
+    ) -> Description[ContinueAnswer]:
         """Append `input` to a workflow as an event, and return the history before that event."""
         key = options.setdefault("idempotency_key", fresh_key())
-        call = self._request("POST", _path(workflow_id, "continue"), ContinueAnswer, options, input=input)
+        call = self._request(
+            "POST", _path(workflow_id, "continue"), ContinueAnswer, options, input=input
+        )
         return replace(call, key=key)
 
 

@@ -31,39 +31,61 @@ if TYPE_CHECKING:
 
 
 class Working(Group[ConnectionT_co]):
-    """The group `client.working`: calls on working memory, the notes on a session's current task. They expire."""
+    """The group `client.working`: calls on working memory, the notes on a session's current task.
+    They expire.
+    """
 
     @Call
-    def add(self, session_id: str, content: str, **options: Unpack[WorkingOptions]) -> Description[WorkingCreated]:
+    def add(
+        self, session_id: str, content: str, **options: Unpack[WorkingOptions]
+    ) -> Description[WorkingCreated]:
         """Create a working item: a note on the current task of a session."""
-        return self._post("/v1/working", WorkingCreated, options, session_id=session_id, content=content)
+        return self._post(
+            "/v1/working", WorkingCreated, options, session_id=session_id, content=content
+        )
 
     @Call
-    def items(self, session_id: str, **options: Unpack[WorkingListOptions]) -> Description[ItemsAnswer]:
+    def items(
+        self, session_id: str, **options: Unpack[WorkingListOptions]
+    ) -> Description[ItemsAnswer]:
         """The working items of a session, oldest first."""
         return self._get("/v1/working", ItemsAnswer, options, session_id=session_id)
 
     @Call
-    def clear(self, session_id: str, **options: Unpack[ClearOptions]) -> Description[WorkingCleared]:
+    def clear(
+        self, session_id: str, **options: Unpack[ClearOptions]
+    ) -> Description[WorkingCleared]:
         """Clear the working items of a to-do, one item, or all items of the session."""
         return self._post("/v1/working/clear", WorkingCleared, options, session_id=session_id)
 
 
 class Hooks(Group[ConnectionT_co]):
-    """The group `client.hooks`: calls that report an agent session's prompts, to-dos and messages."""
+    """The group `client.hooks`: calls that report an agent session's prompts, to-dos and
+    messages.
+    """
 
     @Call
     def prompt_submit(
         self, session_id: str, prompt: str, **options: Unpack[PromptOptions]
     ) -> Description[RetrieveAnswer[str]]:
-        """The context for a prompt. Due tasks in the context are marked as fired, so that they are not shown again."""
-        return self._post("/v1/hooks/prompt-submit", RetrieveAnswer[str], options, session_id=session_id, prompt=prompt)
+        """The context for a prompt. Due tasks in the context are marked as fired, so that they are
+        not shown again.
+        """
+        return self._post(
+            "/v1/hooks/prompt-submit",
+            RetrieveAnswer[str],
+            options,
+            session_id=session_id,
+            prompt=prompt,
+        )
 
     @Call
     def session_stop(
         self, session_id: str, messages: Sequence[ChatMessage], **options: Unpack[StopOptions]
     ) -> Description[SessionStopAnswer]:
-        """Store what is worth keeping of a session's messages. The answer has a result for each message."""
+        """Store what is worth keeping of a session's messages. The answer has a result for each
+        message.
+        """
         session = {"session_id": session_id, "messages": list(messages)}
         return self._post("/v1/hooks/session-stop", SessionStopAnswer, options, **session)
 
@@ -79,6 +101,8 @@ class Hooks(Group[ConnectionT_co]):
     def todo_completed(
         self, session_id: str, todo_id: str, **options: Unpack[DoneOptions]
     ) -> Description[TodoCompletedAnswer]:
-        """Clear the working items of a completed to-do. If it has more than five steps, store them as a procedure."""
+        """Clear the working items of a completed to-do. If it has more than five steps, store them
+        as a procedure.
+        """
         todo = {"session_id": session_id, "todo_id": todo_id}
         return self._post("/v1/hooks/todo-completed", TodoCompletedAnswer, options, **todo)

@@ -1,6 +1,8 @@
-"""Keyword arguments of the calls on memories, as typed dictionaries. The service has a default for each of them.
+"""Keyword arguments of the calls on memories, as typed dictionaries. The service has a default for
+each of them.
 
-Every call that works in a namespace takes `namespace`, which replaces the client's. Times are datetimes with an offset.
+Every call that works in a namespace takes `namespace`, which replaces the client's. Times are
+datetimes with an offset.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ class Scoped(TypedDict, total=False):
 
 
 class LinkTo(TypedDict, total=False):
-    """A link to the memory with the id `to`. type: how it relates to that memory. strength: 0..1."""
+    """A link to the memory with the id `to`. type: how it relates to that memory. strength:
+    0..1.
+    """
 
     to: str
     type: Literal["reinforces", "contradicts", "extends", "refines", "derived_from"]
@@ -31,7 +35,9 @@ class LinkTo(TypedDict, total=False):
 
 
 class MemoryChanges(TypedDict, total=False):
-    """Fields of a memory that can be changed: first the fields of all memory types, then the fields of each type."""
+    """Fields of a memory that can be changed: first the fields of all memory types, then the fields
+    of each type.
+    """
 
     importance: int
     tags: list[str]
@@ -80,7 +86,9 @@ class MemoryChanges(TypedDict, total=False):
 
 
 class MemoryFields(MemoryChanges, total=False):
-    """Fields of a new memory other than its content. type: by default, the service chooses it by the content."""
+    """Fields of a new memory other than its content. type: by default, the service chooses it by
+    the content.
+    """
 
     type: MemoryType | None
     session_id: str | None
@@ -103,7 +111,8 @@ class RememberOptions(MemoryFields, Scoped, total=False):
 
 
 class UpdateOptions(MemoryChanges, Scoped, total=False):
-    """Options for `update`. valid_to: time until which the memory is valid; None makes an expired one valid again.
+    """Options for `update`. valid_to: time until which the memory is valid; None makes an expired
+    one valid again.
 
     superseded_by: id of the memory that replaces this one.
     """
@@ -120,7 +129,9 @@ class BatchOptions(Scoped, total=False):
 
 
 class ListOptions(Scoped, total=False):
-    """Options for `page` and `all`: conditions that all have to match, and the page. limit: page size, at most 500."""
+    """Options for `page` and `all`: conditions that all have to match, and the page. limit: page
+    size, at most 500.
+    """
 
     type: MemoryType
     session_id: str
@@ -137,9 +148,9 @@ class ListOptions(Scoped, total=False):
 class RankOptions(Scoped, total=False):
     """Options for searches and retrievals. filters: conditions in the API's filter language.
 
-    profile: name of a set of weights for the parts of a score. weights: used instead of the profile's. as_of: find what
-    was valid at this time. floor: leave out memories whose probability of helping to answer the query is below this.
-    explain: return the parts of the scores.
+    profile: name of a set of weights for the parts of a score. weights: used instead of the
+    profile's. as_of: find what was valid at this time. floor: leave out memories whose probability
+    of helping to answer the query is below this. explain: return the parts of the scores.
     """
 
     types: list[MemoryType] | None
@@ -162,14 +173,18 @@ class SearchOptions(RankOptions, total=False):
 
 
 class BudgetParts(TypedDict, total=False):
-    """Maximum tokens of a context without working memory: in total, and by type; 0 leaves out a type's memories."""
+    """Maximum tokens of a context without working memory: in total, and by type; 0 leaves out a
+    type's memories.
+    """
 
     total: int
     per_type: dict[MemoryType, int] | None
 
 
 class RecallOptions(RankOptions, total=False):
-    """Options for `recall`. budget: tokens for long-term memory. working_budget: more tokens, for working memory."""
+    """Options for `recall`. budget: tokens for long-term memory. working_budget: more tokens, for
+    working memory.
+    """
 
     todo_id: str | None
     budget: int | BudgetParts
@@ -183,14 +198,18 @@ class RecallOptions(RankOptions, total=False):
 
 
 class EraseOptions(Scoped, total=False):
-    """Options for `forget_all`: which memories to delete. By default, all memories of the namespace."""
+    """Options for `forget_all`: which memories to delete. By default, all memories of the
+    namespace.
+    """
 
     type: MemoryType
     session_id: str
 
 
 class DueOptions(Scoped, total=False):
-    """Options for `due`. mark: mark the tasks and reminders in the answer as fired; later calls do not return them."""
+    """Options for `due`. mark: mark the tasks and reminders in the answer as fired; later calls do
+    not return them.
+    """
 
     at: datetime
     event: str
@@ -200,14 +219,18 @@ class DueOptions(Scoped, total=False):
 
 
 class DecisionOptions(Scoped, total=False):
-    """Options for `decisions`, which lists automatic changes. kind: by default, all kinds. limit: maximum number."""
+    """Options for `decisions`, which lists automatic changes. kind: by default, all kinds. limit:
+    maximum number.
+    """
 
     kind: Literal["replaced", "contested", "merged", "promoted", "forgotten", "rejected"]
     limit: int
 
 
 class AgentOptions(Scoped, total=False):
-    """Options for `agent_context`. variables: values for placeholders in threads' keys, such as `{{ user.id }}`."""
+    """Options for `agent_context`. variables: values for placeholders in threads' keys, such as `{{
+    user.id }}`.
+    """
 
     query: str | None
     session_id: str | None

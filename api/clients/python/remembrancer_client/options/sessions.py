@@ -1,4 +1,6 @@
-"""Keyword arguments of the calls on working memory, hooks and threads. The service has a default for each of them."""
+"""Keyword arguments of the calls on working memory, hooks and threads. The service has a default
+for each of them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from remembrancer_client.options.memories import BudgetParts, Oversize, Review, 
 
 
 class WorkingOptions(Scoped, total=False):
-    """Options for a new working item, a note on the current task. ttl_s: seconds until it expires."""
+    """Options for a new working item, a note on the current task. ttl_s: seconds until it
+    expires.
+    """
 
     todo_id: str | None
     workflow_id: str | None
@@ -28,7 +32,9 @@ class WorkingListOptions(Scoped, total=False):
 
 
 class ClearOptions(Scoped, total=False):
-    """Options for clearing the working items of a to-do, the item `id`, or with neither, all of the session."""
+    """Options for clearing the working items of a to-do, the item `id`, or with neither, all of the
+    session.
+    """
 
     agent_id: str | None
     todo_id: str | None
@@ -44,7 +50,9 @@ class TodoEntry(TypedDict):
 
 
 class PromptOptions(Scoped, total=False):
-    """Options for `prompt_submit`. todos: the agent's to-do list. thread_id: thread to include in the context."""
+    """Options for `prompt_submit`. todos: the agent's to-do list. thread_id: thread to include in
+    the context.
+    """
 
     todo_id: str | None
     todos: list[TodoEntry]
@@ -65,14 +73,18 @@ class TodoOptions(Scoped, total=False):
 
 
 class DoneOptions(Scoped, total=False):
-    """Options for `todo_completed`. steps: what was done, in order; more than five steps are stored as a procedure."""
+    """Options for `todo_completed`. steps: what was done, in order; more than five steps are stored
+    as a procedure.
+    """
 
     agent_id: str | None
     steps: list[str]
 
 
 class ChatMessage(TypedDict, total=False):
-    """A message of a conversation; `role` and `content` are required. timestamp: its time, in RFC 3339."""
+    """A message of a conversation; `role` and `content` are required. timestamp: its time, in RFC
+    3339.
+    """
 
     role: str
     content: str
@@ -82,7 +94,8 @@ class ChatMessage(TypedDict, total=False):
 class SaidBefore(TypedDict, total=False):
     """The earlier messages of a session whose messages are sent in several calls.
 
-    count: number of all earlier messages. messages: the last of them, which are used as context and not stored again.
+    count: number of all earlier messages. messages: the last of them, which are used as context and
+    not stored again.
     """
 
     count: int
@@ -90,7 +103,9 @@ class SaidBefore(TypedDict, total=False):
 
 
 class StopOptions(Scoped, total=False):
-    """Options for `session_stop`. review: "skip" stores messages unreviewed. ended: False if the session goes on."""
+    """Options for `session_stop`. review: "skip" stores messages unreviewed. ended: False if the
+    session goes on.
+    """
 
     review: Review
     before: SaidBefore
@@ -100,8 +115,9 @@ class StopOptions(Scoped, total=False):
 class ThreadOptions(Scoped, total=False):
     """Options for creating or finding a thread.
 
-    key: with `resource` (a policy name), identifies the thread; by default the policy's key template. variables: values
-    for placeholders in it, such as `{{ user.id }}`. parent_id: thread that the new thread continues.
+    key: with `resource` (a policy name), identifies the thread; by default the policy's key
+    template. variables: values for placeholders in it, such as `{{ user.id }}`. parent_id: thread
+    that the new thread continues.
     """
 
     key: str | None
@@ -114,19 +130,25 @@ class ThreadOptions(Scoped, total=False):
 
 
 class ReferenceOptions(Scoped, total=False):
-    """Options for `open_all`. variables: values for placeholders, such as `{{ user.id }}`, in the threads' keys."""
+    """Options for `open_all`. variables: values for placeholders, such as `{{ user.id }}`, in the
+    threads' keys.
+    """
 
     variables: dict[str, Any]
 
 
 class ThreadScope(Scoped, total=False):
-    """Options for a call on a thread. agent_id: the calling agent; needed if the API key is bound to several agents."""
+    """Options for a call on a thread. agent_id: the calling agent; needed if the API key is bound
+    to several agents.
+    """
 
     agent_id: str
 
 
 class ThreadListOptions(ThreadScope, total=False):
-    """Options for listing threads: conditions that all have to match, and the page. key_prefix: start of the key."""
+    """Options for listing threads: conditions that all have to match, and the page. key_prefix:
+    start of the key.
+    """
 
     key_prefix: str
     resource: str
@@ -137,14 +159,18 @@ class ThreadListOptions(ThreadScope, total=False):
 
 
 class ThreadPageOptions(ThreadScope, total=False):
-    """Options for reading a page of a thread's turns. offset: number of turns to skip, from the oldest."""
+    """Options for reading a page of a thread's turns. offset: number of turns to skip, from the
+    oldest.
+    """
 
     limit: int
     offset: int
 
 
 class TurnListOptions(ThreadScope, total=False):
-    """Options for listing turns. include_flushed: also return turns that were removed to become memories."""
+    """Options for listing turns. include_flushed: also return turns that were removed to become
+    memories.
+    """
 
     include_flushed: bool
     after: int
@@ -152,7 +178,9 @@ class TurnListOptions(ThreadScope, total=False):
 
 
 class TurnFields(TypedDict, total=False):
-    """Fields of a turn other than role and content. pinned: keep the turn when others are moved to memories."""
+    """Fields of a turn other than role and content. pinned: keep the turn when others are moved to
+    memories.
+    """
 
     agent_id: str | None
     files: list[str]
@@ -171,20 +199,26 @@ class TurnText(TurnFields, total=False):
 
 
 class AppendOptions(TurnFields, Scoped, total=False):
-    """Options for `append`. expected_version: refuse the turn if the thread now has another version."""
+    """Options for `append`. expected_version: refuse the turn if the thread now has another
+    version.
+    """
 
     expected_version: int | None
     idempotency_key: str
 
 
 class ReplaceOptions(ThreadScope, total=False):
-    """Options for `replace`. expected_version: refuse the new turns if the thread now has another version."""
+    """Options for `replace`. expected_version: refuse the new turns if the thread now has another
+    version.
+    """
 
     expected_version: int | None
 
 
 class ThreadContextOptions(ThreadScope, total=False):
-    """Options for a thread's context. budget: maximum tokens; by default a share of the model's context window."""
+    """Options for a thread's context. budget: maximum tokens; by default a share of the model's
+    context window.
+    """
 
     budget: int | None
     tokenizer: Tokenizer | None
@@ -193,7 +227,9 @@ class ThreadContextOptions(ThreadScope, total=False):
 
 
 class FlushOptions(ThreadScope, total=False):
-    """Options for `flush`. force: move turns to memories even below the policy's threshold. dry_run: change nothing."""
+    """Options for `flush`. force: move turns to memories even below the policy's threshold.
+    dry_run: change nothing.
+    """
 
     strategy: Literal["simple_fifo", "lru", "token_aware_lru", "hybrid_summary"] | None
     dry_run: bool

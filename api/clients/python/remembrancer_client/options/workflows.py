@@ -1,4 +1,6 @@
-"""Keyword arguments of the calls on workflows, items and upkeep. The service has a default for each of them."""
+"""Keyword arguments of the calls on workflows, items and upkeep. The service has a default for each
+of them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ EventKind: TypeAlias = Literal[
 
 
 class WorkflowOptions(Scoped, total=False):
-    """Options for a new workflow. on_end: what to do with its threads and working items when the workflow ends."""
+    """Options for a new workflow. on_end: what to do with its threads and working items when the
+    workflow ends.
+    """
 
     workflow_id: str | None
     parent_id: str | None
@@ -31,7 +35,9 @@ class WorkflowOptions(Scoped, total=False):
 
 
 class EventOptions(Scoped, total=False):
-    """Options for a workflow's event. expected_version: refuse the event if the workflow now has another version."""
+    """Options for a workflow's event. expected_version: refuse the event if the workflow now has
+    another version.
+    """
 
     step_id: str | None
     agent: str | None
@@ -54,7 +60,9 @@ class WorkflowListOptions(Scoped, total=False):
 
 
 class StateOptions(Scoped, total=False):
-    """Options for reading a workflow. at_version: return the state after the event with this number."""
+    """Options for reading a workflow. at_version: return the state after the event with this
+    number.
+    """
 
     at_version: int
 
@@ -67,7 +75,9 @@ class EventListOptions(Scoped, total=False):
 
 
 class HistoryOptions(Scoped, total=False):
-    """Options for a workflow's history. versions: show the newest value of each resource (named value), or all."""
+    """Options for a workflow's history. versions: show the newest value of each resource (named
+    value), or all.
+    """
 
     budget: int
     model: str
@@ -85,7 +95,9 @@ class ResumeOptions(Scoped, total=False):
 
 
 class ItemScope(Scoped, total=False):
-    """Options for a call on items (JSON values). agent_id: the agent that owns them; by default, items of no agent."""
+    """Options for a call on items (JSON values). agent_id: the agent that owns them; by default,
+    items of no agent.
+    """
 
     agent_id: str
 
@@ -99,9 +111,9 @@ class GetOptions(ItemScope, total=False):
 class PutOptions(ItemScope, total=False):
     """Options for storing an item.
 
-    index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`. By default, all
-    texts of the value; False for no search by text. ttl_s: seconds until the item expires, counted from the last time
-    that it was stored, or read with refresh_ttl.
+    index: paths of the texts by which a search finds the item, such as `title` or `parts[*].text`.
+    By default, all texts of the value; False for no search by text. ttl_s: seconds until the item
+    expires, counted from the last time that it was stored, or read with refresh_ttl.
     """
 
     index: Literal[False] | list[str] | None
@@ -109,7 +121,9 @@ class PutOptions(ItemScope, total=False):
 
 
 class ItemSearchOptions(ItemScope, total=False):
-    """Options for searching items. filter: conditions on members of the values, such as {"size": {"$gt": 3}}."""
+    """Options for searching items. filter: conditions on members of the values, such as {"size":
+    {"$gt": 3}}.
+    """
 
     query: str | None
     filter: dict[str, Any] | None
@@ -119,14 +133,18 @@ class ItemSearchOptions(ItemScope, total=False):
 
 
 class PathMatch(TypedDict):
-    """A condition on an item's path (a list of labels): that it begins or ends with `path`; `*` matches any label."""
+    """A condition on an item's path (a list of labels): that it begins or ends with `path`; `*`
+    matches any label.
+    """
 
     type: Literal["prefix", "suffix"]
     path: list[str]
 
 
 class PathOptions(ItemScope, total=False):
-    """Options for listing the paths of items. max_depth: paths with more labels are cut to this number of labels."""
+    """Options for listing the paths of items. max_depth: paths with more labels are cut to this
+    number of labels.
+    """
 
     match: list[PathMatch]
     max_depth: int | None
@@ -135,7 +153,8 @@ class PathOptions(ItemScope, total=False):
 
 
 class JobOptions(TypedDict, total=False):
-    """Options for an upkeep job. dry_run: change nothing; True by default. types: memory types, by default all.
+    """Options for an upkeep job. dry_run: change nothing; True by default. types: memory types, by
+    default all.
 
     namespace: by default the client's; None means all namespaces.
     """

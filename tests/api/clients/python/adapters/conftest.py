@@ -1,6 +1,8 @@
-"""Fixtures for the tests of the adapters, which `make adapters` runs in a virtual environment with the frameworks.
+"""Fixtures for the tests of the adapters, which `make adapters` runs in a virtual environment with
+the frameworks.
 
-The service is a process of another environment: REMEMBRANCER_TEST_PYTHON names the Python that runs it.
+The service is a process of another environment: REMEMBRANCER_TEST_PYTHON names the Python that runs
+it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,12 @@ class FakeClient(BaseChatClient[Any]):
         self.sent: list[list[Message]] = []
 
     def _inner_get_response(
-        self, *, messages: Sequence[Message], stream: bool, options: Mapping[str, Any], **kwargs: Any
+        self,
+        *,
+        messages: Sequence[Message],
+        stream: bool,
+        options: Mapping[str, Any],
+        **kwargs: Any,
     ) -> Any:
         self.sent.append(list(messages))
 
@@ -42,8 +47,12 @@ async def test_messages_of_one_session_are_recalled_in_the_next(url: str) -> Non
         agent = Agent(client=client, context_providers=[RemembrancerContext(memory)])
         await agent.run(FACT, session=agent.create_session())
         stored = (await memory.stats()).total.count
-        await agent.run("Which database does the billing service use?", session=agent.create_session())
-        first, second = ([(str(message.role), message.text) for message in sent] for sent in client.sent)
+        await agent.run(
+            "Which database does the billing service use?", session=agent.create_session()
+        )
+        first, second = (
+            [(str(message.role), message.text) for message in sent] for sent in client.sent
+        )
         assert first == [("user", FACT)]
         assert second[0][0] == "user"
         assert "Postgres" in second[0][1]
@@ -56,6 +65,8 @@ async def test_messages_of_one_session_are_recalled_in_the_next(url: str) -> Non
 async def test_with_capture_turned_off_nothing_is_remembered(url: str) -> None:
     """With `captures=False` a run of the agent stores no memory."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        agent = Agent(client=FakeClient(), context_providers=[RemembrancerContext(memory, captures=False)])
+        agent = Agent(
+            client=FakeClient(), context_providers=[RemembrancerContext(memory, captures=False)]
+        )
         await agent.run(FACT, session=agent.create_session())
         assert (await memory.stats()).total.count == 0

@@ -1,4 +1,6 @@
-"""The memory service for Google's ADK, compared with ADK's InMemoryMemoryService by random events."""
+"""The memory service for Google's ADK, compared with ADK's InMemoryMemoryService by random
+events.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from remembrancer_client.google_adk import RemembrancerMemoryService
 
 WORDS = ["lantern", "harbour", "violin", "glacier", "pepper", "saddle"]
 EVENTS = st.tuples(
-    st.sampled_from(["user", "agent"]), st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True)
+    st.sampled_from(["user", "agent"]),
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=3, unique=True),
 )
 CALLS = st.tuples(
     st.sampled_from(["app", "app/x"]),
@@ -39,15 +42,23 @@ def event(author: str, text: str) -> Event:
 
 def texts(memories: list[MemoryEntry]) -> set[tuple[str | None, str | None]]:
     """Author and text of each memory."""
-    return {(memory.author, memory.content.parts[0].text) for memory in memories if memory.content.parts}
+    return {
+        (memory.author, memory.content.parts[0].text) for memory in memories if memory.content.parts
+    }
 
 
 @given(calls=st.lists(CALLS, min_size=1, max_size=5), word=st.sampled_from(WORDS))
 @settings(
-    max_examples=15, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=15,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
-def test_a_search_finds_the_same_events_as_adks_in_memory_service(url: str, calls: list[Any], word: str) -> None:
-    """A search for a word that all events contain finds the same events as ADK's InMemoryMemoryService.
+def test_a_search_finds_the_same_events_as_adks_in_memory_service(
+    url: str, calls: list[Any], word: str
+) -> None:
+    """A search for a word that all events contain finds the same events as ADK's
+    InMemoryMemoryService.
 
     It finds no events of another app or user.
     """
@@ -66,8 +77,13 @@ def test_a_search_finds_the_same_events_as_adks_in_memory_service(url: str, call
                 for user in ("ann", "bob"):
                     scope = {"app_name": f"{app} {salt}", "user_id": user}
                     everything = texts((await service.search_memory(**scope, query="the")).memories)
-                    assert texts((await oracle.search_memory(**scope, query=word)).memories) <= everything
-                    assert everything == texts((await oracle.search_memory(**scope, query="the")).memories)
+                    assert (
+                        texts((await oracle.search_memory(**scope, query=word)).memories)
+                        <= everything
+                    )
+                    assert everything == texts(
+                        (await oracle.search_memory(**scope, query="the")).memories
+                    )
 
     asyncio.run(main())
 
@@ -78,29 +94,44 @@ async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> Non
     A memory that has been deleted is not found.
     """
     async with AsyncRemembrancer(url, namespace="n") as memory:
-        service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
-        events = [event("user", "My sister lives in Oslo"), event("helper", "Noted."), Event(author="user")]
+        service = RemembrancerMemoryService(memory)
+        app = uuid.uuid4().hex
+        events = [
+            event("user", "My sister lives in Oslo"),
+            event("helper", "Noted."),
+            Event(author="user"),
+        ]
         session = Session(id="s", app_name=app, user_id="ann", events=events)
         for _ in range(2):
             await service.add_session_to_memory(session)
-        answer = await service.search_memory(app_name=app, user_id="ann", query="where does the sister live?")
+        answer = await service.search_memory(
+            app_name=app, user_id="ann", query="where does the sister live?"
+        )
         memories = answer.memories
         assert (memories[0].author, memories[0].content.role, len(memories)) == ("user", "user", 2)
         assert memories[0].content.parts is not None
         assert memories[0].content.parts[0].text == "My sister lives in Oslo"
         at = datetime.fromisoformat(memories[0].timestamp or "").timestamp()
         assert at == pytest.approx(events[0].timestamp, abs=0.001)
-        assert (await service.search_memory(app_name=app, user_id="bob", query="sister")).memories == []
+        assert (
+            await service.search_memory(app_name=app, user_id="bob", query="sister")
+        ).memories == []
         await service.delete_memory(app_name=app, user_id="ann", memory_id=memories[0].id)
-        remaining = (await service.search_memory(app_name=app, user_id="ann", query="sister")).memories
+        remaining = (
+            await service.search_memory(app_name=app, user_id="ann", query="sister")
+        ).memories
         assert texts(remaining) == {("helper", "Noted.")}
 
 
 async def test_a_memory_that_add_memory_stored_is_found(url: str) -> None:
     """A memory that `add_memory` stored is found by a search, with its custom metadata."""
     async with AsyncRemembrancer(url) as memory:
-        service, app = RemembrancerMemoryService(memory), uuid.uuid4().hex
-        fact = MemoryEntry(content=types.Content(parts=[types.Part(text="Ann likes tea")]), custom_metadata={"n": 1})
+        service = RemembrancerMemoryService(memory)
+        app = uuid.uuid4().hex
+        fact = MemoryEntry(
+            content=types.Content(parts=[types.Part(text="Ann likes tea")]),
+            custom_metadata={"n": 1},
+        )
         await service.add_memory(app_name=app, user_id="ann", memories=[fact])
         (entry,) = (await service.search_memory(app_name=app, user_id="ann", query="tea")).memories
         assert entry.custom_metadata == {"n": 1}

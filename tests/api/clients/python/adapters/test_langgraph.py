@@ -1,4 +1,6 @@
-"""The LangGraph store: compared with LangGraph's InMemoryStore by random operations, and with cases from its tests."""
+"""The LangGraph store: compared with LangGraph's InMemoryStore by random operations, and with cases
+from its tests.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from langgraph.store.base import (
+    GetOp,
+    InvalidNamespaceError,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchOp,
+)
 from langgraph.store.memory import InMemoryStore
 
 from remembrancer_client import AsyncRemembrancer, NotFound, Remembrancer
@@ -40,7 +49,9 @@ FILTERS = st.none() | st.fixed_dictionaries({}, optional=MEMBERS)
 OPS = st.lists(
     st.one_of(
         st.builds(GetOp, PATHS, KEYS),
-        st.builds(PutOp, PATHS, KEYS, st.none() | VALUES, index=st.just(value=False), ttl=st.none()),
+        st.builds(
+            PutOp, PATHS, KEYS, st.none() | VALUES, index=st.just(value=False), ttl=st.none()
+        ),
         st.tuples(PATHS | st.just(()), FILTERS).map(lambda chosen: SearchOp(*chosen, limit=100)),
     ),
     max_size=6,
@@ -57,7 +68,9 @@ def shown(result: Any) -> Any:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Applies random operations to RemembrancerStore and to LangGraph's InMemoryStore, and compares their results."""
+    """Applies random operations to RemembrancerStore and to LangGraph's InMemoryStore, and compares
+    their results.
+    """
 
     url: ClassVar[str]
 
@@ -98,10 +111,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.search(prefix, filter=filter_, limit=100))
 
     @rule(
-        prefix=PATHS | st.none(), suffix=PATHS | st.none(), depth=st.none() | st.integers(1, 3), limit=st.integers(1, 5)
+        prefix=PATHS | st.none(),
+        suffix=PATHS | st.none(),
+        depth=st.none() | st.integers(1, 3),
+        limit=st.integers(1, 5),
     )
     def paths(self, prefix: Any, suffix: Any, depth: int | None, limit: int) -> None:
-        """List the namespaces (paths of items) of both stores. They are sorted, so their order is compared too."""
+        """List the namespaces (paths of items) of both stores. They are sorted, so their order is
+        compared too.
+        """
         options = {"prefix": prefix, "suffix": suffix, "max_depth": depth, "limit": limit}
         self.both(lambda store: tuple(store.list_namespaces(**options)))
 
@@ -117,29 +135,40 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def test_the_store_answers_like_langgraphs_in_memory_store(url: str) -> None:
-    """Random operations have the same results on RemembrancerStore and on LangGraph's InMemoryStore."""
+    """Random operations have the same results on RemembrancerStore and on LangGraph's
+    InMemoryStore.
+    """
     StoreMachine.url = url
     phases = [Phase.explicit, Phase.generate]  # shrinking takes minutes
     checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
     limits = settings(
-        max_examples=40, stateful_step_count=15, deadline=None, suppress_health_check=checks, phases=phases
+        max_examples=40,
+        stateful_step_count=15,
+        deadline=None,
+        suppress_health_check=checks,
+        phases=phases,
     )
     run_state_machine_as_test(StoreMachine, settings=limits)
 
 
 class Caller:
-    """A store whose methods are called by their sync names. With a `runner`, their async versions are run instead."""
+    """A store whose methods are called by their sync names. With a `runner`, their async versions
+    are run instead.
+    """
 
     def __init__(self, store: RemembrancerStore, runner: asyncio.Runner | None) -> None:
         self.store = store
         self.runner = runner
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """The store's method `name`; with a runner, a function that runs the method's async version to the end."""
+        """The store's method `name`; with a runner, a function that runs the method's async version
+        to the end.
+        """
         if self.runner is None:
             method: Callable[..., Any] = getattr(self.store, name)
             return method
-        runner, twin = self.runner, getattr(self.store, f"a{name}")
+        runner = self.runner
+        twin = getattr(self.store, f"a{name}")
         return lambda *args, **options: runner.run(twin(*args, **options))
 
 
@@ -147,7 +176,8 @@ class Caller:
 def store(url: str, request: pytest.FixtureRequest) -> Iterator[Caller]:
     """A store in a new namespace.
 
-    Each test runs three times: with sync calls, with async calls, and with async calls on a sync client.
+    Each test runs three times: with sync calls, with async calls, and with async calls on a sync
+    client.
     """
     namespace = f"n {uuid.uuid4()}"
     if request.param == "sync":
@@ -205,7 +235,9 @@ def test_a_large_batch_keeps_every_item(store: Caller) -> None:
 
 
 def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
-    """Putting a new value under an existing key replaces the value, keeps `created_at` and advances `updated_at`."""
+    """Putting a new value under an existing key replaces the value, keeps `created_at` and advances
+    `updated_at`.
+    """
     store.put(("t",), "k", {"text": "first"})
     first = store.get(("t",), "k")
     store.put(("t",), "k", {"text": "second"})
@@ -216,10 +248,15 @@ def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
 
 
 def test_a_prefix_matches_whole_labels(store: Caller) -> None:
-    """The prefix `users` does not match the label `users2`. In labels, % and _ are plain characters."""
+    """The prefix `users` does not match the label `users2`. In labels, % and _ are plain
+    characters.
+    """
     for path in [("users", "1"), ("users2", "1"), ("use_s", "1"), ("use%", "1"), ("users", "10")]:
         store.put(path, "k", {"path": list(path)}, index=False)
-    assert {item.namespace for item in store.search(("users",))} == {("users", "1"), ("users", "10")}
+    assert {item.namespace for item in store.search(("users",))} == {
+        ("users", "1"),
+        ("users", "10"),
+    }
     assert [item.namespace for item in store.search(("users", "1"))] == [("users", "1")]
     assert [item.namespace for item in store.search(("use_s",))] == [("use_s", "1")]
     assert store.list_namespaces(prefix=("use%",)) == [("use%", "1")]
@@ -227,7 +264,9 @@ def test_a_prefix_matches_whole_labels(store: Caller) -> None:
 
 
 def test_paths_are_listed_by_prefix_suffix_and_depth(store: Caller) -> None:
-    """Namespaces are listed by prefix, suffix and depth, where a wildcard stands for one label. Pages are sorted."""
+    """Namespaces are listed by prefix, suffix and depth, where a wildcard stands for one label.
+    Pages are sorted.
+    """
     paths = [
         ("a", "b", "c"),
         ("a", "b", "d", "e"),
@@ -239,18 +278,32 @@ def test_paths_are_listed_by_prefix_suffix_and_depth(store: Caller) -> None:
     for path in paths:
         store.put(path, "k", {"x": 1}, index=False)
     assert store.list_namespaces() == sorted(paths)
-    assert store.list_namespaces(prefix=("a", "b"), max_depth=3) == [("a", "b", "c"), ("a", "b", "d"), ("a", "b", "f")]
-    assert store.list_namespaces(suffix=("f",)) == [("a", "b", "f"), ("a", "c", "f"), ("b", "a", "f")]
+    assert store.list_namespaces(prefix=("a", "b"), max_depth=3) == [
+        ("a", "b", "c"),
+        ("a", "b", "d"),
+        ("a", "b", "f"),
+    ]
+    assert store.list_namespaces(suffix=("f",)) == [
+        ("a", "b", "f"),
+        ("a", "c", "f"),
+        ("b", "a", "f"),
+    ]
     assert store.list_namespaces(prefix=("a", "*", "f")) == [("a", "b", "f"), ("a", "c", "f")]
-    assert store.list_namespaces(prefix=("a",), suffix=("f",), limit=1, offset=1) == [("a", "c", "f")]
+    assert store.list_namespaces(prefix=("a",), suffix=("f",), limit=1, offset=1) == [
+        ("a", "c", "f")
+    ]
     ends = (MatchCondition("prefix", ("*", "b")), MatchCondition("suffix", ("*", "i")))
     assert store.batch([ListNamespacesOp(ends, None, 10, 0)]) == [[("a", "b", "d", "i")]]
 
 
 def test_filters_compare_members_of_values(store: Caller) -> None:
-    """A filter tests members of the stored values with equality and comparisons, alone and combined."""
+    """A filter tests members of the stored values with equality and comparisons, alone and
+    combined.
+    """
     for n, color in enumerate(["red", "blue", "red", "green"]):
-        store.put(("docs",), f"d{n}", {"n": n, "color": color, "meta": {"lang": "de" if n else "en"}})
+        store.put(
+            ("docs",), f"d{n}", {"n": n, "color": color, "meta": {"lang": "de" if n else "en"}}
+        )
 
     def keys(filter_: dict[str, Any]) -> list[str]:
         return sorted(item.key for item in store.search(("docs",), filter=filter_))
@@ -268,7 +321,9 @@ def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
     for n in range(7):
         store.put(("docs",), f"d{n}", {"text": f"note number {n} about trains"})
     for query in (None, "trains"):
-        pages = [store.search(("docs",), query=query, limit=3, offset=offset) for offset in (0, 3, 6)]
+        pages = [
+            store.search(("docs",), query=query, limit=3, offset=offset) for offset in (0, 3, 6)
+        ]
         assert [len(page) for page in pages] == [3, 3, 1]
         assert len({item.key for page in pages for item in page}) == 7
 
@@ -291,9 +346,18 @@ def test_a_search_with_a_query_finds_items_by_meaning(store: Caller) -> None:
 
 
 def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
-    """A search compares its query with an item's indexed fields only. An item put with `index=False` has no score."""
-    store.put(("docs",), "named", {"red": "cats and dogs", "blue": "invoices of March"}, index=["red"])
-    store.put(("docs",), "list", {"parts": [{"text": "invoices of March"}, {"text": "boats"}]}, index=["parts[*].text"])
+    """A search compares its query with an item's indexed fields only. An item put with
+    `index=False` has no score.
+    """
+    store.put(
+        ("docs",), "named", {"red": "cats and dogs", "blue": "invoices of March"}, index=["red"]
+    )
+    store.put(
+        ("docs",),
+        "list",
+        {"parts": [{"text": "invoices of March"}, {"text": "boats"}]},
+        index=["parts[*].text"],
+    )
     store.put(("docs",), "none", {"text": "invoices of March"}, index=False)
     assert store.search(("docs",), query="invoices of March")[0].key == "list"
     scores = {item.key: item.score for item in store.search(("docs",), query="invoices of March")}
@@ -303,7 +367,9 @@ def test_an_item_is_found_by_the_fields_that_are_indexed(store: Caller) -> None:
 
 
 def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
-    """If a put does not say which fields to index, the fields in the store's option `fields` are indexed."""
+    """If a put does not say which fields to index, the fields in the store's option `fields` are
+    indexed.
+    """
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, fields=["title"])
         store.put(("docs",), "k", {"title": "cats", "body": "invoices of March"})
@@ -312,7 +378,11 @@ def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
 
 def test_texts_of_any_script_are_read_back_unchanged(store: Caller) -> None:
     """Labels, keys and values in any script are read back unchanged."""
-    value = {"text": "日本語 🚂 é e\u0301", "deep": {"list": [1, 2.5, None, True, "x\n\t"]}, "": "empty"}
+    value = {
+        "text": "日本語 🚂 é e\u0301",
+        "deep": {"list": [1, 2.5, None, True, "x\n\t"]},
+        "": "empty",
+    }
     store.put(("пользователь", "名前 x"), "ключ/🔑.json", value)
     assert store.get(("пользователь", "名前 x"), "ключ/🔑.json").value == value
     assert store.search(("пользователь",))[0].key == "ключ/🔑.json"
@@ -321,7 +391,9 @@ def test_texts_of_any_script_are_read_back_unchanged(store: Caller) -> None:
 
 @pytest.mark.parametrize("path", [(), ("",), ("a.b",), ("langgraph", "x"), ("a", "")])
 def test_bad_namespaces_are_refused(store: Caller, path: tuple[str, ...]) -> None:
-    """A namespace that LangGraph forbids, such as one with an empty label, is refused, in a batch too."""
+    """A namespace that LangGraph forbids, such as one with an empty label, is refused, in a batch
+    too.
+    """
     with pytest.raises(InvalidNamespaceError):
         store.put(path, "k", {"x": 1})
     if path and path[0] != "langgraph":
@@ -358,21 +430,31 @@ def test_an_item_without_a_time_to_live_gets_that_of_the_store(url: str) -> None
 
 
 def test_two_stores_of_one_namespace_share_their_items(url: str) -> None:
-    """An item of one store is seen by another store on the same namespace, and not by a store on another namespace."""
+    """An item of one store is seen by another store on the same namespace, and not by a store on
+    another namespace.
+    """
     namespace = f"n {uuid.uuid4()}"
-    with Remembrancer(url, namespace=namespace) as first, Remembrancer(url, namespace=namespace) as second:
+    with (
+        Remembrancer(url, namespace=namespace) as first,
+        Remembrancer(url, namespace=namespace) as second,
+    ):
         RemembrancerStore(first).put(("t",), "k", {"x": 1})
         assert RemembrancerStore(second).get(("t",), "k") is not None
         assert RemembrancerStore(second.within("elsewhere")).get(("t",), "k") is None
 
 
 def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
-    """A sync method of a store with an async client raises an error that says which client it needs."""
+    """A sync method of a store with an async client raises an error that says which client it
+    needs.
+    """
     with pytest.raises(TypeError, match="Remembrancer"):
         RemembrancerStore(AsyncRemembrancer(url, namespace="n")).get(("t",), "k")
 
 
 def test_a_put_to_a_wrong_address_is_an_error(url: str) -> None:
     """If the URL has a path at which no service answers, a put raises NotFound."""
-    with Remembrancer(f"{url}/wrong", namespace="n") as memory, pytest.raises(NotFound, match="no such path"):
+    with (
+        Remembrancer(f"{url}/wrong", namespace="n") as memory,
+        pytest.raises(NotFound, match="no such path"),
+    ):
         RemembrancerStore(memory).put(("t",), "k", {"x": 1})

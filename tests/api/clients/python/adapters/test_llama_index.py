@@ -16,7 +16,9 @@ FACT = "We decided to move the billing service to Postgres in March."
 
 
 def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 3000) -> Memory:
-    """LlamaIndex's Memory with `block`. If messages exceed their part of `token_limit`, the oldest go to the block."""
+    """LlamaIndex's Memory with `block`. If messages exceed their part of `token_limit`, the oldest
+    go to the block.
+    """
     return Memory.from_defaults(
         session_id=session_id,
         token_limit=token_limit,
@@ -27,15 +29,25 @@ def chat(session_id: str, block: RemembrancerMemoryBlock, *, token_limit: int = 
 
 
 async def test_messages_that_leave_a_chat_are_recalled_in_another_session(url: str) -> None:
-    """Messages that a chat moves to the memory block become memories. A question in another session recalls them."""
+    """Messages that a chat moves to the memory block become memories. A question in another session
+    recalls them.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         block = RemembrancerMemoryBlock(memory=memory)
         first = chat("one", block)
         await first.aput(ChatMessage(role="user", content=FACT))
         for number in range(12):
-            await first.aput(ChatMessage(role="assistant", content=f"Understood, step {number} is noted for later."))
-            await first.aput(ChatMessage(role="user", content=f"Please go on with step {number} of the plan."))
-        messages = await chat("two", block).aget(input="Which database does the billing service use?")
+            await first.aput(
+                ChatMessage(
+                    role="assistant", content=f"Understood, step {number} is noted for later."
+                )
+            )
+            await first.aput(
+                ChatMessage(role="user", content=f"Please go on with step {number} of the plan.")
+            )
+        messages = await chat("two", block).aget(
+            input="Which database does the billing service use?"
+        )
         assert FACT.removesuffix(".") in str(messages[0].content)
 
 
@@ -56,7 +68,12 @@ async def test_the_memory_block_is_shortened_to_the_available_tokens(url: str) -
     The result is None if no tokens are left, or if the text is not one that the block recalled.
     """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        await memory.batch([{"type": "semantic", "content": f"Fact {n} about the billing service"} for n in range(20)])
+        await memory.batch(
+            [
+                {"type": "semantic", "content": f"Fact {n} about the billing service"}
+                for n in range(20)
+            ]
+        )
         block = RemembrancerMemoryBlock(memory=memory)
         content = await block.aget([ChatMessage(role="user", content="the billing service")])
         tokens = (await memory.recall("the billing service", budget=1000)).metadata.total_tokens

@@ -1,4 +1,6 @@
-"""The session for the OpenAI Agents SDK: compared with the SDK's SQLiteSession by random calls, and in an agent."""
+"""The session for the OpenAI Agents SDK: compared with the SDK's SQLiteSession by random calls, and
+in an agent.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,12 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 ITEMS = st.one_of(
     st.builds(lambda text: {"role": "user", "content": text}, TEXT),
     st.builds(
-        lambda text: {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}, TEXT
+        lambda text: {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": text}],
+        },
+        TEXT,
     ),
     st.builds(
         lambda text, n: {
@@ -44,9 +51,14 @@ CALLS = st.one_of(
 
 @given(calls=st.lists(CALLS, min_size=4, max_size=15))
 @settings(
-    max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
-def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: list[tuple[Any, ...]]) -> None:
+def test_the_session_answers_like_the_sdks_session_in_sqlite(
+    url: str, calls: list[tuple[Any, ...]]
+) -> None:
     """Random calls return the same items from this session as from the SDK's SQLiteSession."""
 
     async def main() -> None:
@@ -54,7 +66,9 @@ def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: li
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
             session = RemembrancerSession("s", memory, captures=False)
             for name, *arguments in calls:
-                assert await getattr(session, name)(*arguments) == await getattr(sqlite, name)(*arguments), name
+                assert await getattr(session, name)(*arguments) == await getattr(sqlite, name)(
+                    *arguments
+                ), name
             assert await session.get_items() == await sqlite.get_items()
         sqlite.close()
 
@@ -62,13 +76,19 @@ def test_the_session_answers_like_the_sdks_session_in_sqlite(url: str, calls: li
 
 
 def test_a_conversation_with_large_items_is_read_whole(url: str) -> None:
-    """All items of a session are returned, even if together they are larger than one response may be."""
+    """All items of a session are returned, even if together they are larger than one response may
+    be.
+    """
 
     async def main() -> None:
         async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
             session = RemembrancerSession("s", memory, captures=False)
-            await session.add_items([{"role": "user", "content": f"{n}" + "x" * 1_000_000} for n in range(36)])
-            assert [str(item["content"])[:2] for item in await session.get_items()] == [f"{n}xx"[:2] for n in range(36)]
+            await session.add_items(
+                [{"role": "user", "content": f"{n}" + "x" * 1_000_000} for n in range(36)]
+            )
+            assert [str(item["content"])[:2] for item in await session.get_items()] == [
+                f"{n}xx"[:2] for n in range(36)
+            ]
 
     asyncio.run(main())
 
@@ -85,7 +105,9 @@ class EchoModel(Model):
         """A message with the number of items in the input."""
         self.inputs.append(input)
         text = ResponseOutputText(text=f"{len(input)} items", type="output_text", annotations=[])
-        message = ResponseOutputMessage(id="m", content=[text], role="assistant", status="completed", type="message")
+        message = ResponseOutputMessage(
+            id="m", content=[text], role="assistant", status="completed", type="message"
+        )
         return ModelResponse(output=[message], usage=Usage(), response_id=None)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -102,7 +124,9 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
         session = RemembrancerSession("user.1", memory)
         assert isinstance(session, Session)
         agent = Agent(name="a", model=EchoModel())
-        first = await Runner.run(agent, "We decided to move the billing service to Postgres in March.", session=session)
+        first = await Runner.run(
+            agent, "We decided to move the billing service to Postgres in March.", session=session
+        )
         second = await Runner.run(agent, "And now?", session=session)
         assert (first.final_output, second.final_output) == ("1 items", "3 items")
         assert len(await session.get_items()) == 4
@@ -114,9 +138,13 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
 
 
 async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None:
-    """A session of 450 items can be read whole. A read without a limit uses the limit in the session's settings."""
+    """A session of 450 items can be read whole. A read without a limit uses the limit in the
+    session's settings.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        session = RemembrancerSession("s", memory, captures=False, session_settings=SessionSettings(limit=3))
+        session = RemembrancerSession(
+            "s", memory, captures=False, session_settings=SessionSettings(limit=3)
+        )
         items: list[Any] = [{"role": "user", "content": str(number)} for number in range(450)]
         await session.add_items(items)
         assert await session.get_items() == items[-3:]
@@ -128,5 +156,7 @@ async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None
 async def test_sessions_with_similar_ids_stay_apart(url: str, other: str) -> None:
     """A session whose id contains a dot shares no items with sessions of similar ids."""
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        await RemembrancerSession("a.b", memory, captures=False).add_items([{"role": "user", "content": "x"}])
+        await RemembrancerSession("a.b", memory, captures=False).add_items(
+            [{"role": "user", "content": "x"}]
+        )
         assert await RemembrancerSession(other, memory).get_items() == []

@@ -1,4 +1,6 @@
-"""All adapters, with prompts that the API refuses as they are: very long or blank texts, and terminal output."""
+"""All adapters, with prompts that the API refuses as they are: very long or blank texts, and
+terminal output.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ async def memory(url: str) -> AsyncIterator[AsyncRemembrancer]:
 
 
 async def agent_framework(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The messages that an agent of Microsoft's Agent Framework sends to its model for the prompt."""
+    """The messages that an agent of Microsoft's Agent Framework sends to its model for the
+    prompt.
+    """
     client = FakeClient()
     agent = FrameworkAgent(client=client, context_providers=[RemembrancerContext(memory)])
     await agent.run(prompt, session=agent.create_session())
@@ -67,7 +71,9 @@ async def langgraph(memory: AsyncRemembrancer, prompt: str) -> str:
 
 async def llama_index(memory: AsyncRemembrancer, prompt: str) -> str:
     """The messages of a LlamaIndex chat after the prompt, with the recalled context."""
-    chat = Memory.from_defaults(session_id="s", memory_blocks=[RemembrancerMemoryBlock(memory=memory)])
+    chat = Memory.from_defaults(
+        session_id="s", memory_blocks=[RemembrancerMemoryBlock(memory=memory)]
+    )
     await chat.aput(ChatMessage(role="user", content=prompt))
     return str(await chat.aget())
 
@@ -75,24 +81,32 @@ async def llama_index(memory: AsyncRemembrancer, prompt: str) -> str:
 async def openai_agents(memory: AsyncRemembrancer, prompt: str) -> str:
     """The answer of the recall tool for the OpenAI Agents SDK if the prompt is its query."""
     arguments = json.dumps({"query": prompt})
-    context = ToolContext(context=None, tool_name="recall", tool_call_id="1", tool_arguments=arguments)
+    context = ToolContext(
+        context=None, tool_name="recall", tool_call_id="1", tool_arguments=arguments
+    )
     answer = str(await recall_tool(memory).on_invoke_tool(context, arguments))
     assert "error" not in answer
     return answer
 
 
 async def pydantic_ai(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The context that the Pydantic AI capability recalls for the prompt, after a run that captured the prompt."""
+    """The context that the Pydantic AI capability recalls for the prompt, after a run that captured
+    the prompt.
+    """
     capability = RemembrancerCapability(memory)
     await Agent(TestModel(call_tools=[]), capabilities=[capability]).run(prompt)
     return await capability.recall(prompt)
 
 
 async def google_adk(memory: AsyncRemembrancer, prompt: str) -> str:
-    """The memories that the ADK memory service finds for the prompt, after it stored FACT and the prompt as events."""
-    service, user = RemembrancerMemoryService(memory), uuid.uuid4().hex
+    """The memories that the ADK memory service finds for the prompt, after it stored FACT and the
+    prompt as events.
+    """
+    service = RemembrancerMemoryService(memory)
+    user = uuid.uuid4().hex
     events = [
-        Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time()) for text in (FACT, prompt)
+        Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time())
+        for text in (FACT, prompt)
     ]
     await service.add_events_to_memory(app_name="app", user_id=user, events=events)
     return str(await service.search_memory(app_name="app", user_id=user, query=prompt))
@@ -112,23 +126,31 @@ ADAPTERS: list[Callable[[AsyncRemembrancer, str], Awaitable[str]]] = [
 @pytest.mark.parametrize("kind", PROMPTS)
 @pytest.mark.parametrize("adapter", ADAPTERS)
 async def test_adapters_accept_any_prompt(
-    memory: AsyncRemembrancer, adapter: Callable[[AsyncRemembrancer, str], Awaitable[str]], kind: str
+    memory: AsyncRemembrancer,
+    adapter: Callable[[AsyncRemembrancer, str], Awaitable[str]],
+    kind: str,
 ) -> None:
-    """An adapter raises no error for a prompt that is very long, is blank or contains terminal codes.
+    """An adapter raises no error for a prompt that is very long, is blank or contains terminal
+    codes.
 
-    With the question that contains terminal codes it must find FACT; with the long prompt it may miss it.
+    With the question that contains terminal codes it must find FACT; with the long prompt it may
+    miss it.
     """
     answer = await adapter(memory, PROMPTS[kind])
     assert "Postgres" in answer or kind != "of a terminal"
 
 
-async def test_an_event_that_is_too_long_for_one_memory_becomes_several(memory: AsyncRemembrancer) -> None:
-    """An event longer than a memory may be is stored as several memories, which together have the whole text."""
+async def test_an_event_that_is_too_long_for_one_memory_becomes_several(
+    memory: AsyncRemembrancer,
+) -> None:
+    """An event longer than a memory may be is stored as several memories, which together have the
+    whole text.
+    """
     text = "The whole log of the build. " * (MAX_CONTENT // 20)
-    event, user = (
-        Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time()),
-        uuid.uuid4().hex,
+    event = Event(author="user", content=Content(parts=[Part(text=text)]), timestamp=time.time())
+    user = uuid.uuid4().hex
+    await RemembrancerMemoryService(memory).add_events_to_memory(
+        app_name="app", user_id=user, events=[event]
     )
-    await RemembrancerMemoryService(memory).add_events_to_memory(app_name="app", user_id=user, events=[event])
     contents = [entry.content async for entry in memory.within(f"app/{user}").all()]
     assert sorted(map(len, contents)) == [len(text.strip()) - MAX_CONTENT, MAX_CONTENT]

@@ -1,4 +1,6 @@
-"""The capability for Pydantic AI (recall, capture and tools), in agents with the framework's test models."""
+"""The capability for Pydantic AI (recall, capture and tools), in agents with the framework's test
+models.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ import uuid
 from typing import Any
 
 from pydantic_ai import Agent
-from pydantic_ai.messages import ModelMessage, ModelRequest, ModelResponse, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    UserPromptPart,
+)
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 from pydantic_ai.models.test import TestModel
 
@@ -19,7 +28,12 @@ FACT = "We decided to move the billing service to Postgres in March."
 def prompts(messages: list[ModelMessage]) -> list[str]:
     """The texts of all user messages."""
     requests = [message for message in messages if isinstance(message, ModelRequest)]
-    return [str(part.content) for request in requests for part in request.parts if isinstance(part, UserPromptPart)]
+    return [
+        str(part.content)
+        for request in requests
+        for part in request.parts
+        if isinstance(part, UserPromptPart)
+    ]
 
 
 async def test_messages_of_one_run_are_recalled_in_the_next(url: str) -> None:
@@ -61,16 +75,23 @@ async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
         return ModelResponse(parts=[steps[len(requests) - 1]])
 
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
-        agent = Agent(FunctionModel(answer), capabilities=[RemembrancerCapability(memory, captures=False)])
+        agent = Agent(
+            FunctionModel(answer), capabilities=[RemembrancerCapability(memory, captures=False)]
+        )
         await agent.run("Remember what we decided.")
         assert "stored" in requests[1]
         assert "Postgres" in requests[2]
 
 
 async def test_the_test_model_can_call_every_tool(url: str) -> None:
-    """Each tool accepts arguments that fit its schema. The framework's test model generates these arguments."""
+    """Each tool accepts arguments that fit its schema. The framework's test model generates these
+    arguments.
+    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         model = TestModel()
         await Agent(model, capabilities=[RemembrancerCapability(memory)]).run("hello")
         assert model.last_model_request_parameters is not None
-        assert {tool.name for tool in model.last_model_request_parameters.function_tools} == {"recall", "remember"}
+        assert {tool.name for tool in model.last_model_request_parameters.function_tools} == {
+            "recall",
+            "remember",
+        }

@@ -1,4 +1,6 @@
-"""The embedded engine's cache of ranking values: filled by a warm-up after the start, updated by writes."""
+"""The embedded engine's cache of ranking values: filled by a warm-up after the start, updated by
+writes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from tests.candidates import rows_of
 pytestmark = pytest.mark.anyio
 
 KIND = MemoryType.SEMANTIC
-MEMORIES = [make_memory(KIND, f"number {n}", importance=1 + n % 10) for n in range(WARM_UP_STEP + 20)]
+MEMORIES = [
+    make_memory(KIND, f"number {n}", importance=1 + n % 10) for n in range(WARM_UP_STEP + 20)
+]
 POINTS = [make_record(memory) for memory in MEMORIES]
 
 

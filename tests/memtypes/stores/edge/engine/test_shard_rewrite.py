@@ -1,4 +1,6 @@
-"""Erasure removes the bytes of memories from the disk: shards are rewritten while the store is in use."""
+"""Erasure removes the bytes of memories from the disk: shards are rewritten while the store is in
+use.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,18 @@ OTHER = Scope("other", "shop")
 
 def facts(word: str, count: int, scope: Scope = SCOPE) -> list[Record]:
     """Facts whose texts contain `word`."""
-    return [make_record(make_memory(MemoryType.SEMANTIC, f"{word} {number}", scope)) for number in range(count)]
+    return [
+        make_record(make_memory(MemoryType.SEMANTIC, f"{word} {number}", scope))
+        for number in range(count)
+    ]
 
 
 def files_with(directory: Path, word: str) -> list[Path]:
     """The files of the shard with the facts that contain the bytes of `word`."""
     return [
-        path for path in (directory / "semantic").rglob("*") if path.is_file() and word.encode() in path.read_bytes()
+        path
+        for path in (directory / "semantic").rglob("*")
+        if path.is_file() and word.encode() in path.read_bytes()
     ]
 
 
@@ -43,13 +50,18 @@ async def embed_again(texts: Sequence[InContext]) -> list[Vectors]:
 
 
 async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
-    """After an erasure no file contains a removed text; other memories keep their texts and vectors."""
+    """After an erasure no file contains a removed text; other memories keep their texts and
+    vectors.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     kept_records = facts("kept", COPY_BATCH + 5, OTHER)
     await store.upsert(SCOPE, facts("wiped", 3))
     await store.upsert(OTHER, kept_records)
     search = CandidateSearch(
-        {MemoryType.SEMANTIC: None}, kept_records[0].vectors.dense, kept_records[0].vectors.sparse, depth=500
+        {MemoryType.SEMANTIC: None},
+        kept_records[0].vectors.dense,
+        kept_records[0].vectors.sparse,
+        depth=500,
     )
     (before,) = await store.candidates(OTHER, [search])
     await store.delete_where(SCOPE, (), None)
@@ -59,14 +71,18 @@ async def test_an_erasure_removes_bytes_from_the_disk(tmp_path: Path) -> None:
     assert await files.remaining(SCOPE, None) == 0
     assert not files_with(tmp_path, "wiped")
     (after,) = await store.candidates(OTHER, [search])
-    assert {hit.id: (hit.dense, hit.sparse) for hit in before} == {hit.id: (hit.dense, hit.sparse) for hit in after}
+    assert {hit.id: (hit.dense, hit.sparse) for hit in before} == {
+        hit.id: (hit.dense, hit.sparse) for hit in after
+    }
     assert {hit.id for hit in after} == {record.id for record in kept_records}
     assert len(await store.get(OTHER, [record.id for record in kept_records])) == len(kept_records)
     await store.aclose()
 
 
 async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) -> None:
-    """An erasure that finds nothing to remove rewrites no shard, so every shard keeps its version number."""
+    """An erasure that finds nothing to remove rewrites no shard, so every shard keeps its version
+    number.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("kept", 3))
     assert await EdgeFiles(store).erase(SCOPE, None) == 0
@@ -75,7 +91,9 @@ async def test_shards_without_deleted_bytes_are_not_rewritten(tmp_path: Path) ->
 
 
 async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
-    """The rewritten shard has all memories that were written or changed during the rewrite, and none removed then."""
+    """The rewritten shard has all memories that were written or changed during the rewrite, and
+    none removed then.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     old = facts("kept", 6 * COPY_BATCH)
     await store.upsert(SCOPE, old)
@@ -97,7 +115,9 @@ async def test_writes_continue_during_a_rewrite(tmp_path: Path) -> None:
 
 
 async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
-    """If the engine is killed during a rewrite, no memory is lost, and the next erasure removes the deleted bytes."""
+    """If the engine is killed during a rewrite, no memory is lost, and the next erasure removes the
+    deleted bytes.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     records = facts("kept", 20 * COPY_BATCH)
     await store.upsert(SCOPE, records)
@@ -116,7 +136,9 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
 
 
 async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
-    """An erasure also deletes the old shards that a rebuild has left, because they contain removed texts."""
+    """An erasure also deletes the old shards that a rebuild has left, because they contain removed
+    texts.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
     await rebuild(settings_for(tmp_path), embed_again, stop_engine=True)

@@ -17,8 +17,12 @@ from memtypes.stores.edge.engine.vendor import engine_call
         (TypeError("wrong"), InvalidRequest),
     ],
 )
-def test_errors_are_translated_with_their_text(raised: Exception, expected: type[RemembrancerError]) -> None:
-    """An exception of the qdrant-edge library becomes an error of this product with the same text."""
+def test_errors_are_translated_with_their_text(
+    raised: Exception, expected: type[RemembrancerError]
+) -> None:
+    """An exception of the qdrant-edge library becomes an error of this product with the same
+    text.
+    """
 
     def fail() -> None:
         raise raised

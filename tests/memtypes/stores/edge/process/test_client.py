@@ -1,4 +1,6 @@
-"""The embedded store and its engine process: shared by clients, durable, restarted after a crash, ended when unused."""
+"""The embedded store and its engine process: shared by clients, durable, restarted after a crash,
+ended when unused.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,15 @@ from memtypes.stores.files import MAX_SOCKET_BYTES, locked
 from memtypes.stores.operations.messages import decode, encode
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import ended, engine_of, has_socket, kill_engine, settings_for, start_python, until
+from tests.memtypes.stores.engines import (
+    ended,
+    engine_of,
+    has_socket,
+    kill_engine,
+    settings_for,
+    start_python,
+    until,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +51,8 @@ from tests.memtypes.stores.engines import settings_for
 async def main():
     store = await EdgeStore.open(settings_for(Path(sys.argv[1])))
     for batch in range(int(sys.argv[2])):
-        memories = [make_memory(kind, f"{sys.argv[3]} {batch} {n}") for kind in MemoryType for n in range(5)]
+        texts = [f"{sys.argv[3]} {batch} {n}" for n in range(5)]
+        memories = [make_memory(kind, text) for kind in MemoryType for text in texts]
         await store.upsert(SCOPE, [make_record(memory) for memory in memories])
         print(*(memory.id for memory in memories), flush=True)
     if sys.argv[4] == "stay":
@@ -54,7 +65,9 @@ asyncio.run(main())
 
 @asynccontextmanager
 async def opened(directory: Path, **changes: float | str) -> AsyncIterator[EdgeStore]:
-    """An embedded store in the directory, closed when the context exits. changes: settings that are not the default."""
+    """An embedded store in the directory, closed when the context exits. changes: settings that are
+    not the default.
+    """
     store = await EdgeStore.open(settings_for(directory, **changes))
     try:
         yield store
@@ -87,7 +100,9 @@ async def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
 
 
 async def test_two_processes_share_an_engine(tmp_path: Path) -> None:
-    """A write of one process is seen by the other at once. The engine runs on while either process uses it."""
+    """A write of one process is seen by the other at once. The engine runs on while either process
+    uses it.
+    """
     async with opened(tmp_path) as store:
         engine = engine_of(tmp_path).pid
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "ours"))])
@@ -110,7 +125,9 @@ async def test_concurrent_openers_start_one_engine(tmp_path: Path) -> None:
 
 
 async def test_the_engine_ends_after_its_last_client(tmp_path: Path) -> None:
-    """After its last client closes, the engine ends and removes its socket. The next client finds every memory."""
+    """After its last client closes, the engine ends and removes its socket. The next client finds
+    every memory.
+    """
     async with opened(tmp_path) as store:
         await store.upsert(SCOPE, [make_record(make_memory(kind, "x")) for kind in MemoryType])
         engine = engine_of(tmp_path)
@@ -138,7 +155,9 @@ async def test_calls_continue_after_the_engine_died(tmp_path: Path) -> None:
 
 
 async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
-    """After the engine crashed, a read is repeated; a removal is not, as the repeat would return a wrong count."""
+    """After the engine crashed, a read is repeated; a removal is not, as the repeat would return a
+    wrong count.
+    """
     async with opened(tmp_path) as store:
         memory = make_memory(MemoryType.EPISODIC, "x")
         await store.upsert(SCOPE, [make_record(memory)])
@@ -154,7 +173,9 @@ async def test_a_removal_is_not_repeated_after_a_crash(tmp_path: Path) -> None:
 
 
 async def test_a_slow_engine_is_unavailable(tmp_path: Path) -> None:
-    """A call to an engine that was stopped times out. Once the engine continues, calls succeed again."""
+    """A call to an engine that was stopped times out. Once the engine continues, calls succeed
+    again.
+    """
     async with opened(tmp_path, timeout_s=0.3) as store:
         kill_engine(tmp_path, signal.SIGSTOP)
         with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
@@ -174,10 +195,23 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         reader, writer = await asyncio.open_unix_connection(engine.socket)
         record = make_record(make_memory(MemoryType.EPISODIC, "x"))
         await store.upsert(
-            SCOPE, [msgspec.structs.replace(record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8)))]
+            SCOPE,
+            [
+                msgspec.structs.replace(
+                    record, vectors=replace(record.vectors, tokens=np.ones((1, 128), np.int8))
+                )
+            ],
         )
-        broken = TypedSearch({MemoryType.EPISODIC: {}}, record.vectors.dense, None, 5, tokens=np.ones((1, 5), np.int8))
-        no_id = TypedSearch({MemoryType.EPISODIC: {"has_id": ["no UUID"]}}, record.vectors.dense, None, 5)
+        broken = TypedSearch(
+            {MemoryType.EPISODIC: {}},
+            record.vectors.dense,
+            None,
+            5,
+            tokens=np.ones((1, 5), np.int8),
+        )
+        no_id = TypedSearch(
+            {MemoryType.EPISODIC: {"has_id": ["no UUID"]}}, record.vectors.dense, None, 5
+        )
         bugs = [find_candidates(scope=SCOPE, searches=[search]) for search in (broken, no_id)]
         calls = [[7, bugs[0]], [8, bugs[1]], [9, {"request": "Nonsense"}], "no call"]
         for message in map(encode, calls):
@@ -190,7 +224,9 @@ async def test_a_failing_request_does_not_end_the_engine(tmp_path: Path) -> None
         await writer.wait_closed()
         await store.ping()
         assert engine_of(tmp_path) == engine
-        assert Layout(tmp_path).log_path.read_text().count("a request could not be answered") == len(bugs)
+        assert Layout(tmp_path).log_path.read_text().count(
+            "a request could not be answered"
+        ) == len(bugs)
 
 
 async def test_a_closed_store_raises(tmp_path: Path) -> None:
@@ -203,21 +239,30 @@ async def test_a_closed_store_raises(tmp_path: Path) -> None:
 
 
 async def test_a_long_directory_gets_a_short_socket(tmp_path: Path) -> None:
-    """A store works in a directory whose path is too long for a socket's path. Only the owner can read the files."""
+    """A store works in a directory whose path is too long for a socket's path. Only the owner can
+    read the files.
+    """
     directory = tmp_path / ("d" * 120)
     async with opened(directory) as store:
         engine = engine_of(directory)
         await store.upsert(SCOPE, [make_record(make_memory(MemoryType.EPISODIC, "x"))])
         assert len(engine.socket) <= MAX_SOCKET_BYTES
         assert not engine.socket.startswith(str(directory))
-        private = [directory, Path(engine.socket).parent, *directory.glob("*.json"), directory / "episodic" / "v1"]
+        private = [
+            directory,
+            Path(engine.socket).parent,
+            *directory.glob("*.json"),
+            directory / "episodic" / "v1",
+        ]
         assert [stat.S_IMODE(path.stat().st_mode) & 0o077 for path in private] == [0] * len(private)
         with locked(directory / "engine.lock") as acquired:
             assert not acquired
 
 
 async def test_a_connection_that_the_engine_closes_is_lost_at_once(tmp_path: Path) -> None:
-    """If the engine hangs up, the call raises ConnectionLostError, and the connection's `lost` is True."""
+    """If the engine hangs up, the call raises ConnectionLostError, and the connection's `lost` is
+    True.
+    """
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()

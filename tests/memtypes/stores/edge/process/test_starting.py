@@ -38,13 +38,21 @@ sys.stdin.read()
 
 
 async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -> None:
-    """The error for an embedder with another fingerprint or dimension names both and the remedy. No file is changed."""
+    """The error for an embedder with another fingerprint or dimension names both and the remedy. No
+    file is changed.
+    """
     memory = make_memory(MemoryType.EPISODIC, "x")
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, [make_record(memory)])
     before = Layout(tmp_path).manifest_path.read_bytes()
-    for settings in (settings_for(tmp_path, fingerprint="other"), EdgeSettings(tmp_path, "test-embedder", 9)):
-        with pytest.raises(EmbedderMismatch, match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir"):
+    for settings in (
+        settings_for(tmp_path, fingerprint="other"),
+        EdgeSettings(tmp_path, "test-embedder", 9),
+    ):
+        with pytest.raises(
+            EmbedderMismatch,
+            match=r"test-embedder \(8 dimensions\).*Nothing was changed.*--data-dir",
+        ):
             await EdgeStore.open(settings)
     engine = engine_of(tmp_path).pid
     await store.aclose()
@@ -82,7 +90,9 @@ async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
-    """If a process that does not answer holds the store's lock, the error names the process and the remedy."""
+    """If a process that does not answer holds the store's lock, the error names the process and the
+    remedy.
+    """
     for lock in ("engine.lock", "opening.lock"):
         with start_python(HOLD_LOCK, str(tmp_path / lock)) as process:
             assert process.stdout is not None
@@ -93,7 +103,9 @@ async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_pa
 
 
 async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path) -> None:
-    """If a program that is no engine of this product has a shard open, the error says so and names the remedy."""
+    """If a program that is no engine of this product has a shard open, the error says so and names
+    the remedy.
+    """
     store = await EdgeStore.open(settings_for(tmp_path))
     engine = engine_of(tmp_path).pid
     await store.aclose()
@@ -109,10 +121,14 @@ async def test_a_shard_that_another_program_has_open_is_an_error(tmp_path: Path)
 async def test_an_engine_of_another_version_is_refused(tmp_path: Path) -> None:
     """A client refuses to use a running engine with another protocol version."""
     layout = Layout(tmp_path)
-    layout.engine_path.write_bytes(msgspec.json.encode(EngineProcess(os.getpid(), "nowhere", PROTOCOL + 1)))
+    layout.engine_path.write_bytes(
+        msgspec.json.encode(EngineProcess(os.getpid(), "nowhere", PROTOCOL + 1))
+    )
     with locked(layout.engine_lock) as acquired:
         assert acquired
-        with pytest.raises(StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"):
+        with pytest.raises(
+            StoreInUse, match=rf"process {os.getpid()}, an engine of another version.*--url"
+        ):
             await EdgeStore.open(settings_for(tmp_path))
 
 
@@ -128,14 +144,18 @@ async def test_a_damaged_shard_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_the_engine_cannot_open_is_named(tmp_path: Path) -> None:
-    """If the engine cannot open a file, the client's error has the operating system's message with the file's name."""
+    """If the engine cannot open a file, the client's error has the operating system's message with
+    the file's name.
+    """
     Layout(tmp_path).prepare("test-embedder", 8)
     (tmp_path / "episodic" / "v1" / "slots" / "ids.bin").mkdir(parents=True)
     with pytest.raises(Unavailable, match=r"Is a directory.*ids\.bin"):
         await EdgeStore.open(settings_for(tmp_path))
 
 
-async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(tmp_path: Path) -> None:
+async def test_an_engine_that_does_not_start_in_time_is_an_error_that_names_the_log(
+    tmp_path: Path,
+) -> None:
     """If an engine does not start in time, the error names the engine's log file.
 
     The engine continues to start and serves the next client.

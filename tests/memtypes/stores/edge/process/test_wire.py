@@ -11,7 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from memtypes.model.errors import Conflict, InvalidRequest, NotFound, RemembrancerError, StoreInUse, Unavailable
+from memtypes.model.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    RemembrancerError,
+    StoreInUse,
+    Unavailable,
+)
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.process import wire
@@ -28,7 +35,8 @@ FORMAT = (15, "3e7e29f266b9a886")
 
 
 def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
-    """A change of the message format fails this test until PROTOCOL is incremented and FORMAT is updated.
+    """A change of the message format fails this test until PROTOCOL is incremented and FORMAT is
+    updated.
 
     Otherwise older engines would misread the messages.
     """
@@ -42,12 +50,19 @@ def test_the_protocol_changes_with_the_format_of_the_messages() -> None:
 def _without_texts(schema: Any) -> Any:
     """A JSON schema without its descriptions, which are docstrings and may change."""
     if isinstance(schema, dict):
-        return {name: _without_texts(member) for name, member in schema.items() if name != "description"}
-    return [_without_texts(member) for member in schema] if isinstance(schema, list | tuple) else schema
+        return {
+            name: _without_texts(member) for name, member in schema.items() if name != "description"
+        }
+    return (
+        [_without_texts(member) for member in schema]
+        if isinstance(schema, list | tuple)
+        else schema
+    )
 
 
 @pytest.mark.parametrize(
-    "error", [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")]
+    "error",
+    [NotFound("n"), Conflict("c"), Unavailable("u"), StoreInUse("s"), RemembrancerError("r")],
 )
 def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
     """A client raises an engine's error with the same class and text.
@@ -76,22 +91,31 @@ def sent(request: Request[Any]) -> Any:
 def test_requests_are_decoded_as_they_were_encoded() -> None:
     """Scopes, vectors and nested conditions are equal after decoding."""
     vectors = make_record(make_memory(MemoryType.EPISODIC, "x")).vectors
-    search = TypedSearch({MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5)
+    search = TypedSearch(
+        {MemoryType.WORKING: {"must": [{"has_id": ["x"]}]}}, vectors.dense, vectors.sparse, 5
+    )
     find = sent(find_candidates(scope=SCOPE, searches=[search]))
     assert find.scope == SCOPE
     assert find.searches[0].wheres == search.wheres
     assert np.array_equal(np.asarray(find.searches[0].dense), vectors.dense)
     record = Record("i", MemoryType.EPISODIC, {"a": [1]}, vectors)
-    assert sent(upsert(scope=SCOPE, kind=MemoryType.EPISODIC, points=[record])).points[0].payload == {"a": [1]}
+    assert sent(upsert(scope=SCOPE, kind=MemoryType.EPISODIC, points=[record])).points[
+        0
+    ].payload == {"a": [1]}
     page = get_page(scope=SCOPE, types=[MemoryType.SEMANTIC], where={}, limit=3, after=("a", "b"))
     assert [sent(page), sent(wire.Hello())] == [page, wire.Hello()]
 
 
 async def test_messages_are_framed_by_their_length() -> None:
-    """The length before each message tells where it ends, however the bytes arrive. A huge length is refused."""
+    """The length before each message tells where it ends, however the bytes arrive. A huge length
+    is refused.
+    """
     reader = asyncio.StreamReader()
     reader.feed_data(wire.frame("one") + wire.frame(None) + wire.frame("three")[:7])
-    assert [await wire.read_message(reader), await wire.read_message(reader)] == [encode("one"), encode(None)]
+    assert [await wire.read_message(reader), await wire.read_message(reader)] == [
+        encode("one"),
+        encode(None),
+    ]
     reader.feed_data(b"ree")
     assert await wire.read_message(reader) == encode("three")
     reader.feed_data(b"\xff\xff\xff\xff")

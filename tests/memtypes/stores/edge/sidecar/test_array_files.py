@@ -1,4 +1,6 @@
-"""Array files, whose rows are read through a memory mapping. test_token_vectors tests several rows per memory."""
+"""Array files, whose rows are read through a memory mapping. test_token_vectors tests several rows
+per memory.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from memtypes.stores.edge.sidecar.slots import slots_of
 
 
 def test_rows_have_the_values_last_written(tmp_path: Path) -> None:
-    """Rows in a gap between written rows are zeros. Arrays that were read earlier show later changes to their rows."""
+    """Rows in a gap between written rows are zeros. Arrays that were read earlier show later
+    changes to their rows.
+    """
     file = RowFile(tmp_path / "new" / "rows.bin", np.dtype(np.int64))
     assert file.rows.tolist() == []
     file.put(slots_of([4, 1, 2]), np.array([40, 10, 20]))

@@ -1,4 +1,6 @@
-"""The cache of ranking values by slot (a point's number in the shard): reads, changes and shard rewrites."""
+"""The cache of ranking values by slot (a point's number in the shard): reads, changes and shard
+rewrites.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,14 @@ from memtypes.stores.operations.engine import Change, DropFields, PutPoints, Rem
 from tests.builders import SCOPE, make_memory, make_record
 from tests.candidates import payloads_in
 
-KIND, OTHER = MemoryType.SEMANTIC, MemoryType.EPISODIC
+KIND = MemoryType.SEMANTIC
+OTHER = MemoryType.EPISODIC
 
 
 class Payloads:
-    """Payloads of one memory type by slot (point number), in place of a shard. read: the slots that were read."""
+    """Payloads of one memory type by slot (point number), in place of a shard. read: the slots that
+    were read.
+    """
 
     def __init__(self, count: int) -> None:
         self.payloads = {n: {"importance": n, "speaker": f"Ada {n % 2}"} for n in range(count)}
@@ -31,7 +36,11 @@ class Payloads:
     def __call__(self, kind: MemoryType, slots: Slots) -> Mapping[int, dict[str, Any]]:
         """The payload at each slot that has a memory."""
         self.read += slots.tolist()
-        return {slot: self.payloads[slot] for slot in slots.tolist() if kind is KIND and slot in self.payloads}
+        return {
+            slot: self.payloads[slot]
+            for slot in slots.tolist()
+            if kind is KIND and slot in self.payloads
+        }
 
 
 def read(cache: ColumnCache, *slots: int) -> list[dict[str, Any]]:
@@ -55,7 +64,11 @@ def test_a_payload_is_read_once() -> None:
 @pytest.mark.parametrize(
     ("change", "slots", "cached"),
     [
-        (SetFields(within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), {"importance": 5}), [0, 1], [2]),
+        (
+            SetFields(within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), {"importance": 5}),
+            [0, 1],
+            [2],
+        ),
         (DropFields(within(SCOPE, has_ids(["c"])), ("tags",)), [2], [0, 1]),
         (RemovePoints(within(SCOPE, has_ids([]))), [], [0, 1, 2]),
         (SetFields(within(SCOPE), {"importance": 5}), None, []),
@@ -64,7 +77,8 @@ def test_a_payload_is_read_once() -> None:
 def test_memories_that_a_change_may_affect_leave_the_cache(
     change: Change, slots: list[int] | None, cached: list[int]
 ) -> None:
-    """A change whose result the cache cannot know drops the memories whose ids it names from the cache.
+    """A change whose result the cache cannot know drops the memories whose ids it names from the
+    cache.
 
     A change without ids drops all memories of the type.
     """
@@ -79,10 +93,17 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
 
 @pytest.mark.parametrize(
     ("where", "reads"),
-    [(within(SCOPE, has_ids(["a", "x"])), []), (within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), [0])],
+    [
+        (within(SCOPE, has_ids(["a", "x"])), []),
+        (within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), [0]),
+    ],
 )
-def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, reads: list[int]) -> None:
-    """Values that a change sets by ids alone are cached at once. With a further condition, payloads are read again."""
+def test_values_that_a_change_sets_are_cached_without_reading(
+    where: Condition, reads: list[int]
+) -> None:
+    """Values that a change sets by ids alone are cached at once. With a further condition, payloads
+    are read again.
+    """
     source = Payloads(2)
     cache = ColumnCache(source)
     read(cache, 0, 1)
@@ -95,7 +116,9 @@ def test_values_that_a_change_sets_are_cached_without_reading(where: Condition, 
 
 
 def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
-    """A payload that was passed to the cache is not read. The cache keeps its ranking values and no other fields."""
+    """A payload that was passed to the cache is not read. The cache keeps its ranking values and no
+    other fields.
+    """
     source = Payloads(3)
     cache = ColumnCache(source)
     cache.add(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
@@ -105,7 +128,9 @@ def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
-    """After a memory is replaced, the cache has its new values, and no values for fields that the new payload lacks."""
+    """After a memory is replaced, the cache has its new values, and no values for fields that the
+    new payload lacks.
+    """
     cache = ColumnCache(Payloads(0))
     cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)
@@ -114,7 +139,9 @@ def test_a_replaced_memory_has_its_new_values() -> None:
 
 
 def test_columns_of_several_types_are_read_together() -> None:
-    """Memories of several types are read into one table, in the requested order, with one list of texts for all."""
+    """Memories of several types are read into one table, in the requested order, with one list of
+    texts for all.
+    """
     cache = ColumnCache(Payloads(0))
     cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     cache.add(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
@@ -130,7 +157,9 @@ def test_columns_of_several_types_are_read_together() -> None:
 
 
 def test_cached_values_move_with_a_shard_rewrite() -> None:
-    """After a shard rewrite, memories are cached under their new slots (point numbers), removed memories under none."""
+    """After a shard rewrite, memories are cached under their new slots (point numbers), removed
+    memories under none.
+    """
     source = Payloads(4)
     cache = ColumnCache(source)
     read(cache, 0, 1, 2)
@@ -144,8 +173,13 @@ def test_cached_values_move_with_a_shard_rewrite() -> None:
 
 
 def test_a_column_without_values_is_left_out() -> None:
-    """A field for which none of the requested memories has a value is not among the columns that are read."""
-    payloads: list[dict[str, Any]] = [{"importance": 3}, {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"}]
+    """A field for which none of the requested memories has a value is not among the columns that
+    are read.
+    """
+    payloads: list[dict[str, Any]] = [
+        {"importance": 3},
+        {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"},
+    ]
     cache = ColumnCache(Payloads(0))
     cache.add(KIND, enumerate(payloads))
     columns = cache.read({KIND: slots_of([0, 1])}).columns

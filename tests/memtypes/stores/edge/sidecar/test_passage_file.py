@@ -1,4 +1,6 @@
-"""Files of passages (what a context shows of memories): each is made once; files that may be wrong are deleted."""
+"""Files of passages (what a context shows of memories): each is made once; files that may be wrong
+are deleted.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,14 @@ SLOTS = [10, 11, 40]
 
 
 class Payloads:
-    """Payloads by slot (point number), read in place of a shard's. read_slots: the slots that were read."""
+    """Payloads by slot (point number), read in place of a shard's. read_slots: the slots that were
+    read.
+    """
 
     def __init__(self) -> None:
-        self.payloads = {slot: memory.to_payload() for slot, memory in zip(SLOTS, MEMORIES, strict=True)}
+        self.payloads = {
+            slot: memory.to_payload() for slot, memory in zip(SLOTS, MEMORIES, strict=True)
+        }
         self.read_slots: list[int] = []
 
     def read(self, slots: Slots) -> Mapping[int, dict[str, Any]]:
@@ -38,22 +44,32 @@ def payloads() -> Payloads:
     return Payloads()
 
 
-def contents(passages: PassageFile, payloads: Payloads, slots: list[int], scope: Scope = SCOPE) -> list[str]:
+def contents(
+    passages: PassageFile, payloads: Payloads, slots: list[int], scope: Scope = SCOPE
+) -> list[str]:
     """The contents of the passages at the given slots (point numbers in the shard)."""
     return [passage.content for passage in passages.read(scope, slots_of(slots), payloads.read)]
 
 
 def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
-    """A passage is made from its payload only once. Slots (point numbers) without a memory are looked up each time."""
+    """A passage is made from its payload only once. Slots (point numbers) without a memory are
+    looked up each time.
+    """
     passages = PassageFile.beside(tmp_path)
     assert contents(passages, payloads, [11, 5, 10]) == ["two", "one"]
-    assert passages.read(SCOPE, slots_of([*SLOTS, 5]), payloads.read) == [passage_of(memory) for memory in MEMORIES]
+    assert passages.read(SCOPE, slots_of([*SLOTS, 5]), payloads.read) == [
+        passage_of(memory) for memory in MEMORIES
+    ]
     assert payloads.read_slots == [11, 5, 10, 40, 5]
     assert contents(passages, payloads, SLOTS, Scope("other", SCOPE.namespace)) == []
 
 
-def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payloads: Payloads) -> None:
-    """A passage that was written with its memory is made from the payload only after it was removed."""
+def test_passages_written_with_their_memory_need_no_payload(
+    tmp_path: Path, payloads: Payloads
+) -> None:
+    """A passage that was written with its memory is made from the payload only after it was
+    removed.
+    """
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     assert contents(passages, payloads, SLOTS) == ["one", "two", "three"]
@@ -64,8 +80,12 @@ def test_passages_written_with_their_memory_need_no_payload(tmp_path: Path, payl
     assert payloads.read_slots == SLOTS[:1]
 
 
-def test_passage_files_are_reused_only_after_a_clean_close(tmp_path: Path, payloads: Payloads) -> None:
-    """Passage files that were not closed are deleted on opening, because they may be wrong after a power cut."""
+def test_passage_files_are_reused_only_after_a_clean_close(
+    tmp_path: Path, payloads: Payloads
+) -> None:
+    """Passage files that were not closed are deleted on opening, because they may be wrong after a
+    power cut.
+    """
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     passages.close()

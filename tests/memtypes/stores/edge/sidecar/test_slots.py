@@ -1,4 +1,6 @@
-"""Slots (numbers of points in a shard): never assigned twice, repaired after a crash, overwritten on removal."""
+"""Slots (numbers of points in a shard): never assigned twice, repaired after a crash, overwritten
+on removal.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from memtypes.stores.edge.sidecar.slots import RECENT, SlotFile, slots_of
 from memtypes.stores.operations.uuids import ids_of, strings_of
 
 IDS = [str(uuid.UUID(int=n << 64)) for n in range(1, 7)]  # with zeros at both ends
-CHANGES = st.lists(st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.sets(st.integers(0, 5))), max_size=20)
+CHANGES = st.lists(
+    st.tuples(st.sampled_from(["claim", "remove", "reopen"]), st.sets(st.integers(0, 5))),
+    max_size=20,
+)
 
 
 def reopened(file: SlotFile) -> SlotFile:
@@ -27,7 +32,9 @@ def reopened(file: SlotFile) -> SlotFile:
 def test_a_slot_is_never_assigned_twice(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, set[int]]]
 ) -> None:
-    """After any changes, each id has its own slot (row number), a removed id has none, and no slot is used again."""
+    """After any changes, each id has its own slot (row number), a removed id has none, and no slot
+    is used again.
+    """
     file = SlotFile(tmp_path_factory.mktemp("shard"))
     slots_by_id: dict[str, int] = {}
     assigned: list[int] = []
@@ -35,17 +42,28 @@ def test_a_slot_is_never_assigned_twice(
         ids = [IDS[position] for position in positions]
         if operation == "claim":
             slots = file.claim(ids_of(ids)).tolist()
-            new = [slot for memory_id, slot in zip(ids, slots, strict=True) if memory_id not in slots_by_id]
+            new = [
+                slot
+                for memory_id, slot in zip(ids, slots, strict=True)
+                if memory_id not in slots_by_id
+            ]
             assert not set(new).intersection(assigned)
             assigned += new
-            assert all(slots_by_id.get(memory_id, slot) == slot for memory_id, slot in zip(ids, slots, strict=True))
+            assert all(
+                slots_by_id.get(memory_id, slot) == slot
+                for memory_id, slot in zip(ids, slots, strict=True)
+            )
             slots_by_id |= zip(ids, slots, strict=True)
         elif operation == "remove":
             file.remove(file.existing(ids))
-            slots_by_id = {memory_id: slot for memory_id, slot in slots_by_id.items() if memory_id not in ids}
+            slots_by_id = {
+                memory_id: slot for memory_id, slot in slots_by_id.items() if memory_id not in ids
+            }
         else:
             file = reopened(file)
-        assert file.lookup(ids_of(IDS)).tolist() == [slots_by_id.get(memory_id, -1) for memory_id in IDS]
+        assert file.lookup(ids_of(IDS)).tolist() == [
+            slots_by_id.get(memory_id, -1) for memory_id in IDS
+        ]
         assert strings_of(file.ids(slots_of(slots_by_id.values()))) == list(slots_by_id)
     file.close()
 
@@ -68,7 +86,9 @@ def test_a_repeated_id_gets_one_slot(tmp_path: Path) -> None:
 
 
 def test_slots_are_found_before_and_after_the_index_is_rebuilt(tmp_path: Path) -> None:
-    """Slots (row numbers) are found by the ids in the sorted index, and by ids added after the index was built."""
+    """Slots (row numbers) are found by the ids in the sorted index, and by ids added after the
+    index was built.
+    """
     file = SlotFile(tmp_path)
     ids = [str(uuid.UUID(int=n * 7919)) for n in range(1, RECENT + 3)]
     assert file.claim(ids_of(ids[:-1])).tolist() != file.claim(ids_of(ids[-1:])).tolist()
@@ -90,7 +110,9 @@ def test_an_incomplete_last_row_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_slots_with_a_missing_or_repeated_id_are_repaired(tmp_path: Path) -> None:
-    """`repair()` stores the given ids in slots (row numbers) with no id or a repeated id, and clears the others."""
+    """`repair()` stores the given ids in slots (row numbers) with no id or a repeated id, and
+    clears the others.
+    """
     file = SlotFile(tmp_path)
     file.claim(ids_of(IDS[:2]))
     file.close()

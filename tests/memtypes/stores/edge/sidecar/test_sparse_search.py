@@ -1,4 +1,6 @@
-"""Keyword search over a shard's term files (the BM25 weights of its memories): the same hits as the engine's."""
+"""Keyword search over a shard's term files (the BM25 weights of its memories): the same hits as the
+engine's.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,14 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, TermFile, shard_hits
-from memtypes.stores.operations.conditions import Condition, has_ids, of_tenant, scope_in, to_condition, within
+from memtypes.stores.operations.conditions import (
+    Condition,
+    has_ids,
+    of_tenant,
+    scope_in,
+    to_condition,
+    within,
+)
 from memtypes.stores.operations.engine import (
     Change,
     PutPoints,
@@ -33,16 +42,22 @@ from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_reco
 
 OTHER = Scope("acme", "another")
 QUERY = make_sparse({0: 1.0, 2: 0.5, 3: 2.0, 65_539: 1.5})
-WEIGHTS = st.dictionaries(st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125, 5.0, width=32), max_size=4)
+WEIGHTS = st.dictionaries(
+    st.sampled_from([0, 1, 2, 3, 65_539]), st.floats(0.125, 5.0, width=32), max_size=4
+)
 
 
 def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
     """Facts whose keyword vectors have some terms of QUERY; every fifth fact has no term."""
     records = []
     for number in range(start, start + count):
-        memory = make_memory(MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10)
+        memory = make_memory(
+            MemoryType.SEMANTIC, f"fact {number}", scope, importance=1 + number % 10
+        )
         terms = (
-            {} if number % 5 == 4 else {term: 1 + number / 9 for term in (0, 1, 2, 3, 65_539) if number >> term % 7 & 1}
+            {}
+            if number % 5 == 4
+            else {term: 1 + number / 9 for term in (0, 1, 2, 3, 65_539) if number >> term % 7 & 1}
         )
         records.append(make_record(memory, make_dense(number), terms))
     return tuple(records)
@@ -68,25 +83,34 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 def check_agreement(shard: Shard, *queries: VectorQuery) -> list[QueryHits]:
     """Check that a search of the shard has the hits of the engine alone, and return these hits."""
-    hits, engine_hits = shard.reader.search(queries, {}), shard.reader.engine_hits(queries, {})
+    hits = shard.reader.search(queries, {})
+    engine_hits = shard.reader.engine_hits(queries, {})
     for actual, expected in zip(hits, engine_hits, strict=True):
         scores = dict(zip(expected.keys.tolist(), expected.scores.tolist(), strict=True))
         assert actual.keys.tolist() == list(dict.fromkeys(actual.keys.tolist()))
-        assert dict(zip(actual.keys.tolist(), actual.scores.tolist(), strict=True)) == pytest.approx(scores, abs=1e-5)
+        assert dict(
+            zip(actual.keys.tolist(), actual.scores.tolist(), strict=True)
+        ) == pytest.approx(scores, abs=1e-5)
         assert (np.diff(actual.scores) <= 0).all()
     return hits
 
 
-def dense_and_keyword(where: Condition, limit: int, corpus: Condition) -> tuple[VectorQuery, VectorQuery]:
+def dense_and_keyword(
+    where: Condition, limit: int, corpus: Condition
+) -> tuple[VectorQuery, VectorQuery]:
     """Two queries, dense and keyword, for the `limit` best memories that meet `where`.
 
     corpus: selects the memories whose word statistics the keyword query uses.
     """
-    return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(QUERY, limit, where, corpus)
+    return VectorQuery(make_dense(999), limit, where, corpus), VectorQuery(
+        QUERY, limit, where, corpus
+    )
 
 
 def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
-    """A search in term files has the hits of the engine in each scope, with and without a filter, at several limits."""
+    """A search in term files has the hits of the engine in each scope, with and without a filter,
+    at several limits.
+    """
     important = to_condition(parse_filter({"importance": {"gte": 4}}))
     for scope in (SCOPE, OTHER, Scope("acme", "empty")):
         corpus = within(scope)
@@ -95,13 +119,17 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
         for where in (corpus, within(scope, important)):
             dense, _ = check_agreement(shard, *dense_and_keyword(where, 50, corpus))
             check_agreement(shard, VectorQuery(QUERY, 50, corpus, corpus, among=dense.keys[::2]))
-            keyword = shard.reader.search(dense_and_keyword(where, len(members) or 1, corpus), {})[1]
+            keyword = shard.reader.search(dense_and_keyword(where, len(members) or 1, corpus), {})[
+                1
+            ]
             assert len(keyword.keys) <= len(members)
             check_agreement(shard, *dense_and_keyword(where, 3, corpus))
 
 
 def test_a_keyword_query_with_the_condition_of_a_dense_query_needs_no_engine(shard: Shard) -> None:
-    """A keyword query scores what a dense query with the same condition found, and does not ask the engine again."""
+    """A keyword query scores what a dense query with the same condition found, and does not ask the
+    engine again.
+    """
     batch_sizes: list[int] = []
 
     def engine_hits(queries: Sequence[VectorQuery]) -> list[QueryHits]:
@@ -116,7 +144,9 @@ def test_a_keyword_query_with_the_condition_of_a_dense_query_needs_no_engine(sha
 
 
 def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
-    """After a write, removed memories are not found, and the inverse document frequencies (IDF) are updated."""
+    """After a write, removed memories are not found, and the inverse document frequencies (IDF) are
+    updated.
+    """
     corpus = within(SCOPE)
     before = check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))[1]
     shard.write(SetFields(corpus, {"importance": 3}))
@@ -128,12 +158,17 @@ def test_keyword_search_sees_the_latest_write(shard: Shard) -> None:
     check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))
     shard.write(RemovePoints(of_tenant(SCOPE.tenant)))
     assert shard.reader.count(corpus) == 0
-    assert [len(hits.keys) for hits in check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))] == [0, 0]
+    assert [
+        len(hits.keys) for hits in check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))
+    ] == [0, 0]
 
 
 def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
-    """If term files are missing, or a power cut lost some of their rows, they are filled from the engine on opening."""
-    corpus, shard = within(SCOPE), filled(tmp_path)
+    """If term files are missing, or a power cut lost some of their rows, they are filled from the
+    engine on opening.
+    """
+    corpus = within(SCOPE)
+    shard = filled(tmp_path)
     before = check_agreement(shard, *dense_and_keyword(corpus, 60, corpus))[1]
     shard.close()
     for damage in ("none there", "some lost"):
@@ -152,16 +187,22 @@ def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
 @settings(max_examples=60)
 @given(st.lists(WEIGHTS, min_size=1, max_size=8), st.integers(1, 9), st.data())
 def test_scores_are_sums_over_shared_terms(
-    tmp_path_factory: pytest.TempPathFactory, vectors: list[dict[int, float]], limit: int, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    vectors: list[dict[int, float]],
+    limit: int,
+    data: st.DataObject,
 ) -> None:
-    """A score is a sum over the terms shared with the query: query weight times memory weight times IDF.
+    """A score is a sum over the terms shared with the query: query weight times memory weight times
+    IDF.
 
     Memories without a shared term are not found.
     """
     file = TermFile(tmp_path_factory.mktemp("terms"))
     slots = slots_of(range(3, 3 + len(vectors)))
     file.put(slots, [make_sparse(vector) for vector in vectors])
-    among = slots_of(data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(vectors)))])
+    among = slots_of(
+        data.draw(st.permutations(slots.tolist()))[: data.draw(st.integers(0, len(vectors)))]
+    )
     hits = file.inverted_index(slots).search(QUERY, slots_of([1, *among.tolist(), 99]), limit)
     with_terms = sum(map(bool, vectors))
     expected: dict[int, float] = {}
@@ -174,7 +215,8 @@ def test_scores_are_sums_over_shared_terms(
     best = sorted(expected.values(), reverse=True)[:limit]
     assert hits.scores.tolist() == pytest.approx(best, rel=1e-5)
     assert all(
-        expected[slot] == pytest.approx(score, rel=1e-5) for slot, score in zip(hits.keys, hits.scores, strict=True)
+        expected[slot] == pytest.approx(score, rel=1e-5)
+        for slot, score in zip(hits.keys, hits.scores, strict=True)
     )
     file.close()
 
@@ -197,11 +239,16 @@ class FakeNamespace:
 
 
 def test_a_namespace_is_read_once_until_a_write() -> None:
-    """The cache reads a namespace again only after a write in it. Of a large namespace it keeps only the size."""
+    """The cache reads a namespace again only after a write in it. Of a large namespace it keeps
+    only the size.
+    """
     for count in (3, 4):
         namespace = FakeNamespace(count)
         cache = NamespaceCache(namespace.matching, namespace.counting, small=3)
-        changes: list[Change] = [PutPoints((), within(OTHER)), SetFields(within(SCOPE), {"importance": 2})]
+        changes: list[Change] = [
+            PutPoints((), within(OTHER)),
+            SetFields(within(SCOPE), {"importance": 2}),
+        ]
         for change in changes:
             members = cache.members(within(SCOPE))
             assert (members is None) == (count > 3)
@@ -219,7 +266,9 @@ def test_a_namespace_is_read_once_until_a_write() -> None:
 
 
 def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
-    """For a condition that does not select a whole namespace, the cache returns None, and the engine is searched."""
+    """For a condition that does not select a whole namespace, the cache returns None, and the
+    engine is searched.
+    """
     cache = NamespaceCache(FakeNamespace(3).matching, FakeNamespace(3).counting)
     assert cache.members(within(SCOPE, has_ids(["x"]))) is None
     assert cache.members(of_tenant(SCOPE.tenant)) is None
@@ -228,7 +277,9 @@ def test_only_the_memories_of_whole_namespaces_are_cached() -> None:
 
 
 def test_the_least_recent_namespace_is_evicted() -> None:
-    """A full cache evicts the namespace unused for longest; its memories are read again when they are needed."""
+    """A full cache evicts the namespace unused for longest; its memories are read again when they
+    are needed.
+    """
     namespace = FakeNamespace(3)
     cache = NamespaceCache(namespace.matching, namespace.counting, cached=2)
     for name in ("a", "b", "a", "c", "a", "b"):
@@ -237,7 +288,9 @@ def test_the_least_recent_namespace_is_evicted() -> None:
 
 
 def test_inverted_indexes_are_limited_by_their_terms(shard: Shard) -> None:
-    """If inverted indexes have too many terms, the one unused for longest is evicted, and built again when needed."""
+    """If inverted indexes have too many terms, the one unused for longest is evicted, and built
+    again when needed.
+    """
     cache = NamespaceCache(shard.reader.matching, shard.reader.count, terms=1)
     first = cache.inverted_index(within(SCOPE), shard.terms)
     assert first is not None

@@ -1,4 +1,6 @@
-"""Token-vector files: repaired after a crash, overwritten on removal, compacted; and the scores computed from them."""
+"""Token-vector files: repaired after a crash, overwritten on removal, compacted; and the scores
+computed from them.
+"""
 
 from __future__ import annotations
 
@@ -26,20 +28,34 @@ def rows(fill: int, count: int) -> TokenVectors:
 
 
 def content_of(file: TokenFile) -> list[tuple[int, int] | None]:
-    """For each slot (point number) the number of its token vectors and their fill value; None if it has none."""
+    """For each slot (point number) the number of its token vectors and their fill value; None if it
+    has none.
+    """
     rows = file.rows(slots_of(SLOTS))
-    vectors = [rows.content[start : start + count] for start, count in zip(rows.starts, rows.lengths, strict=True)]
+    vectors = [
+        rows.content[start : start + count]
+        for start, count in zip(rows.starts, rows.lengths, strict=True)
+    ]
     assert all((tokens == tokens.flat[0]).all() for tokens in vectors if len(tokens))
-    return [(len(tokens), int(tokens.flat[0] ^ FLIP)) if len(tokens) else None for tokens in vectors]
+    return [
+        (len(tokens), int(tokens.flat[0] ^ FLIP)) if len(tokens) else None for tokens in vectors
+    ]
 
 
 def put(file: TokenFile, *triples: tuple[int, int, int]) -> None:
-    """Store token vectors, given as triples of slot (point number), fill value and number of vectors."""
-    file.put(slots_of(slot for slot, _, _ in triples), [rows(fill, count) for _, fill, count in triples])
+    """Store token vectors, given as triples of slot (point number), fill value and number of
+    vectors.
+    """
+    file.put(
+        slots_of(slot for slot, _, _ in triples), [rows(fill, count) for _, fill, count in triples]
+    )
 
 
 changes = st.lists(
-    st.tuples(st.integers(0, 5), st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, 100)))), max_size=30
+    st.tuples(
+        st.integers(0, 5), st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, 100)))
+    ),
+    max_size=30,
 )
 
 
@@ -50,7 +66,9 @@ def test_a_slot_has_its_last_token_vectors(
     operations: list[tuple[int, tuple[int, int] | None]],
     reopened: bool,  # noqa: FBT001
 ) -> None:
-    """After any changes each slot (point number) has the vectors last stored for it, also after reopening the files."""
+    """After any changes each slot (point number) has the vectors last stored for it, also after
+    reopening the files.
+    """
     path = tmp_path_factory.mktemp("tokens") / "tokens"
     file = TokenFile(path)
     expected: list[tuple[int, int] | None] = [None] * len(SLOTS)
@@ -91,7 +109,12 @@ def test_removed_rows_are_overwritten(tmp_path: Path) -> None:
     file.remove(slots_of([0]))
     put(file, (2, 6, 2))
     content = (file.directory / "vectors.bin").read_bytes()
-    assert [bytes([fill ^ int(FLIP)]) * 128 in content for fill in (77, 5, 66, 6)] == [False, True, False, True]
+    assert [bytes([fill ^ int(FLIP)]) * 128 in content for fill in (77, 5, 66, 6)] == [
+        False,
+        True,
+        False,
+        True,
+    ]
     assert content_of(file)[:3] == [None, (1, 5), (2, 6)]
 
 
@@ -100,14 +123,17 @@ def test_rows_are_copied_to_other_slots(tmp_path: Path) -> None:
 
     A slot without token vectors gives a slot without any.
     """
-    file, copy = TokenFile(tmp_path / "tokens"), TokenFile(tmp_path / "copy")
+    file = TokenFile(tmp_path / "tokens")
+    copy = TokenFile(tmp_path / "copy")
     put(file, (0, 7, 3), (3, 5, 1))
     copy.copy(file, slots_of([3, 1, 0]), slots_of([0, 1, 2]))
     assert content_of(copy)[:3] == [(1, 5), None, (3, 7)]
 
 
 def test_files_with_mostly_removed_rows_are_compacted(tmp_path: Path) -> None:
-    """Opening a file in which most rows belong to no memory compacts it, even after an interrupted compaction."""
+    """Opening a file in which most rows belong to no memory compacts it, even after an interrupted
+    compaction.
+    """
     file = TokenFile(tmp_path / "tokens")
     put(file, (0, 1, MIN_REMOVED + 1), (1, 2, 10))
     file.remove(slots_of([0]))
@@ -129,7 +155,9 @@ MATCHER = Matcher()
 
 
 def rows_in_file(memories: list[NDArray[np.int8]]) -> TokenRows:
-    """Token vectors of memories as they are in a file: rows that belong to no memory are between them."""
+    """Token vectors of memories as they are in a file: rows that belong to no memory are between
+    them.
+    """
     content = [np.full((1, 128), 0x55, dtype=np.uint8)]
     starts = []
     for tokens in memories:
@@ -139,8 +167,12 @@ def rows_in_file(memories: list[NDArray[np.int8]]) -> TokenRows:
     return TokenRows(np.concatenate(content), np.array(starts, dtype=np.int64), lengths)
 
 
-def random_tokens(seed: int, counts: list[int], query_count: int) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
-    """Random token vectors: `query_count` for a query, and for each memory the number in `counts`."""
+def random_tokens(
+    seed: int, counts: list[int], query_count: int
+) -> tuple[NDArray[np.int8], list[NDArray[np.int8]]]:
+    """Random token vectors: `query_count` for a query, and for each memory the number in
+    `counts`.
+    """
     rng = np.random.default_rng(seed)
 
     def tokens(count: int) -> NDArray[np.int8]:
@@ -152,20 +184,27 @@ def random_tokens(seed: int, counts: list[int], query_count: int) -> tuple[NDArr
 @settings(max_examples=60)
 @given(st.integers(0, 1_000), st.lists(st.integers(0, 5), max_size=8), st.integers(0, 4))
 def test_best_cosines_agree_with_numpy(seed: int, counts: list[int], query_count: int) -> None:
-    """For any memories, including memories without tokens, the best cosines equal those that numpy computes."""
+    """For any memories, including memories without tokens, the best cosines equal those that numpy
+    computes.
+    """
     query, memories = random_tokens(seed, counts, query_count)
     expected = token_maxima(query, [tokens if len(tokens) else None for tokens in memories])
-    assert MATCHER.maxima(query, [rows_in_file(memories)]) == pytest.approx(expected, abs=1e-4, nan_ok=True)
+    assert MATCHER.maxima(query, [rows_in_file(memories)]) == pytest.approx(
+        expected, abs=1e-4, nan_ok=True
+    )
 
 
-def test_scores_computed_in_portions_equal_those_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_computed_in_portions_equal_those_computed_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Scores are equal bit for bit whether they are computed at once or in small portions."""
     query, memories = random_tokens(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     at_once = MATCHER.maxima(query, [rows_in_file(memories)])
     monkeypatch.setattr(token_vectors, "PORTION", 4)
     assert MATCHER.maxima(query, [rows_in_file(memories)]).tobytes() == at_once.tobytes()
     assert (
-        MATCHER.maxima(query, [rows_in_file(memories[:3]), rows_in_file(memories[3:])]).tobytes() == at_once.tobytes()
+        MATCHER.maxima(query, [rows_in_file(memories[:3]), rows_in_file(memories[3:])]).tobytes()
+        == at_once.tobytes()
     )
 
 

@@ -1,4 +1,6 @@
-"""Deadlines, circuit breakers, health probes and bulkheads (limits on concurrency) of Redis calls, with fake clocks."""
+"""Deadlines, circuit breakers, health probes and bulkheads (limits on concurrency) of Redis calls,
+with fake clocks.
+"""
 
 from __future__ import annotations
 
@@ -53,12 +55,16 @@ class Pings:
 
 
 def bulkhead(workload: Workload, clock: Callable[[], float] = lambda: 0.0) -> Bulkhead:
-    """A bulkhead, which limits the concurrent calls of `workload`, for a server that answers every ping."""
+    """A bulkhead, which limits the concurrent calls of `workload`, for a server that answers every
+    ping.
+    """
     return Bulkhead(workload, clock, HealthProbe(anyio.lowlevel.checkpoint, clock))
 
 
 async def error_of(calls: Bulkhead) -> str:
-    """Make a call that gets no answer, and return the error message, which shows whether the call was refused."""
+    """Make a call that gets no answer, and return the error message, which shows whether the call
+    was refused.
+    """
     with pytest.raises(Unavailable) as refused:
         async with calls.slot():
             raise Unavailable("no answer")
@@ -81,8 +87,11 @@ async def test_a_call_is_cancelled_at_its_deadline() -> None:
 
 
 async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> None:
-    """If the event loop is blocked past a call's deadline, an answer that has arrived meanwhile still counts."""
-    loop, answer = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+    """If the event loop is blocked past a call's deadline, an answer that has arrived meanwhile
+    still counts.
+    """
+    loop = asyncio.get_running_loop()
+    answer = asyncio.get_running_loop().create_future()
 
     async def call() -> str:
         loop.call_soon(time.sleep, 0.1)  # blocks the loop past the deadline
@@ -104,7 +113,8 @@ async def test_errors_of_a_call_are_raised_unchanged() -> None:
 
 async def test_cancelling_the_caller_cancels_the_call() -> None:
     """When a cancelled caller gets its CancelledError, the call that it waited for has ended."""
-    begun, ended = asyncio.Event(), asyncio.Event()
+    begun = asyncio.Event()
+    ended = asyncio.Event()
 
     async def call() -> None:
         try:
@@ -122,10 +132,14 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
 
 
 async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancelled() -> None:
-    """If a call fails while its caller is being cancelled, asyncio logs no exception that was never retrieved."""
+    """If a call fails while its caller is being cancelled, asyncio logs no exception that was never
+    retrieved.
+    """
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     logged: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: logged.append(context["message"]))
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: logged.append(context["message"])
+    )
 
     async def call() -> None:
         await answer
@@ -143,17 +157,27 @@ async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancel
 
 
 async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> None:
-    """After one failed read, reads are refused at once, and writes of receipts once their timeout has passed.
+    """After one failed read, reads are refused at once, and writes of receipts once their timeout
+    has passed.
 
-    These are optional calls; required calls are still made. Once a ping is answered, no call is refused.
+    These are optional calls; required calls are still made. Once a ping is answered, no call is
+    refused.
     """
-    pings, clock = Pings(), FakeClock(10.0)
+    pings = Pings()
+    clock = FakeClock(10.0)
     probe = HealthProbe(pings, clock)
-    reads, receipts, commands = (Bulkhead(workload, time.monotonic, probe) for workload in (READ, RECEIPT, REQUIRED))
-    tried, refused = "no answer", "the live store is away"
+    reads, receipts, commands = (
+        Bulkhead(workload, time.monotonic, probe) for workload in (READ, RECEIPT, REQUIRED)
+    )
+    tried = "no answer"
+    refused = "the live store is away"
     assert [await error_of(calls) for calls in (reads, reads, receipts)] == [tried, refused, tried]
     clock.now += RECEIPT.timeout_s - READ.timeout_s
-    assert [await error_of(calls) for calls in (reads, receipts, commands)] == [refused, refused, tried]
+    assert [await error_of(calls) for calls in (reads, receipts, commands)] == [
+        refused,
+        refused,
+        tried,
+    ]
     pings.answered = True
     await until(lambda: probe.healthy)
     async with reads.slot(), receipts.slot():
@@ -178,7 +202,9 @@ async def test_a_server_that_answers_other_calls_is_not_pinged() -> None:
 
 
 async def test_required_calls_start_pings_only_when_their_breaker_opens() -> None:
-    """Failures of required calls start pings only when the circuit breaker opens, as a single call may just be slow."""
+    """Failures of required calls start pings only when the circuit breaker opens, as a single call
+    may just be slow.
+    """
     probe = HealthProbe(Pings(), time.monotonic)
     commands = Bulkhead(REQUIRED, time.monotonic, probe)
     for _ in range(MIN_CALLS - 1):
@@ -191,7 +217,8 @@ async def test_required_calls_start_pings_only_when_their_breaker_opens() -> Non
 
 async def test_no_call_is_tried_while_pings_fail() -> None:
     """While pings fail no call is tried, not even the trial call of an open circuit breaker."""
-    clock, pings = FakeClock(), Pings()
+    clock = FakeClock()
+    pings = Pings()
     probe = HealthProbe(pings, time.monotonic)
     commands = Bulkhead(REQUIRED, clock, probe)
     for _ in range(MIN_CALLS):
@@ -206,8 +233,11 @@ async def test_no_call_is_tried_while_pings_fail() -> None:
 
 
 async def test_pings_become_rare_after_ten_failures() -> None:
-    """Ten unanswered pings are sent within a second; the next one is sent only OPEN_S seconds later."""
-    clock, pings = FakeClock(), Pings()
+    """Ten unanswered pings are sent within a second; the next one is sent only OPEN_S seconds
+    later.
+    """
+    clock = FakeClock()
+    pings = Pings()
     probe = HealthProbe(pings, clock)
     probe.suspect(0.1)
     probe.suspect(0.1)
@@ -218,8 +248,11 @@ async def test_pings_become_rare_after_ten_failures() -> None:
 
 
 async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
-    """Of 100 calls that run one at a time, the first ten fail, and the circuit breaker refuses the 90 in the queue."""
-    calls, outcomes = bulkhead(SERIAL), []
+    """Of 100 calls that run one at a time, the first ten fail, and the circuit breaker refuses the
+    90 in the queue.
+    """
+    calls = bulkhead(SERIAL)
+    outcomes = []
 
     async def unanswered() -> None:
         await asyncio.sleep(0)
@@ -237,7 +270,9 @@ async def test_queued_calls_are_refused_once_the_breaker_opens() -> None:
 
 
 async def test_a_slot_is_released_however_the_call_ends() -> None:
-    """A call that raises an error of its own or is cancelled frees its slot, and does not count as a server failure."""
+    """A call that raises an error of its own or is cancelled frees its slot, and does not count as
+    a server failure.
+    """
     calls = bulkhead(SERIAL)
     for _ in range(20):
         with pytest.raises(ZeroDivisionError):

@@ -42,7 +42,9 @@ async def pid_of(live: LiveClient) -> int:
 
 
 def start_writer(directory: Path) -> subprocess.Popen[str]:
-    """Start a process that opens the server of `directory`, pushes two hundred numbers and then sleeps."""
+    """Start a process that opens the server of `directory`, pushes two hundred numbers and then
+    sleeps.
+    """
     return start_python(WRITER, str(directory))
 
 
@@ -57,7 +59,9 @@ async def test_the_server_has_no_port_and_its_files_are_private(tmp_path: Path) 
 
 
 async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: Path) -> None:
-    """After the client is closed, the next server in the directory has everything that was written."""
+    """After the client is closed, the next server in the directory has everything that was
+    written.
+    """
     async with running_server(tmp_path) as live:
         pid = await pid_of(live)
         await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
@@ -66,8 +70,12 @@ async def test_closing_the_client_stops_the_server_and_keeps_the_data(tmp_path: 
         assert await live.run(lambda redis: redis.get("a"), idempotent=True) == "ü"
 
 
-async def test_a_directory_keeps_the_program_that_wrote_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is installed later, and may be unable to read the directory's files, is not used for them."""
+async def test_a_directory_keeps_the_program_that_wrote_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is installed later, and may be unable to read the directory's files, is not
+    used for them.
+    """
     async with running_server(tmp_path / "live") as live:
         await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
     later = tmp_path / "bin" / "redis-server"
@@ -80,7 +88,9 @@ async def test_a_directory_keeps_the_program_that_wrote_it(tmp_path: Path, monke
 
 
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
-    """When its parent is killed, a server ends. The next server in the directory has every acknowledged write."""
+    """When its parent is killed, a server ends. The next server in the directory has every
+    acknowledged write.
+    """
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(100)]

@@ -10,7 +10,9 @@ from memtypes.stores.redis.connection.topology import connect
 
 
 def test_a_url_names_a_server_sentinels_or_a_cluster() -> None:
-    """The scheme of the URL decides whether a client for a server, Sentinels or a cluster is returned."""
+    """The scheme of the URL decides whether a client for a server, Sentinels or a cluster is
+    returned.
+    """
     assert connect("redis://localhost:1/0").connection_pool.connection_kwargs["port"] == 1
     sentinel = connect("redis+sentinel://one:1,two/main")
     assert sentinel.connection_pool.service_name == "main"
