@@ -99,7 +99,6 @@ def test_shell_and_python_blocks_run_in_order_against_a_service(
 
 
 def test_console_blocks_name_make_targets_that_exist() -> None:
-    """`make NAME` in a console block is a target of the Makefile."""
     targets = set(
         re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     )

@@ -78,9 +78,6 @@ def test_run_loads_samples_before_serving(process: Process) -> None:
 
 
 def test_port_in_use_is_one_line_with_exit_code_2(tmp_path: Path) -> None:
-    """If the port is in use, the service prints one line without a traceback and exits with code
-    2.
-    """
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = subprocess.run(
@@ -144,7 +141,6 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
 
 
 def test_commands_with_url_use_the_running_service(process: Process, tmp_path: Path) -> None:
-    """`remembrancer ingest`, `search` and `doctor` with --url use the running service."""
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))
     for command in (["ingest", str(rows), "--no-resume"], ["search", "when does the build run?"]):

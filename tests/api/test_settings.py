@@ -35,7 +35,6 @@ def test_defaults_listen_on_loopback() -> None:
 
 
 def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A flag overrides its environment variable; a flag with the value None does not."""
     monkeypatch.setenv("REMEMBRANCER_PORT", "9001")
     monkeypatch.setenv("REMEMBRANCER_HOST", "::1")
     monkeypatch.setenv("REMEMBRANCER_ENCODER_DIR", str(tmp_path))
@@ -44,7 +43,6 @@ def test_flags_override_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_data_folder_follows_xdg_data_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The data directory is below XDG_DATA_HOME if that is set."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert read_settings().data_dir == tmp_path / "remembrancer"
     monkeypatch.delenv("XDG_DATA_HOME")
@@ -123,9 +121,6 @@ def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyP
 def test_unknown_variable_is_refused_with_a_suggestion_only_if_a_setting_is_close(
     monkeypatch: pytest.MonkeyPatch, name: str, advice: str
 ) -> None:
-    """A variable that begins with REMEMBRANCER_ and is no setting is refused with a setting of
-    similar name, if any.
-    """
     monkeypatch.setenv(f"REMEMBRANCER_{name}", "1")
     with pytest.raises(
         BadSettings, match=rf"^REMEMBRANCER_{name} is not a setting: {re.escape(advice)}$"
@@ -134,9 +129,6 @@ def test_unknown_variable_is_refused_with_a_suggestion_only_if_a_setting_is_clos
 
 
 def test_table_lists_every_setting() -> None:
-    """The generated table of settings has one row for each setting. Every setting has a
-    description.
-    """
     rows = settings_table().splitlines()[2:]
     assert len(rows) == len(Settings.model_fields)
     assert all(field.description for field in Settings.model_fields.values())
@@ -152,9 +144,6 @@ def test_the_documentation_has_the_settings_table() -> None:
 
 @pytest.mark.anyio
 async def test_data_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
-    """If the data directory cannot be created, the error names it with the reason and what to
-    do.
-    """
     (tmp_path / "file").touch()
     with pytest.raises(
         BadSettings, match=r"data folder .*file/x cannot be used: Not a directory; choose another"

@@ -15,7 +15,6 @@ INDEX = Path(__file__).parents[2] / "benchmarks" / "README.md"
 
 
 def test_there_are_eight_commands_at_most() -> None:
-    """There are at most eight commands: a new measurement belongs to an existing command."""
     assert len(COMMANDS) <= 8
 
 

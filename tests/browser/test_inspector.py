@@ -120,9 +120,6 @@ async def _check_receipt_and_memory(look: Look) -> None:
 
 
 async def test_search_leads_to_a_receipt_that_is_verified_and_replayed(look: Look) -> None:
-    """From the first page, links and buttons lead to a search and its receipt, which can be
-    verified and replayed.
-    """
     await look.go()
     await look.page.get_by_role("link", name="Search", exact=True).click()
     await look.page.get_by_label("Query").fill(QUESTION)
@@ -194,9 +191,6 @@ async def test_page_of_a_memory_lists_its_receipts(look: Look) -> None:
 
 
 async def test_first_page_loads_a_chart_of_new_memories(look: Look) -> None:
-    """After the first page is shown, it loads a chart of new memories by week, coloured by memory
-    type.
-    """
     await look.go()
     assert await look.page.locator(".columns-chart rect.type-episodic").count() >= 1
     assert "never used" in await look.text()
@@ -216,7 +210,6 @@ async def test_timeline_shows_what_was_injected(look: Look) -> None:
 async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(
     look: Look, service: Process
 ) -> None:
-    """Each due task can be completed, cancelled or postponed by its button."""
     texts = ("Water the plants", "Feed the cat", "Call the plumber")
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         for text in texts:
@@ -244,7 +237,6 @@ async def test_due_intentions_are_completed_cancelled_and_postponed_by_buttons(
 
 
 async def test_thread_and_workflow_open_from_their_lists(look: Look) -> None:
-    """From the lists, a thread opens with its turns, and a workflow with its steps and events."""
     await look.go("/threads")
     await look.page.get_by_role("link", name="support-1").click()
     assert "Only one of two pieces arrived." in await look.text()
@@ -270,9 +262,6 @@ async def test_decision_is_undone(look: Look) -> None:
 
 
 async def test_an_upkeep_job_can_be_run_after_its_dry_run(look: Look, service: Process) -> None:
-    """After a dry run of an upkeep job, the page with its report has a button that runs the job for
-    real.
-    """
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         content = "The lift was repaired."
         await store(
@@ -334,7 +323,6 @@ async def test_namespace_is_chosen_in_the_picker(look: Look, service: Process) -
 async def test_markup_in_a_memory_is_shown_as_text_and_not_run(
     look: Look, service: Process
 ) -> None:
-    """Markup or a script address in a memory is shown as text on every page that has the memory."""
     hostile = (
         '<script>alert(1)</script><img src=x onerror="alert(2)"><a href="javascript:alert(3)">x</a>'
     )
@@ -410,7 +398,6 @@ async def visitor(browser: Browser, locked: Process) -> AsyncIterator[Look]:
 async def test_a_page_asks_for_a_key_and_the_logout_ends_the_login(
     visitor: Look, locked: Process
 ) -> None:
-    """A page asks for an API key, opens after the login, and asks again after the logout."""
     body = {"namespace": "sample", "type": "semantic", "content": "The build runs on Friday."}
     key = {"Authorization": "Bearer writer-key-of-acme"}
     async with httpx.AsyncClient(base_url=locked.url, headers=key, timeout=60) as client:

@@ -77,9 +77,6 @@ async def test_the_first_answer_of_a_key_stays(open_store: Open, scope: Scope) -
 
 
 async def test_tenants_do_not_share_keys(open_store: Open, scope: Scope) -> None:
-    """An answer stored for an idempotency key of one tenant is not found for the same key of
-    another tenant.
-    """
     store = open_store(1_000)
     await store.put_if_absent(scope, "k", FIRST)
     assert await store.get(replace(scope, tenant=f"{scope.tenant}2"), "k") is None

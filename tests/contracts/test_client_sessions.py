@@ -90,9 +90,6 @@ async def test_a_prompt_and_its_answer_are_one_batch(stores: Stores) -> None:
 
 
 async def test_an_answer_that_is_sent_again_is_queued_once(stores: Stores) -> None:
-    """A prompt and an answer that are sent again are not queued again. A new answer to the same
-    prompt is queued.
-    """
     await stores.sessions.begin(stores.scope, "p1", prompt())
     assert await stores.sessions.queue(stores.scope, "p1", [answer()]) == 2
     await stores.sessions.begin(stores.scope, "p1", prompt())
@@ -175,9 +172,6 @@ async def test_statements_of_shown_memories_are_recorded_and_forgotten_with_them
 
 
 async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) -> None:
-    """If twenty concurrent prompts of a session claim the same memory in order to show it, one
-    claim succeeds.
-    """
     claimed: list[int] = []
 
     async def claim(number: int) -> None:
@@ -194,9 +188,6 @@ async def test_only_one_of_concurrent_prompts_claims_a_memory(stores: Stores) ->
 async def test_the_record_of_shown_memories_is_cleared_at_most_once_per_pause(
     stores: Stores,
 ) -> None:
-    """`forget_shown` clears the record of shown memories, unless it was last cleared less than
-    `pause` before.
-    """
     await stores.sessions.claim(stores.scope, ["a"])
     await stores.sessions.forget_shown(stores.scope, NOW)
     assert await stores.sessions.begin(stores.scope) == Shown(frozenset(), NOW)

@@ -118,7 +118,6 @@ async def test_queries_and_documents_are_embedded_alike(embedder: Embedder) -> N
 
 
 async def test_a_paraphrase_is_more_similar_than_an_unrelated_text(embedder: Embedder) -> None:
-    """The cosine of a paraphrase is at least 0.2 higher than that of an unrelated text."""
     query = await embedder.embed_query("How do I undo my last commit?")
     paraphrase, unrelated = await embedder.embed_documents(
         ["Revert the latest change in git.", "The soup needs more salt."]
@@ -198,7 +197,6 @@ async def test_vectors_are_read_only(embedder: Embedder) -> None:
 
 
 async def test_an_open_embedder_answers_pings(embedder: Embedder) -> None:
-    """ping() of an open embedder returns without an error."""
     await embedder.ping()
 
 

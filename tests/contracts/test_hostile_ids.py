@@ -149,7 +149,6 @@ async def test_ids_may_be_names_that_the_service_uses(stores: LiveStores) -> Non
 async def test_receipts_of_similar_namespaces_are_separate(
     stores: LiveStores, scopes: list[Scope]
 ) -> None:
-    """Erasing one namespace leaves the receipts of namespaces with similar names."""
     receipts = RedisReceipts(stores.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(

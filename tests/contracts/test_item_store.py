@@ -196,7 +196,6 @@ async def test_a_deleted_item_is_gone(puts: Puts) -> None:
 
 
 async def test_an_expired_item_is_gone_and_then_removed(puts: Puts) -> None:
-    """No call returns an expired item. `delete_expired` then removes it from the store."""
     await puts.put("a", "short", 1, vectors(0), ttl_s=10)
     await puts.put("b", "long", 1, vectors(0))
     puts.at = 10.999_999
@@ -366,9 +365,6 @@ async def test_large_values_are_read_in_several_pages(puts: Puts) -> None:
 
 
 async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope: Scope) -> None:
-    """Items with the same path and key are separate for each tenant, namespace and agent, and
-    without an agent.
-    """
     scopes = [
         scope,
         replace(scope, agent_id="ann"),
@@ -400,7 +396,6 @@ async def test_agents_and_namespaces_have_separate_items(items: ItemStore, scope
 
 @pytest.mark.slow
 async def test_every_item_is_listed_once(puts: Puts) -> None:
-    """A listing of more items than the engine returns in one page has each item once."""
     for number in range(110):
         await puts.put(f"p{number % 7}", f"{number}", number)
     values = [item.value async for item in puts.store.every(puts.scope, after(1))]

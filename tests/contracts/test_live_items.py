@@ -84,9 +84,6 @@ async def test_an_item_is_read_back_unchanged_and_unsynced(
 async def test_touch_restarts_the_ttl_of_named_items_that_are_live(
     items: LiveItemStore, scope: Scope
 ) -> None:
-    """touch() restarts the time to live of the named items. It ignores expired items and unknown
-    ids.
-    """
     await items.put(scope, make_item(scope, "early", NOW - timedelta(minutes=4)))
     await items.put(scope, make_item(scope, "other"))
     await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6)))
@@ -100,9 +97,6 @@ async def test_touch_restarts_the_ttl_of_named_items_that_are_live(
 
 
 async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: Scope) -> None:
-    """clear() ends items by to-do, by id, or all of the session. A cleared item cannot be cleared
-    or touched again.
-    """
     entries = [
         make_item(scope, "a", todo_id="t"),
         make_item(scope, "b", todo_id="t"),

@@ -105,9 +105,6 @@ async def test_a_caller_that_stops_waiting_leaves_the_queue(locks: Locks) -> Non
 
 
 async def test_held_refused_and_lost_locks_are_counted(locks: Locks) -> None:
-    """`counts` has the numbers of acquired, refused and lost locks, and the seconds that callers
-    waited for a lock.
-    """
     request = LockRequest("counted", fresh_scope(), wait_s=0.0)
     counts = locks.counts
     async with locks.held(request):

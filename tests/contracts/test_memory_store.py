@@ -122,7 +122,6 @@ async def test_a_memory_is_read_with_every_field(
 async def test_memories_of_all_types_are_stored_and_read_in_one_call(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """One call stores memories of every type, and one call reads them in the order of the ids."""
     memories = [make_memory(kind, f"a {kind}", scope) for kind in MemoryType]
     await keep(store, scope, *memories)
     ids = [memory.id for memory in reversed(memories)]
@@ -160,7 +159,6 @@ async def test_an_upsert_replaces_the_whole_memory(store: MemoryStore, scope: Sc
 
 
 async def test_the_last_record_with_an_id_is_stored(store: MemoryStore, scope: Scope) -> None:
-    """Of two records with the same id in one call, the later record is stored."""
     first = make_memory(MemoryType.SEMANTIC, "first", scope)
     await keep(store, scope, first, first.replace(importance=1))
     assert (await store.get(scope, [first.id]))[first.id].importance == 1
@@ -315,7 +313,6 @@ async def test_delete_where_removes_matching_memories(store: MemoryStore, scope:
 async def test_a_memory_is_stored_with_or_without_token_vectors(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """A memory that was stored with token vectors may be stored again without them."""
     memory = make_memory(MemoryType.SEMANTIC, "t", scope)
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
@@ -326,7 +323,6 @@ async def test_a_memory_is_stored_with_or_without_token_vectors(
 
 
 async def test_an_open_store_answers_a_ping(store: MemoryStore) -> None:
-    """ping() of an open store returns without an error."""
     await store.ping()
 
 

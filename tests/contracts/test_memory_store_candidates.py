@@ -87,9 +87,6 @@ def best(scores: dict[str, float], depth: int) -> set[str]:
 async def test_candidates_are_the_best_of_the_dense_and_of_the_sparse_query(
     store: MemoryStore, scope: Scope, depth: int
 ) -> None:
-    """The candidates are the `depth` best memories by dense and by sparse query. Each has both
-    scores.
-    """
     records = corpus(scope, 40)
     await store.upsert(scope, records)
     terms = {2: 1.0, 5: 0.5, 7: 2.0}

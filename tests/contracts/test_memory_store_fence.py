@@ -20,9 +20,6 @@ pytestmark = pytest.mark.anyio
 async def test_a_patch_with_a_lower_fence_raises_lock_lost(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """A patch with a lower fence than an earlier patch raises LockLost. The call's other memories
-    are patched.
-    """
     memory, other = (
         make_memory(MemoryType.WORKING, text, scope, session_id="s") for text in ("a", "b")
     )

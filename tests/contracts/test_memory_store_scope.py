@@ -139,9 +139,6 @@ async def test_a_cursor_shows_nothing_of_another_scope(store: MemoryStore, scope
 async def test_session_and_agent_do_not_restrict_reads_by_id(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """A memory that is private to a session can be read by id and listed by a caller with another
-    session and agent.
-    """
     memory = make_memory(MemoryType.WORKING, "w", Scope(scope.tenant, scope.namespace, "s1", "a1"))
     await keep(store, scope, memory)
     elsewhere = Scope(scope.tenant, scope.namespace, "s2", "a2")
@@ -152,9 +149,6 @@ async def test_session_and_agent_do_not_restrict_reads_by_id(
 async def test_private_memories_are_found_in_their_session_only(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """Candidates include a session's private memories in that session only, and public memories in
-    any session.
-    """
     first, second = (Scope(scope.tenant, scope.namespace, name) for name in ("s1", "s2"))
     private = make_memory(MemoryType.WORKING, "private", first)
     public = make_memory(MemoryType.SEMANTIC, "public", first)

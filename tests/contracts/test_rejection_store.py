@@ -55,7 +55,6 @@ async def test_the_newest_texts_come_first(store: RejectionStore, scope: Scope) 
 async def test_a_text_that_is_rejected_again_is_listed_once(
     store: RejectionStore, scope: Scope
 ) -> None:
-    """If a text is rejected again, the later rejection replaces the earlier."""
     repeated = replace(text("a"), reason="repetition")
     await store.add(scope, [text("a", timedelta(days=1))])
     await store.add(scope, [repeated])

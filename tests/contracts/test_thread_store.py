@@ -278,9 +278,6 @@ async def test_a_refused_append_changes_nothing(stores: Stores) -> None:
 
 
 async def test_a_turn_beyond_the_maximum_number_evicts_another(stores: Stores) -> None:
-    """Appending a turn to a thread with the maximum number of turns evicts the turn with the lowest
-    eviction rank.
-    """
     await stores.create()
     for content, rank in (("a", None), ("b", "0")):
         await stores.append(content, rank=rank)
@@ -531,9 +528,6 @@ async def test_concurrent_appends_lose_no_turn(stores: Stores) -> None:
 
 
 async def test_turns_of_a_deleted_thread_are_flushed_on_request(stores: Stores) -> None:
-    """Deleting a thread with `flush` queues all its turns in order; without `flush`, no turn is
-    queued.
-    """
     for thread_id in ("t", "u", "empty"):
         await stores.create(thread_id)
     for content in ("a", "b", "c"):
@@ -565,7 +559,6 @@ async def test_a_thread_of_a_workflow_is_not_opened_for_another_workflow(stores:
 
 
 async def test_a_thread_is_found_by_its_resource_and_key(stores: Stores) -> None:
-    """A thread is found if both its resource and key match. A deleted thread is not found."""
     await stores.threads.create(stores.scope, NewThread("t", 60, NOW, resource="notes", key="k"))
     thread_ids = [
         await stores.threads.find(stores.scope, *name)
@@ -591,9 +584,6 @@ def expiring(request: pytest.FixtureRequest) -> Stores:
 
 
 async def test_turns_of_an_expired_thread_that_flushes_are_queued(expiring: Stores) -> None:
-    """If a thread was created with `flushes`, its turns are queued once when it expires; otherwise
-    they are lost.
-    """
     stores = expiring
     for thread_id, flushes in (("t/\u00fc", True), ("drops", False), ("stays", True)):
         ttl_s = 60 if thread_id == "stays" else 1

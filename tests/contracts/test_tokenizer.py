@@ -31,7 +31,6 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 @each
 def test_an_empty_text_has_no_tokens_and_a_limit_of_0_leaves_no_text(tokenizer: Tokenizer) -> None:
-    """The empty text has 0 tokens, and truncating to 0 tokens gives the empty text."""
     assert tokenizer.count("") == 0
     assert tokenizer.truncate("some text", 0) == ""
     assert tokenizer.truncate("", 5) == ""
@@ -39,7 +38,6 @@ def test_an_empty_text_has_no_tokens_and_a_limit_of_0_leaves_no_text(tokenizer: 
 
 @each
 def test_special_tokens_are_counted_as_plain_text(tokenizer: Tokenizer) -> None:
-    """Text that looks like a special token is counted as plain text."""
     assert tokenizer.count("<|endoftext|>") > 1
 
 

@@ -121,9 +121,6 @@ async def test_an_event_for_another_version_is_refused(store: WorkflowStore, sco
 async def test_one_of_many_concurrent_appends_gets_a_version(
     store: WorkflowStore, scope: Scope
 ) -> None:
-    """Of concurrent appends that expect the same version, one succeeds. Appends that expect no
-    version all succeed.
-    """
     await store.create(scope, new_workflow())
     won: list[int] = []
 
@@ -277,9 +274,6 @@ async def test_an_ended_workflow_can_be_claimed_once(store: WorkflowStore, scope
 async def test_workflows_are_listed_latest_first_in_pages(
     store: WorkflowStore, scope: Scope
 ) -> None:
-    """The pages of a listing have each workflow once, latest first, even if several were created at
-    one time.
-    """
     ids = [f"w {number}/é" for number in range(7)]
     for number, workflow_id in enumerate(ids):
         await store.create(

@@ -121,9 +121,6 @@ async def test_updates_replace_or_contest_earlier_facts(onnx_directory: Path) ->
 async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(
     onnx_directory: Path, split: str
 ) -> None:
-    """Of the events that change a stored fact, at least 55 % contest it; of similar events, at most
-    20 % do.
-    """
     embedder = await open_embedder(
         read_settings().model_copy(update={"encoder_dir": onnx_directory})
     )

@@ -6,9 +6,6 @@ from tests.data.labelled import count
 
 
 def test_counts_compare_labels_with_findings() -> None:
-    """`count` counts findings with a label (right), findings without a label (extra) and labels not
-    found (missed).
-    """
     counts = count([("one", {"a", "b"}, {"a", "c"}), ("two", {"d"}, {"d"})])
     assert (counts.right, counts.extra, counts.missed) == (2, 1, 1)
     assert counts.precision == counts.recall == counts.f1 == 2 / 3

@@ -34,7 +34,6 @@ def test_names_of_weekdays_have_their_number() -> None:
     ("words", "number"), [("12", 12), ("1.5", 1.5), ("A  couple of", 2), ("half an", 0.5)]
 )
 def test_numbers_are_read_from_digits_and_words(words: str, number: float) -> None:
-    """Numbers are read from digits and number words, in any letter case and spacing."""
     assert number_of(words) == number
 
 
@@ -80,7 +79,6 @@ def test_lengths_of_time_are_read(text: str, length: Length) -> None:
 
 @pytest.mark.parametrize("text", ["five apples", "half the cake", "", "the hour"])
 def test_a_length_of_time_needs_a_number_and_a_unit_of_time(text: str) -> None:
-    """A text without a number or without a unit of time gives no length of time."""
     assert length_at(read_words(text), 0) is None
 
 

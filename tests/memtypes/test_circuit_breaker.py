@@ -23,9 +23,6 @@ class FakeClock:
 def test_the_breaker_opens_when_half_of_at_least_ten_calls_failed(
     succeeded: int, failed: int, allowed: int
 ) -> None:
-    """The breaker opens if half of at least ten calls failed; after nine failed calls it is still
-    closed.
-    """
     breaker = CircuitBreaker(FakeClock())
     for outcome in [True] * succeeded + [False] * failed:
         breaker.record(success=outcome)

@@ -42,9 +42,6 @@ def test_a_valid_file_is_parsed() -> None:
     ],
 )
 def test_errors_name_the_file_the_key_and_the_value(text: str, message: str) -> None:
-    """The error for a file with mistakes names the file, and the key and value of the first
-    mistake.
-    """
     with pytest.raises(InvalidConfigFile, match=message):
         parse_yaml(text, Shelf, "file a")
 
@@ -59,7 +56,6 @@ def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_without_a_file_the_policies_are_the_defaults() -> None:
-    """Without a policy file, `read_policies()` returns the default policies."""
     assert read_policies(None) == Policies()
 
 

@@ -72,9 +72,6 @@ def test_the_context_is_the_two_turns_before() -> None:
 
 
 def test_facts_and_turns_without_session_have_no_context() -> None:
-    """Facts, and turns without a session, have no context and are not in the context of other
-    turns.
-    """
     assert not [
         position
         for memory in [*facts(1, 2), turn(3, None)]
@@ -84,9 +81,6 @@ def test_facts_and_turns_without_session_have_no_context() -> None:
 
 
 def test_private_turns_are_no_context_for_public_ones() -> None:
-    """The context of a public turn has no private turns; that of a private turn may have private
-    and public ones.
-    """
     private = turn(1, visibility=Visibility.SESSION)
     turns = dict(by_position([private, turn(2)]))
     assert turns_before(turn(3), turns) == (turn(2),)

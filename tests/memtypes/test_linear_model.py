@@ -57,9 +57,6 @@ def test_model_with_a_missing_bias_is_refused() -> None:
 
 @given(st.lists(st.text(max_size=8), max_size=40))
 def test_hashed_terms_give_a_unit_vector_in_any_order(terms: list[str]) -> None:
-    """`hashed()` returns the same vector of length 1 for terms in any order, or zeros if terms
-    cancel out.
-    """
     features = hashed(terms, 64)
     np.testing.assert_array_equal(features, hashed(reversed(terms), 64))
     assert float(np.linalg.norm(features)) == pytest.approx(1, abs=1e-5) or not features.any()

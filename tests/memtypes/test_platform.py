@@ -47,9 +47,6 @@ time.sleep(60)
 @linux
 @pytest.mark.parametrize("when", ["before exec", "after exec"])
 async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str) -> None:
-    """A child ends with its parent, even if the parent is killed before the child has asked the
-    kernel for that.
-    """
     with start_python(PARENT, str(tmp_path), when) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
@@ -59,9 +56,6 @@ async def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, when: str)
 
 @linux
 async def test_a_stopped_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
-    """A stopped child gets SIGKILL when its parent is killed, as no other signal ends a stopped
-    process.
-    """
     with start_python(PARENT, str(tmp_path), "after exec") as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -85,9 +79,6 @@ def test_a_child_whose_parent_has_already_ended_does_not_run_the_command(tmp_pat
 
 
 def test_the_launcher_exits_with_the_exit_code_of_the_command() -> None:
-    """The command replaces the launcher of `dies_with_parent()`, so the exit code is that of the
-    command.
-    """
     command = dies_with_parent([sys.executable, "-c", "raise SystemExit(7)"])
     assert subprocess.run(command, check=False).returncode == 7
 

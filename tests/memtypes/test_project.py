@@ -48,7 +48,6 @@ def with_remote(folder: Path, url: str, name: str = "origin") -> str:
 
 
 def test_subfolders_and_worktrees_share_the_namespace_of_their_repository(repository: Path) -> None:
-    """Subfolders and other worktrees of a repository have the namespace of the repository."""
     git(repository, "worktree", "add", "../feature")
     (repository / "src" / "deep").mkdir(parents=True)
     namespace = project_namespace(str(repository))
@@ -94,9 +93,6 @@ def test_clones_share_a_namespace_however_the_remote_is_reached(tmp_path: Path) 
 
 
 def test_other_owners_hosts_and_ports_are_other_projects(tmp_path: Path) -> None:
-    """Remotes with another owner, host or port are other projects, even if the repository has the
-    same name.
-    """
     urls = (
         "https://github.com/acme/shop",
         "https://github.com/other/shop",
@@ -129,9 +125,6 @@ def test_clones_of_a_local_repository_share_its_namespace(tmp_path: Path) -> Non
 
 
 def test_a_remote_is_read_as_git_reads_its_configuration(repository: Path) -> None:
-    """Comments, quotes, indentation and letter case in a git configuration are read as git reads
-    them.
-    """
     plain = with_remote(repository.parent / "plain", "https://h/acme/shop")
     (repository / ".git" / "config").write_text(
         '; a comment\n[core]\n  url = no\n[Remote "origin"] # here\n\t URL = '

@@ -83,7 +83,6 @@ def test_numbers_that_end_a_name_are_not_read() -> None:
 
 
 def test_compounds_of_a_day_and_its_part_are_two_tokens() -> None:
-    """The German compound "Samstagabend" is read as two tokens, a weekday and a part of the day."""
     words = read_words("am Samstagabend")
     assert [token.text for token in words.tokens] == ["am", "Samstag", "abend"]
     assert words.get("weekday", 1) == (5, 2)

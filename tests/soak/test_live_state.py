@@ -124,9 +124,6 @@ class Turns(Writer):
 
 
 def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: Sizes) -> None:
-    """After each kill and restart, the service has all items and turns that it has acknowledged so
-    far.
-    """
     settings = with_policies(settings, _POLICIES)
     rng = seeded()
     writers: list[Writer] = []

@@ -107,9 +107,6 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
 
 
 def test_every_item_is_stored_by_a_client_that_retries(settings: Settings, sizes: Sizes) -> None:
-    """A client repeats failed batches until every item is reported as stored; no item is stored
-    twice.
-    """
     count, kills = sizes.of((400, 3), (20_000, 10))
     source = turns(count, seed=7)
     batches = [

@@ -235,9 +235,6 @@ async def test_a_thread_that_the_agent_may_only_read_does_not_join_a_workflow(wo
 
 
 async def test_an_admin_key_bound_to_agents_is_refused(world: World) -> None:
-    """An admin key cannot be bound to agents, because admins reach all data. A reader's key can be
-    bound.
-    """
     rights = {"tenant": "t", "role": "reader", "agents": ["ann"]}
     refused = await world.client.post(
         "/v1/admin/keys", json={**rights, "role": "admin"}, headers=key_header("admin")

@@ -150,9 +150,6 @@ async def test_ids_differ_by_tenant(guarded: Services) -> None:
 
 
 async def test_calls_above_the_rate_limit_get_429_with_retry_after(guarded: Services) -> None:
-    """A call above an API key's rate limit gets a 429 with Retry-After. Calls with other keys still
-    succeed.
-    """
     limited = replace(guarded, rate=RateLimit(2, lambda: 0.0))
     async with connect(limited) as client:
         own_key = bearer("acme", Role.READER)
@@ -226,9 +223,6 @@ async def test_local_origins_are_served_without_keys(services: Services, origin:
 
 
 async def test_hosts_are_not_checked_if_keys_are_configured(guarded: Services) -> None:
-    """If keys are configured, a call with a foreign Host and no key gets a 401 for the missing key,
-    not a 403.
-    """
     async with connect(guarded) as client:
         for host in ("memory.example", "[::1"):
             problem(await client.get(PATH, headers={"host": host}), 401)

@@ -48,13 +48,11 @@ def test_known_key_has_its_tenant_and_role() -> None:
 
 @given(st.none() | st.text())
 def test_unknown_keys_are_refused(key: str | None) -> None:
-    """If keys are configured, a call with an unknown key or without a key is refused."""
     if key not in ("reader-key-1", "writer-key-1"):
         assert LISTED.caller(key) is None
 
 
 def test_the_repr_of_a_hashed_key_does_not_contain_it() -> None:
-    """The repr of a key shows no more than the key's hash."""
     assert "writer-key-1" not in repr(
         hashed([KeyEntry(key="writer-key-1", tenant="other", role=Role.WRITER)])
     )
@@ -95,9 +93,6 @@ def test_each_role_includes_the_lower_ones() -> None:
 def test_invalid_keys_file_is_refused_with_place_and_reason(
     tmp_path: Path, text: str, why: str
 ) -> None:
-    """The error for an invalid keys file names the file, the entry and the field, and contains no
-    key.
-    """
     path = tmp_path / "keys.json"
     path.write_text(text)
     with pytest.raises(BadKeys, match=why) as caught:
@@ -131,9 +126,6 @@ def clock() -> datetime:
 
 @pytest.mark.anyio
 async def test_created_key_works_until_it_is_revoked(tmp_path: Path) -> None:
-    """A key that an admin created works in other processes and after a restart, until it is
-    revoked.
-    """
     path = tmp_path / "keys.json"
     other = KeyBook((), path)
     book = KeyBook((), path)
@@ -160,9 +152,6 @@ async def test_created_keys_are_stored_as_hashes_in_a_private_file(tmp_path: Pat
 
 @pytest.mark.anyio
 async def test_a_key_whose_file_cannot_be_written_is_not_created(tmp_path: Path) -> None:
-    """If the file of created keys cannot be written, creating a key raises Unavailable and adds no
-    key.
-    """
     book = KeyBook((), tmp_path / "gone" / "keys.json")
     with pytest.raises(Unavailable, match="cannot be written: No such file"):
         await book.create(KeyRights(tenant="acme", role=Role.READER), clock)
@@ -172,7 +161,6 @@ async def test_a_key_whose_file_cannot_be_written_is_not_created(tmp_path: Path)
 @pytest.mark.anyio
 @pytest.mark.parametrize("processes", [1, 3])
 async def test_concurrently_created_keys_are_all_stored(tmp_path: Path, processes: int) -> None:
-    """Keys created at the same time by one process or several are all stored."""
     path = tmp_path / "keys.json"
     books = [KeyBook((), path) for _ in range(processes)]
     async with anyio.create_task_group() as tasks:
@@ -234,9 +222,6 @@ async def test_keys_of_the_keys_file_cannot_be_removed(guarded: Services) -> Non
 
 @pytest.mark.anyio
 async def test_admin_creates_lists_and_revokes_keys(guarded: Services) -> None:
-    """Only the answer that creates a key contains the key; the list has its id and rights. A
-    revoked key gets a 401.
-    """
     admin = bearer("acme", Role.ADMIN)
     rights = {"tenant": "new", "role": "writer", "agents": ["ann"], "namespace": "notes"}
     async with connect(guarded) as client:

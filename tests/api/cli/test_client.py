@@ -149,7 +149,6 @@ async def test_unusable_responses_are_errors(
 
 
 async def test_invalid_url_names_the_option() -> None:
-    """If the service's URL is invalid, the error names the option --url."""
     with pytest.raises(InvalidRequest, match="--url"):
         async with ApiClient.open("nonsense://x", None) as client:
             await client.get("/health/live")

@@ -28,7 +28,6 @@ async def test_commands_need_no_key_and_have_no_rate_limit(
 
 
 async def test_a_client_finds_only_the_memories_of_its_tenant(services: Services) -> None:
-    """A client that is opened for one tenant does not find the memories of another tenant."""
     async with client_of(services, "acme") as client, client_of(services) as other:
         item = {"type": "semantic", "content": "The kiln is lit on Fridays."}
         await client.post("/v1/memories/batch", {"namespace": "n", "items": [item]})

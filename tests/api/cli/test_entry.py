@@ -61,9 +61,6 @@ main()
 
 
 def test_help_lists_every_command() -> None:
-    """`--help` lists every command of the program. The `--help` of a command shows the command's
-    usage.
-    """
     shown = CliRunner().invoke(application(), ["--help"], env={"COLUMNS": "200"}).stdout
     for name in COMMANDS:
         assert f"│ {name} " in shown
@@ -100,7 +97,6 @@ def test_an_unknown_command_is_named() -> None:
 
 
 def test_help_of_jobs_lists_every_upkeep_job() -> None:
-    """`remembrancer jobs --help` lists every upkeep job of the service."""
     shown = (
         CliRunner().invoke(application("jobs"), ["jobs", "--help"], env={"COLUMNS": "200"}).stdout
     )

@@ -108,9 +108,6 @@ def changes(report: ImportReport) -> list[str]:
 
 
 async def test_a_changed_section_replaces_its_former_text(desk: Desk) -> None:
-    """A changed section replaces its former text, which the history shows; the other section keeps
-    its memory.
-    """
     await desk.imported(NOTE.format(host="Hetzner"))
     before = await desk.current()
     await desk.call("PATCH", f"memories/{before['Backups go to the NAS.']['id']}", pinned=True)
@@ -150,9 +147,6 @@ async def test_a_replacement_by_an_import_is_a_decision_that_can_be_undone(desk:
 
 
 async def test_a_removed_section_is_ended_and_can_be_restored(desk: Desk) -> None:
-    """The memory of a section that was removed is ended, the report names it, and it can be
-    restored.
-    """
     await desk.imported(NOTE.format(host="Hetzner") + CONTACT)
     ended = (await desk.current())["Maria knows the printer."]["id"]
     report = await desk.imported(NOTE.format(host="Hetzner"))
@@ -270,7 +264,6 @@ async def test_a_note_is_replaced_as_a_whole(desk: Desk) -> None:
 async def test_a_record_with_an_id_replaces_its_former_text(
     desk: Desk, form: Format, row: str
 ) -> None:
-    """A record with the id of an earlier one replaces it; records that an export lacks stay."""
     other = (
         row.replace("7", "8")
         .replace("11", "12")

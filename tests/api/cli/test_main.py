@@ -369,12 +369,10 @@ def test_the_embedded_store_has_tenants_and_no_limit_of_calls(
 
 
 def test_settings_command_prints_the_table_of_the_documentation() -> None:
-    """`remembrancer settings` prints the table of settings that docs/settings.md contains."""
     assert call("settings").stdout.strip() == settings_table()
 
 
 def test_an_import_with_an_invalid_namespace_or_url_reads_no_rows(home: Path) -> None:
-    """If the namespace or the URL is invalid, an import prints the error once and reads no rows."""
     rows = home / "rows.jsonl"
     rows.write_text("\n".join(json.dumps(row) for row in ROWS))
     for options, why in (
@@ -386,7 +384,6 @@ def test_an_import_with_an_invalid_namespace_or_url_reads_no_rows(home: Path) ->
 
 
 def test_an_import_of_an_empty_folder_says_what_was_expected(home: Path) -> None:
-    """An import of an empty folder fails and names the files that it expected."""
     (home / "empty").mkdir()
     done = call(
         "import", "mem0", str(home / "empty"), "-n", "work", "--data-dir", str(home / "data")

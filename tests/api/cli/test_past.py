@@ -177,9 +177,6 @@ def test_dumps_and_chats_of_no_project_need_a_namespace(home: Path) -> None:
 
 
 def test_an_import_fails_at_once_if_no_service_answers(home: Path) -> None:
-    """If no service answers at --url when an import starts, the import fails at once instead of
-    waiting.
-    """
     transcripts(home)
     done = call(home, "claude-code", "--url", "http://127.0.0.1:1")
     assert done.exit_code == 1

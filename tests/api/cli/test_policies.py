@@ -150,7 +150,6 @@ def test_resources_and_agents_are_converted(project: Path, tmp_path: Path) -> No
 
 
 def test_the_policy_file_is_printed_without_an_output_file(project: Path) -> None:
-    """Without an output file the command prints the policy file, which is valid."""
     answer = convert(str(project))
     assert parse_policies(answer.stdout, "printed").threads.keys() == {
         "customer-support-context",
@@ -190,9 +189,6 @@ def test_an_unconvertible_file_is_refused_with_the_reason(
 
 
 def test_a_share_of_the_context_window_needs_the_option_model(tmp_path: Path) -> None:
-    """A limit that is a share of a model's context window needs a model. If no agent names one,
-    --model does.
-    """
     source = tmp_path / "a.yaml"
     source.write_text(
         "resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", encoding="utf-8"
@@ -220,9 +216,6 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
 
 
 def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:
-    """If the output file cannot be written, the command names it with the reason and exits with
-    code 2.
-    """
     answer = CliRunner().invoke(
         application("policies"),
         ["policies", "convert", str(project), "-o", str(project / "x.yaml")],

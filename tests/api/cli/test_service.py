@@ -34,9 +34,6 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_command_without_url_or_folder_uses_the_running_service(
     service: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a URL or data directory a command uses the service at the port in the settings, and
-    prints its URL.
-    """
     assert backend_of(None, None, "key").url == service
     assert f"using the service at {service}" in capsys.readouterr().err
 

@@ -14,9 +14,6 @@ it is refused.
 
 
 async def test_head_answers_like_get(client: httpx.AsyncClient) -> None:
-    """The answer to HEAD has the status and the headers of the answer to GET, even if this is an
-    error.
-    """
     described = (await client.get("/openapi.json")).json()["paths"]
     paths = [path for path, operations in described.items() if "get" in operations]
     assert set(paths) > CHANGING

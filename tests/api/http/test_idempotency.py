@@ -66,7 +66,6 @@ async def test_concurrent_calls_share_one_answer(once: IdempotentCalls) -> None:
 
 
 async def test_a_key_used_for_another_body_is_a_conflict(once: IdempotentCalls) -> None:
-    """A call with a key that was used for another body raises Conflict, and is not run."""
     make = Maker()
     await once.answer(SCOPE, "k", "d", make)
     with pytest.raises(Conflict, match="another body"):
@@ -75,7 +74,6 @@ async def test_a_key_used_for_another_body_is_a_conflict(once: IdempotentCalls) 
 
 
 async def test_the_key_of_a_failed_call_can_be_used_again(once: IdempotentCalls) -> None:
-    """After a call has failed, its idempotency key can be used again, even for another body."""
 
     async def fail() -> bytes:
         raise Unavailable("away")

@@ -64,7 +64,6 @@ JSON = {"content-type": "application/json"}
 async def test_invalid_field_is_named_and_nothing_is_stored(
     client: httpx.AsyncClient, fields: dict[str, Any], path: str
 ) -> None:
-    """If a field of a write is invalid, the 422 has the field's path, and no memory is stored."""
     members = problem(await client.post("/v1/memories", json=FACT | fields), 422)
     assert path in [error["path"] for error in members["errors"]]
     assert all(len(json.dumps(error)) < 1_000 for error in members["errors"])
@@ -142,7 +141,6 @@ async def test_encoded_body_is_415(client: httpx.AsyncClient) -> None:
 
 
 async def test_content_type_may_have_parameters(client: httpx.AsyncClient) -> None:
-    """A Content-Type with a charset is accepted."""
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert (
         await client.post("/v1/search", content=json.dumps(ASK), headers=headers)
@@ -162,9 +160,6 @@ async def test_body_above_2_mib_is_413(client: httpx.AsyncClient) -> None:
 
 
 async def test_keyed_item_above_4_mib_is_413_and_names_its_limit(client: httpx.AsyncClient) -> None:
-    """The body of a keyed item may have 4 MiB, twice the usual limit. A larger one is a 413 that
-    names the limit.
-    """
     for mebibytes, status in ((3, 422), (5, 413)):
         body = b'{"namespace": "n", "key": "k", "value": "' + b"x" * (mebibytes << 20) + b'"}'
         answer = await client.put("/v1/items", content=body, headers=JSON)

@@ -35,7 +35,6 @@ def test_other_addresses_need_keys(host: str) -> None:
 
 
 def test_port_in_use_is_named() -> None:
-    """Listening on a port that is in use raises an error that names the address and the port."""
     with listen("127.0.0.1", 0) as first:
         first.listen()
         port = first.getsockname()[1]

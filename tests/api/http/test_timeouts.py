@@ -210,7 +210,6 @@ async def test_each_request_of_a_connection_has_its_own_size_limit() -> None:
 
 
 async def test_blanks_around_a_header_value_are_no_part_of_it() -> None:
-    """An API key header with blanks around its value is accepted as the key without the blanks."""
     head = (
         POST.replace(b"/v1/memories", b"/key")
         + b"x-api-key: \t a key \t \r\nconnection: close\r\n\r\n"

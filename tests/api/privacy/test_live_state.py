@@ -192,7 +192,6 @@ async def test_refused_event_changes_nothing(
 async def test_allowing_tenant_stores_text_unchanged(
     live: LiveClient, client: httpx.AsyncClient, space: dict[str, str]
 ) -> None:
-    """If the tenant allows secrets, texts are stored without redaction."""
     created = await post(client, "/v1/working", {**space, "content": f"ask {MAIL}"}, tenant="open")
     assert created.json()["content"] == f"ask {MAIL}"
     assert "redactions" not in created.json()

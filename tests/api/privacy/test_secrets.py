@@ -39,9 +39,6 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_memory_with_a_secret_in_an_id_is_rejected(
     client: httpx.AsyncClient, field: str, value: Any
 ) -> None:
-    """A memory with a secret in an id field is rejected with the field and the kind of secret, and
-    is not stored.
-    """
     answer = (await client.post("/v1/memories", json={**FACT, field: value})).json()
     assert (answer["status"], answer["reason"]) == ("rejected", f"{field}: {REASON}")
     assert (await client.get("/v1/memories", params=NS)).json()["memories"] == []

@@ -136,9 +136,6 @@ async def test_turns_of_a_role_that_is_never_kept_are_refused(client: httpx.Asyn
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
-    """Secrets in a long turn are redacted. A turn that the redaction markers make too long gets a
-    422.
-    """
     thread = (await begun(client))["id"]
     answer = await say(client, thread, f"{'word ' * 5_000}{MAIL}")
     assert answer["redactions"] == {"email": 1}
@@ -165,7 +162,6 @@ async def test_tenants_may_refuse_or_allow_secrets(
 
 
 async def test_failed_redaction_stores_nothing(live: LiveClient, services: Services) -> None:
-    """If redaction fails, appending a turn gets a 503 and stores nothing."""
     async with served(live, services, POLICIES, redactor=Broken()) as client:
         thread = (await begun(client))["id"]
         await say(client, thread, "hello", status=503)
@@ -205,9 +201,6 @@ async def test_read_only_agents_cannot_change_threads(
 async def test_initial_context_is_set_only_where_the_agent_may_write(
     client: httpx.AsyncClient,
 ) -> None:
-    """If an agent opens all its threads with an initial context, only threads that it may write get
-    that context.
-    """
     opened = await begun(
         client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}}
     )

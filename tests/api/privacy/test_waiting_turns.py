@@ -125,9 +125,6 @@ async def world(live: LiveClient) -> AsyncIterator[World]:
 async def test_a_turn_that_is_being_written_as_a_memory_is_erased(
     world: World, session_id: str | None
 ) -> None:
-    """An erasure that begins while a turn is being written as a memory removes the turn and the
-    memory.
-    """
     gate = SlowGate()
     world.services.captures.ingestor = replace(
         world.services.ingestor, gates=(gate, *world.services.ingestor.gates)

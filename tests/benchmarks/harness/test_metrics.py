@@ -44,7 +44,6 @@ def test_hit_rate_needs_one_piece_of_evidence() -> None:
 
 
 def test_reciprocal_rank_is_one_over_the_rank_of_the_first_evidence() -> None:
-    """The reciprocal rank is 0 if the ranking contains no evidence."""
     assert reciprocal_rank(RANKING, ["c", "e"]) == pytest.approx(1 / 3)
     assert reciprocal_rank(RANKING, ["x"]) == 0.0
 
@@ -57,15 +56,11 @@ def test_ndcg_equals_the_value_computed_by_hand() -> None:
 
 
 def test_ndcg_counts_a_repeated_id_once() -> None:
-    """A ranking that repeats an id gets the same nDCG as one with an irrelevant id in that
-    place.
-    """
     assert ndcg_at(["a", "a"], ["a", "b"], 2) == ndcg_at(["a", "x"], ["a", "b"], 2)
 
 
 @pytest.mark.parametrize("metric", [recall_at, hit_at, ndcg_at])
 def test_a_metric_without_evidence_raises_an_error(metric: object) -> None:
-    """Metrics of a query without evidence raise an error."""
     with pytest.raises(ValueError, match="without evidence"):
         metric(RANKING, [], 5)  # type: ignore[operator]
 
@@ -92,7 +87,6 @@ def test_recall_grows_with_k(ranking: list[str], evidence: set[str], k: int) -> 
 def test_a_ranking_that_begins_with_all_evidence_has_ndcg_1(
     evidence: set[str], other_ids: list[str]
 ) -> None:
-    """A ranking that begins with all evidence has an nDCG of 1."""
     assert ndcg_at([*evidence, *other_ids], evidence, 10) == pytest.approx(1.0)
 
 
@@ -103,9 +97,6 @@ def test_bootstrap_of_equal_values_has_no_width() -> None:
 
 
 def test_bootstrap_reaches_two_standard_errors_to_either_side() -> None:
-    """For many values, a bootstrap interval reaches about 1.96 standard errors to either side of
-    the mean.
-    """
     values = [0.0, 1.0] * 200
     interval = bootstrap(values)
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / math.sqrt(400), rel=0.1)
@@ -157,9 +148,6 @@ def test_percentile_refuses_invalid_arguments(values: list[float], share: float)
 
 @given(GAINS)
 def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
-    """The p-value of the sign-flip test from random sign changes is close to the p-value from all
-    sign changes.
-    """
     changed = [abs(gain) for gain in gains if gain]
     observed = abs(sum(gains))
     sums = [
@@ -171,7 +159,6 @@ def test_sign_flips_approximate_the_exact_p_value(gains: list[float]) -> None:
 
 
 def test_equal_rankings_have_no_difference_and_p_value_1() -> None:
-    """A paired test of two equal rankings gives the difference 0 and the p-value 1."""
     pair = paired_test([({"R@10": recall}, {"R@10": recall}) for recall in (0.5, 0.0)])
     assert (pair.n, pair.before, pair.after) == (2, 0.25, 0.25)
     assert (pair.difference.mean, pair.p) == (0.0, 1.0)

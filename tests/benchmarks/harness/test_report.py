@@ -22,7 +22,6 @@ TABLE = Table("Recall", ("set", "n", "R@10"), (("turns", 877, 0.6634), ("long na
 
 
 def test_numbers_are_right_aligned_and_texts_left_aligned() -> None:
-    """In a rendered table, text is left-aligned, numbers are right-aligned, and None is a dash."""
     assert render_table(TABLE).splitlines() == [
         "Recall",
         "",
@@ -49,9 +48,6 @@ def test_a_row_with_too_few_or_many_cells_is_refused() -> None:
 
 
 def test_a_report_names_command_machine_and_notes() -> None:
-    """The text of a report begins with the command line and the machine, and ends with the
-    notes.
-    """
     text = render_report("python -m benchmarks quality", Report((TABLE,), ("by query",)))
     assert text.startswith("$ python -m benchmarks quality\n")
     assert f"python {machine()['python']}" in text
@@ -75,7 +71,4 @@ def test_json_holds_the_figures_and_the_machine(
 
 
 def test_a_spread_table_has_median_minimum_and_maximum() -> None:
-    """For each name, a spread table has a row with the median, minimum and maximum of the values,
-    rounded.
-    """
     assert spread_table("t", {"ratio": [3.0, 1.23456, 2.0]}).rows == (("ratio", 2.0, 1.235, 3.0),)

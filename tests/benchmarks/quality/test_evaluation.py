@@ -41,9 +41,6 @@ def small(tmp_path: Path) -> EvaluationSet:
 
 
 async def test_evidence_counts_as_the_memory_that_it_merged_into(small: EvaluationSet) -> None:
-    """If evidence was merged into another memory, finding that memory counts as finding the
-    evidence.
-    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)

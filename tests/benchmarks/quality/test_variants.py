@@ -105,9 +105,6 @@ async def test_wordless_queries_have_no_terms() -> None:
 
 
 async def test_tokenless_queries_keep_their_dense_vector() -> None:
-    """The embedder `Tokenless` removes the token vectors of queries and keeps their dense
-    vectors.
-    """
     inner = TokenEmbedder()
     embedder = Tokenless(inner)
     assert (embedder.fingerprint, embedder.dimensions) == (inner.fingerprint, inner.dimensions)

@@ -80,7 +80,6 @@ def _broken(rows: Sequence[Mapping[str, Any]], **change: Any) -> list[dict[str, 
 def test_a_malformed_line_is_reported_with_its_number(
     tmp_path: Path, corpus: list[dict[str, Any]], queries: list[dict[str, Any]], message: str
 ) -> None:
-    """The error for a malformed line has the file and the line number."""
     with pytest.raises(BadSet, match=re.escape(message)):
         read_set(write_set(tmp_path / "broken", corpus, queries))
 
@@ -92,7 +91,6 @@ def test_a_malformed_line_is_reported_with_its_number(
 def test_a_line_that_is_not_an_object_is_reported_with_its_number(
     tmp_path: Path, line: str, message: str
 ) -> None:
-    """The error for a line that is no JSON object has the file and the line number."""
     folder = write_set(tmp_path / "broken", CORPUS, QUERIES)
     (folder / "corpus.jsonl").write_text(f"\n{line}\n")
     with pytest.raises(BadSet, match=f"jsonl:2: {message}"):

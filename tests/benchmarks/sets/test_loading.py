@@ -50,9 +50,6 @@ async def test_a_kept_store_is_verified(small: EvaluationSet, tmp_path: Path) ->
 async def test_a_kept_store_of_another_corpus_is_refused(
     small: EvaluationSet, tmp_path: Path
 ) -> None:
-    """A store that was kept from an earlier run is refused if its manifest has the hash of another
-    corpus.
-    """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     changed = write_set(

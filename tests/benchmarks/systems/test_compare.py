@@ -81,9 +81,6 @@ def test_a_driver_has_a_time_limit(tmp_path: Path) -> None:
 
 
 def test_a_system_without_packages_runs_in_this_environment(tmp_path: Path) -> None:
-    """A compared system that needs no packages runs in this Python environment; no virtual
-    environment is created.
-    """
     assert interpreter("exact", tmp_path, ()) == Path(sys.executable)
     assert list(tmp_path.iterdir()) == []
 

@@ -148,7 +148,6 @@ async def test_a_policy_decides_whether_a_model_summarises(resource: str, calls:
 
 
 async def test_a_flush_below_the_threshold_does_nothing_unless_it_is_forced() -> None:
-    """Flushing a thread below its flush threshold removes no turns, unless `force` is set."""
     store = FakeThreads()
     threads = await flusher(store, CountingSummariser())
     await store.remove(SCOPE, Removal("t", (0,), NOW))

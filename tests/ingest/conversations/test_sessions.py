@@ -100,7 +100,6 @@ async def test_each_message_ends_with_its_own_status(writer: SessionWriter) -> N
 
 
 async def test_a_time_without_an_offset_is_utc(writer: SessionWriter) -> None:
-    """A message's time without a UTC offset is stored as UTC."""
     (outcome,) = await write(writer, message(FACT, timestamp="2026-03-01T10:00:00"))
     (memory,) = (
         await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))
@@ -139,7 +138,6 @@ async def test_a_message_longer_than_a_memory_becomes_several_memories(
 async def test_review_skip_stores_messages_that_a_review_would_reject(
     writer: SessionWriter,
 ) -> None:
-    """With review mode `skip`, a trivial message is stored without a review."""
     (outcome,) = await write(writer, message("ok thanks"), review=ReviewMode.SKIP)
     (memory,) = (
         await writer.ingestor.store.get(SCOPE, dict(zip(outcome.ids, outcome.types, strict=True)))
@@ -251,7 +249,6 @@ async def test_a_captured_message_is_not_stored_again_from_its_transcript(
 
 
 async def test_a_fact_repeated_in_another_session_adds_evidence(writer: SessionWriter) -> None:
-    """A fact that is said again in another session has an evidence count of 2."""
     first = await writer.write(
         SCOPE, [message(FACT, timestamp="2026-03-01T10:00:00Z")], ReviewMode.SKIP
     )

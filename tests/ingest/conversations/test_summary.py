@@ -84,7 +84,6 @@ def summariser(
 
 @pytest.mark.anyio
 async def test_the_text_of_the_model_is_the_summary(http: httpx.AsyncClient) -> None:
-    """The summary is the text that the model returns. The request to the model has the API key."""
     with serving(says('{"summary": "The ledger moves to Postgres."}')) as server:
         summary = await summariser(http, server).summary(SO_FAR)
     assert summary == "The ledger moves to Postgres."

@@ -191,9 +191,6 @@ async def test_an_expired_ancestor_is_missing_from_the_chain(
 async def test_the_resource_and_key_of_an_expired_thread_can_be_used_again(
     live: LiveClient, threads: Threads, scope: Scope
 ) -> None:
-    """After a thread has expired, opening a thread with its resource and key creates a new
-    thread.
-    """
     (old,) = await chain_of(threads, scope, 1)
     await expire(live, scope, 0, old)
     opened = await threads.open(scope, OpenRequest(key="k0", resource="r"))
@@ -255,9 +252,6 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(
 async def test_no_thread_is_created_if_a_variable_of_a_key_template_is_missing(
     live: LiveClient, scope: Scope
 ) -> None:
-    """An agent opens threads for all its resources. If one key template lacks a variable, no thread
-    is created.
-    """
     threads = threads_over(live, AGENTS)
     with pytest.raises(InvalidRequest, match="does not resolve"):
         await open_for_agent(threads, scope, OpenRequest(agent_id="helper", variables=USER))

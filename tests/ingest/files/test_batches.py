@@ -34,7 +34,6 @@ def readings_of(rows: int, bad: int | None = None) -> Iterator[Reading]:
 
 
 def test_a_batch_has_a_limited_number_of_rows() -> None:
-    """A batch has at most BATCH_ROWS rows, and the next batch continues after its last row."""
     batches = read_batches(readings_of(BATCH_ROWS + 3), FACTS, lambda: NOW)
     assert [(batch.first, batch.end) for batch in batches] == [
         (0, BATCH_ROWS),
@@ -54,9 +53,6 @@ def test_finished_rows_are_skipped(finished: set[int], expected: list[tuple[int,
 
 @given(st.sets(st.integers(0, 30)))
 def test_batches_cover_the_rows_that_are_not_finished(finished: set[int]) -> None:
-    """The batches cover exactly the rows that are not finished, in order, and do not touch each
-    other.
-    """
     batches = [
         (batch.first, batch.end)
         for batch in read_batches(readings_of(31), FACTS, lambda: NOW, finished)
@@ -68,7 +64,6 @@ def test_batches_cover_the_rows_that_are_not_finished(finished: set[int]) -> Non
 
 
 def test_a_strict_batch_ends_at_a_bad_row() -> None:
-    """In strict mode a batch ends with the first bad row."""
     batch = next(read_batches(readings_of(5, bad=2), FACTS, lambda: NOW, strict=True))
     assert (batch.end, len(batch.items), batch.problems[0].line) == (3, 2, 2)
 

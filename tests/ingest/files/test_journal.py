@@ -54,7 +54,6 @@ def test_an_incomplete_last_line_is_cut_off(tmp_path: Path, cut: int) -> None:
 
 
 def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
-    """A damaged line in the journal is ignored, and the other entries are read."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     path = next(tmp_path.iterdir())
@@ -63,7 +62,6 @@ def test_a_damaged_line_is_ignored(tmp_path: Path) -> None:
 
 
 def test_a_complete_import_deletes_its_journal(tmp_path: Path) -> None:
-    """Closing the journal deletes its file if the import is complete, and keeps it otherwise."""
     journal = ImportJournal.open(tmp_path, ["import"])
     journal.add(FIRST)
     journal.close(complete=False)

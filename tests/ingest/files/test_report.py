@@ -35,9 +35,6 @@ def test_problems_are_listed_up_to_a_limit() -> None:
 def test_the_row_number_is_reported_if_a_line_has_several_rows(
     line: int | None, row: int, place: str
 ) -> None:
-    """A bad row is reported with its line. If a line has several rows, its number among the file's
-    rows is added.
-    """
     assert str(RowProblem("f", line, WriteStatus.FAILED, "no", row)) == f"{place}: failed: no"
 
 

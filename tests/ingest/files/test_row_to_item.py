@@ -156,9 +156,6 @@ def test_rows_with_unknown_fields_or_invalid_values_are_refused() -> None:
 def test_the_reason_for_a_refused_row_names_the_field_its_value_and_what_to_do(
     fields: dict[str, Any], start: str, end: str
 ) -> None:
-    """The reason begins with the field, says what is wrong with the row's value, and ends with what
-    to do.
-    """
     reason = refusal(fields)
     assert (reason[: len(start)], reason[-len(end) :]) == (start, end)
 

@@ -85,7 +85,6 @@ class Recorder(ProgressBar):
 async def test_every_row_is_counted_and_bad_rows_are_reported_with_their_line(
     tmp_path: Path,
 ) -> None:
-    """The counts add up to the rows read; each bad row is reported with file, line and reason."""
     path = tmp_path / "a.jsonl"
     path.write_text(
         lines(["one", "two", "one"]) + '{"content": ""}\n{\n{"content": "x", "mood": 1}\n'
@@ -167,9 +166,6 @@ async def test_importing_a_file_again_changes_nothing(tmp_path: Path) -> None:
 
 
 async def test_strict_stops_at_the_first_bad_row(tmp_path: Path) -> None:
-    """In strict mode, rows before the first bad row are written. Later rows and files are not
-    read.
-    """
     path = tmp_path / "a.jsonl"
     path.write_text(lines(["one"]) + "{\n" + lines(["two"]))
     bench = Bench()
@@ -255,7 +251,6 @@ async def test_an_unavailable_sink_is_retried(
 
 
 async def test_an_import_stops_after_three_failed_batches(tmp_path: Path) -> None:
-    """After three batches in which every row failed, the import stops and reads no more rows."""
     (tmp_path / "a.jsonl").write_text(lines([str(number) for number in range(5 * BATCH_ROWS)]))
     report = await run_import(request(tmp_path), failing_with(RemembrancerError("broken"), 99))
     assert counts(report) == (0, 0, 0, 3 * BATCH_ROWS)

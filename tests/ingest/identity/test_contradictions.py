@@ -153,7 +153,6 @@ def test_texts_with_the_same_key_need_no_similar_vectors() -> None:
 def test_the_contradiction_model_gives_a_probability_for_any_two_texts(
     newer: str, older: str
 ) -> None:
-    """The model that finds contradictions gives any two texts a strength from 0 to 1."""
     assert (
         0.0 <= update_model().judge(Statement.of(newer), Statement.of(older), 0.5).strength <= 1.0
     )
@@ -161,7 +160,6 @@ def test_the_contradiction_model_gives_a_probability_for_any_two_texts(
 
 @given(st.text(max_size=80))
 def test_a_fact_is_not_replaced_by_one_with_the_same_text(text: str) -> None:
-    """A fact does not contradict a fact with the same text, and so does not replace it."""
     assert relation_of(text, text, 1.0) is not Relation.REPLACES
 
 
@@ -258,9 +256,6 @@ def test_the_timeline_does_not_depend_on_the_order_of_arrival(
 
 
 def test_the_last_to_arrive_of_contradicting_facts_with_the_same_time_is_current() -> None:
-    """If two contradicting facts are valid from the same time, the one that arrives last replaces
-    the other.
-    """
     first = fact("The gateway listens on port 8081", 5)
     last = fact("The gateway listens on port 8082", 5)
     states = states_after([first, last], {last.id: neighbours_of(first)})

@@ -48,9 +48,6 @@ def test_texts_that_differ_only_in_case_and_spacing_make_one_statement(
     other: str,
     same: bool,  # noqa: FBT001
 ) -> None:
-    """Texts that differ only in case and spacing say the same. Texts with another word, number or
-    option do not.
-    """
     assert same_statement(fact(text), fact(other)) is same
     assert same_statement(fact(other), fact(text)) is same
 
@@ -65,7 +62,6 @@ def test_another_speaker_is_another_statement() -> None:
 def test_any_case_and_spacing_gives_the_same_statement(
     words: list[str], data: st.DataObject
 ) -> None:
-    """Changing case and spacing of any words gives the same statement."""
     written = [data.draw(st.sampled_from([word, word.upper(), word.title()])) for word in words]
     gaps = [data.draw(st.sampled_from([" ", "  ", "\n", "\t "])) for _ in words]
     other = "".join(part for pair in zip(written, gaps, strict=True) for part in pair)
@@ -194,7 +190,6 @@ async def test_rewordings_within_a_batch_are_merged() -> None:
 
 
 async def test_equal_memories_of_two_private_sessions_are_not_merged() -> None:
-    """Equal memories that are private to two sessions are not merged."""
     store = InMemoryStore()
     for session, content in (("a", "Call Ann"), ("b", "call ann")):
         (outcome,) = await write(

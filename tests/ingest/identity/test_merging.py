@@ -115,9 +115,6 @@ def test_a_merge_drops_new_list_entries_beyond_the_limits() -> None:
 
 
 def test_a_merge_keeps_the_stronger_of_two_equal_links() -> None:
-    """Of two links of one type to the same memory, a merge keeps the stronger. Links of other types
-    stay, too.
-    """
     weak, strong = (
         Link(to="a", type=LinkType.EXTENDS, strength=strength) for strength in (0.2, 0.8)
     )
@@ -130,9 +127,6 @@ def test_a_merge_keeps_the_stronger_of_two_equal_links() -> None:
 
 
 def test_fields_that_a_merge_changed_are_listed_in_the_order_of_the_class() -> None:
-    """Only fields whose value a merge changed are listed, in the order in which the memory's class
-    defines them.
-    """
     known = fact(importance=3, tags=["a"])
     assert changed_fields(known, merged(known, fact(importance=8, tags=["a"], pinned=True))) == (
         "importance",

@@ -38,7 +38,6 @@ def test_a_rewording_says_the_same_if_the_vectors_are_near() -> None:
 def test_a_text_says_the_same_as_itself_but_not_as_one_with_another_number(
     first: str, second: str, cosine: float
 ) -> None:
-    """Any text says the same as itself; two texts with different numbers never do."""
     assert says_the_same(first, first, cosine)
     if ("5" in first) is not ("5" in second):
         assert not says_the_same(first, second, cosine)

@@ -61,9 +61,6 @@ def current_states(states: States, ids: list[str]) -> list[State]:
 
 
 def test_a_replaced_memory_has_its_end_its_successor_and_the_reason() -> None:
-    """A replaced memory has the time and reason of its end, and the id of the newer memory, which
-    links to it.
-    """
     states, (old, new) = chain(2)
     before = states.memories[old]
     after = states.memories[new]
@@ -138,7 +135,6 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
 
 
 def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
-    """If one of two memories that contest each other expires, neither is shown as contested."""
     memories = facts(2)
     states = states_of(memories)
     ids = [memory.id for memory in memories]
@@ -185,9 +181,6 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
 
 
 def test_a_newer_fact_without_its_link_replaces_nothing() -> None:
-    """If the link from a newer fact to the fact that it had replaced is removed, both are current
-    and not contested.
-    """
     states, (old, new) = chain(2)
     states.unlink(new, [old])
     states.settle()
@@ -195,7 +188,6 @@ def test_a_newer_fact_without_its_link_replaces_nothing() -> None:
 
 
 def test_one_of_three_memories_that_replace_each_other_in_a_circle_is_current() -> None:
-    """If three facts replace each other in a circle, one of them is current."""
     states, ids = chain(3)
     states.replace(ids[2], ids[0], "another value")
     states.settle()
@@ -203,9 +195,6 @@ def test_one_of_three_memories_that_replace_each_other_in_a_circle_is_current() 
 
 
 def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
-    """If one of two memories is contested and links to the other, both become contested, whichever
-    has the link.
-    """
     for linking in (0, 1):
         memories = facts(2)
         link = Link(to=memories[1 - linking].id, type=LinkType.CONTRADICTS)
@@ -223,9 +212,6 @@ def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
 
 
 def test_a_memory_with_the_maximum_of_links_replaces_nothing() -> None:
-    """A memory with the maximum of links replaces and contests nothing, because either needs a
-    further link.
-    """
     links = [Link(to=f"m{number}", type=LinkType.EXTENDS) for number in range(MAX_LINKS)]
     old, new = facts(2)
     states = states_of([old, new.replace(links=links)])
@@ -253,9 +239,6 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> Non
 
 @pytest.mark.parametrize("days", [-1, 1])
 def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> None:
-    """If the fact that replaced a memory has a `valid_to`, the memory is current again from then
-    on, and not before.
-    """
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)

@@ -56,9 +56,6 @@ async def test_plain_texts_get_their_type(text: str, kind: str) -> None:
 
 
 async def test_a_draft_without_a_type_gets_the_type_of_its_text() -> None:
-    """A draft without a type gets the one that its text suggests. A draft with a type is
-    unchanged.
-    """
     gate = ClassificationGate(Classifier(FakeEmbedder(), Judge.shipped()), Redactor())
     screened = await gate.examine(
         SCOPE, Submission(UntypedDraft(content="remind me to pay Tom", tags=["home"]))
@@ -71,15 +68,11 @@ async def test_a_draft_without_a_type_gets_the_type_of_its_text() -> None:
 
 
 async def test_without_a_classifier_the_type_is_required() -> None:
-    """If there is no classifier, a draft without a type is refused."""
     with pytest.raises(InvalidRequest, match="no classifier to find the type"):
         await Bench().ingestor.write_one(SCOPE, UntypedDraft(content="x"))
 
 
 async def test_a_classified_text_is_embedded_once() -> None:
-    """A text without a type is embedded once: the write uses the embedding that the classifier
-    computed.
-    """
     embedder = CountingEmbedder()
     bench = Bench(
         embedder=embedder,
@@ -100,9 +93,6 @@ def examiner(embedder: CountingEmbedder, rules: RedactionRules | None = None) ->
 
 
 async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
-    """A clear text keeps its type whatever the context. An unclear text gets the type that its
-    context suggests.
-    """
     embedder = CountingEmbedder()
     context = "Remind me to book a room for the meeting tomorrow"
     clear = await examiner(embedder).classify(
@@ -113,9 +103,6 @@ async def test_the_context_decides_the_type_only_of_an_unclear_text() -> None:
 
 
 async def test_parts_are_sentences_of_other_types() -> None:
-    """Parts of a text are its sentences of other types, such as a request within a fact. One
-    sentence has no parts.
-    """
     text = "I live in Lisbon. Remind me to call Ann tomorrow."
     parts = await examiner(CountingEmbedder()).parts(SCOPE.tenant, text, MemoryType.SEMANTIC)
     assert parts == [(MemoryType.PROSPECTIVE, "Remind me to call Ann tomorrow.")]

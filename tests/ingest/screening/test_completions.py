@@ -92,6 +92,5 @@ async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
 
 
 def test_an_answer_out_of_range_names_the_field() -> None:
-    """If a model's answer has a value out of range, the error names the invalid field."""
     with pytest.raises(CompletionFailed, match="score is invalid"):
         parse_answer(Rating, '{"score": 1.5}')

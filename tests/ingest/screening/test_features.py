@@ -16,9 +16,6 @@ SIZE = len(read("x").features)
 
 @given(st.text(max_size=300))
 def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
-    """Any text, even an empty one or one in symbols, has the same number of features, all of them
-    finite.
-    """
     reading = read(text)
     assert reading.features.shape == (SIZE,)
     assert np.isfinite(reading.features).all()
@@ -34,9 +31,6 @@ def test_any_text_has_the_same_number_of_finite_features(text: str) -> None:
     ],
 )
 def test_frequent_words_decide_how_english_a_text_is(english: str, other: str) -> None:
-    """The share of English in a text, found by frequent words, is above 0.9 in English and below
-    0.1 elsewhere.
-    """
     assert read(english).english > 0.9
     assert read(other).english < 0.1
 

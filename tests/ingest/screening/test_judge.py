@@ -18,9 +18,6 @@ EMBEDDING = Embedding(np.ones(4, np.float32), states=STATES)
 
 
 def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
-    """The encoder knows only English, so a text without English gets the fixed scores for foreign
-    texts.
-    """
     np.testing.assert_allclose(MODEL.scores(EMBEDDING, 0.0), MODEL.foreign)
     assert not np.allclose(MODEL.scores(EMBEDDING, 1.0), MODEL.foreign)
 
@@ -43,9 +40,6 @@ def test_without_states_of_the_encoder_all_scores_are_zero(embedding: Embedding 
 
 
 def test_states_far_out_of_range_give_finite_scores() -> None:
-    """Scores are finite even for token states far out of range, because the weights of tokens do
-    not overflow.
-    """
     assert np.isfinite(
         MODEL.scores(replace(EMBEDDING, states=STATES * np.float16(1_000)), 1.0)
     ).all()
@@ -65,9 +59,6 @@ def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_what_an_agent_says_is_more_likely_an_event() -> None:
-    """The same words are more likely an event if an agent says them, because agents mostly report
-    what they did.
-    """
     judge = Judge.shipped()
     text = "The importer writes to the second table, and the test covers it."
     by_role = [

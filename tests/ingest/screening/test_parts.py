@@ -25,9 +25,6 @@ from ingest.screening.parts import MAX_STEPS, reasons_in, sentences_in, steps_in
 def test_a_period_within_a_number_or_file_name_ends_no_sentence(
     text: str, sentences: list[str]
 ) -> None:
-    """A text is cut into sentences at their ends, but not at a period within a number or a file
-    name.
-    """
     assert list(sentences_in(text)) == sentences
 
 
@@ -79,9 +76,6 @@ def test_a_period_after_an_abbreviation_ends_no_sentence(sentences: list[str]) -
     ],
 )
 def test_numbered_steps_within_a_line_are_one_sentence(text: str, sentences: list[str]) -> None:
-    """A list within a line is not cut at its numbers or between its steps; the lines of other lists
-    are sentences.
-    """
     assert list(sentences_in(text)) == sentences
 
 
@@ -107,7 +101,6 @@ def test_reasons_within_a_question_are_found(sentence: str, reasons: list[str]) 
 
 @given(st.text(max_size=80))
 def test_reasons_are_substrings_of_the_question(text: str) -> None:
-    """Each reason that is found in a question is a substring of the question."""
     assert all(
         reason in text.replace("\u2019", "'")
         for reason in reasons_in(unicodedata.normalize("NFC", text))

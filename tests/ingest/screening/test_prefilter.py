@@ -59,9 +59,6 @@ async def test_trivial_messages_are_rejected_with_a_reason(prefilter: Prefilter,
 
 
 async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Prefilter) -> None:
-    """A message that passes gets its memory type, a judgement of its worth, and its embedding for a
-    later write.
-    """
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
@@ -109,9 +106,6 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
-    """Duplicates are found among the last hundred texts of a namespace and in the MAX_SCOPES
-    namespaces used last.
-    """
     recent = RecentTexts()
     other_place = ("s2", (1,))
     for index in range(101):

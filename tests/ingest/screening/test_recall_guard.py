@@ -90,9 +90,6 @@ async def world_with(shown: int) -> tuple[World, str]:
 
 
 async def test_quotes_of_shown_memories_are_removed() -> None:
-    """Quotes of memories that were shown to the agent are removed from a message. Other messages
-    are unchanged.
-    """
     guard = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
     messages = [FACT, f"I recall that {FACT} Then the other counter can go.", "ok", ""]
     assert await guard.without_recalled(LATER, messages) == [
@@ -129,7 +126,6 @@ async def test_pending_access_counts_are_flushed_first() -> None:
 
 @pytest.mark.parametrize("context", [MARKDOWN, WORKING + MARKDOWN, JSON, QUOTED])
 def test_a_message_that_is_only_a_context_becomes_empty(context: str) -> None:
-    """A message that consists only of a context that the service had returned becomes empty."""
     assert without_contexts(context) == ""
 
 

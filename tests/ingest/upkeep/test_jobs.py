@@ -47,7 +47,6 @@ async def test_a_dry_run_reports_what_a_run_removes() -> None:
 
 
 async def test_an_expire_job_for_events_leaves_out_an_expired_fact() -> None:
-    """If an expire job is limited to events, an expired fact is not in its report."""
     bench = Bench()
     await write_expiring(bench)
     bench.clock.move(timedelta(hours=2))
@@ -56,9 +55,6 @@ async def test_an_expire_job_for_events_leaves_out_an_expired_fact() -> None:
 
 
 async def test_promotion_creates_a_fact_from_events_of_three_sessions() -> None:
-    """If three sessions recorded the same event, a promotion job stores one fact with the event's
-    text.
-    """
     bench = Bench()
     for session in ("a", "b", "c"):
         await bench.ingestor.write_one(
@@ -85,9 +81,6 @@ async def test_a_round_covers_all_namespaces_of_all_tenants() -> None:
 
 
 def test_an_upkeep_round_runs_only_the_expire_job_by_default() -> None:
-    """By default an upkeep round only removes expired memories. Other jobs run if they are
-    configured.
-    """
     assert set(round_requests(expired_days=30)) == {UpkeepJob.EXPIRE}
     assert set(round_requests(expired_days=30, forget_days=90, promote=True, compact=True)) == set(
         UpkeepJob
@@ -156,9 +149,6 @@ async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(
 
 
 async def test_promotion_reads_only_facts_with_links() -> None:
-    """A promotion job reads no fact without links, since it needs only facts that link to the
-    events they came from.
-    """
     store = ReadCounter()
     bench = Bench(store=store)
     await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))

@@ -199,7 +199,6 @@ def test_promotion_needs_enough_sessions(memories: Sequence[Memory]) -> None:
 
 
 def test_a_promoted_event_is_not_promoted_again() -> None:
-    """An event from which a fact is derived already is not promoted again."""
     promoted = memory("e", content="tea at four", source_sessions=["a", "b", "c"])
     fact = memory(
         "f", "semantic", content="tea at four", links=[{"type": "derived_from", "to": "e"}]
@@ -274,9 +273,6 @@ def test_a_private_memory_of_a_single_session_is_never_promoted() -> None:
 
 
 def test_facts_that_a_forgotten_fact_replaced_are_forgotten_too() -> None:
-    """A fact that a forgotten fact had replaced is forgotten too, and does not become current
-    again.
-    """
     old = memory("old", "semantic", superseded_by="new", valid_to=NOW, accessed_at=NOW)
     new = memory("new", "semantic", created_at=NOW - timedelta(days=99))
     plan = forgettings([old, new], JobRequest(inactive_days=30), NOW)

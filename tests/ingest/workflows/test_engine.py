@@ -124,7 +124,6 @@ async def episodes(memories: InMemoryStore) -> int:
 
 
 async def test_a_workflow_without_an_id_gets_a_new_one() -> None:
-    """Starting a workflow without an id creates a new workflow with its own id each time."""
     engine = engine_over()
     assert await engine.create(SCOPE, WorkflowRequest()) != await engine.create(
         SCOPE, WorkflowRequest()
@@ -349,7 +348,6 @@ async def test_resuming_reads_the_history_again_after_a_conflict() -> None:
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
 async def test_an_ended_workflow_cannot_be_resumed(end: str) -> None:
-    """Resuming a workflow that has ended raises a conflict."""
     engine = engine_over()
     workflow_id = await started(engine, end)
     with pytest.raises(VersionConflict):

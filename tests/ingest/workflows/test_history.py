@@ -190,9 +190,6 @@ def test_a_value_too_large_for_the_budget_does_not_hide_smaller_values() -> None
 
 
 def test_resource_values_may_use_the_tokens_that_events_leave_free() -> None:
-    """If a history has few events, values of resources may use more than half of the token
-    budget.
-    """
     log = changes({f"file {number}": "word " * 20 for number in range(10)})
     rendered = write({"w": log}, 400)
     assert rendered.omitted == HistoryOmissions()

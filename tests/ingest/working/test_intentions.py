@@ -358,9 +358,6 @@ async def test_an_intention_is_delivered_though_its_lock_was_lost_meanwhile() ->
 
 
 async def test_an_intention_snoozed_while_a_delivery_waits_is_not_delivered() -> None:
-    """If a due intention is snoozed while a call that delivers it waits for the lock, it is not
-    delivered.
-    """
     store = InMemoryStore()
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)

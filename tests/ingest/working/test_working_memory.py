@@ -63,9 +63,6 @@ def working_over(store: InMemoryStore, now: list[datetime]) -> WorkingMemory:
 
 
 async def test_an_item_and_its_copy_in_the_memory_store_expire_at_the_same_time() -> None:
-    """An item of working memory has a copy in the memory store. Both expire at the same time, in
-    whole milliseconds.
-    """
     store = InMemoryStore()
     now = [NOW + timedelta(microseconds=123_456)]
     working = working_over(store, now)
@@ -75,9 +72,6 @@ async def test_an_item_and_its_copy_in_the_memory_store_expire_at_the_same_time(
 
 
 async def test_items_expire_and_cleared_items_are_listed_on_request() -> None:
-    """An expired item is never listed. A cleared item is listed if the request includes cleared
-    items.
-    """
     store = InMemoryStore()
     now = [NOW]
     working = working_over(store, now)

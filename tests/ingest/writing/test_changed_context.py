@@ -54,9 +54,6 @@ def vector(bench: Bench, memory: Memory) -> list[float]:
 
 
 async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vector() -> None:
-    """If a turn is deleted while the next turn is embedded, the next turn is embedded again without
-    it.
-    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     first, secret = await write_turns(bench, "Hello.", "My PIN is 1234.")
@@ -68,9 +65,6 @@ async def test_a_turn_deleted_while_the_next_one_is_embedded_is_not_in_its_vecto
 
 
 async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its_new_text() -> None:
-    """If a turn is changed while the next turn is embedded, the next turn is embedded again with
-    the new text.
-    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     (secret,) = await write_turns(bench, "My PIN is 1234.")
@@ -88,9 +82,6 @@ async def test_a_turn_changed_while_the_next_one_is_embedded_is_context_with_its
 
 
 async def test_turns_after_an_event_to_which_a_merge_adds_a_context_are_embedded_again() -> None:
-    """An event is written again with a `context`. The turn after it is embedded again, with the
-    event's new text.
-    """
     bench = Bench(embedder=InterruptedEmbedder())
     _, noted = await write_turns(bench, "It is red.", "Noted.")
     again = draft("It is red.", "episodic", session_id="s1", context="about the door")
@@ -128,9 +119,6 @@ async def test_a_turn_deleted_while_the_rest_of_its_batch_waits_is_not_in_later_
 
 
 async def test_a_turn_deleted_while_the_next_one_is_restored_is_not_in_its_vector() -> None:
-    """If a turn is deleted while an import restores the next turn, that turn's vector does not have
-    it as context.
-    """
     embedder = InterruptedEmbedder()
     bench = Bench(embedder=embedder)
     secret, noted = await write_turns(bench, "My PIN is 1234.", "Noted.")

@@ -98,9 +98,6 @@ async def test_fields_outside_the_embedded_text_keep_the_vectors() -> None:
 
 
 async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -> None:
-    """While rejected texts cannot be read, removing a memory is Unavailable and keeps it, to be
-    removed with them.
-    """
     bench = Bench()
     memory = await stored(bench, "Mill packs ten.")
     editor = replace(bench.ingestor.editor, rejections=AwayRejections(bench.clock))
@@ -110,9 +107,6 @@ async def test_no_memory_is_removed_while_its_rejected_repetitions_cannot_be() -
 
 
 async def test_a_refused_change_removes_no_rejected_texts() -> None:
-    """Rejected texts that repeat a memory's former text are removed when the text changes, not if
-    that is refused.
-    """
     bench = Bench()
     memory = await stored(bench, "Mill packs ten.")
     rejections = FakeRejections(bench.clock)
@@ -311,9 +305,6 @@ async def test_revising_a_turn_embeds_the_two_turns_after_it_again() -> None:
 
 
 async def test_removing_a_turn_embeds_the_two_turns_after_it_again() -> None:
-    """If a turn is removed, the two turns after it are embedded again, with the remaining turns as
-    context.
-    """
     bench = Bench()
     first, second, third, *_ = await write_turns(bench, "one", "two", "three", "four", "five")
     bench.embedder.before.clear()
@@ -407,6 +398,5 @@ def test_the_success_rate_is_the_mean_of_all_uses(successes: list[bool]) -> None
 
 
 async def test_feedback_on_an_unknown_id_is_not_found() -> None:
-    """The error for an unknown id has the id and the namespace."""
     with pytest.raises(NotFound, match="no memory nope in namespace 'shop'"):
         await Bench().ingestor.editor.rate(SCOPE, "nope", FeedbackOutcome.USED)

@@ -64,9 +64,6 @@ def test_ids_are_deterministic(content: str, kind: str) -> None:
 
 
 def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
-    """A memory has the token counts of its content and of the line that shows it in a rendered
-    context.
-    """
     written = memory("Stock is derived.", concept="Ledger")
     assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (
         17,
@@ -139,9 +136,6 @@ def test_the_session_is_added_to_the_source_sessions() -> None:
 
 
 def test_the_sparse_vector_is_computed_from_the_embedded_text() -> None:
-    """A memory's sparse vector is computed from the text that is embedded, which includes the
-    concept.
-    """
     written = prepared("Stock is derived.", concept="Ledger")
     assert written.memory.embedding_text() == "Ledger: Stock is derived."
     assert written.sparse.values.tolist() == [len(written.memory.embedding_text())]

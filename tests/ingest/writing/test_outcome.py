@@ -24,7 +24,6 @@ def pending(content: str) -> PendingWrite:
 
 
 def test_every_status_is_counted() -> None:
-    """The counts of outcomes have every status; statuses that do not occur are counted as 0."""
     assert count_statuses([STORED, REJECTED, STORED]) == {
         "stored": 2,
         "merged": 0,

@@ -29,9 +29,6 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_an_invalid_draft_stores_nothing_of_its_batch() -> None:
-    """If one draft of a batch is invalid, none is stored. The error has the draft's index and the
-    field.
-    """
     bench = Bench()
     with pytest.raises(InvalidRequest) as refused:
         await bench.ingestor.write(
@@ -119,9 +116,6 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
 
 @pytest.mark.parametrize("call", ["get", "upsert"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
-    """If the store fails for one piece of a batch, the drafts of this piece fail, and the other
-    piece is stored.
-    """
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
     assert statuses(outcomes) == [WriteStatus.FAILED] * PIECE + [WriteStatus.STORED] * PIECE
@@ -146,9 +140,6 @@ async def test_a_batch_retries_a_full_encoder() -> None:
 async def test_a_single_write_raises_encoder_errors_at_once(
     error: Overloaded | Unavailable,
 ) -> None:
-    """If the encoder fails, a single write raises the error and stores nothing. The write can be
-    repeated.
-    """
     bench = Bench(embedder=CountingEmbedder(failing(error, "embed", 1)))
     with pytest.raises(type(error)):
         await bench.ingestor.write_one(SCOPE, draft("m"))

@@ -28,9 +28,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
-    """A turn is embedded with the two turns before it, whether these are written in the same call
-    or earlier.
-    """
     bench = Bench()
     first, second, third, _ = await write_turns(bench, "one", "two", "three", "four")
     assert bench.embedder.before == [
@@ -49,9 +46,6 @@ async def test_a_turn_is_embedded_with_the_two_turns_before_it() -> None:
 
 
 async def test_turns_sent_again_are_context_of_the_new_turns_of_a_call() -> None:
-    """If a call sends stored turns again, followed by new turns, the new turns have the stored ones
-    as context.
-    """
     bench = Bench()
     contents = [f"turn {number}" for number in range(4)]
     first, second = (draft(content, "episodic", session_id="s1") for content in contents[:2])

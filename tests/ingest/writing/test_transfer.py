@@ -188,7 +188,6 @@ async def test_a_restored_memory_that_is_not_read_back_has_failed() -> None:
     ],
 )
 async def test_an_invalid_line_is_refused_with_its_field(change: dict[str, Any], path: str) -> None:
-    """The error for an invalid line of an export has the line number and the field in its path."""
     source = InMemoryStore()
     await fill(source, [("episodic", "x")])
     (line,) = await everything(source, SCOPE)

@@ -29,9 +29,6 @@ def statuses(outcomes: Sequence[WriteOutcome]) -> list[WriteStatus]:
 
 
 async def test_a_new_memory_is_stored_and_read_back() -> None:
-    """The outcome of a new memory has the memory as the store returns it; its vectors are
-    stored.
-    """
     bench = Bench()
     outcome = await bench.ingestor.write_one(SCOPE, draft("Stock is derived from movements."))
     assert (outcome.status, outcome.reason, outcome.merged_into) == (WriteStatus.STORED, None, None)

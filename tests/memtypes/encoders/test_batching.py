@@ -123,9 +123,6 @@ async def test_waiting_calls_share_a_batch() -> None:
 
 
 async def test_a_short_call_does_not_wait_for_all_of_a_long_one() -> None:
-    """A short call that arrives during a long call is in the next batch, before the rest of the
-    long call.
-    """
     work = Doubler()
     batcher = start(work, batch_size=2)
     with blocked(work):
@@ -206,7 +203,6 @@ async def test_a_cancelled_call_leaves_the_queue() -> None:
 
 
 async def test_a_call_cancelled_between_batches_is_dropped() -> None:
-    """If a call is cancelled while its first batch runs, its other batches are not run."""
     work = Doubler()
     batcher = start(work, batch_size=1)
     with blocked(work):
@@ -242,7 +238,6 @@ async def test_closing_finishes_the_current_batch_and_refuses_other_calls() -> N
 
 
 async def test_a_repeated_query_is_embedded_once() -> None:
-    """Embedding a query again returns the cached embedding; another query is embedded."""
     embedder = CountingEmbedder(8)
     first = await embedder.embed_query("a")
     assert await embedder.embed_query("a") is first

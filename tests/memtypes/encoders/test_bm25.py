@@ -105,9 +105,6 @@ def test_different_forms_of_a_word_match(query: str, document: str) -> None:
 
 
 def test_question_words_are_left_out_of_queries() -> None:
-    """Question words are left out of a query, unless it has no other words. Documents always keep
-    them.
-    """
     assert score("When did Gina open the shop?", "what did he do when it was late") == 0
     assert score("what is", "what is this") > 0
 

@@ -84,9 +84,6 @@ async def test_a_short_text_is_embedded_with_its_context(onnx_directory: Path) -
 
 
 async def test_only_the_end_of_a_long_context_is_embedded(onnx_directory: Path) -> None:
-    """A text and its context have at most 128 tokens together, so only the end of a long context is
-    embedded.
-    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     tail = "which I like " * 60
     texts = [
@@ -100,7 +97,6 @@ async def test_only_the_end_of_a_long_context_is_embedded(onnx_directory: Path) 
 
 
 def test_the_columns_of_the_projection_are_orthonormal() -> None:
-    """The projection of token vectors to 128 dimensions has orthonormal columns."""
     matrix = token_projection(384)
     assert matrix.shape == (384, 128)
     assert np.allclose(matrix.T @ matrix, np.eye(128), atol=1e-5)

@@ -55,7 +55,6 @@ def test_an_index_path_selects_texts_of_a_value(path: str, texts: list[str]) -> 
     "path", ["", ".", "a..b", "a.", "[0", "a[x]", "{a", "{a}}", "$.a", "$a", "{}", "a b[1.5]"]
 )
 def test_an_invalid_index_path_is_refused(path: str) -> None:
-    """`check_index_path()` raises ValueError for a text that is no index path."""
     with pytest.raises(ValueError, match=r"path|`\$`|empty"):
         check_index_path(path)
 

@@ -79,9 +79,6 @@ def test_pinned_turns_are_never_evicted(
 
 
 def test_a_flush_is_due_exactly_at_the_threshold() -> None:
-    """With a threshold of 0.8, a flush is due at 1,600 of 2,000 tokens, not at 1,599, and likewise
-    for messages.
-    """
     limits = ThreadLimits(2_000, None, 50)
     assert [flush_due(tokens, 1, limits, 0.8) for tokens in (1_500, 1_599, 1_600)] == [
         False,
@@ -122,9 +119,6 @@ def test_a_flush_leaves_the_target_share_of_each_limit(
 
 
 def test_lru_flushes_the_least_recently_used_turns() -> None:
-    """With strategy LRU (least recently used), a flush takes the turns unused for longest, not the
-    oldest turns.
-    """
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
     selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))

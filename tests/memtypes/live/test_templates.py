@@ -24,9 +24,6 @@ TEMPLATES = (
     st.lists(st.text("ab:.@-_ %2D{}/é\x00\u2003", max_size=4), min_size=4, max_size=4),
 )
 def test_different_values_never_give_the_same_key(template: str, ids: list[str]) -> None:
-    """Different values for a template's variables give different keys; only empty values are
-    refused.
-    """
     keys = []
     for user, session in (ids[:2], ids[2:]):
         variables = {"user": {"id": user}, "session": {"id": session}}
@@ -108,9 +105,6 @@ def test_values_that_give_no_valid_key_are_refused(
     st.text("ab:-%2DA", min_size=1, max_size=4),
 )
 def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, user: str) -> None:
-    """Whatever the other variables are, a key of one agent is never taken for a key of another
-    agent.
-    """
     key = rendered_key(template, {"agent": {"id": agent}, "user": {"id": user}})
     assert is_key_of(template, key, agent)
     assert is_key_of(template, key, other) == (agent == other)
@@ -131,9 +125,6 @@ def test_a_key_belongs_to_one_agent_only(template: str, agent: str, other: str, 
 def test_templates_with_anything_but_text_and_members_are_refused(
     template: str, message: str
 ) -> None:
-    """A template is refused if it has anything but text and members of variables, such as `{{
-    user.id }}`.
-    """
     with pytest.raises(ValueError, match=message):
         checked_template(template)
 

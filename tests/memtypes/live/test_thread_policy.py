@@ -94,9 +94,6 @@ MISTAKES = [
 def test_the_error_for_an_invalid_policy_file_names_the_key_and_the_reason(
     text: str, message: str
 ) -> None:
-    """The error for an invalid policy file names the file, and says where the mistake is and what
-    is allowed.
-    """
     with pytest.raises(InvalidConfigFile) as error:
         parse_policies(text, "p.yaml")
     assert "p.yaml" in str(error.value)

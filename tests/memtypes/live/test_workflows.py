@@ -43,18 +43,12 @@ def test_invalid_events_are_refused(fields: dict[str, object], message: str) -> 
 
 
 def test_a_stored_event_leaves_out_default_values_and_its_version() -> None:
-    """An event is stored without default values and without its version, which is its position in
-    the log.
-    """
     event = NewEvent(type=WorkflowEventType.NOTE, input="hello").at(START)
     assert event.to_json() == b'{"type":"note","at":"2026-03-01T12:00:00Z","input":"hello"}'
     assert Event.from_json(event.to_json(), 7).members()["version"] == 7
 
 
 def test_the_payload_for_redaction_has_the_values_that_may_contain_secrets() -> None:
-    """An event's payload for redaction has the values in which secrets may be, such as the output,
-    and no ids.
-    """
     event = NewEvent(
         type=WorkflowEventType.STEP_COMPLETED, step_id="s", agent="ann", output=1, data={"k": "v"}
     )
@@ -70,16 +64,12 @@ def state_after(*sent: NewEvent) -> WorkflowState:
 def test_a_snapshot_and_later_events_give_the_state_of_all_events(
     log: list[Event], cut: int
 ) -> None:
-    """Folding the later events into a snapshot of any version gives the same state as folding all
-    events.
-    """
     snapshot = WorkflowState.from_json(fold(WorkflowState(), log[:cut]).to_json())
     assert fold(snapshot, log[cut:]) == fold(WorkflowState(), log)
 
 
 @given(log=LOGS)
 def test_folding_events_does_not_change_the_earlier_state(log: list[Event]) -> None:
-    """`fold()` returns a new state; the state to which it applies the events is unchanged."""
     before = fold(WorkflowState(), log[:5])
     stored = before.to_json()
     fold(before, log[5:])
@@ -133,9 +123,6 @@ def test_a_failed_step_can_be_retried() -> None:
 
 
 def test_a_step_that_was_never_started_has_no_start_time() -> None:
-    """An event that ends a step is accepted without an event that started it; the step then has no
-    start time.
-    """
     step = state_after(NewEvent(type=WorkflowEventType.STEP_COMPLETED, step_id="one")).steps["one"]
     assert (step.status, step.started_at) == (StepStatus.COMPLETED, None)
 

@@ -84,9 +84,6 @@ async def test_tokens_are_counted_by_the_endpoint_of_anthropic() -> None:
 
 
 async def test_tokens_are_counted_by_the_endpoint_of_google() -> None:
-    """The token count is the one that Google's endpoint returns; the request has Google's
-    format.
-    """
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
         assert await count_four_words(url, "google", "gemini-x-pro") == 5
@@ -148,9 +145,6 @@ async def test_an_unreachable_provider_gives_no_count() -> None:
 
 
 async def test_a_text_for_a_model_without_an_endpoint_is_not_sent() -> None:
-    """A text for a model without a counting endpoint is not sent anywhere, and its count is
-    None.
-    """
     provider = Provider(200, {"input_tokens": 11})
     with serving(provider) as url:
         assert await count_four_words(url, "anthropic", "gpt-4o") is None

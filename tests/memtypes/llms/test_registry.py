@@ -106,16 +106,10 @@ def test_a_listed_name_must_end_at_a_separator() -> None:
 
 
 def test_every_provider_of_a_default_model_has_an_entry() -> None:
-    """Each provider of a model in the default registry has an entry with defaults for its
-    models.
-    """
     assert {entry.provider for entry in DEFAULT.models} <= DEFAULT.providers.keys()
 
 
 def test_a_file_overrides_the_default_registry(tmp_path: Path) -> None:
-    """A registry file overrides the models that it names; the other default models stay in the
-    registry.
-    """
     path = tmp_path / "models.yaml"
     path.write_text(
         OVERRIDES
@@ -185,9 +179,6 @@ def _write(path: Path, text: str, second: int) -> None:
     ],
 )
 def test_errors_name_file_key_value_and_what_is_allowed(text: str, message: str) -> None:
-    """The error for a mistake in a registry file names the file, the key, the value and what is
-    allowed.
-    """
     with pytest.raises(InvalidConfigFile, match=message) as raised:
         parse_registry(text, "own.yaml")
     assert "own.yaml" in str(raised.value)
@@ -225,15 +216,11 @@ def test_a_missing_registry_file_is_an_error(tmp_path: Path) -> None:
 def test_model_names_of_local_servers_and_hosts_are_recognised(
     name: str, family: str, window: int, max_output: int | None
 ) -> None:
-    """Names that local servers and hosting services give to a model, such as "llama3:8b", are
-    recognised.
-    """
     model = DEFAULT.find(name)
     assert (model.name, model.window, model.max_output) == (family, window, max_output)
 
 
 def test_every_default_model_names_its_source_and_date() -> None:
-    """The source of each default model ends with a date, and each of its names finds the model."""
     for entry in DEFAULT.models:
         assert re.search(r"20\d\d-\d\d-\d\d$", entry.source or ""), entry.names
         assert [DEFAULT.find(name).name for name in entry.names] == entry.names
@@ -267,9 +254,6 @@ def allocation_of(window: int, **limits: int) -> Allocation:
     [(128_000, 7_680), (200_000, 12_000), (LARGE_WINDOW - 1, 18_000), (LARGE_WINDOW, 24_000)],
 )
 def test_memories_get_a_tenth_of_the_content(window: int, memory: int) -> None:
-    """The content of a call gets 60 % of a small window, 80 % of a large one. Memories get 10 % of
-    the content.
-    """
     assert allocation_of(window).memory == memory
 
 

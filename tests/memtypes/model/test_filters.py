@@ -32,9 +32,6 @@ def test_one_operator_on_one_field_is_one_comparison() -> None:
 
 
 def test_several_fields_and_operators_must_all_hold() -> None:
-    """A filter with several fields, or several operators on a field, becomes a conjunction of
-    comparisons.
-    """
     assert parse_filter({"importance": {"gte": 2, "lt": 9}, "speaker": {"eq": "Ana"}}) == All(
         (
             All((Compare("importance", Op.GTE, 2), Compare("importance", Op.LT, 9))),
@@ -119,7 +116,6 @@ def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
 def test_the_error_for_an_invalid_filter_has_its_path_and_reason(
     tree: Any, path: str, why: str
 ) -> None:
-    """The error for an invalid filter has the path of the mistake and the reason."""
     with pytest.raises(InvalidRequest, match=why.replace("(", r"\(")) as caught:
         parse_filter(tree)
     assert caught.value.path == path
@@ -148,7 +144,6 @@ def test_the_depth_of_a_filter_is_limited() -> None:
 
 
 def test_the_number_of_conditions_in_a_filter_is_limited() -> None:
-    """A filter with more than MAX_CONDITIONS conditions is refused."""
     with pytest.raises(InvalidRequest, match=f"at most {MAX_CONDITIONS} conditions"):
         parse_filter({"or": [{"importance": {"eq": 5}}] * (MAX_CONDITIONS + 1)})
 
@@ -177,9 +172,6 @@ def test_the_values_in_all_lists_of_a_filter_are_limited() -> None:
     ],
 )
 def test_the_kind_of_a_filterable_field_follows_from_its_type(field: str, kind: Kind) -> None:
-    """The kind of value with which a filter compares a field follows from the field's type in the
-    memory classes.
-    """
     assert kind_of_field(field) is kind
 
 

@@ -23,15 +23,11 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 @given(st.text())
 def test_white_space_and_unicode_form_do_not_change_the_content_hash(text: str) -> None:
-    """Texts that differ only in white space or in their Unicode normal form have the same content
-    hash.
-    """
     spaced = "\n\t" + "  ".join(text.split()) + " "
     assert content_hash(unicodedata.normalize("NFD", spaced)) == content_hash(text)
 
 
 def test_contents_that_differ_in_case_have_different_hashes() -> None:
-    """Texts that differ in case, such as two commands, have different content hashes."""
     assert content_hash("tar -C x") != content_hash("tar -c x")
 
 
@@ -49,7 +45,6 @@ def test_different_identities_never_share_an_id(
 
 @given(st.text(min_size=1, max_size=10), st.text(min_size=1, max_size=10))
 def test_an_id_depends_on_tenant_namespace_and_type(kind: str, suffix: str) -> None:
-    """The same content in another tenant, namespace or type has another id."""
     ids = {memory_id(Scope("t", "a"), kind, ("x",)), memory_id(Scope("t", "b"), kind, ("x",))}
     ids |= {
         memory_id(Scope("u", "a"), kind, ("x",)),

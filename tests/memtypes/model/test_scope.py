@@ -36,13 +36,11 @@ def test_an_invalid_namespace_name_is_refused(name: str, why: str) -> None:
 
 
 def test_a_scope_needs_a_tenant() -> None:
-    """A scope with an empty tenant is refused."""
     with pytest.raises(InvalidRequest, match="tenant must have"):
         Scope("", "n")
 
 
 def test_the_session_of_a_scope_is_optional_but_not_blank() -> None:
-    """A scope needs no session id, but a blank session id is refused."""
     assert Scope("t", "n").session_id is None
     with pytest.raises(InvalidRequest, match="session_id"):
         Scope("t", "n", session_id=" ")

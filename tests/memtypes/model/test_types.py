@@ -51,7 +51,6 @@ def memory(kind: str, content: str = "Lost my job as a banker.", **fields: Any) 
 
 @pytest.mark.parametrize("kind", list(MemoryType))
 def test_a_draft_needs_only_type_and_content(kind: str) -> None:
-    """A draft with only type and content is valid; the fields of each type are optional."""
     draft = DRAFT.validate_python({"type": kind, "content": "x"})
     assert (draft.type, draft.content, draft.importance) == (kind, "x", 5)
 
@@ -99,7 +98,6 @@ def test_an_invalid_draft_is_refused(fields: dict[str, Any], why: str) -> None:
 
 
 def test_a_time_with_any_offset_is_stored_as_utc() -> None:
-    """A time with another offset is converted to UTC and stays the same instant."""
     draft = DRAFT.validate_python(
         {"type": "semantic", "content": "x", "created_at": "2026-01-01T01:30:00+01:30"}
     )
@@ -170,9 +168,6 @@ def test_a_payload_has_its_times_as_text_in_utc() -> None:
 
 
 def test_an_event_is_embedded_with_its_day_in_words_and_its_speaker() -> None:
-    """The embedded text of an event has its day and its speaker, because questions name days and
-    people.
-    """
     text = memory("episodic", speaker="Gina").embedding_text()
     assert text == "20 January 2023 Friday Gina: Lost my job as a banker."
 
@@ -191,7 +186,6 @@ def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
 
 
 def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
-    """A task is shown in a context with its status, its due time and its trigger."""
     line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
     assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
@@ -208,9 +202,6 @@ def test_the_speaker_is_part_of_an_events_identity() -> None:
 
 
 def test_the_session_is_part_of_a_private_memorys_identity() -> None:
-    """The same private text is another memory in each session; the same public text is one memory
-    in all sessions.
-    """
     shared = [memory("semantic", session_id=s).identity() for s in ("a", "b")]
     private = [
         memory("semantic", session_id=s, visibility="session").identity() for s in ("a", "b")

@@ -36,9 +36,6 @@ TYPE_FIELDS: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
 
 @given(st.data())
 def test_passages_of_a_payload_and_of_its_memory_are_equal(data: st.DataObject) -> None:
-    """The passage made from a stored payload equals the passage made from the memory, for every
-    memory type.
-    """
     kind = data.draw(st.sampled_from(MemoryType))
     common = {"created_at": TIMES, "seq": st.integers(0, 2**53 - 1), "expires_at": TIMES}
     fields: dict[str, Any] = data.draw(

@@ -24,9 +24,6 @@ def sparse(weights: dict[int, float]) -> SparseVector:
 
 @given(WEIGHTS)
 def test_the_heaviest_terms_are_decoded_from_their_text(weights: dict[int, float]) -> None:
-    """`heaviest()` returns the MAX_TERMS heaviest terms as text; `term_column()` decodes the same
-    terms.
-    """
     text = heaviest(sparse(weights))
     (row,) = term_column([text])
     best = sorted(weights, key=lambda term: (-np.float32(weights[term]), term))[:MAX_TERMS]

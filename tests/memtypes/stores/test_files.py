@@ -12,7 +12,6 @@ from memtypes.stores.files import holder_of, locked, replace_file, sync_director
 
 
 def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> None:
-    """Syncing a directory succeeds even if an engine renames log files in it at the same time."""
     (tmp_path / "open-0").touch()
     stop = threading.Event()
 
@@ -34,7 +33,6 @@ def test_a_directory_is_synced_while_its_files_are_renamed(tmp_path: Path) -> No
 
 
 def test_a_directory_that_is_gone_needs_no_syncing(tmp_path: Path) -> None:
-    """Syncing a directory that does not exist is no error."""
     sync_directory(tmp_path / "none")
 
 

@@ -262,7 +262,6 @@ def test_the_best_entry_that_fits_is_chosen(
 
 
 def test_a_question_for_no_particular_type_gets_the_best_entries() -> None:
-    """If the question asks for no particular type, entries are chosen by score alone."""
     hits = [PlainEntry(str(rank), PROCEDURAL if rank < 6 else SEMANTIC, 100) for rank in range(20)]
     assert ranks(filled(plan(800), hits)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert filled(plan(800), hits).used[PROCEDURAL] == 600
@@ -281,9 +280,6 @@ def test_a_memory_larger_than_its_types_share_is_shown() -> None:
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:
-    """If all memories of a type rank far behind, the type gets only tokens that other types
-    leave.
-    """
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
     far = filled(plan(1000), hits)
     assert (far.used[EPISODIC], far.used[SEMANTIC]) == (1000, 0)

@@ -90,9 +90,6 @@ def test_a_json_context_has_a_list_for_each_type() -> None:
 
 
 def test_a_cut_memory_says_so_at_its_end_and_fits() -> None:
-    """A memory that is cut to a number of tokens ends with " [cut]". If not even this mark fits,
-    cut() returns None.
-    """
     long = passage(MemoryType.SEMANTIC, "word " * 100)
     part = renderer().cut(long, 1, 20)
     assert part is not None

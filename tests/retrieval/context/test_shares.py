@@ -28,9 +28,6 @@ def test_the_default_total_is_shared_by_the_policy_table() -> None:
 
 
 def test_a_query_for_tasks_or_instructions_shifts_500_tokens_to_their_type() -> None:
-    """A query for tasks moves 500 tokens from facts to tasks, and a how-to query 500 from events to
-    procedures.
-    """
     both = plan(8000, task=True, how=True)
     assert shifted_shares(both, initial_shares(both, 8000)) == {
         EPISODIC: 1500,

@@ -79,9 +79,6 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
 async def test_the_stored_copy_of_a_live_item_is_never_shown(
     world: World, items: FakeItems
 ) -> None:
-    """A live item's copy in the memory store is not shown, whether or not the live store still has
-    the item.
-    """
     await world.add("working", "the live task")
     (copy,) = (await world.store.page(SCOPE, Listing())).memories
     await world.store.patch(SCOPE, {copy.id: {"live": True}})

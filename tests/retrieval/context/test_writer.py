@@ -146,9 +146,6 @@ async def test_the_total_and_the_caps_of_types_are_never_exceeded(
 async def test_a_json_context_is_json_within_its_budget(
     cl100k: TiktokenTokenizer, world: World, budget: int
 ) -> None:
-    """A context with `format: "json"` is valid JSON that has each memory with its id, and is within
-    the budget.
-    """
     answer = await world.retrieve("importer", budget=budget, format="json", working_budget=budget)
     assert isinstance(answer.context, str)
     assert cl100k.count(answer.context) <= answer.metadata.total_tokens <= 2 * budget
@@ -160,7 +157,6 @@ async def test_a_json_context_is_json_within_its_budget(
 
 
 async def test_messages_have_the_role_of_the_user() -> None:
-    """A context with `format: "messages"` consists of messages with the role "user" only."""
     world = World()
     await world.add("semantic", "the importer reads CSV")
     await world.add("working", "debugging the importer")

@@ -194,9 +194,6 @@ def test_queries_for_a_present_value_are_recognised(query: str, value: bool) -> 
     ("query", "past"), [("Where did we go?", True), ("Do I eat meat?", False), ("the port", False)]
 )
 def test_questions_about_the_past_are_recognised(query: str, past: bool) -> None:  # noqa: FBT001
-    """asks_about_past() is true for questions about the past, for which the newest memory is not
-    preferred.
-    """
     assert asks_about_past(query) is past
 
 

@@ -201,9 +201,6 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
     ],
 )
 def test_a_query_that_names_a_past_time_asks_about_the_past(query: str, *, past: bool) -> None:
-    """A query that names a time already over asks about the past; a time that may also be ahead
-    needs a past verb.
-    """
     assert bool(QueryTimes.of(query, NOW).past) is past
 
 

@@ -72,7 +72,6 @@ def test_a_query_for_the_latest_raises_recency() -> None:
 
 
 def test_an_unknown_profile_is_refused() -> None:
-    """The error for an unknown profile lists the known profiles."""
     with pytest.raises(
         InvalidRequest,
         match="unknown profile 'best'; use one of balanced, default, recent, relevance",

@@ -104,9 +104,6 @@ def test_without_a_model_the_request_is_unchanged() -> None:
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    """For a model with a window of 128,000 tokens, the budget is 7,680 tokens of the model's
-    tokenizer.
-    """
     settled = settle(request(model="gpt-4o"), REGISTRY)
     assert settled.request.tokenizer == "o200k_base"
     assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
@@ -168,9 +165,6 @@ def test_a_tokenizer_in_the_request_has_no_margin() -> None:
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    """For a model that is not in the registry, the default budget and the widest safety margin
-    apply.
-    """
     settled = settle(request(model="nobody-knows"), REGISTRY)
     assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
 

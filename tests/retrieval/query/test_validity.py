@@ -47,9 +47,6 @@ def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
 
 
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
-    """The filters of a retrieval exclude intentions (tasks) that are closed, and working items that
-    are cleared.
-    """
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
     assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
@@ -59,7 +56,6 @@ def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> N
 
 @pytest.mark.parametrize("fields", [{"include_working": False}, {"working_budget": 0}])
 def test_working_memory_can_be_left_out(fields: dict[str, Any]) -> None:
-    """`include_working: false` or a working budget of 0 leaves working memory out."""
     assert MemoryType.WORKING not in context(**fields)
 
 

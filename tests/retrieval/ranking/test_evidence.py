@@ -41,7 +41,6 @@ def hits(*late: float, dense: float | None = 0.5) -> Candidates:
 
 @given(probabilities, probabilities)
 def test_the_certainty_of_a_hit_is_between_0_and_1(answerable: float, helps: float) -> None:
-    """The certainty is from 0 to 1, and it is 0 if the probability that the hit helps is 0."""
     sure, not_helpful = combined_certainty(answerable, np.array([helps, 0.0]))
     assert 0.0 <= sure <= 1.0
     assert not_helpful == 0.0
@@ -78,7 +77,6 @@ def test_without_vectors_the_certainty_is_none() -> None:
 
 
 def test_hits_have_certainty_0_if_the_question_has_no_tokens() -> None:
-    """If the question has no tokens, such as an invisible character, every hit has certainty 0."""
     similarity = np.array([1.0])
     without_late = make_candidates([CandidateRow("m", MemoryType.SEMANTIC, 0.5, None, {})])
     sure = certainty_of(NO_TERMS, TOKENS[:0], without_late, similarity, similarity)

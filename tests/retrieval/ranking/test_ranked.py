@@ -36,9 +36,6 @@ def ranking() -> RankedCandidates:
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
-    """The order of a ranking is hits, duplicates of hits, candidates with a score below the
-    threshold.
-    """
     ranked = ranking()
     assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
@@ -72,9 +69,6 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
 
 
 def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    """If hit c repeats hit a, c is moved from the hits to the front of the duplicates, as a
-    duplicate of a.
-    """
     ranked = ranking().without_repeats({"c": "a"})
     assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))

@@ -264,9 +264,6 @@ def test_the_newer_of_two_contested_memories_ranks_first(
 
 
 def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
-    """If two memories contradict the same older memory, the three come newest first, whatever their
-    scores.
-    """
     candidates = make_candidates(
         [turn(name, day, session_id=None) for name, day in (("a", 1), ("b", 3), ("c", 5))]
     )
@@ -275,9 +272,6 @@ def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
 
 
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
-    """If memory b is raised above memory a because it contradicts a, memory c, a later update,
-    ranks above b.
-    """
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}

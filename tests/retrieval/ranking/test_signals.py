@@ -106,7 +106,6 @@ def test_decay_falls_with_age_and_stays_between_0_and_1(
 
 
 def test_the_importance_signal_spans_0_to_1() -> None:
-    """Importance 1 gives the signal 0, importance 10 gives 1."""
     columns = Columns.of([{"importance": 1}, {"importance": 10}])
     assert importance(columns).tolist() == pytest.approx([0.0, 1.0])
 
@@ -132,9 +131,6 @@ def test_reliable_and_emotional_memories_are_more_important(
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
-    """The access signal grows logarithmically with the access count, up to 1. Uses of a procedure
-    count as accesses.
-    """
     values = access(
         Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])
     ).tolist()
@@ -156,9 +152,6 @@ def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
 def test_an_open_intention_is_due_once_its_due_time_is_reached(
     fields: dict[str, Any], expected: float
 ) -> None:
-    """The signal `due` of an open intention (task) is 0 before its due time. That of a closed
-    intention is always 0.
-    """
     stored = {name: rfc3339(value) if name == "due_at" else value for name, value in fields.items()}
     candidates = make_candidates(
         [CandidateRow("a", MemoryType.PROSPECTIVE, 0.1, 0.0, payload() | stored)]
@@ -251,7 +244,6 @@ def test_a_speaker_is_named_by_a_whole_word(query: str, name: str, named: bool) 
 
 
 def test_the_mention_signal_is_1_for_turns_of_named_speakers() -> None:
-    """The signal is 0 for turns of other speakers and turns without a speaker."""
     speakers = ["Gina", "Jon", None, "Gina"]
     candidates = [
         CandidateRow(

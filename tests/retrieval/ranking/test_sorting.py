@@ -25,9 +25,6 @@ TEXTS = st.lists(
 
 @given(SCORES, st.integers(1, 50))
 def test_top_positions_are_the_first_of_a_stable_sort(scores: list[float], count: int) -> None:
-    """top_positions() gives the same positions as a stable sort by descending score, also for equal
-    scores.
-    """
     expected = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")[:count]
     assert top_positions(np.array(scores, dtype=np.float64), count).tolist() == expected.tolist()
 
@@ -44,9 +41,6 @@ def test_ascending_breaks_ties_by_position(scores: list[float]) -> None:
 
 @given(TEXTS)
 def test_texts_are_ordered_as_strings(texts: list[str]) -> None:
-    """text_order() sorts a column of texts as Python sorts strings. Equal texts keep their
-    order.
-    """
     column = np.array([text.encode() for text in texts], dtype=np.bytes_)
     assert text_order(column).tolist() == sorted(
         range(len(texts)), key=lambda index: (texts[index], index)

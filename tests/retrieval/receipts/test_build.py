@@ -70,9 +70,6 @@ async def test_a_receipt_records_candidates_below_the_threshold_and_duplicates()
 
 
 async def test_a_memory_removed_before_its_text_was_read_is_recorded() -> None:
-    """A chosen memory that was removed before its text was read has the outcome "removed", and the
-    receipt is valid.
-    """
     store = VanishingStore()
     world = World(store=store, receipt_store=FakeReceipts())
     await world.add_all("semantic", ["the importer reads CSV", "the importer writes JSON"])
@@ -154,9 +151,6 @@ async def test_a_receipt_is_not_found_by_another_tenant() -> None:
 
 
 async def test_no_receipt_is_recorded_while_the_live_store_is_away() -> None:
-    """If the store of live items is unavailable, the answer has no receipt; `degraded` is "live"
-    and "receipts".
-    """
     receipt_store = FakeReceipts()
     items = FakeItems()
     items.away = True

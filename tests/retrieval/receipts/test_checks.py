@@ -316,9 +316,6 @@ async def test_a_receipt_stays_valid_when_an_omitted_candidate_changes() -> None
 
 
 async def test_another_previous_receipt_fails_the_chain_check() -> None:
-    """The check "chain" fails if the previous receipt was changed, as its hash is then not the one
-    in the receipt.
-    """
     world = await shop(3)
     await world.retrieve(QUERY)
     previous = await receipt_of(world, await world.retrieve("something else"))

@@ -131,9 +131,6 @@ async def test_erasing_includes_waiting_receipts() -> None:
 
 
 async def test_closing_writes_waiting_receipts_or_counts_them_as_lost() -> None:
-    """Closing the queue writes its waiting receipts. If the store is unavailable, they are counted
-    in `lost`.
-    """
     receipt_store = GatedReceipts()
     receipt_store.gate.set()
     queue = in_touch(receipt_store)
@@ -184,9 +181,6 @@ async def test_a_full_queue_refuses_receipts() -> None:
 
 
 async def test_receipts_wait_for_room_in_a_full_queue_that_is_being_written() -> None:
-    """While a full queue of receipts is being written, further receipts wait for room instead of
-    being refused.
-    """
     queue = in_touch(receipt_store := GatedReceipts())
     for number in range(MAX_WAITING):
         await put(queue, str(number))

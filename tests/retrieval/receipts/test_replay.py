@@ -81,9 +81,6 @@ async def test_later_uses_do_not_change_a_replay() -> None:
 
 
 async def test_a_replay_uses_the_recorded_access_counts() -> None:
-    """A replay ranks by the access counts that the receipt recorded, even if the counts in the
-    store changed since.
-    """
     world = await shop()
     _, shown = await retrieved(world)
     await world.store.patch(
@@ -123,9 +120,6 @@ async def test_a_replay_lists_an_edited_memory_as_a_change() -> None:
 
 
 async def test_changes_without_effect_on_the_context_are_listed_separately() -> None:
-    """If a score has changed but the context is identical, the change is listed in `behind`, not in
-    `changes`.
-    """
     world = await shop()
     answer = await world.retrieve(QUERY, budget=300)
     assert answer.receipt_id is not None
@@ -138,9 +132,6 @@ async def test_changes_without_effect_on_the_context_are_listed_separately() -> 
 
 
 async def test_access_counts_of_unlisted_candidates_are_replayed() -> None:
-    """A receipt has the access counts even of candidates that it does not list, for a replay to
-    rank with.
-    """
     world = await shop(60)
     page = await world.store.page(SCOPE, Listing(limit=500))
     await world.store.patch(

@@ -73,7 +73,6 @@ def test_install_says_what_it_wrote_and_uninstall_removes_it(
 
 
 def test_install_and_uninstall_dry_runs_change_no_file(home: Path) -> None:
-    """`install --dry-run` and `uninstall --dry-run` print what they would do and change no file."""
     assert "Dry run: nothing was changed." in call("install", "claude-code", "--dry-run").output
     assert tree(home) == {}
     call("install", "claude-code")
@@ -175,9 +174,6 @@ def test_printed_undo_command_works_for_a_folder_with_blanks(home: Path, tmp_pat
 
 
 def test_installing_again_without_the_key_keeps_a_stored_one(home: Path) -> None:
-    """A second `install` without a key keeps the key that the first one stored, until
-    `uninstall`.
-    """
     call("install", "claude-code", "--key", "top-secret")
     assert "unchanged" in call("install", "claude-code").output
     call("install", "claude-code", "--url", "http://127.0.0.1:2")
@@ -334,9 +330,6 @@ def test_service_writes_a_unit_that_systemd_accepts(home: Path, tmp_path: Path) 
 def test_install_of_the_service_fails_without_systemd(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """On a machine without systemd, `install --service` exits with code 2 and says that it needs
-    systemd.
-    """
     monkeypatch.setenv("PATH", str(tmp_path))
     done = call("install", "codex", "--service")
     assert (done.exit_code, "--service needs systemd" in done.stderr) == (2, True)
@@ -361,9 +354,6 @@ def test_systemd_that_does_not_answer_is_reported(
 
 
 def test_install_records_contain_none_of_the_users_other_settings(home: Path) -> None:
-    """The records that `install` keeps for `uninstall` have none of the user's other settings,
-    which may be secret.
-    """
     path = home / ".claude.json"
     path.write_text(
         json.dumps(

@@ -59,9 +59,6 @@ def test_hook_posts_the_event_and_prints_the_answer() -> None:
     [Reply(200, {}), Reply(200, "no JSON"), Reply(200, [1]), Reply(401, {"a": 1}), Reply(503, {})],
 )
 def test_hook_prints_nothing_for_an_error_or_an_empty_answer(answer: Reply) -> None:
-    """If the answer is an error, an empty object or no JSON object, the hook script prints nothing
-    and exits with 0.
-    """
     with scripted(answer) as server:
         done = run_hook(server.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -101,9 +98,6 @@ def test_claude_codes_hook_sends_nothing_if_another_program_runs_it() -> None:
 
 
 def test_hook_imports_only_fast_standard_modules() -> None:
-    """To start fast, the hook script imports only the standard library, without its slow
-    modules.
-    """
     script = hook_command(Installation(ClientName.CODEX, None, "http://127.0.0.1:1"))[2]
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-IS", script, "http://127.0.0.1:1/v1/hooks/codex"],

@@ -74,7 +74,6 @@ def test_a_member_is_set_and_all_others_stay(
 def test_removing_a_member_keeps_all_others(
     members: dict[str, Any], indent: Any, data: st.DataObject
 ) -> None:
-    """Removing a member from the text of a JSON object keeps all other members and their values."""
     key = data.draw(st.sampled_from(sorted(members)))
     document = JsonText(json.dumps(members, indent=indent))
     document.remove((key,))
@@ -85,7 +84,6 @@ def test_removing_a_member_keeps_all_others(
 
 @given(st.lists(VALUES, max_size=4), INDENTS, VALUES)
 def test_an_element_is_appended_and_removed(array: list[Any], indent: Any, value: Any) -> None:
-    """An element is appended at the end of a JSON array. Removing it leaves the other elements."""
     document = JsonText(json.dumps({"a": array}, indent=indent))
     document.append(("a",), value)
     assert parse_json(document.text) == {"a": [*array, value]}

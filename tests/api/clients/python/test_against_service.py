@@ -190,9 +190,6 @@ def test_intentions_become_due(memory: Remembrancer) -> None:
 
 
 def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remembrancer) -> None:
-    """The context for a prompt contains the notes on an open to-do. Completing the to-do clears its
-    notes.
-    """
     memory.hooks.todo_created("s", "t", "Rename the module")
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
@@ -206,7 +203,6 @@ def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remem
 
 
 def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remembrancer) -> None:
-    """Turns are appended, read, replaced, cleared with a backup, and deleted."""
     thread = memory.threads.open(key="talk")
     assert memory.threads.open(key="talk").id == thread.id
     said = memory.threads.append(thread.id, "user", "hello", metadata={"n": 1})
@@ -314,9 +310,6 @@ def test_a_key_that_no_header_can_carry_is_refused(url: str, key: str) -> None:
 
 
 def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembrancer) -> None:
-    """Calls for classification, reviews, models, upkeep jobs, health and API keys return the
-    client's answer types.
-    """
     assert memory.classify("Run the migrations first, then deploy").type in {
         "procedural",
         "semantic",
@@ -339,7 +332,6 @@ def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembra
 
 
 def test_keys_are_created_listed_and_revoked(memory: Remembrancer) -> None:
-    """A created key has the same rights in the answer and in the list. It can be revoked."""
     made = memory.admin.create_key("default", "reader", ["ann"], namespace="notes")
     (listed,) = memory.admin.keys().keys
     for key in (made, listed):

@@ -30,9 +30,6 @@ def test_a_query_has_no_control_characters_and_at_most_20000_characters() -> Non
 
 
 def test_long_texts_are_split_into_parts() -> None:
-    """A text too long for one memory is split into parts that together have all of it. Blank texts
-    have none.
-    """
     text = "".join(map(str, range(200_000)))
     parts = contents_of(text)
     assert [len(part) <= MAX_CONTENT for part in parts] == [True, True, True]

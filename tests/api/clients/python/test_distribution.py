@@ -65,9 +65,6 @@ def test_the_distribution_requires_httpx_and_msgspec_only() -> None:
 
 
 def test_importing_the_client_loads_neither_the_service_nor_a_framework(tmp_path: Path) -> None:
-    """A process that imports the client has loaded none of the service's packages and no
-    framework.
-    """
     names = "{name.partition('.')[0] for name in sys.modules}"
     program = (
         f"import sys; before = {names}; import remembrancer_client; print(*({names} - before))"

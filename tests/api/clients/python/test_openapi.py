@@ -215,9 +215,6 @@ def test_answer_types_have_the_properties_of_their_schemas(document: Document) -
 
 
 def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
-    """The client's memory type has the fields of all memory types. Fields that only some types have
-    are optional.
-    """
     kinds = document["components"]["schemas"]["MemoryAnswer"]["anyOf"]
     every = set.intersection(*(set(kind["properties"]) for kind in kinds))
     fields = {field.name: field.required for field in msgspec.structs.fields(memories.Memory)}

@@ -161,7 +161,6 @@ def test_a_retried_batch_keeps_its_idempotency_key(run: Run, fault: Reply) -> No
 
 
 def test_a_caller_may_name_the_idempotency_key(run: Run) -> None:
-    """A batch is sent with the idempotency key that the caller gives."""
     with scripted(BATCH) as server:
         run(server.url, lambda client: client.batch([{"content": "a"}], idempotency_key="mine"))
         assert server.received[0].headers["idempotency-key"] == "mine"
@@ -369,6 +368,5 @@ def test_numbers_that_json_lacks_are_refused() -> None:
 
 
 def test_a_url_without_a_scheme_is_refused() -> None:
-    """For a URL without a scheme the error says how a URL begins."""
     with pytest.raises(ValueError, match="http://"):
         Remembrancer("localhost:8707")

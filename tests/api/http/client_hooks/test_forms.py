@@ -15,9 +15,6 @@ NAMESPACE = "\u043f\u0440\u043e\u0435\u043a\u0442/1"
 
 
 async def test_an_event_is_stored_in_the_namespace_of_its_url(session: ClientSession) -> None:
-    """If the URL of an event names a namespace, in any script, the event is stored in that
-    namespace.
-    """
     url = "/v1/hooks/claude-code"
     event = {"session_id": "s", "cwd": session.cwd, "prompt_id": "p"}
     prompt = {"hook_event_name": "UserPromptSubmit", "prompt": FACT}

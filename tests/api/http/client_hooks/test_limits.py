@@ -245,9 +245,6 @@ async def test_secrets_are_neither_stored_nor_queued(session: ClientSession) -> 
 
 
 async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Clock) -> None:
-    """If a tenant refuses secrets, a prompt with a secret still gets its context, but is not
-    stored.
-    """
     book = RuleBook(default=RedactionRules(policy=Treatment.REFUSE))
     services = fake_services(clock, book=book)
     async with connect(services) as http:
@@ -261,7 +258,6 @@ async def test_a_tenant_that_refuses_secrets_stores_no_turn_with_one(clock: Cloc
 
 
 async def test_events_are_counted_by_client_and_name(session: ClientSession) -> None:
-    """Metrics count hook events by client and event name. Unknown names are counted as "other"."""
     await session.post("Stop")
     await session.post("Stop")
     await session.post("Whatever")

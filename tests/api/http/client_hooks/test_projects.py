@@ -42,9 +42,6 @@ async def test_two_projects_never_see_each_other(session: ClientSession) -> None
 
 
 async def test_a_namespace_header_overrides_the_folder(session: ClientSession) -> None:
-    """A namespace header overrides the namespace of the working directory, unless the header is
-    empty.
-    """
     named = replace(session, headers={"X-Remembrancer-Namespace": "café ü"})
     await named.exchange(FACT, "Good.")
     assert await session.memories() == []
@@ -102,9 +99,6 @@ async def test_an_event_that_names_no_project_is_refused(
 async def test_an_invalid_file_for_the_namespace_of_a_folder_is_refused(
     client: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    """If the file that sets a folder's namespace is invalid, the event is a 422 that names the
-    file.
-    """
     (tmp_path / OVERRIDE_FILE).write_text("namespace: yaml")
     answer = await client.post("/v1/hooks/codex", json={**EVENT, "cwd": str(tmp_path)})
     assert OVERRIDE_FILE in problem(answer, 422)["detail"]

@@ -26,9 +26,6 @@ LONG = f"{FACT} {FAILURE} The gate of the depot is closed at weekends since the 
 async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(
     session: ClientSession, echo: str
 ) -> None:
-    """An answer adds no memory if it quotes the shown context, or a memory with other case or
-    punctuation.
-    """
     await session.exchange(FACT, "Good.")
     before = {memory.id for memory in await session.memories()}
     following = session.another()
@@ -41,7 +38,6 @@ async def test_an_answer_that_repeats_what_was_shown_adds_no_memory(
 
 
 async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSession) -> None:
-    """If an answer repeats a memory and adds a new statement, the new statement is stored."""
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)
@@ -52,9 +48,6 @@ async def test_new_statements_beside_recalled_ones_are_stored(session: ClientSes
 async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memory(
     session: ClientSession,
 ) -> None:
-    """If a session was shown a long memory, an answer that repeats one of its sentences adds no
-    memory.
-    """
     await session.exchange(LONG, "Good.")
     before = {memory.content for memory in await session.memories()}
     following = session.another()
@@ -66,9 +59,6 @@ async def test_an_answer_that_repeats_a_sentence_of_a_shown_memory_adds_no_memor
 async def test_memories_that_were_shown_are_removed_from_the_summary_of_a_session(
     session: ClientSession,
 ) -> None:
-    """The summary of a compacted session is stored without the memories that the session had been
-    shown.
-    """
     await session.exchange(FACT, "Good.")
     following = session.another()
     await following.prompt(QUESTION)

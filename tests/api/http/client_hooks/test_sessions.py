@@ -38,9 +38,6 @@ TASK = "Remind me to renew the certificate of the staging server on 2026-03-04."
 async def test_facts_of_one_session_are_shown_in_the_next_one(
     session: ClientSession, client: str
 ) -> None:
-    """A fact in a prompt of one session is shown for a question in another session of the same
-    project.
-    """
     session.client = client
     assert await session.post("SessionStart", source="startup") == {}
     assert (
@@ -108,9 +105,6 @@ async def test_a_memory_is_shown_once_in_a_session(session: ClientSession) -> No
 async def test_a_compacted_or_cleared_session_is_shown_memories_again(
     session: ClientSession, clock: Clock, event: str, fields: dict[str, str]
 ) -> None:
-    """After a session is compacted or cleared, memories shown before or stored from the session are
-    shown again.
-    """
     await session.exchange(FACT, "Good.")
     following = session.another()
     assert FACT in await following.prompt(QUESTION)
@@ -147,9 +141,6 @@ async def test_the_two_events_of_a_compaction_show_memories_only_once(
 async def test_a_fact_that_a_session_stated_is_not_shown_in_that_session(
     session: ClientSession,
 ) -> None:
-    """A session is not shown a fact that one of its own prompts stated, as its history contains the
-    fact.
-    """
     await session.exchange(FACT, "Good.")
     assert await session.prompt(QUESTION) == ""
 
@@ -208,9 +199,6 @@ async def test_a_stop_event_that_is_sent_again_adds_no_memory(session: ClientSes
 
 
 async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession) -> None:
-    """If the prompt of an answer is unknown, as when Redis was unavailable, the answer is stored
-    alone.
-    """
     await session.stop(FAILURE, prompt_id="unknown")
     await session.stop(None, prompt_id="unknown")
     assert [memory.content for memory in await session.memories()] == [FAILURE]
@@ -219,9 +207,6 @@ async def test_an_answer_without_a_known_prompt_is_stored(session: ClientSession
 async def test_a_prompt_whose_answer_was_interrupted_is_stored_at_the_end(
     session: ClientSession,
 ) -> None:
-    """A prompt whose answer was interrupted is stored at the end of the session. Clients send no
-    Stop event for it.
-    """
     await session.prompt(FACT)
     await session.prompt(OTHER)
     await session.stop("Fine.")
@@ -258,9 +243,6 @@ async def test_a_summary_of_a_compaction_is_one_event(session: ClientSession) ->
 
 
 async def test_unknown_events_and_fields_get_an_empty_answer(session: ClientSession) -> None:
-    """Events with an unknown name, unknown fields or fields of another type get the answer `{}` and
-    store nothing.
-    """
     tool = {
         "tool_name": "Bash",
         "tool_input": {"command": "echo hi"},
@@ -289,9 +271,6 @@ async def test_texts_with_control_characters_are_stored_without_them(
 
 
 async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock: Clock) -> None:
-    """A due task is shown with the next prompt, whatever the prompt is about, and is then marked as
-    fired.
-    """
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
     assert "renew the certificate" in await session.another().prompt(
@@ -308,9 +287,6 @@ async def test_a_due_task_is_shown_with_any_prompt(session: ClientSession, clock
 async def test_a_due_task_that_cannot_be_marked_as_fired_is_still_shown(
     session: ClientSession, clock: Clock, delay_s: float
 ) -> None:
-    """If marking a due task as fired fails or takes too long, the prompt still shows the task,
-    which stays due.
-    """
     await session.exchange(TASK, "I will.")
     clock.later(days=4)
     intentions = {
@@ -354,9 +330,6 @@ class _StuckIntentions(Intentions):
 async def test_a_due_task_is_shown_beside_the_message_that_set_it(
     session: ClientSession, clock: Clock
 ) -> None:
-    """A due task is shown even if the message that set it is shown too, because only the task says
-    that it is due.
-    """
     for kind, content in (("episodic", f"{FACT} {TASK}"), ("prospective", TASK)):
         due = {"due_at": rfc3339(clock.now + timedelta(days=1))} if kind == "prospective" else {}
         memory = {"namespace": session.namespace, "type": kind, "content": content, **due}
@@ -371,9 +344,6 @@ async def test_a_due_task_is_shown_beside_the_message_that_set_it(
 async def test_a_memory_is_left_out_if_all_of_its_sentences_were_shown(
     session: ClientSession,
 ) -> None:
-    """A memory is left out if all of its sentences were already shown. If one of them is new, it is
-    shown.
-    """
     for content in (f"{FACT} The office is in Rome.", f"{OTHER} The office is in Rome."):
         memory = {"namespace": session.namespace, "type": "episodic", "content": content}
         assert (await session.http.post("/v1/memories", json=memory)).status_code == 201
@@ -453,9 +423,6 @@ async def test_of_concurrent_prompts_only_one_is_shown_a_memory(session: ClientS
 async def test_a_session_start_leaves_out_what_a_concurrent_prompt_was_shown(
     session: ClientSession, live: LiveClient
 ) -> None:
-    """If a prompt is shown a memory while the context of the session's start is built, the start
-    leaves it out.
-    """
     await session.exchange(FACT, "Good.")
     await session.exchange(OTHER, "Fine.")
     memory_id = next(memory.id for memory in await session.memories() if memory.content == FACT)

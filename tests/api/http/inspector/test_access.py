@@ -105,9 +105,6 @@ async def test_login_cookie_is_strict_and_does_not_contain_the_key(
 
 
 async def test_login_over_https_sets_a_secure_cookie(guarded: Services) -> None:
-    """The cookie of a login over HTTPS has the attribute Secure, so that browsers never send it
-    over plain HTTP.
-    """
     async with connect(guarded) as client:
         client.base_url = httpx.URL("https://test")
         got = await client.post(
@@ -246,7 +243,6 @@ async def test_form_without_its_token_changes_nothing(visit: Visit) -> None:
 
 
 async def test_token_of_another_login_is_refused(guarded: Services) -> None:
-    """An anti-forgery token made for one login is refused in a form of another login."""
     async with connect(guarded) as client, connect(guarded) as other:
         await log_in(client, "acme", Role.ADMIN)
         await log_in(other, "acme", Role.WRITER)

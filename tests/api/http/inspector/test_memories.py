@@ -172,7 +172,6 @@ async def test_a_text_of_the_greatest_length_can_be_edited(visit: Visit) -> None
 
 
 async def test_steps_of_a_procedure_are_edited_by_line(visit: Visit) -> None:
-    """In the edit form each line is a step of the procedure, and blank lines are ignored."""
     memory_id = await visit.write("Deploy", "procedural", steps=["Build", "Ship"])
     form: dict[str, Any] = {
         "content": "Deploy",
@@ -213,9 +212,6 @@ async def test_memory_is_pinned_and_unpinned_by_the_button(visit: Visit) -> None
 
 
 async def test_forget_button_deletes_the_memory(visit: Visit) -> None:
-    """The forget button deletes the memory. The next page says so, and the memory's page is a
-    404.
-    """
     memory_id = await visit.write("The build runs on Friday.")
     done = await visit.send("/memory/forget", id=memory_id)
     assert "The memory is deleted." in (await visit.client.get(done.headers["location"])).text

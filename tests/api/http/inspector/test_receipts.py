@@ -188,9 +188,6 @@ def test_stacked_parts_fill_the_bar() -> None:
 
 
 def test_chart_columns_are_scaled_to_the_highest() -> None:
-    """The highest column of a chart has the full height, and other columns are drawn to the same
-    scale.
-    """
     low, high = columns([[Part("a", 1, "")], [Part("a", 1, ""), Part("b", 3, "")]], 40)
     assert [(s.x, s.width) for s in low] == [(0, 10)]
     assert [(s.x, s.width) for s in high] == [(0, 10), (10, 30)]

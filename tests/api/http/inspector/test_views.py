@@ -66,9 +66,6 @@ async def test_every_view_of_an_empty_namespace_is_a_page(visit: Visit, path: st
 
 
 async def test_growth_counts_new_memories_by_day_or_month(visit: Visit) -> None:
-    """The growth page counts new memories by day if all are from a few days, and by month if they
-    span years.
-    """
     await visit.write("New.", created_at="2026-02-28T10:00:00Z")
     await visit.write("Old.", created_at="2026-02-20T10:00:00Z")
     page = await visit.open("/growth")
@@ -248,9 +245,6 @@ async def test_dry_run_changes_nothing_and_offers_to_run(visit: Visit) -> None:
 async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
     visit: Visit, field: str, fields: dict[str, Any]
 ) -> None:
-    """If an option of an upkeep job is invalid, the page names the option and no memory is
-    changed.
-    """
     memory_id = await visit.write("An old fact.", created_at="2024-01-01T00:00:00Z")
     page = (await visit.send("/upkeep", 422, **fields, apply="true")).text
     assert field in text_of(page)
@@ -259,9 +253,6 @@ async def test_an_upkeep_job_with_an_invalid_option_is_not_run(
 
 
 async def test_upkeep_job_without_a_namespace_is_refused(visit: Visit) -> None:
-    """An upkeep form without a namespace is a 422, so that no job runs on all namespaces by
-    accident.
-    """
     got = await visit.client.post(
         "/inspect/upkeep", data={"token": await visit.token(), "job": "expire"}
     )
@@ -311,7 +302,6 @@ async def test_key_of_an_agent_sees_its_working_items_alone(guarded: Services) -
 
 
 async def test_hostile_names_are_escaped_in_every_view(visit: Visit) -> None:
-    """Markup in contents and in names of sessions and namespaces is escaped in every view."""
     hostile = Visit(visit.client, "<b>n</b>")
     await hostile.write(
         HOSTILE.replace("\u202e", ""),
@@ -342,9 +332,6 @@ async def test_unknown_pages_are_not_found(visit: Visit) -> None:
 async def test_a_key_does_not_see_threads_that_its_agents_may_not_read(
     live: LiveClient, guarded: Services
 ) -> None:
-    """If a key's agents may not read a thread, the list leaves the thread out and opening it is a
-    403.
-    """
     services = replace(with_live_workflows(guarded, live), keys=guarded.keys)
     async with connect(services) as client:
         body = {"namespace": "n", "key": "support:1"}

@@ -97,9 +97,6 @@ def test_tool_schemas_have_no_titles_references_or_null() -> None:
 def test_the_last_line_of_a_recall_counts_its_own_tokens_too(
     tokenizer: TiktokenTokenizer, context: str, budget: int, receipt: object, *, degraded: bool
 ) -> None:
-    """The number of tokens in the last line of a recall is that of the whole text, with this
-    line.
-    """
     metadata = ContextMetadata(
         total_tokens=0,
         budget=budget,

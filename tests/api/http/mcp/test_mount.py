@@ -119,9 +119,6 @@ async def test_a_key_reaches_its_own_tenant_only(guarded: Services) -> None:
 async def test_the_namespace_comes_from_the_path_or_a_header_or_the_key(
     services: Services, path: str, headers: dict[str, str], namespace: str
 ) -> None:
-    """The namespace is taken from the path, else from the namespace header, the project header, or
-    the key.
-    """
     entry = KeyEntry(key="acme-home-key", tenant="acme", role=Role.WRITER, namespace="home")
     services = replace(services, keys=KeyBook(hashed([entry])))
     key = {"Authorization": "Bearer acme-home-key"}
@@ -167,9 +164,6 @@ async def test_a_receipt_of_another_namespace_is_not_explained(services: Service
 
 
 async def test_a_key_bound_to_agents_acts_only_as_one_of_them(services: Services) -> None:
-    """An API key bound to one agent acts as that agent. If it is bound to several, a header has to
-    name one.
-    """
     entries = [
         KeyEntry(key="one-agent-key", tenant="acme", role=Role.WRITER, agents=["a"]),
         KeyEntry(key="two-agent-key", tenant="acme", role=Role.WRITER, agents=["a", "b"]),
@@ -208,7 +202,6 @@ async def test_a_header_chooses_which_tools_are_offered(services: Services) -> N
 
 @pytest.mark.parametrize("path", ["/mcp/%FF", "/mcp/%20", "/mcp/a%00b", f"/mcp/{'x' * 257}"])
 async def test_an_invalid_namespace_in_the_path_is_a_problem(services: Services, path: str) -> None:
-    """An invalid namespace in the path of /mcp is a 422 that names the field `namespace`."""
     async with raw_client(services) as client:
         body = problem(await client.post(path, json=rpc("ping")), 422)
     assert body["errors"][0]["path"] == "namespace"
@@ -228,7 +221,6 @@ async def test_only_post_is_answered(services: Services) -> None:
 
 
 async def test_the_limits_of_body_size_and_call_rate_apply_to_mcp(services: Services) -> None:
-    """A body of more than 2 MiB is a 413, and calls above the rate limit are a 429."""
     limited = replace(services, rate=RateLimit(2))
     async with raw_client(limited) as client:
         body = rpc(

@@ -297,7 +297,6 @@ async def test_forget_spares_pinned_memories(client: httpx.AsyncClient) -> None:
 
 
 async def test_expire_deletes_expired_memories(client: httpx.AsyncClient) -> None:
-    """The expire job deletes expired memories for good."""
     past = {"created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-02-01T00:00:00Z"}
     expired = await _write(client, "past", **past)
     await _write(client, "stays")
@@ -420,7 +419,6 @@ def test_upkeep_interval_follows_the_settings(guarded: Services) -> None:
 
 @pytest.mark.parametrize("job", ["promote", "forget", "expire", "compact"])
 async def test_a_job_changes_what_its_dry_run_listed(client: httpx.AsyncClient, job: str) -> None:
-    """A job changes exactly the memories that its dry run listed. A second dry run lists none."""
     for session in ("s1", "s2", "s3"):
         await _write(client, "Tea is served at four", session_id=session)
     past = {"created_at": "2025-01-01T00:00:00Z"}

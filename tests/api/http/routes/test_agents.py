@@ -177,9 +177,6 @@ async def test_one_call_gives_an_agents_whole_context(world: World) -> None:
 
 
 async def test_a_bound_key_gets_its_own_agents_context(world: World) -> None:
-    """A key bound to an agent gets that agent's notes in working memory only, and a 403 for another
-    agent's context.
-    """
     await furnish(world)
     own_context = await context_of(
         world, "ann", key="ann", query="ledger", session_id="s1", floor=0
@@ -224,9 +221,6 @@ async def test_the_models_allocation_divides_an_agents_context(world: World) -> 
 
 
 async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> None:
-    """Without a query, the newest turn of the agent's threads is the query. Without turns, only due
-    tasks are shown.
-    """
     await furnish(world)
     answer = await context_of(world, "ann", session_id="s1", floor=0)
     assert [item["content"] for item in answer["parts"]["memory"]["items"]] == [
@@ -241,7 +235,6 @@ async def test_without_a_query_the_newest_turn_is_the_query(world: World) -> Non
 
 
 async def test_a_newest_turn_that_begins_with_many_blanks_is_the_query(world: World) -> None:
-    """If the newest turn begins with many line breaks, its words are still used as the query."""
     threads = await furnish(world)
     turn = {"role": "user", "content": f"{chr(10) * MAX_QUERY_CHARACTERS}Where is the ledger?"}
     added = await world.on_thread("bob", "POST", f"/{threads['shared']}/turns", turn)

@@ -30,9 +30,6 @@ def lines(items: list[dict[str, Any]]) -> bytes:
 
 
 async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient) -> None:
-    """The answer to a batch has one result for each item, in the order of the items, and counts by
-    status.
-    """
     batch_items = [
         *items(3),
         items(1)[0],
@@ -53,7 +50,6 @@ async def test_batch_results_are_in_order_with_counts(client: httpx.AsyncClient)
 
 
 async def test_empty_batch_has_no_results(client: httpx.AsyncClient) -> None:
-    """An empty batch returns no results and counts of 0."""
     answer = (await client.post(BATCH, json={"namespace": "n", "items": []})).json()
     assert (answer["results"], sum(answer["counts"].values())) == ([], 0)
 
@@ -175,7 +171,6 @@ async def test_repeated_idempotency_key_returns_the_same_answer(client: httpx.As
 
 
 async def test_idempotency_key_with_another_body_is_409(client: httpx.AsyncClient) -> None:
-    """An Idempotency-Key that was used for another body, or for another namespace, is a 409."""
     headers = {"Idempotency-Key": "k-1"}
     await client.post(BATCH, json={"namespace": "n", "items": items(2)}, headers=headers)
     problem(

@@ -245,9 +245,6 @@ async def test_a_promotion_is_listed_with_its_evidence_and_undone() -> None:
 async def test_events_of_three_sessions_with_one_meaning_become_a_fact(
     onnx_directory: Path,
 ) -> None:
-    """The promote job makes a fact of events with the same meaning from three sessions, and links
-    the fact to them.
-    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(
         lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
@@ -304,9 +301,6 @@ async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
 
 
 async def test_a_rejected_text_is_listed_and_can_be_stored(client: httpx.AsyncClient) -> None:
-    """A captured text that review rejected is listed with the reason, and undoing the rejection
-    stores the text.
-    """
     messages = [{"role": "user", "content": "ok thanks"}]
     await client.post(
         "/v1/hooks/session-stop", json={**SPACE, "session_id": "s", "messages": messages}
@@ -347,9 +341,6 @@ async def rejected(client: httpx.AsyncClient) -> set[str]:
 async def test_editing_a_memory_removes_rejected_texts_that_repeat_its_old_text(
     client: httpx.AsyncClient,
 ) -> None:
-    """An edit of a memory's content removes rejected texts that contain its old text; an edit of
-    its tags does not.
-    """
     memory_id = await repeat(client)
     await patch(client, memory_id, tags=["audit"])
     assert await rejected(client) == {REPORT, "ok thanks"}
@@ -379,9 +370,6 @@ async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
 async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(
     client: httpx.AsyncClient,
 ) -> None:
-    """Deleting one memory also removes the rejected texts that contain its text, in any case, but
-    not within a word.
-    """
     repeated = await repeat(client)
     within = await write(client, "than")
     short = await write(client, "OK")
@@ -406,9 +394,6 @@ async def test_deleting_a_memory_removes_rejected_texts_that_repeat_it(
 async def test_deleting_memories_removes_rejected_texts(
     client: httpx.AsyncClient, query: dict[str, str], remaining: set[str]
 ) -> None:
-    """Deleting the memories of a namespace or session removes its rejected texts, so that no undo
-    stores them.
-    """
     await repeat(client)
     deleted = await client.delete("/v1/memories", params={**SPACE, "confirm": "true", **query})
     assert deleted.json()["remaining"] == 0
@@ -416,7 +401,6 @@ async def test_deleting_memories_removes_rejected_texts(
 
 
 async def test_replaced_facts_are_listed(client: httpx.AsyncClient) -> None:
-    """A replaced fact is listed with the id of the newer fact and the reason."""
     old = await write(
         client, "The limit is 10 requests per minute.", created_at="2026-01-01T00:00:00Z"
     )
@@ -449,9 +433,6 @@ async def test_undo_of_a_replacement_makes_both_facts_current(client: httpx.Asyn
 
 
 async def test_undo_of_a_contest_makes_both_facts_current(client: httpx.AsyncClient) -> None:
-    """If two facts are contested (they may not both be true), an undo for either one makes both
-    current.
-    """
     old = await write(client, "The limit is 10 requests per minute.", agent_id="a")
     new = await write(client, "The limit is 20 requests per minute.", agent_id="b")
     assert {each["kind"] for each in (await decisions(client)).values()} == {"contested"}
@@ -544,9 +525,6 @@ async def test_undo_of_a_replacement_keeps_what_the_fact_had_replaced(
 async def test_undo_of_a_promotion_brings_back_what_the_fact_replaced(
     client: httpx.AsyncClient,
 ) -> None:
-    """Undoing a promotion hides the promoted fact, and the older fact that it had replaced is
-    current.
-    """
     (old,) = await limits(client, 10)
     for session in "abc":
         await write(
@@ -607,9 +585,6 @@ async def test_a_crash_within_a_job_or_an_undo_hides_no_fact(job: str) -> None:
 
 
 async def test_a_promoted_fact_that_was_replaced_takes_two_undos(client: httpx.AsyncClient) -> None:
-    """If a promoted fact was replaced, the first undo takes back the replacement, and the second
-    the promotion.
-    """
     for session in "abc":
         text = "The limit is 10 requests per minute."
         await write(
@@ -662,9 +637,6 @@ async def test_a_pinned_fact_comes_back_when_the_fact_that_replaced_it_is_forgot
 async def test_a_forgotten_fact_that_is_written_again_with_an_earlier_date_is_current(
     client: httpx.AsyncClient,
 ) -> None:
-    """A forgotten fact is current when it is written again. The forgotten fact that it had replaced
-    stays hidden.
-    """
     old, new = await limits(client, 10, 20)
     await run(client, "forget", keep_top=0)
     content = (await read(client, new))["content"]
@@ -749,9 +721,6 @@ async def test_a_forgotten_memory_that_a_caller_brings_back_is_kept() -> None:
 async def test_a_contradicts_link_of_a_caller_is_the_reason_why_facts_are_contested(
     client: httpx.AsyncClient,
 ) -> None:
-    """If a caller links two facts with `contradicts`, both are listed as contested, with that link
-    as the reason.
-    """
     first = await write(client, "Tea is green")
     second = await write(client, "Coffee is black")
     await patch(client, second, links=[{"to": first, "type": "contradicts"}])
@@ -843,9 +812,6 @@ async def test_no_fact_is_promoted_from_events_that_are_erased_meanwhile(embeddi
 
 
 async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile() -> None:
-    """If the expiry of an expired memory is removed while the expire job runs, the job does not
-    delete the memory.
-    """
     clock = Clock()
     services = fake_services(clock)
     async with connect(services) as client:

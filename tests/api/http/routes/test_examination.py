@@ -68,7 +68,6 @@ async def test_classify_returns_parts_of_other_types(client: httpx.AsyncClient) 
 async def test_classify_reads_a_state_of_current_work_as_working_memory(
     client: httpx.AsyncClient,
 ) -> None:
-    """A text such as "Currently at row 40 of 90" is classified as working memory."""
     answer = (
         await client.post(
             "/v1/classify", json={"content": "Currently at row 40 of 90, two still open"}
@@ -116,7 +115,6 @@ async def test_review_returns_votes_without_writing(client: httpx.AsyncClient) -
 
 
 async def test_a_field_of_one_type_asks_for_the_type(client: httpx.AsyncClient) -> None:
-    """A memory without a type but with a field of one type is a 422 that names this type."""
     body = {"namespace": "n", "content": "See the dentist", "due_at": "2030-01-01T09:00:00Z"}
     response = await client.post("/v1/memories", json=body)
     assert response.status_code == 422
@@ -187,9 +185,6 @@ async def test_secrets_are_removed_from_writes_changes_and_problems(
 async def test_a_secret_in_an_id_is_refused_and_in_other_fields_redacted(
     client: httpx.AsyncClient, field: str
 ) -> None:
-    """A memory with a secret in session_id or agent_id is rejected. A secret in another field is
-    redacted.
-    """
     token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
     body = {"namespace": "n", "type": "semantic", "content": "Ann owns the deploy"}
     refused = (await client.post("/v1/memories", json={**body, field: token})).json()

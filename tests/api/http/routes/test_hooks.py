@@ -55,9 +55,6 @@ async def _listed(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
 async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_password(
     client: httpx.AsyncClient,
 ) -> None:
-    """A message that is only a password is redacted if the message before it asks for one, also if
-    it is rejected.
-    """
     secret = "Lampe!" + "Regal204"
     messages = [
         ("user", "What is the wifi password?"),
@@ -79,9 +76,6 @@ async def test_an_answer_is_redacted_if_the_question_before_it_asks_for_a_passwo
 
 
 async def test_session_stop_stores_each_message_under_its_type(client: httpx.AsyncClient) -> None:
-    """Session-stop stores an event and a task, each under its type. It rejects a message that
-    repeats another.
-    """
     answer = await _stop(client, TALK)
     assert [item["index"] for item in answer["results"]] == [0, 1, 2]
     assert [item["status"] for item in answer["results"]] == ["stored", "rejected", "stored"]
@@ -315,9 +309,6 @@ async def test_fragments_steps_and_lines_of_tool_output_are_not_stored_alone(
 async def test_large_conversations_are_accepted_up_to_10_000_messages(
     client: httpx.AsyncClient,
 ) -> None:
-    """A conversation of over 1,000 messages and 3 MiB is accepted. One of over 10,000 messages is
-    refused.
-    """
     messages = [{"role": "user", "content": f"ok {index % 10}"} for index in range(1_001)]
     messages.append({"role": "user", "content": "we walked on and on and " * 140_000})
     answer = await _stop(client, messages)
@@ -361,9 +352,6 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(
     client: httpx.AsyncClient,
 ) -> None:
-    """A due task in the context of a prompt is marked as fired. A task that is due later stays
-    pending.
-    """
     for content, due in (("pay the rent", NOW), ("pay the tax", NOW + timedelta(days=9))):
         body = {
             "type": "prospective",

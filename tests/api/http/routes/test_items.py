@@ -135,7 +135,6 @@ async def test_a_value_of_one_mebibyte_is_stored_and_a_larger_one_refused(items:
 
 
 async def test_a_deleted_item_is_not_found(items: Items) -> None:
-    """A deleted item is a 404. Deleting it again is still a 204."""
     await items.put("p", "k", 1)
     address = {**SPACE, "path": "p", "key": "k"}
     for _ in range(2):
@@ -295,9 +294,6 @@ async def test_a_put_needs_a_value(items: Items) -> None:
 
 
 async def test_an_export_has_the_items_and_an_import_restores_them(items: Items) -> None:
-    """An import of an export restores agents, times and index paths of items, so that a second
-    export is the same.
-    """
     await items.put("p", "k", {"title": "tea", "n": 10**30}, index=["title"], ttl_s=3600)
     items.now += timedelta(seconds=9)
     await items.put("p", "k", {"title": "green tea", "n": 10**30}, index=["title"], ttl_s=3600)
@@ -346,9 +342,6 @@ async def test_stats_count_the_items_of_every_agent(items: Items) -> None:
 
 
 async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> None:
-    """Erasing a namespace erases the items of every agent. Erasing a single memory erases no
-    item.
-    """
     await items.put("p", "k", 1)
     await items.put("p", "k", 1, agent_id="ann")
     erasure = await items.http.post(
@@ -361,9 +354,6 @@ async def test_an_erasure_of_the_namespace_erases_its_items(items: Items) -> Non
 
 
 async def test_readers_may_not_put_or_delete_items(guarded: Services) -> None:
-    """A PUT or DELETE of an item with a reader's key is a 403. Another tenant does not see the
-    item.
-    """
     body = {**SPACE, "path": ["p"], "key": "k", "value": 1}
     address = {**SPACE, "path": "p", "key": "k"}
     async with connect(guarded) as http:

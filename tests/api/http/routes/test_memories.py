@@ -26,7 +26,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_new_memory_is_201(client: httpx.AsyncClient) -> None:
-    """The answer to a write of a new memory is a 201 with the stored memory."""
     response = await client.post(
         "/v1/memories", json=FACT | {"tags": ["ci"], "importance": 7, "session_id": "s"}
     )
@@ -75,7 +74,6 @@ async def test_times_are_stored_as_utc(client: httpx.AsyncClient) -> None:
 
 
 async def test_patch_changes_only_the_named_fields(client: httpx.AsyncClient) -> None:
-    """A PATCH changes the fields that it names and no others. The next read shows the changes."""
     answer = await write_fact(client, tags=["a"])
     path = f"/v1/memories/{answer['id']}"
     query = {"namespace": "n"}
@@ -180,7 +178,6 @@ async def test_unknown_memory_id_is_404(client: httpx.AsyncClient, unknown: str)
 
 
 async def test_helpful_feedback_raises_the_importance(client: httpx.AsyncClient) -> None:
-    """Helpful feedback adds 1 to the memory's importance."""
     answer = await write_fact(client)
     rated = await client.post(
         f"/v1/memories/{answer['id']}/feedback?namespace=n", json={"outcome": "helpful"}
@@ -230,7 +227,6 @@ async def test_list_pages_contain_every_memory_once(client: httpx.AsyncClient) -
 async def test_list_parameters_filter(
     client: httpx.AsyncClient, query: dict[str, str], contents: set[str]
 ) -> None:
-    """Query parameters filter the list; expired memories are listed only on request."""
     await write_fact(
         client, content="A", tags=["x"], session_id="s", created_at="2026-02-01T00:00:00Z"
     )

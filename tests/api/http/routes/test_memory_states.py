@@ -129,9 +129,6 @@ async def ports(notebook: Notebook, count: int = 2, **last: Any) -> list[str]:
 
 
 async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Notebook) -> None:
-    """A replaced memory names its successor, end and reason. The successor is current and links to
-    the memory.
-    """
     old, new = await ports(notebook)
     before = await notebook.read(old)
     after = await notebook.read(new)
@@ -148,9 +145,6 @@ async def test_a_replaced_memory_has_its_end_successor_and_reason(notebook: Note
 
 
 async def test_a_key_with_another_number_replaces_the_earlier_value(notebook: Notebook) -> None:
-    """A text of the form "key: number" replaces an earlier one with the same key, although neither
-    has a verb.
-    """
     earlier = (NOW - timedelta(hours=1)).isoformat()
     old = (await notebook.write("Port of the API gateway: 80", created_at=earlier))["id"]
     assert (await notebook.write("Port of the API gateway: 81"))["supersedes"] == [old]
@@ -158,7 +152,6 @@ async def test_a_key_with_another_number_replaces_the_earlier_value(notebook: No
 
 
 async def test_a_filter_by_state_finds_replaced_memories(notebook: Notebook) -> None:
-    """Searches and lists find replaced memories only if a filter by state asks for them."""
     await ports(notebook)
     assert await notebook.found() == await notebook.listed() == [PORTS[1]]
     assert (
@@ -250,9 +243,6 @@ async def test_deleting_a_successor_by_filter_brings_back_what_it_replaced(
 async def test_the_expire_job_brings_back_what_an_expired_memory_had_replaced(
     notebook: Notebook,
 ) -> None:
-    """When the expire job deletes an expired successor, the memory that it had replaced is stored
-    as current.
-    """
     old, new = await ports(notebook, expires_at=(NOW + timedelta(hours=1)).isoformat())
     notebook.set_time(NOW + timedelta(hours=2))
     response = await notebook.client.post(
@@ -286,9 +276,6 @@ async def test_a_replaced_memory_is_current_again_when_its_successor_expires(
 async def test_the_expire_job_makes_a_memory_without_its_successor_current(
     notebook: Notebook, services: Services
 ) -> None:
-    """If the successor of a replaced memory is missing in the store, the expire job makes the
-    memory current.
-    """
     old, new = await ports(notebook)
     await services.store.delete(Scope("default", "n"), [new])
     await notebook.client.post("/v1/admin/jobs/expire", json={"namespace": "n", "dry_run": False})
@@ -329,9 +316,6 @@ async def test_editing_a_successor_to_another_subject_brings_back_what_it_replac
 async def test_a_replaced_memory_that_is_edited_to_another_subject_is_current(
     notebook: Notebook, content: str, state: str
 ) -> None:
-    """If an edit changes the value of a replaced memory, but not its subject, the memory stays
-    replaced.
-    """
     old, new = await ports(notebook)
     await notebook.patch(old, content=content)
     assert await notebook.states(old, new) == [state, "current"]
@@ -347,9 +331,6 @@ async def test_a_successor_that_loses_its_link_replaces_nothing(notebook: Notebo
 
 
 async def test_a_restored_memory_and_its_successor_are_contested(notebook: Notebook) -> None:
-    """A replaced memory is restored beside its successor: both are contested. Restoring a contested
-    memory is a 409.
-    """
     old, new = await ports(notebook)
     memory = await notebook.restore(old)
     assert (memory["state"], memory["valid_to"], memory["superseded_by"]) == (
@@ -370,9 +351,6 @@ async def test_a_restored_memory_and_its_successor_are_contested(notebook: Noteb
 async def test_a_restored_memory_is_not_replaced_when_its_successor_is_written_again(
     notebook: Notebook,
 ) -> None:
-    """If the text of the successor is written again, the restored memory and its successor stay
-    contested.
-    """
     old, new = await ports(notebook)
     await notebook.restore(old)
     await notebook.write(PORTS[1])
@@ -433,9 +411,6 @@ async def test_a_caller_may_name_the_memory_that_replaces_another(
 async def test_a_memory_replaced_by_its_former_successor_takes_its_place(
     notebook: Notebook,
 ) -> None:
-    """If a replaced memory is to replace its successor, it is current again, and its successor is
-    replaced.
-    """
     old, new = [
         (await notebook.write(text))["id"]
         for text in ("The office is in Rome.", "The printer is called Bob.")
@@ -479,9 +454,6 @@ async def test_a_memory_with_an_end_in_the_future_is_current_until_then(notebook
 async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_then(
     notebook: Notebook, times: list[datetime]
 ) -> None:
-    """A replaced memory that gets a future valid_to is contested with its successor until then,
-    then replaced again.
-    """
     old, new = await ports(notebook)
     end = times[-1] + timedelta(days=1)
     changed = await notebook.patch(old, valid_to=end.isoformat())
@@ -494,9 +466,6 @@ async def test_a_replaced_memory_with_an_end_in_the_future_is_contested_until_th
 async def test_another_valid_to_of_a_replaced_memory_keeps_the_reason(
     notebook: Notebook, times: list[datetime]
 ) -> None:
-    """A PATCH of the valid_to of a replaced memory keeps the state reason, and the memory stays
-    replaced.
-    """
     old, new = await ports(notebook)
     before = await notebook.read(old)
     changed = await notebook.patch(old, valid_to=times[-1].isoformat())
@@ -568,9 +537,6 @@ async def test_patch_sets_links_and_deleting_a_linked_memory_removes_them(
 
 
 async def test_a_contradicts_link_makes_both_memories_contested(notebook: Notebook) -> None:
-    """A link of the type `contradicts`, set by a PATCH or a write, makes both linked memories
-    contested.
-    """
     first, second = [
         (await notebook.write(content))["id"] for content in ("Ann likes tea.", "Tea bores Ann.")
     ]
@@ -583,7 +549,6 @@ async def test_a_contradicts_link_makes_both_memories_contested(notebook: Notebo
 
 
 async def test_links_of_a_patch_that_also_sets_a_new_text_are_kept(notebook: Notebook) -> None:
-    """A new text removes the links of the old text, but not those that the same PATCH sets."""
     first, second = [
         (await notebook.write(content))["id"] for content in ("Tea is green.", "Coffee is black.")
     ]
@@ -645,9 +610,6 @@ async def test_a_history_has_the_whole_chain_of_replaced_memories(notebook: Note
 async def test_a_history_says_when_and_why_a_memory_ended(
     notebook: Notebook, times: list[datetime]
 ) -> None:
-    """The history of a memory that expired, or that a caller ended by valid_to, says when and why
-    it ended.
-    """
     expired, ended = [
         (await notebook.write(content, expires_at=end))["id"]
         for content, end in (
@@ -705,9 +667,6 @@ async def test_a_history_has_the_earlier_texts(notebook: Notebook) -> None:
 async def test_a_search_as_of_an_earlier_time_finds_what_was_replaced_since(
     notebook: Notebook,
 ) -> None:
-    """A search with `as_of` finds the memory that was current at that time, although it is replaced
-    now.
-    """
     old, _ = await ports(notebook)
     at = (NOW - timedelta(minutes=90)).isoformat()
     response = await notebook.client.post(
@@ -722,7 +681,6 @@ async def test_a_search_as_of_an_earlier_time_finds_what_was_replaced_since(
 async def test_history_and_restore_of_an_unknown_memory_are_404(
     notebook: Notebook, path: str
 ) -> None:
-    """The history of an unknown id is a 404, and so is restoring it."""
     method = "GET" if path == "history" else "POST"
     url = f"/v1/memories/{'0' * 8}-0000-4000-8000-{'0' * 12}/{path}"
     assert (

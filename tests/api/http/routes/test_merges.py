@@ -100,9 +100,6 @@ async def test_a_merge_stays_within_the_limits(client: httpx.AsyncClient) -> Non
 
 
 async def test_links_of_both_writes_are_joined(client: httpx.AsyncClient) -> None:
-    """A merged memory has the links of both writes. If both link to the same memory, the stronger
-    link stays.
-    """
     ends = [
         (await write_fact(client, content=content))["id"]
         for content in ("Tea is hot.", "Rain is wet.")
@@ -169,9 +166,6 @@ async def test_an_event_on_another_day_is_another_event(client: httpx.AsyncClien
 
 
 async def test_batch_results_name_the_fields_that_items_changed(client: httpx.AsyncClient) -> None:
-    """If items of a batch are merged into one memory, the result of each names the fields that it
-    changed.
-    """
     item = {"type": "semantic", "content": "Tea is hot."}
     items = [item, item | {"tags": ["x"]}, item | {"pinned": True}]
     answer = (

@@ -103,7 +103,6 @@ async def test_the_newest_events_come_first_in_a_small_budget(overview: httpx.As
 async def test_what_happened_at_a_time_lists_the_events_of_that_time(
     overview: httpx.AsyncClient,
 ) -> None:
-    """If "what happened?" names a time, the events of that time come first, newest first."""
     assert contents(await ask(overview, "What happened in January?"), "episodic")[:3] == EVENTS[3:]
 
 
@@ -146,9 +145,6 @@ async def test_the_newest_event_is_shown_even_if_it_is_no_candidate(onnx_directo
 async def test_a_question_for_what_was_finished_lists_completed_tasks(
     overview: httpx.AsyncClient, query: str
 ) -> None:
-    """A question for what was finished is answered by the completed tasks, which stand before all
-    others.
-    """
     answer = await ask(overview, query)
     assert set(contents(answer, "prospective")[:2]) == {
         "Repair the garden fence",

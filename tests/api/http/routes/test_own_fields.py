@@ -118,7 +118,6 @@ async def test_failures_of_a_procedure_lower_its_rank(client: httpx.AsyncClient)
 
 
 async def test_ids_in_links_and_filters_may_be_in_upper_case(client: httpx.AsyncClient) -> None:
-    """The id that a link names is stored in lower case, and a filter finds ids in any case."""
     memory_id = await store(client, type="semantic", content="Tea is green.")
     links = [{"to": memory_id.upper(), "type": "extends"}]
     linked = await store(client, type="semantic", content="Rooibos is red.", links=links)
@@ -136,9 +135,6 @@ async def test_ids_in_links_and_filters_may_be_in_upper_case(client: httpx.Async
 async def test_a_linked_memory_ranks_right_after_the_hit_that_links_to_it(
     client: httpx.AsyncClient,
 ) -> None:
-    """A memory that shares no word with the query ranks right after the best hit if that hit links
-    to it.
-    """
     linked = await store(client, type="procedural", content="Call the tax office first.")
     for number in range(5):
         await store(

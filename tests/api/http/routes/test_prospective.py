@@ -71,7 +71,6 @@ async def test_due_times_are_read_in_any_zone_language_and_distance_from_now(
 
 
 async def test_due_intentions_are_in_order_of_due_time(client: httpx.AsyncClient) -> None:
-    """Due intentions are listed by due time, without those that are not due yet."""
     for hours in (1, 3, 2):
         await _write(
             client, f"due {hours} h ago", due_at=(NOW - timedelta(hours=hours)).isoformat()

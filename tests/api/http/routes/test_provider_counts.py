@@ -106,9 +106,6 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
 
 
 async def test_memories_do_not_use_the_budget_of_working_memory(services: Services) -> None:
-    """If a session has no notes in working memory, memories fill only `budget` and not the separate
-    working_budget.
-    """
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=400)
     assert 0 < answer["metadata"]["model_tokens"] == len(answer["context"]) <= 400
@@ -117,9 +114,6 @@ async def test_memories_do_not_use_the_budget_of_working_memory(services: Servic
 async def test_a_context_is_empty_if_the_provider_counts_too_much_for_every_text(
     services: Services,
 ) -> None:
-    """If the provider counts more tokens than the budget for every text, the context is empty and
-    has 0 tokens.
-    """
     async with counted(
         services, lambda _: httpx.Response(200, json={"input_tokens": 5_000})
     ) as client:

@@ -82,7 +82,6 @@ async def test_a_question_that_nothing_answers_gets_an_empty_context(
 async def test_a_memory_that_answers_the_question_is_above_the_default_floor(
     floored: httpx.AsyncClient,
 ) -> None:
-    """A memory that answers the question is shown first under the default relevance floor."""
     answer = await retrieve(floored, ANSWERED)
     assert answer["metadata"]["outcome"] == "ok"
     assert answer["items"][0]["content"] == MEMORIES[0]
@@ -116,7 +115,6 @@ async def test_an_overview_of_one_type_has_memories_below_the_floor(
 
 
 async def test_a_higher_floor_shows_fewer_memories(floored: httpx.AsyncClient) -> None:
-    """A higher relevance floor shows fewer memories, in the same order. A floor of 1 shows none."""
     contexts = [
         [
             item["id"]
@@ -165,9 +163,6 @@ async def test_a_floor_outside_of_0_to_1_is_refused(
 async def test_a_receipt_lists_the_memories_below_the_floor(
     floored: httpx.AsyncClient, query: str
 ) -> None:
-    """The receipt of a retrieval lists the memories that were left out because they were below the
-    relevance floor.
-    """
     answer = await retrieve(floored, query, floor=0.6)
     path = f"/v1/receipts/{answer['receipt_id']}"
     receipt = (await floored.get(path)).json()

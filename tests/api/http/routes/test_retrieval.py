@@ -94,9 +94,6 @@ async def test_invalid_retrieve_is_422(
 async def test_filters_compare_fields_with_null_and_with_members_of_source(
     client: httpx.AsyncClient, filters: dict[str, Any], contents: list[str]
 ) -> None:
-    """A filter compares a field with null to find memories with or without a value, and names
-    members of `source`.
-    """
     await client.post(
         "/v1/memories", json=FACT | {"session_id": "s", "tags": ["ci"], "source": "wiki"}
     )

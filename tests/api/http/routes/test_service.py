@@ -52,7 +52,6 @@ async def test_readiness_has_a_timeout(services: Services) -> None:
 
 
 async def test_readiness_503_has_retry_after(services: Services) -> None:
-    """The Retry-After of a failed readiness check is one second."""
     async with connect(replace(services, pings={"store": AwayStore().ping})) as client:
         response = await client.get("/health/ready")
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")

@@ -137,9 +137,6 @@ async def test_the_words_of_a_due_time_are_dropped_with_it(tasks: Tasks) -> None
 async def test_a_completed_task_that_is_written_again_is_a_new_task(
     tasks: Tasks, again: str
 ) -> None:
-    """A chore written again after it was completed is stored with another id. The completed one
-    stays completed.
-    """
     first = await tasks.write()
     for done in (1, 2, 3):
         await tasks.complete(first["id"])
@@ -165,9 +162,6 @@ async def test_a_completed_task_stays_completed_if_an_earlier_write_is_sent_agai
 
 
 async def test_a_repeated_task_has_the_higher_priority_and_the_named_kind(tasks: Tasks) -> None:
-    """A task that is written twice has the higher priority, and the kind of intention that either
-    write named.
-    """
     await tasks.write("File the tax return", priority=4)
     repeated = await tasks.write("File the tax return", intention_type="commitment", priority=2)
     assert (repeated["memory"]["priority"], repeated["memory"]["intention_type"]) == (
@@ -182,7 +176,6 @@ async def test_a_repeated_task_has_the_higher_priority_and_the_named_kind(tasks:
 async def test_a_task_with_and_without_a_due_time_is_one_task(
     tasks: Tasks, first: dict[str, str], second: dict[str, str]
 ) -> None:
-    """A task without a due time gets that of its repetition, and one with a due time keeps it."""
     task = await tasks.write("Call Bob", **first)
     repeated = await tasks.write("Call Bob", **second)
     assert (repeated["status"], repeated["merged_into"]) == ("merged", task["id"])
@@ -194,9 +187,6 @@ async def test_a_task_with_and_without_a_due_time_is_one_task(
 
 
 async def test_tasks_with_two_due_times_are_two_tasks(tasks: Tasks) -> None:
-    """The same task at two times is two tasks, also if it was written without a time before or
-    after.
-    """
     body = [
         {"type": "prospective", "content": "Call Bob", **due}
         for due in ({}, {"due_at": SOON}, {"due_at": LATER}, {})

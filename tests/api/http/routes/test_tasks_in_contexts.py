@@ -51,9 +51,6 @@ def places(answer: dict[str, Any], *texts: str) -> list[int]:
 
 @pytest.mark.parametrize("query", ["deploy service build server", "what is left to do?"])
 async def test_due_tasks_come_before_other_tasks(client: httpx.AsyncClient, query: str) -> None:
-    """Tasks that are overdue or due today come before other tasks, even if the other tasks match
-    the query better.
-    """
     for number in range(5):
         await write(client, "prospective", f"deploy service {number} to the build server")
     await write(
@@ -180,9 +177,6 @@ async def test_a_question_for_tasks_is_not_answered_by_tasks_alone(onnx_director
 async def test_a_question_whether_something_was_done_finds_the_completed_task(
     onnx_directory: Path,
 ) -> None:
-    """A completed task is shown, with the day of its completion, to a question whether it was done,
-    and to no other.
-    """
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     services = fake_services(
         lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())

@@ -53,9 +53,6 @@ async def context(
 
 
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
-    """If the newest turn exceeds the budget, it is cut. Text and answer count the older turns that
-    are left out.
-    """
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
     await say(client, thread, f"the newest turn {words(500)}", files=["a.py"])
@@ -109,7 +106,6 @@ async def test_an_initial_context_needs_no_share_in_the_policy(client: httpx.Asy
 async def test_a_summary_keeps_the_newest_of_equally_important_sentences(
     client: httpx.AsyncClient,
 ) -> None:
-    """A summary of flushed turns prefers newer sentences, if all are equally important."""
     thread = (await begun(client, resource="brief"))["id"]
     for number in range(80, 140):
         await say(
@@ -241,9 +237,6 @@ async def test_an_omitted_initial_context_is_not_marked_as_cut(client: httpx.Asy
 async def test_a_summary_and_an_initial_context_above_the_budget_are_cut(
     client: httpx.AsyncClient,
 ) -> None:
-    """A summary or initial context above the budget is cut to its most important sentences. The
-    answer says so.
-    """
     initial_context = f"{'The sky is blue. ' * 60}You must never delete anything."
     thread = (await begun(client, resource="brief", initial_context=initial_context))["id"]
     for number in range(60):

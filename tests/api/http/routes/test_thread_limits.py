@@ -68,9 +68,6 @@ async def test_flush_starts_at_the_threshold(client: httpx.AsyncClient) -> None:
 async def test_a_repeated_request_gets_the_version_after_the_flush(
     client: httpx.AsyncClient,
 ) -> None:
-    """An append that starts a flush answers with the version after it. Repeating the append gets
-    the same answer.
-    """
     thread = (await begun(client, resource="support"))["id"]
     for _ in range(15):
         await say(client, thread, words(100))
@@ -131,9 +128,6 @@ async def test_stats_say_after_how_many_turns_a_flush_starts(client: httpx.Async
 async def test_strategies_flush_different_turns(
     client: httpx.AsyncClient, strategy: str, left: list[int]
 ) -> None:
-    """Each flush strategy flushes other turns of the same thread. All of them leave 50 tokens or
-    fewer.
-    """
     thread = (await begun(client, resource="still"))["id"]
     for number, size in enumerate(SIZES):
         await say(client, thread, f"{number} {words(size - 1)}")
@@ -256,9 +250,6 @@ async def test_concurrent_writers_keep_limits_and_lose_nothing(
 async def test_replacing_turns_with_more_than_the_limits_allow_is_refused(
     client: httpx.AsyncClient,
 ) -> None:
-    """Replacing a thread's turns by more turns or tokens than its limits allow is a 422, and
-    changes nothing.
-    """
     thread = (await begun(client, resource="fifo"))["id"]
     await say(client, thread, "stays")
     for turns in ([{"role": "user", "content": "x"}] * 7, [{"role": "user", "content": words(41)}]):

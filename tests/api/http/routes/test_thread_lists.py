@@ -112,9 +112,6 @@ async def test_ids_of_any_form_give_each_user_and_session_a_thread_of_its_own(
 async def test_an_empty_variable_or_invalid_key_is_refused_with_the_field(
     client: httpx.AsyncClient,
 ) -> None:
-    """A thread key with an empty variable, or a template with `%` after a variable, is a 422 that
-    names the field.
-    """
     variables = {"user": {"id": "u"}, "session": {"id": ""}}
     problem = await begun(client, 422, resource="notes", variables=variables)
     assert (

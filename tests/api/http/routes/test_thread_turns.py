@@ -130,9 +130,6 @@ async def test_a_long_thread_is_read_back_whole(
 async def test_flushed_turns_whose_memory_was_refused_are_still_listed(
     live: LiveClient, services: Services
 ) -> None:
-    """If the memory of flushed turns is refused, the turns can still be listed, without a
-    memory_id.
-    """
     rules = RuleBook(default=RedactionRules(never_keep_types=frozenset({MemoryType.EPISODIC})))
     rejecting = ingestor_over(InMemoryStore(), RedactionGate(Redactor(rules)))
     async with served(live, services, POLICIES, ingestor=rejecting) as client:
@@ -203,9 +200,6 @@ async def test_a_memory_with_an_invalid_turn_is_refused(
 
 
 async def test_listing_turns_does_not_count_as_use(client: httpx.AsyncClient) -> None:
-    """Listing turns does not count as use: with the strategy `lru`, the listed turn is still
-    flushed first.
-    """
     thread = (await begun(client, resource="messages-lru"))["id"]
     for number in range(7):
         await say(client, thread, f"turn {number}")
@@ -324,7 +318,6 @@ async def test_a_repeated_request_appends_its_turn_once(client: httpx.AsyncClien
 
 
 async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.AsyncClient) -> None:
-    """Equal turns that are flushed one by one are stored separately. A context shows them once."""
     thread = (await begun(client, resource="single"))["id"]
     for _ in range(7):
         await say(client, thread, "Restarted the billing worker.", role="assistant")
@@ -342,9 +335,6 @@ async def test_equal_turns_flushed_one_by_one_are_shown_once(client: httpx.Async
 async def test_turns_of_memories_with_a_line_about_the_thread_are_read(
     client: httpx.AsyncClient, services: Services
 ) -> None:
-    """Turns are also read back from memories of earlier versions, whose last line names the thread
-    and the turns.
-    """
     thread = (await begun(client))["id"]
     turns = [
         Turn("user", "a\nuser: b", 3, NOW, index=0),

@@ -137,9 +137,6 @@ async def test_thread_answer_names_its_policy(client: httpx.AsyncClient) -> None
 async def test_a_key_in_the_request_selects_a_thread_in_each_of_the_agents_resources(
     client: httpx.AsyncClient,
 ) -> None:
-    """If an agent opens its threads with a key, it gets a thread with this key for each of its
-    resources (policies).
-    """
     support, notes = (await begun(client, agent_id="three", key="shared"))["threads"]
     assert (support["thread"]["key"], notes["thread"]["key"]) == ("shared", "shared")
     assert support["thread"]["id"] != notes["thread"]["id"]

@@ -79,9 +79,6 @@ async def state_of(client: httpx.AsyncClient, memory_id: str) -> str:
 async def test_a_fact_is_not_replaced_by_a_text_about_another_subject(
     facts: httpx.AsyncClient, older: str, newer: str
 ) -> None:
-    """A newer text about another subject or attribute, a question, or a plan does not replace an
-    older fact.
-    """
     old = await write(facts, older, 9)
     new = await write(facts, newer, 2)
     assert "supersedes" not in new
@@ -162,9 +159,6 @@ async def test_a_fact_that_arrives_late_is_replaced_as_if_it_had_come_first(
 
 
 async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.AsyncClient) -> None:
-    """If facts of a batch replace or contest each other, `supersedes` and `contests` of the results
-    have their ids.
-    """
     texts = (
         "The upload limit is 20 MB.",
         "The upload limit is 50 MB.",
@@ -188,9 +182,6 @@ async def test_batch_results_name_replaced_and_contested_facts(facts: httpx.Asyn
 async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(
     facts: httpx.AsyncClient,
 ) -> None:
-    """A rewording in a batch is merged into the stored fact. A newer value later in the batch then
-    replaces it.
-    """
     stored = (await write(facts, "The gateway listens on port 8080.", 2))["id"]
     contents = ("the gateway listens on port 8080", "The gateway listens on port 9090.")
     items = [{"type": "semantic", "content": content} for content in contents]
@@ -219,7 +210,6 @@ async def test_a_batch_can_reword_a_stored_fact_and_then_replace_it(
 async def test_a_fact_that_is_said_again_in_a_batch_comes_first(
     facts: httpx.AsyncClient, first: str, second: str, times: tuple[int, ...]
 ) -> None:
-    """Of a batch that states a value, another one and the first again, the first is shown first."""
     items = [
         {
             "type": "semantic",
@@ -235,9 +225,6 @@ async def test_a_fact_that_is_said_again_in_a_batch_comes_first(
 async def test_a_contested_fact_that_is_said_again_is_shown_first_with_both_days(
     facts: httpx.AsyncClient,
 ) -> None:
-    """If a contested fact is written again, in other punctuation, it comes first, with the day of
-    the repetition.
-    """
     await write(facts, "The database is hosted in Frankfurt.", 9)
     await write(facts, "The database is hosted in Dublin.", 6)
     assert (await lines_of(facts, "Where is the database hosted?"))[0].startswith(
@@ -366,9 +353,6 @@ async def test_the_same_value_written_otherwise_is_no_change(
 async def test_another_quantity_replaces_a_value_but_only_contests_a_past_one(
     facts: httpx.AsyncClient, older: str, newer: str, state: str
 ) -> None:
-    """Another quantity replaces the older one. It only contests it if the key is in the past tense,
-    or of a result.
-    """
     old = await write(facts, older, 9)
     await write(facts, newer, 2)
     assert await state_of(facts, old["id"]) == state

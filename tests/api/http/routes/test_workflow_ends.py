@@ -107,9 +107,6 @@ async def test_expired_log_leaves_state_chain_and_resources(
 async def test_events_of_an_ended_workflow_are_kept_for_its_children(
     live: LiveClient, client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """If a child continues an ended workflow, the events of the ended one are kept for another
-    day.
-    """
     await ended(client, scope, 2)
     key = live_key(scope, "workflow", "w") + ":log"
     await live.run(lambda redis: redis.expire(key, 60), idempotent=True)
@@ -264,7 +261,6 @@ async def test_the_end_of_a_workflow_flushes_threads_and_clears_items(
 async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """With on_end `keep`, threads and notes of the ended workflow stay until they expire."""
     await begin(client, scope, on_end="keep")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "failed"})).json()
@@ -277,9 +273,6 @@ async def test_a_workflow_with_on_end_keep_keeps_threads_and_items(
 async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """With on_end `delete`, threads and notes of the ended workflow are deleted and do not become
-    memories.
-    """
     await begin(client, scope, on_end="delete")
     thread_id = await joined(client, scope)
     ended = (await post(client, scope, "w/events", {"type": "cancelled"})).json()
@@ -295,9 +288,6 @@ async def test_a_workflow_with_on_end_delete_deletes_threads_and_items(
 async def test_threads_and_notes_cannot_join_an_unknown_or_ended_workflow(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """A thread or note for an unknown workflow is a 404, and for an ended one a 409. Neither is
-    created.
-    """
     await begin(client, scope, workflow_id="over")
     await post(client, scope, "over/events", {"type": "completed"})
     space = {"namespace": scope.namespace, "key": "k", "resource": "r"}
@@ -380,9 +370,6 @@ async def test_an_item_does_not_outlive_a_workflow_that_ends_while_it_is_written
 async def test_an_item_created_again_without_its_workflow_is_kept(
     client: httpx.AsyncClient, scope: Scope
 ) -> None:
-    """If a note of a workflow is created again without a workflow_id, it is kept when the workflow
-    ends.
-    """
     await begin(client, scope, on_end="delete")
     item = {"namespace": scope.namespace, "session_id": "s", "content": "x y z"}
     for belongs in ({"workflow_id": "w"}, {}):

@@ -49,7 +49,6 @@ async def look(
 async def test_a_workflow_is_created_read_ended_and_stored_as_memories(
     client: httpx.AsyncClient,
 ) -> None:
-    """A workflow is created, appended to, read at any version, ended and stored as memories."""
     workflow_id = await begun(client, data={"name": "Release"})
     assert (await report(client, workflow_id, "started")).json()["version"] == 1
     await report(
@@ -91,7 +90,6 @@ async def test_a_workflow_is_created_read_ended_and_stored_as_memories(
 
 
 async def test_workflow_of_six_steps_becomes_a_procedure(client: httpx.AsyncClient) -> None:
-    """When a workflow of six steps ends, it is stored as one episodic memory and one procedure."""
     workflow_id = await begun(client)
     for number in range(6):
         await report(client, workflow_id, "step_completed", step_id=f"s{number}")
@@ -448,7 +446,6 @@ async def test_repeated_continue_returns_the_same_answer(client: httpx.AsyncClie
 async def test_an_invalid_event_is_refused_with_422(
     client: httpx.AsyncClient, body: dict[str, Any]
 ) -> None:
-    """An invalid event is refused and leaves the workflow unchanged."""
     workflow_id = await begun(client)
     answer = await client.post(f"/v1/workflows/{workflow_id}/events", params=IN, json=body)
     assert answer.status_code == 422
@@ -500,16 +497,12 @@ async def test_workflows_are_isolated(guarded: Services) -> None:
 
 
 async def test_reading_a_future_version_is_refused_with_422(client: httpx.AsyncClient) -> None:
-    """Reading a workflow at a version that it has not reached is refused with the path
-    `at_version`.
-    """
     workflow_id = await begun(client)
     answer = await look(client, workflow_id, at_version=1)
     assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, "at_version")
 
 
 async def test_workflow_id_with_a_slash_is_refused(client: httpx.AsyncClient) -> None:
-    """A workflow id with a slash is a 422, because the id is a part of URL paths."""
     assert (
         await client.post("/v1/workflows", json={**IN, "workflow_id": "a/b"})
     ).status_code == 422

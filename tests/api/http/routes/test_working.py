@@ -144,9 +144,6 @@ async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(
 
 
 async def test_a_session_stop_of_a_running_session_pauses_no_to_do(world: WorkingClient) -> None:
-    """A call of session-stop with `ended` false stores a part of a running session and pauses no
-    to-do.
-    """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.post("/v1/hooks/session-stop", messages=[], ended=False)
     assert "port the parser" in (await world.recall())["context"]
@@ -294,9 +291,6 @@ async def test_items_are_cleared_by_id_by_to_do_or_all_at_once(world: WorkingCli
 
 
 async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
-    """A cleared note that is created again in its session has the same id, and is retrieved
-    again.
-    """
     first = await world.make("port the parser")
     await world.post("/v1/working/clear")
     world.later(5)
@@ -310,9 +304,6 @@ async def test_cleared_item_can_be_created_again(world: WorkingClient) -> None:
 async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(
     world: WorkingClient,
 ) -> None:
-    """If a note is created twice and then cleared, the list of cleared notes has the fields of the
-    second creation.
-    """
     await world.make("port the parser", context_type="state", priority=4)
     repeated = await world.make("port the parser", priority=5, scope="session")
     await world.post("/v1/working/clear")
@@ -402,9 +393,6 @@ async def test_deleting_a_working_memory_removes_its_live_item(
 
 
 async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient) -> None:
-    """A bulk delete of another session, or of another memory type, deletes no notes of this
-    session.
-    """
     item = await world.make("a task")
     for other in ({"session_id": "s 2"}, {"type": "semantic"}):
         params = {"namespace": item["namespace"], "confirm": "true", **other}

@@ -257,9 +257,6 @@ async def test_long_sessions_are_sent_in_parts(tmp_path: Path) -> None:
 
 
 async def test_long_messages_are_shortened_if_sent_as_context(tmp_path: Path) -> None:
-    """A long message is sent once in full. As context of later messages it is sent again, but
-    shortened.
-    """
     talk = ClaudeTranscript("s1", "/p/shop")
     for number in range(4):
         talk.user(f"{number} " + "word " * 90_000)
@@ -327,9 +324,6 @@ async def test_an_unavailable_service_stops_the_import_and_the_next_import_conti
 
 
 async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> None:
-    """If the service is unavailable only briefly, as during a restart, the import waits and
-    completes.
-    """
     claude("s1", "/p/shop").write(tmp_path / ".claude")
 
     def away(when: str, number: int) -> None:
@@ -346,7 +340,6 @@ async def test_an_import_waits_for_a_service_that_restarts(tmp_path: Path) -> No
 
 
 async def test_an_unreadable_file_is_named_and_the_others_are_imported(tmp_path: Path) -> None:
-    """An unreadable session file is named in the report, and the other files are imported."""
     claude("s1", "/p/shop").write(tmp_path / ".claude")
     rollout = Rollout("s2", "/p/shop")
     rollout.turn("Hello there.", "Hello.")

@@ -251,7 +251,6 @@ def test_chatgpt_without_current_node_reads_to_the_last_leaf() -> None:
 
 
 def test_a_chatgpt_conversation_without_id_is_identified_by_its_time() -> None:
-    """The session id of a ChatGPT conversation without an id is its creation time."""
     items, _ = read_items(
         read_chatgpt, [{name: value for name, value in CHATGPT[0].items() if name != "id"}]
     )

@@ -85,9 +85,6 @@ def test_an_abandoned_branch_is_left_out(tmp_path: Path) -> None:
 
 
 def test_messages_before_a_compaction_are_read(tmp_path: Path) -> None:
-    """Messages from before a compaction are read. The summary that the compaction adds is not a
-    message.
-    """
     talk = transcript()
     talk.compact()
     talk.user("Go on.")
@@ -290,7 +287,6 @@ def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
 
 
 def test_messages_of_subagents_are_left_out_and_counted(tmp_path: Path) -> None:
-    """Messages of subagents (`isSidechain`) are in no session and are counted as left out."""
     talk = transcript()
     talk.user(f"{NOISE}", isSidechain=True)
     file = TranscriptFile(talk.write(tmp_path), ClaudeCodeLines)

@@ -146,9 +146,6 @@ def test_compressed_rollouts_are_read(tmp_path: Path) -> None:
 def test_without_the_library_a_compressed_rollout_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the Zstandard library is missing, the error for a compressed rollout says what to
-    install.
-    """
     for name in ("backports.zstd", "compression.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
     packed = tmp_path / "rollout-1.jsonl.zst"
@@ -158,7 +155,6 @@ def test_without_the_library_a_compressed_rollout_says_what_to_install(
 
 
 def test_lines_of_another_form_are_counted(tmp_path: Path) -> None:
-    """Lines of unknown form are counted and do not stop the reading."""
     rollout = thread()
     path = rollout.write(tmp_path)
     broken = {

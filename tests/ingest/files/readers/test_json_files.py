@@ -58,7 +58,6 @@ def test_invalid_utf8_affects_its_line_only() -> None:
 
 
 def test_a_too_long_line_is_skipped() -> None:
-    """A line that is too long is skipped. The line after it is read and has the right number."""
     readings = read(read_jsonl, b'{"a": "' + b"x" * (2 * MAX_LINE) + b'"}\n{"a": 2}\n')
     assert readings[0] == BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it")
     assert readings[1] == FileRow({"a": 2}, "f", 2)
@@ -76,7 +75,6 @@ def test_json_may_be_a_list_or_an_object_with_a_list(form: str) -> None:
 
 
 def test_json_rows_have_the_line_on_which_they_begin() -> None:
-    """Each row has the number of the line on which its JSON object begins."""
     assert rows(read_json, '{"items": [\n{"a":\n1},\n\n{"a": 2}]}') == [
         (2, {"a": 1}),
         (5, {"a": 2}),
@@ -102,9 +100,6 @@ def test_a_single_json_object_is_one_row() -> None:
     ],
 )
 def test_rows_before_a_syntax_error_are_read(text: str, line: int, reason: str) -> None:
-    """Rows before a syntax error are read. The error has its line number and says that the rest was
-    not read.
-    """
     readings = read(read_json, text)
     assert readings[0] == FileRow({"a": 1}, "f", 1)
     assert isinstance(readings[-1], BadLine)

@@ -36,9 +36,6 @@ def test_front_matter_becomes_fields() -> None:
 
 
 def test_broken_front_matter_is_reported_and_the_text_read() -> None:
-    """Front matter that is invalid YAML, is a list or has aliases is reported. The text of the note
-    is read.
-    """
     for head in (
         "a: [",
         "- x",

@@ -66,5 +66,4 @@ def test_a_note_with_nothing_but_embeds_is_no_memory() -> None:
 
 @given(st.text(alphabet="[]!|#%`~^a\n ", max_size=80))
 def test_a_note_with_any_text_is_read_without_error(text: str) -> None:
-    """A note with unclosed links, fences or comments is read without an error."""
     notes(text)

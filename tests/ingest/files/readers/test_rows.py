@@ -18,7 +18,6 @@ def test_lines_have_numbers_and_no_line_breaks() -> None:
 
 
 def test_a_too_long_line_is_skipped() -> None:
-    """A line that is too long is reported and skipped. The line after it has the right number."""
     lines = list(read_lines(io.BytesIO(b"x" * (2 * MAX_LINE) + b"\nnext"), "f"))
     assert lines == [
         BadLine("f", 1, f"the line is longer than {MAX_LINE} bytes; split it"),

@@ -70,7 +70,6 @@ def test_a_chosen_format_applies_to_every_file(tmp_path: Path) -> None:
 def test_missing_paths_and_unknown_formats_are_refused(
     tmp_path: Path, name: str, reason: str
 ) -> None:
-    """A path that does not exist or has an unknown format is refused before any file is read."""
     for file in ("notes", "chatgpt.zip"):
         (tmp_path / file).write_text("x")
     with pytest.raises(InvalidRequest, match=reason):

@@ -102,9 +102,6 @@ def test_the_title_of_a_markdown_file_is_kept_beside_its_headings() -> None:
 
 
 def test_markdown_with_broken_front_matter_is_reported_and_read() -> None:
-    """If the front matter of a Markdown file is not YAML, the line and the reason are reported and
-    the text is read.
-    """
     fault, text = read(read_markdown, "---\ntitle: a: b\n---\nText.\n")
     assert isinstance(fault, BadLine)
     assert fault.reason.startswith("the front matter is not YAML: ")
@@ -139,7 +136,6 @@ def test_incomplete_front_matter_and_headings_are_text(text: str) -> None:
 
 
 def test_markdown_reports_invalid_utf8() -> None:
-    """A line with invalid UTF-8 is reported and skipped."""
     assert bad(read_markdown, b"# A\n\xff\ntext\n") == [
         (2, "is not UTF-8 (byte 1 of the line); convert the file")
     ]
@@ -157,7 +153,6 @@ def test_text_has_one_row_per_paragraph() -> None:
 
 
 def test_a_heading_in_plain_text_is_in_a_row_with_the_next_paragraph() -> None:
-    """A paragraph that is a Markdown heading makes no row of its own; what is no heading does."""
     paragraphs = rows(
         read_text, "# Plan\n\n## Open questions\n\nWho pays?\n\n#42 is fixed\n\nThe end.\n"
     )
@@ -169,7 +164,6 @@ def test_a_heading_in_plain_text_is_in_a_row_with_the_next_paragraph() -> None:
 
 
 def test_a_too_long_paragraph_is_skipped() -> None:
-    """A paragraph that is too long is reported once. The paragraph after it is read."""
     long = b"".join(b"x" * 1_000_000 + b"\n" for _ in range(9))
     readings = read(read_text, long + b"\nnext\n")
     assert readings[0] == BadLine(

@@ -56,7 +56,6 @@ def test_times_of_day_are_read(text: str, at: int, hour: int, minute: int) -> No
 
 @pytest.mark.parametrize("text", ["25:00", "13pm", "90 minutes", "3 days", "2時間"])
 def test_other_numbers_are_not_read_as_times_of_day(text: str) -> None:
-    """Impossible times and lengths of time are not read as times of day."""
     assert Clocks(read_words(text), HOME).at(0, led=True) is None
 
 

@@ -108,9 +108,6 @@ def test_dates_weekdays_distances_and_holidays_are_read_as_days(text: str, day: 
     ],
 )
 def test_a_month_or_season_means_its_first_day(text: str, day: str) -> None:
-    """A month or season after "in", "by" or the like means its first day; while it runs, its last
-    day.
-    """
     assert _day(text) == date.fromisoformat(day)
 
 

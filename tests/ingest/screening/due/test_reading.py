@@ -235,7 +235,6 @@ def test_any_text_gives_a_due_time_or_none(text: str, now: datetime) -> None:
 # Made aware below
 @given(st.integers(1, 5_000), st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001
 def test_in_n_minutes_is_exact_across_a_change_to_summer_time(minutes: int, now: datetime) -> None:
-    """The words "in n minutes" mean n minutes from now, also across a change to summer time."""
     aware = now.replace(tzinfo=UTC)
     due = due_in(f"in {minutes} minutes", aware, ZoneInfo("Europe/Berlin"))
     assert due is not None
@@ -271,9 +270,6 @@ async def test_the_due_time_of_a_task_is_read_from_its_text() -> None:
     ],
 )
 async def test_drafts_that_get_no_due_time_are_unchanged(fields: Mapping[str, object]) -> None:
-    """A draft is unchanged if it is no task, names no time, has a due time, or is triggered by an
-    event or context.
-    """
     assert await _gated(fields) == DRAFT.validate_python(fields)
 
 

@@ -56,9 +56,6 @@ def test_every_built_in_kind_has_a_sample() -> None:
     "name", ["seed", "wallet phrase", "My recovery phrase is", "frase de recuperaci\u00f3n"]
 )
 def test_twelve_words_after_a_name_of_a_recovery_phrase_are_redacted(name: str) -> None:
-    """Twelve words after a name for a wallet's recovery phrase are a secret; thirteen words are a
-    sentence.
-    """
     words = ["maple", "orbit", "kitten", "velvet", "ribbon", "cactus"] * 2
     assert [secret.kind for secret in secrets_in(f"{name}: {' '.join(words)}")] == ["recovery_code"]
     assert secrets_in(f"{name}: {' '.join([*words, 'garden'])}") == []
@@ -102,7 +99,6 @@ def test_placeholders_and_references_are_unchanged(text: str) -> None:
 
 
 def test_values_in_the_password_column_of_a_table_are_redacted() -> None:
-    """Values in a table's password column are redacted; the other columns are unchanged."""
     table = (
         "| system | user | password |\n|---|---|---|\n| payroll | hr_admin2 | Juniper" + "&Slate9 |"
     )

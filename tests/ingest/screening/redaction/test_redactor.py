@@ -87,9 +87,6 @@ async def test_large_texts_are_redacted() -> None:
 
 
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
-    """If a draft is refused for a secret in it, the reason names the kind of secret and does not
-    quote it.
-    """
     screened = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
     assert screened == Rejection(
         "contains secrets that are not stored here: email; remove them and send it again"

@@ -50,9 +50,6 @@ def test_a_value_is_judged_with_its_label_across_lines(label: str, value: str, g
 
 @pytest.mark.parametrize(("text", "values"), HEADED)
 def test_values_below_a_heading_or_in_a_list_are_redacted(text: str, values: list[str]) -> None:
-    """A secret that stands alone below a heading, or in a list, is redacted; so are the others of
-    the list.
-    """
     redacted = redact(text.format(*values))
     assert [value for value in values if value in redacted] == []
     assert redacted.count("[redacted:") == len(values)

@@ -100,9 +100,6 @@ async def test_a_failing_reviewer_loses_only_its_own_vote() -> None:
 
 @pytest.mark.anyio
 async def test_a_slow_reviewer_loses_its_vote_at_the_time_limit() -> None:
-    """At the time limit the panel decides with the votes that it has; the slow reviewer's vote is
-    lost.
-    """
     panel = Panel(
         (StubReviewer("importance", [], delay_s=5), StubReviewer("relevance", [])), limit_s=0.05
     )
@@ -128,7 +125,6 @@ def judge(votes: list[Vote], prefilter: str | None = None) -> Reviewed:
 
 @given(VOTES)
 def test_a_mean_is_over_the_votes_with_that_score(votes: list[Vote]) -> None:
-    """The mean of a score, such as novelty, is taken over the valid votes that have this score."""
     decided = judge(votes)
     for name in ("importance", "relevance", "novelty"):
         scores = [cast.scores[name] for cast in votes if cast.ok and name in cast.scores]

@@ -80,9 +80,6 @@ def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
     copy: Path, name: str
 ) -> None:
-    """Opening an encoder with a missing file raises an error that names the file and the command
-    that restores it.
-    """
     (copy / name).unlink()
     with pytest.raises(SetupRequired) as caught:
         await OnnxEmbedder.open(OnnxSettings(copy))
@@ -109,7 +106,6 @@ async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
 
 
 async def test_a_file_that_is_no_model_is_refused(copy: Path) -> None:
-    """A file that is no ONNX model is refused, even if its hash is in the manifest."""
     (copy / MODEL_FILE).write_bytes(b"no model")
     manifest = manifest_text(copy)
     (copy / MANIFEST_FILE).write_text(manifest)
@@ -161,9 +157,6 @@ def test_missing_or_unofficial_weights_are_refused(tmp_path: Path) -> None:
 def test_the_command_builds_the_encoder_or_prints_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command that prepares the encoder exits with 0 after a build and with 1 after an
-    error.
-    """
     assert main(["--dir", str(tmp_path / "encoder")]) == 0
     assert "all-MiniLM-L6-v2:53aa51172d142c89:int8-1:mean:256" in capsys.readouterr().err
     (tmp_path / "file").touch()

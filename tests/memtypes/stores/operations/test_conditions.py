@@ -100,9 +100,6 @@ def test_no_group_of_alternatives_is_empty(tree: Filter) -> None:
 def test_a_condition_within_a_scope_requires_its_tenant_and_namespace(
     tenant: str, namespace: str, tree: Filter
 ) -> None:
-    """`within()` puts the conditions for the scope's tenant and namespace before the condition that
-    it is given.
-    """
     where = within(Scope(tenant, namespace), to_condition(tree))
     assert set(where) == {"must"}
     assert where["must"][:2] == [
@@ -113,9 +110,6 @@ def test_a_condition_within_a_scope_requires_its_tenant_and_namespace(
 
 @given(st.integers(), st.sampled_from([Op.GT, Op.GTE, Op.LT, Op.LTE]), st.floats(-1e9, 1e9))
 def test_rounded_bounds_match_the_same_integers(value: int, op: Op, end: float) -> None:
-    """A fractional bound of an integer field is rounded such that the condition matches the same
-    integers.
-    """
     value %= 10_000
     (bound,) = to_condition(Compare("importance", op, end))["range"].values()
     meant = {Op.GT: value > end, Op.GTE: value >= end, Op.LT: value < end, Op.LTE: value <= end}[op]

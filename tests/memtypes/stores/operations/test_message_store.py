@@ -26,9 +26,6 @@ def test_only_lower_case_uuids_with_hyphens_are_valid(ids: list[str]) -> None:
 
 
 def test_an_id_is_looked_up_in_its_type_or_in_every_type() -> None:
-    """A mapping gives the memory type in which each id is looked up; an id in a list is looked up
-    in every type.
-    """
     assert by_type(["a", "b"], {"a": MemoryType.WORKING, "b": MemoryType.SEMANTIC}) == {
         MemoryType.WORKING: ["a"],
         MemoryType.SEMANTIC: ["b"],

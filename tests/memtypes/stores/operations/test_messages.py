@@ -72,9 +72,6 @@ def test_candidates_survive_encoding() -> None:
 
 
 def test_a_request_names_the_type_of_its_answer() -> None:
-    """For a request's class, `answer_type()` returns the type to which a client decodes the
-    answer.
-    """
     assert answer_type(type(find_candidates(scope=SCOPE, searches=[]))) == list[Candidates]
     page = get_page(scope=SCOPE, types=[], where={}, limit=1, after=None)
     assert answer_type(type(page)) is PayloadPage
@@ -84,6 +81,5 @@ def test_a_request_names_the_type_of_its_answer() -> None:
 
 
 def test_an_object_of_an_unknown_type_is_refused() -> None:
-    """Encoding an object of an unknown type raises an error that names the type."""
     with pytest.raises(TypeError, match="object can't be sent"):
         encode(object())

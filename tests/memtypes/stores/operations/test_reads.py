@@ -134,7 +134,6 @@ def test_a_cursor_round_trips(at: datetime, memory_id: uuid.UUID) -> None:
     "time", ["2026-11-23T16:37:59,5Z", "2026-W48-1T00:00:00Z", "2026-11-23T16:37:59+00:00:30"]
 )
 def test_a_cursor_whose_time_engines_cannot_read_is_refused(time: str) -> None:
-    """A cursor whose time has an ISO 8601 form that the engines can't read is refused."""
     cursor = base64.urlsafe_b64encode(json.dumps([time, str(uuid.uuid4())]).encode()).decode()
     with pytest.raises(InvalidRequest, match="is not a cursor of this store"):
         parse_cursor(cursor)
@@ -146,7 +145,6 @@ def test_a_cursor_whose_time_engines_cannot_read_is_refused(time: str) -> None:
     )
 )
 def test_a_text_that_is_no_cursor_is_refused(text: str) -> None:
-    """A text that is no cursor raises InvalidRequest with the path `cursor`."""
     for cursor in (text, base64.urlsafe_b64encode(text.encode()).decode()):
         with pytest.raises(InvalidRequest) as caught:
             parse_cursor(cursor)

@@ -75,7 +75,6 @@ async def test_error_answers_are_translated(
 
 
 async def test_an_overloaded_server_names_a_retry_time() -> None:
-    """The error for an overloaded server has the Retry-After of the server's answer."""
     async with stub_server(
         answering(StubAnswer(429, {"status": {"error": "slow"}}, {"Retry-After": "7"}))
     ) as url:

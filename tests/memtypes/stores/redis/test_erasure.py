@@ -64,9 +64,6 @@ async def test_erasing_a_memory_removes_its_id_from_what_sessions_were_shown(
 async def test_erasing_the_append_only_file_removes_mentions_of_the_namespace(
     tmp_path: Path,
 ) -> None:
-    """Erasing a namespace from the append-only file removes its entries, and keeps those of other
-    namespaces.
-    """
     scope = fresh_scope()
     other_scope = fresh_scope()
     async with running_server(tmp_path) as client:

@@ -45,7 +45,6 @@ def test_keys_differ_in_scope_kind_or_parts(
     first: list[str],
     second: list[str],
 ) -> None:
-    """Keys are equal only for the same tenant, namespace, kind and parts."""
     assume((scope, kind, first) != (other_scope, other_kind, second))
     assert live_key(scope, kind, *first) != live_key(other_scope, other_kind, *second)
 
@@ -54,9 +53,6 @@ def test_keys_differ_in_scope_kind_or_parts(
 def test_a_prefix_matches_keys_of_one_namespace(
     scope: Scope, other_scope: Scope, first: list[str]
 ) -> None:
-    """Only keys of the namespace start with its prefix; keys of other namespaces or of the whole
-    tenant do not.
-    """
     assume(scope != other_scope)
     assert live_key(scope, "thread", *first).startswith(scope_prefix(scope))
     assert not live_key(other_scope, "thread", *first).startswith(scope_prefix(scope))

@@ -19,9 +19,6 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def test_a_thread_of_fifty_turns_takes_less_than_ten_megabytes(live: LiveClient) -> None:
-    """A thread of fifty turns, each with 64 KiB of text, 100 files and 100 images, takes less than
-    ten megabytes.
-    """
     scope = fresh_scope()
     threads = RedisThreads(live)
     await threads.create(

@@ -78,7 +78,6 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
 
 
 async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: LiveClient) -> None:
-    """An event of a parent workflow does not restart the TTL of its child."""
     store = RedisWorkflows(live)
     scope = fresh_scope()
     await create(store, scope, "a")
@@ -89,9 +88,6 @@ async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: Live
 
 
 async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: LiveClient) -> None:
-    """The logs of ended ancestors have the TTL of workflows while a child runs, then the shorter
-    TTL of ended logs.
-    """
     store = RedisWorkflows(live, Lifetimes(DAY, HOUR))
     scope = fresh_scope()
     await create(store, scope, "a")
@@ -111,9 +107,6 @@ async def test_the_log_of_an_ended_workflow_is_kept_while_a_child_runs(live: Liv
 
 
 async def test_an_ended_parent_keeps_its_log_until_its_child_has_ended(live: LiveClient) -> None:
-    """The log of an ended parent gets the shorter TTL of ended workflows only when its child has
-    ended, too.
-    """
     store = RedisWorkflows(live, Lifetimes(DAY, HOUR))
     scope = fresh_scope()
     await create(store, scope, "a")
@@ -139,9 +132,6 @@ async def test_an_expired_child_does_not_keep_its_parents_log(live: LiveClient) 
 
 
 async def test_an_ended_workflow_is_kept_as_long_as_its_log(live: LiveClient) -> None:
-    """If the TTL of ended logs is longer than that of workflows, an ended workflow's state is kept
-    as long, too.
-    """
     store = RedisWorkflows(live, Lifetimes(HOUR, DAY))
     scope = fresh_scope()
     await create(store, scope, "a")
@@ -173,9 +163,6 @@ async def test_expired_workflows_leave_the_list(live: LiveClient) -> None:
 
 
 async def test_creating_workflows_removes_expired_ones_from_the_index(live: LiveClient) -> None:
-    """The index does not grow with expired workflows even if workflows are only created and never
-    listed.
-    """
     store = RedisWorkflows(live)
     scope = fresh_scope()
     for number in range(300):

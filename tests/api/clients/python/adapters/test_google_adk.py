@@ -124,7 +124,6 @@ async def test_a_session_that_is_added_twice_is_remembered_once(url: str) -> Non
 
 
 async def test_a_memory_that_add_memory_stored_is_found(url: str) -> None:
-    """A memory that `add_memory` stored is found by a search, with its custom metadata."""
     async with AsyncRemembrancer(url) as memory:
         service = RemembrancerMemoryService(memory)
         app = uuid.uuid4().hex

@@ -248,9 +248,6 @@ def test_an_update_keeps_the_time_of_creation(store: Caller) -> None:
 
 
 def test_a_prefix_matches_whole_labels(store: Caller) -> None:
-    """The prefix `users` does not match the label `users2`. In labels, % and _ are plain
-    characters.
-    """
     for path in [("users", "1"), ("users2", "1"), ("use_s", "1"), ("use%", "1"), ("users", "10")]:
         store.put(path, "k", {"path": list(path)}, index=False)
     assert {item.namespace for item in store.search(("users",))} == {
@@ -317,7 +314,6 @@ def test_filters_compare_members_of_values(store: Caller) -> None:
 
 
 def test_pages_of_a_search_hold_every_item_once(store: Caller) -> None:
-    """The pages of a search, with or without a query, together have every item exactly once."""
     for n in range(7):
         store.put(("docs",), f"d{n}", {"text": f"note number {n} about trains"})
     for query in (None, "trains"):
@@ -377,7 +373,6 @@ def test_items_are_indexed_by_the_stores_fields_by_default(url: str) -> None:
 
 
 def test_texts_of_any_script_are_read_back_unchanged(store: Caller) -> None:
-    """Labels, keys and values in any script are read back unchanged."""
     value = {
         "text": "日本語 🚂 é e\u0301",
         "deep": {"list": [1, 2.5, None, True, "x\n\t"]},
@@ -420,7 +415,6 @@ def test_items_expire_after_their_time_to_live(store: Caller) -> None:
 
 
 def test_an_item_without_a_time_to_live_gets_that_of_the_store(url: str) -> None:
-    """An item without a time to live gets the default from the store's `ttl_config`."""
     with Remembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         store = RemembrancerStore(memory, ttl={"default_ttl": 0.5 / 60, "refresh_on_read": False})
         store.put(("t",), "k", {"x": 1})
@@ -444,9 +438,6 @@ def test_two_stores_of_one_namespace_share_their_items(url: str) -> None:
 
 
 def test_sync_methods_of_an_async_client_are_refused(url: str) -> None:
-    """A sync method of a store with an async client raises an error that says which client it
-    needs.
-    """
     with pytest.raises(TypeError, match="Remembrancer"):
         RemembrancerStore(AsyncRemembrancer(url, namespace="n")).get(("t",), "k")
 

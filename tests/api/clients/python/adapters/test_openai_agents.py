@@ -138,9 +138,6 @@ async def test_an_agent_continues_its_conversation(url: str) -> None:
 
 
 async def test_a_long_session_is_read_whole_or_up_to_the_limit(url: str) -> None:
-    """A session of 450 items can be read whole. A read without a limit uses the limit in the
-    session's settings.
-    """
     async with AsyncRemembrancer(url, namespace=f"n {uuid.uuid4()}") as memory:
         session = RemembrancerSession(
             "s", memory, captures=False, session_settings=SessionSettings(limit=3)

@@ -62,7 +62,6 @@ async def test_messages_of_one_run_are_recalled_in_the_next(url: str) -> None:
 
 
 async def test_an_agent_remembers_and_recalls_by_tools(url: str) -> None:
-    """The tool `remember` stores a memory, and the tool `recall` finds it."""
     steps: list[Any] = [
         ToolCallPart("remember", {"content": FACT}),
         ToolCallPart("recall", {"query": "billing database"}),

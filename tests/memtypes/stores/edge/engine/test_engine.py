@@ -51,7 +51,6 @@ def importance(memories: list[Memory]) -> dict[str, int]:
 
 
 async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -> None:
-    """If a memory is changed after the warm-up, the next search returns its new values."""
     (await filled(tmp_path)).close()
     engine = opened(tmp_path)
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps

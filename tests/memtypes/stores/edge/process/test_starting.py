@@ -90,9 +90,6 @@ async def test_an_unusable_directory_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_holds_the_lock_and_does_not_answer_is_named(tmp_path: Path) -> None:
-    """If a process that does not answer holds the store's lock, the error names the process and the
-    remedy.
-    """
     for lock in ("engine.lock", "opening.lock"):
         with start_python(HOLD_LOCK, str(tmp_path / lock)) as process:
             assert process.stdout is not None

@@ -75,7 +75,6 @@ def test_errors_keep_their_class_and_text(error: RemembrancerError) -> None:
 
 
 def test_an_error_of_the_engine_names_the_invalid_field_to_the_client() -> None:
-    """An error is sent to the client with the path of the invalid field."""
     received = wire.error_of(wire.failure_of(InvalidRequest("bad", path="filters.x")))
     assert isinstance(received, InvalidRequest)
     assert received.path == "filters.x"

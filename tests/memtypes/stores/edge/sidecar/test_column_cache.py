@@ -116,9 +116,6 @@ def test_values_that_a_change_sets_are_cached_without_reading(
 
 
 def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
-    """A payload that was passed to the cache is not read. The cache keeps its ranking values and no
-    other fields.
-    """
     source = Payloads(3)
     cache = ColumnCache(source)
     cache.add(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
@@ -128,9 +125,6 @@ def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
-    """After a memory is replaced, the cache has its new values, and no values for fields that the
-    new payload lacks.
-    """
     cache = ColumnCache(Payloads(0))
     cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)

@@ -67,9 +67,6 @@ def test_a_passage_is_made_once(tmp_path: Path, payloads: Payloads) -> None:
 def test_passages_written_with_their_memory_need_no_payload(
     tmp_path: Path, payloads: Payloads
 ) -> None:
-    """A passage that was written with its memory is made from the payload only after it was
-    removed.
-    """
     passages = PassageFile.beside(tmp_path)
     passages.put(payloads.payloads)
     assert contents(passages, payloads, SLOTS) == ["one", "two", "three"]

@@ -130,7 +130,6 @@ def test_slots_with_a_missing_or_repeated_id_are_repaired(tmp_path: Path) -> Non
 
 
 def test_looking_up_no_ids_returns_no_slots(tmp_path: Path) -> None:
-    """In an empty file, claiming or looking up an empty list of ids returns no slots."""
     file = SlotFile(tmp_path)
     assert file.claim(ids_of([])).tolist() == file.lookup(ids_of([])).tolist() == []
     assert ids_of([]).tolist() == []

@@ -127,9 +127,6 @@ def test_keyword_search_agrees_with_the_engine(shard: Shard) -> None:
 
 
 def test_a_keyword_query_with_the_condition_of_a_dense_query_needs_no_engine(shard: Shard) -> None:
-    """A keyword query scores what a dense query with the same condition found, and does not ask the
-    engine again.
-    """
     batch_sizes: list[int] = []
 
     def engine_hits(queries: Sequence[VectorQuery]) -> list[QueryHits]:

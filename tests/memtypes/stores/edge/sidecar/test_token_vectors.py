@@ -197,7 +197,6 @@ def test_best_cosines_agree_with_numpy(seed: int, counts: list[int], query_count
 def test_scores_computed_in_portions_equal_those_computed_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Scores are equal bit for bit whether they are computed at once or in small portions."""
     query, memories = random_tokens(7, [3, 1, 0, 9, 2, 2, 30, 1], 5)
     at_once = MATCHER.maxima(query, [rows_in_file(memories)])
     monkeypatch.setattr(token_vectors, "PORTION", 4)
@@ -209,7 +208,6 @@ def test_scores_computed_in_portions_equal_those_computed_at_once(
 
 
 def test_numpy_computes_the_same_scores_without_integer_arithmetic() -> None:
-    """A matcher without integer arithmetic computes the same scores with numpy."""
     query, memories = random_tokens(11, [4, 2], 3)
     assert Matcher(integers=False).maxima(query, [rows_in_file(memories)]) == pytest.approx(
         MATCHER.maxima(query, [rows_in_file(memories)])

@@ -102,7 +102,6 @@ async def test_an_answer_that_arrives_while_the_loop_is_busy_is_in_time() -> Non
 
 
 async def test_errors_of_a_call_are_raised_unchanged() -> None:
-    """`with_deadline()` raises an error of the call unchanged and at once, not at the deadline."""
 
     async def wrong() -> None:
         raise ZeroDivisionError
@@ -112,7 +111,6 @@ async def test_errors_of_a_call_are_raised_unchanged() -> None:
 
 
 async def test_cancelling_the_caller_cancels_the_call() -> None:
-    """When a cancelled caller gets its CancelledError, the call that it waited for has ended."""
     begun = asyncio.Event()
     ended = asyncio.Event()
 
@@ -132,9 +130,6 @@ async def test_cancelling_the_caller_cancels_the_call() -> None:
 
 
 async def test_asyncio_does_not_log_a_call_that_fails_while_its_caller_is_cancelled() -> None:
-    """If a call fails while its caller is being cancelled, asyncio logs no exception that was never
-    retrieved.
-    """
     answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     logged: list[object] = []
     asyncio.get_running_loop().set_exception_handler(
@@ -186,7 +181,6 @@ async def test_one_failure_refuses_optional_calls_until_a_ping_is_answered() -> 
 
 
 async def test_a_server_that_answers_other_calls_is_not_pinged() -> None:
-    """A call without an answer starts no pings if another call was answered within the timeout."""
     clock = FakeClock(10.0)
     probe = HealthProbe(Pings(), clock)
     reads = Bulkhead(READ, clock, probe)
@@ -202,9 +196,6 @@ async def test_a_server_that_answers_other_calls_is_not_pinged() -> None:
 
 
 async def test_required_calls_start_pings_only_when_their_breaker_opens() -> None:
-    """Failures of required calls start pings only when the circuit breaker opens, as a single call
-    may just be slow.
-    """
     probe = HealthProbe(Pings(), time.monotonic)
     commands = Bulkhead(REQUIRED, time.monotonic, probe)
     for _ in range(MIN_CALLS - 1):
@@ -216,7 +207,6 @@ async def test_required_calls_start_pings_only_when_their_breaker_opens() -> Non
 
 
 async def test_no_call_is_tried_while_pings_fail() -> None:
-    """While pings fail no call is tried, not even the trial call of an open circuit breaker."""
     clock = FakeClock()
     pings = Pings()
     probe = HealthProbe(pings, time.monotonic)

@@ -167,7 +167,6 @@ async def test_a_retrieval_gives_up_on_a_slow_server_and_a_listing_waits(tmp_pat
 
 
 async def test_a_script_is_sent_once_and_then_called_by_its_hash(live: LiveClient) -> None:
-    """The second call of a script sends only its hash and returns the same as the first call."""
     scope = fresh_scope()
     script = Script("return {KEYS[1], ARGV[1], '" + scope.namespace + "'}")
     key = live_key(scope, "thing")
@@ -197,7 +196,6 @@ async def test_a_command_that_the_server_rejects_is_unavailable_and_not_retried(
 
 
 async def test_keys_of_lists_every_key_of_the_namespace_and_no_other(live: LiveClient) -> None:
-    """`keys_of()` returns all thirty keys of a namespace, and no key of another namespace."""
     scope = fresh_scope()
     other_scope = fresh_scope()
     keys = {live_key(scope, "thread", str(n)) for n in range(30)}
@@ -258,9 +256,6 @@ async def test_calls_that_lose_the_connection_are_all_unavailable(tmp_path: Path
 
 
 async def test_an_idempotent_call_is_tried_three_times(tmp_path: Path) -> None:
-    """An idempotent call is tried three times, with short random pauses; any other call is tried
-    once.
-    """
     tries: list[float] = []
 
     async def call(redis: Redis) -> object:

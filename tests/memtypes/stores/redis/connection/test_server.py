@@ -88,9 +88,6 @@ async def test_a_directory_keeps_the_program_that_wrote_it(
 
 
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
-    """When its parent is killed, a server ends. The next server in the directory has every
-    acknowledged write.
-    """
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
         lines = [await asyncio.to_thread(writer.stdout.readline) for _ in range(100)]
@@ -109,7 +106,6 @@ async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: 
 
 
 async def test_a_killed_server_is_started_again_with_its_data(tmp_path: Path) -> None:
-    """If the server was killed, the next idempotent call starts it again with its data."""
     async with running_server(tmp_path) as live:
         await live.run(lambda redis: redis.rpush("a", *range(100)), idempotent=False)
         pid = await pid_of(live)
