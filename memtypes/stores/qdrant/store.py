@@ -21,8 +21,7 @@ from memtypes.model.errors import EmbedderMismatch
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations import schema
-from memtypes.stores.operations.message_store import Answer, MessageStore
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 from memtypes.stores.operations.schema import Collection, Index
 from memtypes.stores.qdrant.engine import QdrantEngine
 from memtypes.stores.qdrant.translate import translate_errors
@@ -59,7 +58,7 @@ class QdrantSettings:
     quantization: Literal["none", "int8"] = "none"
 
 
-class QdrantStore(MessageStore):
+class QdrantStore(EngineStore):
     """The memory store on one Qdrant server or cluster. aliases: the name of each collection on the
     server.
     """
@@ -106,12 +105,17 @@ class QdrantStore(MessageStore):
         """Close the connections to the server."""
         await self._client.close()
 
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Answer `request` by operations on the server. Raises Unavailable if the server can't be
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run `function` with operations on the server. Raises Unavailable if it can't be
         reached.
         """
         with translate_errors(self._settings.url):
-            return await request.run(self._engine)
+            return await function(self._engine, *arguments, **named)
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
         """Check the embedder of a collection. If `collection` is None, create it and its alias, the
