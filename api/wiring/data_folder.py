@@ -13,7 +13,10 @@ from pathlib import Path
 
 from api.settings import BadSettings, Settings
 from api.wiring.resources import Resources
+from ingest.working.copies import remove_live_copies
+from memtypes.model.times import system_clock
 from memtypes.stores.files import replace_file
+from memtypes.stores.redis.working import RedisWorking
 
 FIRST = 1
 
@@ -32,7 +35,16 @@ class Conversion:
     run: Callable[[Resources], Awaitable[None]]
 
 
-CONVERSIONS: tuple[Conversion, ...] = ()
+async def _one_home_of_live_items(resources: Resources) -> None:
+    removed = await remove_live_copies(
+        RedisWorking(resources.live), resources.store, system_clock()
+    )
+    _log.info("%d copies of live working items were removed", removed)
+
+
+CONVERSIONS: tuple[Conversion, ...] = (
+    Conversion("the memory store has no copies of live working items", _one_home_of_live_items),
+)
 """All changes of the format, oldest first. A folder of version 1 lacks all of them, and one of
 version 2 all but the first.
 """
