@@ -37,8 +37,7 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.message_store import Answer, MessageStore
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
 from memtypes.stores.qdrant.translate import to_filter
@@ -47,16 +46,21 @@ _UNIT = 127.0
 """The length of a token vector, which is stored as int8."""
 
 
-class InMemoryStore(MessageStore):
+class InMemoryStore(EngineStore):
     """A MemoryStore in this process, empty at first. dimensions: length of its dense vectors."""
 
     def __init__(self, dimensions: int = 16) -> None:
         super().__init__(dimensions)
         self.engine = InMemoryEngine()
 
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Run the request on the engine and return its answer."""
-        return await request.run(self.engine)
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run `function` on the engine and return its answer."""
+        return await function(self.engine, *arguments, **named)
 
     async def ping(self) -> None:
         """Return at once."""

@@ -13,6 +13,7 @@ import typer
 from api.cli.options import FAILED, AsJson, DataDir, present, run
 from api.cli.service import require_store, settings_from
 from api.cli.tables import names_table, verdict_view
+from api.wiring.data_folder import DataFolder
 from api.wiring.resources import Reembedding, open_tokenizers, prepared_embedder
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import InvalidRequest
@@ -81,6 +82,7 @@ def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     async def work() -> dict[Collection, int]:
         settings = settings_from({"data_dir": data_dir})
         require_store(settings)
+        DataFolder(settings).version()  # raises for a folder that a newer program wrote
         embedder = await prepared_embedder(settings)
         try:
             return await Reembedding(settings, embedder, Bm25Encoder()).run(stop_engine=False)

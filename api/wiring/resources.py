@@ -33,7 +33,7 @@ from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.rebuild import rebuild
-from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.schema import Collection
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
@@ -58,7 +58,7 @@ class Resources:
     embedder: Embedder
     sparse: Bm25Encoder
     tokenizers: Mapping[str, Tokenizer]
-    store: MessageStore
+    store: EngineStore
     live: LiveClient
     receipts: ReceiptQueue
     http: httpx.AsyncClient
@@ -165,7 +165,7 @@ def store_settings(
     )
 
 
-async def open_store(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> MessageStore:
+async def open_store(settings: Settings, embedder: Embedder, sparse: Bm25Encoder) -> EngineStore:
     """Open the memory store: embedded, or the Qdrant server. Raises EmbedderMismatch, StoreInUse or
     Unavailable.
     """

@@ -17,6 +17,7 @@ from api.auth.keys import HashedKey, KeyBook
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
+from api.wiring.data_folder import DataFolder
 from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
@@ -96,8 +97,11 @@ async def open_services(
             f"the data folder {folder} cannot be used: {error.strerror}; choose another --data-dir"
         ) from error
     book = KeyBook(keys, folder / "keys.json")
+    data_folder = DataFolder(settings)
+    version = data_folder.version()
     async with AsyncExitStack() as stack:
         resources = await open_resources(settings, stack)
+        await data_folder.convert(resources, version)
         use_counts = await stack.enter_async_context(UseCounts(resources.store).running())
         services = assemble(resources, book, use_counts)
         stack.push_async_callback(services.threads.evicted_turns.aclose)

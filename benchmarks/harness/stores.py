@@ -40,7 +40,7 @@ from memtypes.model.types import AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
-from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.engine_store import EngineStore
 from retrieval.retriever import Retriever, RetrieverParts
 
 TENANT = "default"
@@ -58,7 +58,7 @@ class Opened:
     retrieval.
     """
 
-    store: MessageStore
+    store: EngineStore
     embedder: Embedder
     sparse: SparseEncoder
     tokenizers: Mapping[str, Tokenizer]

@@ -178,7 +178,7 @@ class Measured:
         async def find(scope: Scope, search: TypedSearch) -> None:
             if cold:
                 self._engine.forget_columns()
-            (candidates,) = await find_candidates(scope=scope, searches=[search]).run(self._engine)
+            (candidates,) = await find_candidates(self._engine, scope=scope, searches=[search])
             if scope.namespace not in self._winners:
                 winners = self._winners[scope.namespace] = defaultdict(list)
                 for hit in list(candidates)[:WINNERS]:

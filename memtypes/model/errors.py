@@ -21,9 +21,24 @@ library's errors.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class RemembrancerError(Exception):
     """Base class of all errors of Remembrancer. The message is shown to callers."""
+
+    # An exception is unpickled by calling its class with the message alone, which fails where
+    # `__init__` needs more.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    kind: type[RemembrancerError], arguments: tuple[Any, ...], fields: dict[str, Any]
+) -> RemembrancerError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(fields)
+    return error
 
 
 class InvalidRequest(RemembrancerError):
@@ -104,6 +119,6 @@ class StoreInUse(RemembrancerError):
 
 
 class SetupRequired(RemembrancerError):
-    """A file that set-up prepares, such as a model, is missing or damaged. The message names the
-    command to run.
+    """A file that set-up prepares, such as a model, is missing or damaged, or a server is too old.
+    The message names the command to run, or the version to take.
     """

@@ -36,8 +36,8 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import Listing, Page, TypeStats
+from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
-from memtypes.stores.operations.message_store import MessageStore
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -78,7 +78,7 @@ class AwayStore(InMemoryStore):
 
 def fake_services(
     clock: Clock,
-    store: MessageStore | None = None,
+    store: EngineStore | None = None,
     book: RuleBook | None = None,
     encoders: tuple[Embedder, SparseEncoder] | None = None,
 ) -> Services:

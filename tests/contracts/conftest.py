@@ -20,8 +20,8 @@ from memtypes.model.scope import Scope
 from memtypes.ports.items import ItemStore
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.stores.edge import EdgeSettings, EdgeStore
+from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
-from memtypes.stores.operations.message_store import MessageStore
 from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from tests.builders import DIMENSIONS
@@ -35,7 +35,7 @@ class Bench:
     """A MemoryStore under test, with the name of its implementation."""
 
     name: str
-    store: MessageStore
+    store: EngineStore
 
 
 STORES = ("edge", "qdrant-local", "qdrant-server", "memory")
@@ -90,7 +90,7 @@ def scope() -> Scope:
     return Scope("acme", f"ns-{uuid.uuid4()}")
 
 
-async def _open(name: str, url: str, prefix: str, directory: Path) -> MessageStore:
+async def _open(name: str, url: str, prefix: str, directory: Path) -> EngineStore:
     if name == "memory":
         return InMemoryStore(DIMENSIONS)
     if name == "edge":

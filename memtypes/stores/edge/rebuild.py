@@ -21,8 +21,7 @@ from memtypes.stores.edge.process.starting import EdgeSettings
 from memtypes.stores.files import holder_of, locked, locked_by, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
 from memtypes.stores.operations.engine import PutPoints
-from memtypes.stores.operations.message_store import Answer, MessageStore
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import COLLECTIONS, Collection
 
@@ -85,7 +84,7 @@ async def _rebuild_shards(
     return counts
 
 
-class _OpenedStore(MessageStore):
+class _OpenedStore(EngineStore):
     """A store whose engine runs in this process. Re-embedding a turn reads the turns before it from
     this store.
     """
@@ -94,8 +93,13 @@ class _OpenedStore(MessageStore):
         super().__init__(0)
         self._engine = engine
 
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        return await request.run(self._engine)
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        return await function(self._engine, *arguments, **named)
 
     async def ping(self) -> None:
         """Do nothing: the engine is in this process."""

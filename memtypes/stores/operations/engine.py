@@ -1,9 +1,9 @@
 """The operations that every vector engine (a Qdrant server or the embedded engine) implements.
 
 An engine has a collection for the memories of each type, and one for keyed items. The store's
-requests (see `messages`) are answered with these operations. Each operation takes a mapping from
-collections to queries or changes: a server is asked about several collections concurrently, while
-the embedded engine handles them one by one.
+functions (see `engine_store`) are written in terms of these operations. Each operation takes a
+mapping from collections to queries or changes: a server is asked about several collections
+concurrently, while the embedded engine handles them one by one.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Implements `ItemStore`, the store of keyed items, by requests to a vector engine, embedded or on
-a server.
+"""Implements `ItemStore`, the store of keyed items, by calls of functions on a vector engine,
+embedded or on a server.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from memtypes.ports.items import ItemStore
 from memtypes.search.vectors import DenseVectors
 from memtypes.stores.operations import items
 from memtypes.stores.operations.conditions import Condition, equals
-from memtypes.stores.operations.message_store import MessageStore
+from memtypes.stores.operations.engine_store import EngineStore
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
@@ -30,7 +30,7 @@ class EngineItems(ItemStore):
     """
 
     def __init__(
-        self, store: MessageStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES
+        self, store: EngineStore, *, window: int = 256, most_bytes: int = MAX_ANSWER_BYTES
     ) -> None:
         self._store = store
         self._window = window
@@ -43,10 +43,15 @@ class EngineItems(ItemStore):
         its creation time.
         """
         payload = items.payload_of(scope, item, indexed=len(vectors) > 0)
-        request = items.put_item(
-            scope=scope, payload=payload, vectors=vectors, at=item.updated_at, restored=restored
+        created_at = await self._store.call(
+            items.put_item,
+            scope=scope,
+            payload=payload,
+            vectors=vectors,
+            at=item.updated_at,
+            restored=restored,
         )
-        return replace(item, created_at=datetime.fromisoformat(await self._store.ask(request)))
+        return replace(item, created_at=datetime.fromisoformat(created_at))
 
     async def get(
         self, scope: Scope, address: ItemAddress, at: datetime, *, refresh: bool = False
@@ -55,15 +60,15 @@ class EngineItems(ItemStore):
         time to live.
         """
         item_id = address.id_in(scope, scope.agent_id)
-        payload = await self._store.ask(
-            items.get_item(scope=scope, item_id=item_id, at=at, refresh=refresh)
+        payload = await self._store.call(
+            items.get_item, scope=scope, item_id=item_id, at=at, refresh=refresh
         )
         return None if payload is None else items.item_of(payload)
 
     async def delete(self, scope: Scope, address: ItemAddress) -> None:
         """Remove the item at an address (path and key), if there is one."""
-        await self._store.ask(
-            items.delete_item(scope=scope, item_id=address.id_in(scope, scope.agent_id))
+        await self._store.call(
+            items.delete_item, scope=scope, item_id=address.id_in(scope, scope.agent_id)
         )
 
     async def search(self, scope: Scope, search: ItemSearch, at: datetime) -> list[Item]:
@@ -73,7 +78,7 @@ class EngineItems(ItemStore):
         hits = await self._hits(scope, search, at)
         if search.refresh and hits:
             ids = [item.address.id_in(scope, scope.agent_id) for item in hits]
-            await self._store.ask(items.refresh_items(scope=scope, ids=ids, at=at))
+            await self._store.call(items.refresh_items, scope=scope, ids=ids, at=at)
         return hits
 
     async def paths(
@@ -87,22 +92,22 @@ class EngineItems(ItemStore):
             for condition in listing.match
             if condition.type is MatchType.PREFIX and condition.path and "*" not in condition.path
         ]
-        texts = await self._store.ask(items.list_item_paths(scope=scope, where=where, at=at))
+        texts = await self._store.call(items.list_item_paths, scope=scope, where=where, at=at)
         return listing.select(map(items.path_of_text, texts))
 
     async def count(self, scope: Scope, at: datetime | None) -> int:
         """The number of items of every agent in the namespace. at: exclude items expired by then;
         None for all.
         """
-        return await self._store.ask(items.count_items(scope=scope, at=at))
+        return await self._store.call(items.count_items, scope=scope, at=at)
 
     async def every(self, scope: Scope, at: datetime) -> AsyncIterator[Item]:
         """Yield every item of every agent in the namespace that had not expired by `at`, ordered by
         id.
         """
         after: str | None = None
-        while payloads := await self._store.ask(
-            items.list_items(scope=scope, after=after, limit=_EXPORTED, at=at)
+        while payloads := await self._store.call(
+            items.list_items, scope=scope, after=after, limit=_EXPORTED, at=at
         ):
             for payload in payloads:
                 yield items.item_of(payload)
@@ -112,12 +117,12 @@ class EngineItems(ItemStore):
         """Remove the items of every agent in the namespace, expired ones too. Returns how many
         there were.
         """
-        return await self._store.ask(items.delete_items(scope=scope))
+        return await self._store.call(items.delete_items, scope=scope)
 
     async def delete_expired(self, at: datetime) -> int:
         """Remove the items of all tenants that expired by `at`. Returns how many there were."""
         total = 0
-        while removed := await self._store.ask(items.delete_expired_items(at=at)):
+        while removed := await self._store.call(items.delete_expired_items, at=at):
             total += removed
         return total
 
@@ -132,15 +137,14 @@ class EngineItems(ItemStore):
             (search.offset, 0, self._window) if search.filter else (0, search.offset, search.limit)
         )
         while len(hits) < search.limit:
-            page = await self._store.ask(
-                items.find_items(
-                    scope=scope,
-                    where=where,
-                    vector=search.vector,
-                    limit=window,
-                    offset=start,
-                    at=at,
-                )
+            page = await self._store.call(
+                items.find_items,
+                scope=scope,
+                where=where,
+                vector=search.vector,
+                limit=window,
+                offset=start,
+                at=at,
             )
             if not page.read:
                 break

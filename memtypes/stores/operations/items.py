@@ -1,18 +1,18 @@
-"""Requests on keyed items (JSON values that agents store under a path and a key), and conversion to
-payloads.
+"""Functions on keyed items (JSON values that agents store under a path and a key), and conversion
+to payloads.
 
-`_within` makes the condition of every request except `delete_expired_items`. It contains the
-tenant, the namespace and, unless the request is for the items of every agent, the agent.
+`_within` makes the condition of every function except `delete_expired_items`. It contains the
+tenant, the namespace and, unless the function is for the items of every agent, the agent.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from memtypes.items.filters import facts_of
@@ -41,7 +41,6 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.messages import request
 from memtypes.stores.operations.schema import ITEMS
 from memtypes.stores.operations.uuids import strings_of
 
@@ -120,7 +119,6 @@ def _within(
     return within(scope.unbound, agent, alive, *conditions)
 
 
-@request()
 async def put_item(
     engine: EngineOperations,
     *,
@@ -145,7 +143,6 @@ async def put_item(
     return str(created_at)
 
 
-@request()
 async def get_item(
     engine: EngineOperations, *, scope: Scope, item_id: str, at: datetime, refresh: bool
 ) -> Payload | None:
@@ -159,13 +156,13 @@ async def get_item(
     return (await _restart_ttl(engine, scope, [payload], at))[0]
 
 
-@request()
 async def delete_item(engine: EngineOperations, *, scope: Scope, item_id: str) -> None:
     """Remove a keyed item, if it exists, even if it has expired."""
     await engine.write({ITEMS: [RemovePoints(_within(scope, has_ids([item_id]), at=None))]})
 
 
-class ItemPage(msgspec.Struct, frozen=True, array_like=True):
+@dataclass(frozen=True, slots=True)
+class ItemPage:
     """One page of keyed items, in order. scores: one for each payload; None for an item that no
     vector search found.
 
@@ -178,7 +175,6 @@ class ItemPage(msgspec.Struct, frozen=True, array_like=True):
     read: int
 
 
-@request()
 async def find_items(  # noqa: PLR0913 - all by name
     engine: EngineOperations,
     *,
@@ -218,7 +214,6 @@ async def find_items(  # noqa: PLR0913 - all by name
     )
 
 
-@request()
 async def refresh_items(
     engine: EngineOperations, *, scope: Scope, ids: list[str], at: datetime
 ) -> None:
@@ -229,7 +224,6 @@ async def refresh_items(
     await _restart_ttl(engine, scope, list(payloads.values()), at)
 
 
-@request()
 async def list_item_paths(
     engine: EngineOperations, *, scope: Scope, where: list[Condition], at: datetime
 ) -> list[str]:
@@ -245,7 +239,6 @@ async def list_item_paths(
     )
 
 
-@request()
 async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | None) -> int:
     """The number of keyed items of every agent in the namespace. at: exclude items expired by then;
     None for all.
@@ -253,7 +246,6 @@ async def count_items(engine: EngineOperations, *, scope: Scope, at: datetime | 
     return (await engine.count({ITEMS: _within(scope, at=at, every_agent=True)}))[ITEMS]
 
 
-@request()
 async def list_items(
     engine: EngineOperations, *, scope: Scope, after: str | None, limit: int, at: datetime
 ) -> list[Payload]:
@@ -267,7 +259,6 @@ async def list_items(
     return [payload for item_id, payload in payloads.items() if item_id != after][:limit]
 
 
-@request(repeatable=False)
 async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
     """Remove the keyed items of every agent in the namespace, also expired items. Returns how many
     there were.
@@ -279,7 +270,6 @@ async def delete_items(engine: EngineOperations, *, scope: Scope) -> int:
     return count
 
 
-@request(repeatable=False)
 async def delete_expired_items(engine: EngineOperations, *, at: datetime) -> int:
     """Remove keyed items of all tenants that expired by `at`, at most EXPIRED_AT_ONCE; return how
     many were removed.

@@ -1,4 +1,4 @@
-"""Requests that read memories of a namespace: by id, in pages, or as counts.
+"""Functions that read memories of a namespace: by id, in pages, or as counts.
 
 Pages list the newest memories first, and memories with the same `created_at` by id. An engine
 orders only by `created_at`, so a limited read may return some memories of its oldest time and miss
@@ -11,10 +11,9 @@ import base64
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
-
-import msgspec
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -30,14 +29,12 @@ from memtypes.stores.operations.engine import (
     Scroll,
     ScrollOrder,
 )
-from memtypes.stores.operations.messages import request
 
 CREATED = "created_at"
 TOKENS = "tokens.count"
 NAMESPACE = "namespace"
 
 
-@request()
 async def get_payloads(
     engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]
 ) -> list[Payload]:
@@ -47,7 +44,6 @@ async def get_payloads(
     return await engine.payloads(scope, ids)
 
 
-@request()
 async def get_passages(
     engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]
 ) -> list[Passage]:
@@ -57,7 +53,8 @@ async def get_passages(
     return await engine.passages(scope, ids)
 
 
-class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
+@dataclass(frozen=True, slots=True)
+class PayloadPage:
     """One page of memories' payloads. more: whether another page follows. total: number of memories
     on all pages.
     """
@@ -67,7 +64,6 @@ class PayloadPage(msgspec.Struct, frozen=True, array_like=True):
     total: int
 
 
-@request()
 async def get_page(
     engine: EngineOperations,
     *,
@@ -93,7 +89,6 @@ async def get_page(
     return PayloadPage(payloads, len(positions) > limit, total)
 
 
-@request()
 async def newest_ids(
     engine: EngineOperations, *, scope: Scope, kind: MemoryType, where: Condition, limit: int
 ) -> list[str]:
@@ -104,7 +99,6 @@ async def newest_ids(
     ]
 
 
-@request()
 async def count_tokens(
     engine: EngineOperations, *, scope: Scope, where: Condition
 ) -> dict[MemoryType, TypeStats]:
@@ -120,7 +114,6 @@ async def count_tokens(
     }
 
 
-@request()
 async def count_each(
     engine: EngineOperations, *, scope: Scope, wheres: list[Condition]
 ) -> list[dict[MemoryType, int]]:
@@ -128,7 +121,6 @@ async def count_each(
     return [await engine.count(dict.fromkeys(MemoryType, within(scope, where))) for where in wheres]
 
 
-@request()
 async def list_namespaces(engine: EngineOperations, *, tenant: str) -> list[str]:
     """The names of the tenant's namespaces that have at least one memory, sorted."""
     _, facets = await _facets(engine, NAMESPACE, of_tenant(tenant))

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +22,6 @@ from memtypes.search.columns import Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
 from memtypes.stores.operations.conditions import Condition, within
 from memtypes.stores.operations.engine import EngineOperations, Keys, QueryHits, VectorQuery
-from memtypes.stores.operations.messages import request
 from memtypes.stores.operations.uuids import texts_of
 
 Scores: TypeAlias = NDArray[np.float64]
@@ -32,8 +30,9 @@ score.
 """
 
 
-class TypedSearch(msgspec.Struct, frozen=True, array_like=True, eq=False):
-    """A search for candidates (the memories that ranking then orders), as it is sent to an engine.
+@dataclass(frozen=True, slots=True, eq=False)
+class TypedSearch:
+    """A search for candidates (the memories that ranking then orders), as an engine gets it.
 
     wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors.
     depth: number of hits for each vector and type. columns: whether to return the payload fields
@@ -123,7 +122,6 @@ class _Pool:
                 leg.scores = leg.scores[mask]
 
 
-@request()
 async def find_candidates(
     engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]
 ) -> list[Candidates]:

@@ -1,4 +1,4 @@
-"""Requests that write memories. The condition of each write contains the namespace (see
+"""Functions that write memories. The condition of each write contains the namespace (see
 `within`).
 """
 
@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-import msgspec
 
 from memtypes.model.errors import Conflict, InvalidRequest
 from memtypes.model.policy import MemoryType
@@ -27,7 +26,6 @@ from memtypes.stores.operations.engine import (
     Scroll,
     SetFields,
 )
-from memtypes.stores.operations.messages import request
 
 MAX_RECORDS = 64
 MAX_CHARACTERS = 1_000_000
@@ -40,7 +38,6 @@ FENCE = "fence"
 _INTEGERS = range(-(2**63), 2**64)
 
 
-@request()
 async def upsert(
     engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]
 ) -> None:
@@ -55,14 +52,14 @@ async def upsert(
     await engine.write({kind: [PutPoints(points, within(scope))]})
 
 
-class FieldChange(msgspec.Struct, frozen=True, array_like=True):
+@dataclass(frozen=True, slots=True)
+class FieldChange:
     """New values of payload fields, the same for all memories with these `ids`."""
 
     ids: list[str]
     fields: Payload
 
 
-@request()
 async def patch(
     engine: EngineOperations,
     *,
@@ -104,7 +101,6 @@ async def patch(
     return sum((await engine.count(newer)).values())
 
 
-@request(repeatable=False)
 async def note_uses(
     engine: EngineOperations, *, scope: Scope, kind: MemoryType, uses: list[Use]
 ) -> None:
@@ -125,7 +121,6 @@ async def note_uses(
     await engine.write({kind: changes})
 
 
-@request(repeatable=False)
 async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> int:
     """Remove the memories with these ids that exist in the scope. Returns how many there were."""
     existing = await _existing(engine, scope, ids)
@@ -136,7 +131,6 @@ async def delete(engine: EngineOperations, *, scope: Scope, ids: list[str]) -> i
     return sum(map(len, existing.values()))
 
 
-@request(repeatable=False)
 async def delete_where(
     engine: EngineOperations, *, scope: Scope, types: list[MemoryType], where: Condition
 ) -> int:

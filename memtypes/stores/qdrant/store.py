@@ -8,6 +8,7 @@ client's local mode, for tests: exact search in Python.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,17 +18,21 @@ from typing import Any, Literal
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from memtypes.model.errors import EmbedderMismatch
+from memtypes.model.errors import EmbedderMismatch, SetupRequired
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations import schema
-from memtypes.stores.operations.message_store import Answer, MessageStore
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 from memtypes.stores.operations.schema import Collection, Index
 from memtypes.stores.qdrant.engine import QdrantEngine
 from memtypes.stores.qdrant.translate import translate_errors
 
 LOCAL = ":memory:"
+
+OLDEST_SERVER = (1, 19)
+"""Older servers ignore the filter of IDF statistics without an error: scores of a tenant's keywords
+would then depend on the memories of other tenants.
+"""
 
 _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
     {
@@ -59,7 +64,7 @@ class QdrantSettings:
     quantization: Literal["none", "int8"] = "none"
 
 
-class QdrantStore(MessageStore):
+class QdrantStore(EngineStore):
     """The memory store on one Qdrant server or cluster. aliases: the name of each collection on the
     server.
     """
@@ -76,8 +81,8 @@ class QdrantStore(MessageStore):
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """Open the store and create its missing collections. Raises EmbedderMismatch or
-        Unavailable.
+        """Open the store and create its missing collections. Raises EmbedderMismatch, SetupRequired
+        for a server that is too old, or Unavailable.
         """
         store = cls(settings, client_of(settings))
         try:
@@ -88,10 +93,11 @@ class QdrantStore(MessageStore):
         return store
 
     async def prepare(self) -> None:
-        """Create missing collections, and check that existing ones have this embedder. Nothing is
-        deleted.
+        """Check the server's version, create missing collections, and check that existing ones have
+        this embedder. Nothing is deleted.
         """
         with translate_errors(self._settings.url):
+            await self._check_version()
             aliases = (await self._client.get_aliases()).aliases
             collections = {alias.alias_name: alias.collection_name for alias in aliases}
             for kind in schema.COLLECTIONS:
@@ -106,12 +112,30 @@ class QdrantStore(MessageStore):
         """Close the connections to the server."""
         await self._client.close()
 
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Answer `request` by operations on the server. Raises Unavailable if the server can't be
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run `function` with operations on the server. Raises Unavailable if it can't be
         reached.
         """
         with translate_errors(self._settings.url):
-            return await request.run(self._engine)
+            return await function(self._engine, *arguments, **named)
+
+    async def _check_version(self) -> None:
+        """Raise SetupRequired if the server is older than OLDEST_SERVER."""
+        if self._local:
+            return
+        version = (await self._client.info()).version
+        numbers = re.match(r"v?(\d+)\.(\d+)", version)  # suffixes follow, as in 1.19.0-dev
+        if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_SERVER:
+            needed = ".".join(map(str, OLDEST_SERVER))
+            raise SetupRequired(
+                f"the Qdrant server at {self._settings.url} has version {version}: take {needed} "
+                "or newer, as keyword scores of an older one count the memories of other tenants"
+            )
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
         """Check the embedder of a collection. If `collection` is None, create it and its alias, the

@@ -1071,6 +1071,8 @@ class SessionStopAnswer(Struct, frozen=True):
 class Source(Struct, frozen=True):
     """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that
     it chooses).
+
+    captured: whether it is a message that was stored because its session ended.
     """
 
     thread_id: str | None = None
@@ -1078,6 +1080,7 @@ class Source(Struct, frozen=True):
     file: str | None = None
     line: int | None = None
     caller: str | None = None
+    captured: bool = False
 
 
 class SpokenTurn(Struct, frozen=True):

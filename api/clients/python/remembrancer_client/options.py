@@ -634,6 +634,8 @@ class SessionMessage(TypedDict, total=False):
 class Source(TypedDict, total=False):
     """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that
     it chooses).
+
+    captured: whether it is a message that was stored because its session ended.
     """
 
     thread_id: str | None
@@ -641,6 +643,7 @@ class Source(TypedDict, total=False):
     file: str | None
     line: int | None
     caller: str | None
+    captured: bool
 
 
 class SpokenTurn(TypedDict, total=False):

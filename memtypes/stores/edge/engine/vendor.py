@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+import msgspec
 import numpy as np
 import qdrant_edge as edge
 
@@ -18,7 +19,6 @@ from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Point, VectorQuery
-from memtypes.stores.operations.messages import encode
 from memtypes.stores.operations.schema import DENSE, SPARSE, Index
 
 _Arguments = ParamSpec("_Arguments")
@@ -142,7 +142,7 @@ class Translator:
         )
 
     def _shared(self, where: Condition) -> edge.Filter:
-        key = encode(where)
+        key = msgspec.msgpack.encode(where)
         if b"has_id" in key:
             return self.filter(where)
         if key not in self.shared:

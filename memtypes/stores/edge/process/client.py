@@ -13,8 +13,7 @@ import contextlib
 import itertools
 import logging
 import time
-
-import msgspec
+from typing import Any
 
 from memtypes.model.errors import StoreInUse, Unavailable
 from memtypes.model.scope import Scope
@@ -23,16 +22,15 @@ from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.process.starting import EdgeSettings, ensure_engine, reap
 from memtypes.stores.edge.process.wire import (
     PROTOCOL,
+    EngineCall,
     Hello,
     Reply,
     RewriteShards,
-    error_of,
     frame,
     read_message,
 )
 from memtypes.stores.files import holder_of
-from memtypes.stores.operations.message_store import MessageStore
-from memtypes.stores.operations.messages import Answer, EngineRequest, Request, answer_type, decode
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 
 REWRITE_WAIT_S = 60.0
 """Seconds that an erasure waits for shards to be rewritten: enough for about 100,000 memories."""
@@ -69,7 +67,7 @@ class Connection:
         """
         return cls(*await asyncio.open_unix_connection(socket, limit=_BUFFER))
 
-    async def ask(self, request: Request[Answer], timeout_s: float) -> Answer:
+    async def ask(self, request: EngineCall | Hello | RewriteShards, timeout_s: float) -> Any:
         """Send a request; return its answer. Raises Unavailable at a timeout, ConnectionLostError,
         or engine errors.
         """
@@ -87,10 +85,9 @@ class Connection:
             ) from error
         finally:
             self._pending.pop(number).cancel()
-        if reply.failure is not None:
-            raise error_of(reply.failure)
-        answer: Answer = decode(reply.answer, answer_type(type(request)))
-        return answer
+        if reply.error is not None:
+            raise reply.error
+        return reply.answer
 
     async def aclose(self) -> None:
         """Close the connection. The engine process keeps running."""
@@ -100,7 +97,7 @@ class Connection:
         with contextlib.suppress(ConnectionError):  # the engine may have closed it first
             await self._writer.wait_closed()
 
-    async def _exchange(self, message: bytearray, future: asyncio.Future[Reply]) -> Reply:
+    async def _exchange(self, message: bytes, future: asyncio.Future[Reply]) -> Reply:
         try:
             self._writer.write(message)
             await self._writer.drain()
@@ -112,16 +109,11 @@ class Connection:
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
-                reply: Reply = decode(await read_message(reader), Reply)
+                reply: Reply = await read_message(reader)
                 future = self._pending.get(reply.number)
                 if future is not None and not future.done():
                     future.set_result(reply)
-        except (
-            asyncio.IncompleteReadError,
-            ConnectionError,
-            ValueError,
-            msgspec.MsgspecError,
-        ) as error:
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError) as error:
             # Pending requests fail below
             _log.debug("the connection to the embedded engine ended: %r", error)
         finally:
@@ -131,7 +123,7 @@ class Connection:
                     future.set_exception(ConnectionLostError())
 
 
-class EdgeStore(MessageStore):
+class EdgeStore(EngineStore):
     """The embedded store in one directory: a client of its engine process, bound to the event loop
     that opened it.
     """
@@ -165,7 +157,8 @@ class EdgeStore(MessageStore):
         Returns the number of such shards at once. The engine process rewrites them in the
         background.
         """
-        return await self._send(RewriteShards(removed_by=removed_by), self._settings.timeout_s)
+        remaining: int = await self._send(RewriteShards(removed_by), self._settings.timeout_s)
+        return remaining
 
     async def aclose(self) -> None:
         """Disconnect from the engine process. The process ends when no other client is
@@ -174,26 +167,27 @@ class EdgeStore(MessageStore):
         self._closed = True
         await self._disconnect()
 
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Send a request to the engine process and return its answer."""
-        return await self._send(request, self._settings.timeout_s)
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run `function` in the engine process and return its answer."""
+        request = EngineCall(function, arguments, named)
+        answer: Answer = await self._send(request, self._settings.timeout_s)
+        return answer
 
-    async def _send(self, request: Request[Answer], timeout_s: float) -> Answer:
-        """Send a request and return its answer. If the engine dies, a repeatable request is sent
-        again.
+    async def _send(self, request: EngineCall | Hello | RewriteShards, timeout_s: float) -> Any:
+        """Send a request and return its answer. If the engine has died since the last call, it is
+        started first.
         """
         try:
-            try:
-                return await (await self._live_connection()).ask(request, timeout_s)
-            except ConnectionLostError as error:
-                if not request.repeatable:
-                    raise Unavailable(
-                        "the embedded engine died; it is unknown whether the call took effect"
-                    ) from error
             return await (await self._live_connection()).ask(request, timeout_s)
         except ConnectionLostError as error:
             raise Unavailable(
-                f"the embedded engine died twice; its log is {self._layout.log_path}"
+                "the embedded engine died; it is unknown whether the call took effect. Its log is "
+                f"{self._layout.log_path}"
             ) from error
         except StoreInUse as error:  # the store is being re-embedded, which takes a while
             raise Unavailable(str(error), retry_after_s=5) from error

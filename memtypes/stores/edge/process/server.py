@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -21,16 +22,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from memtypes.model.errors import RemembrancerError, StoreInUse
+from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import EngineProcess, Layout
 from memtypes.stores.edge.process import wire
 from memtypes.stores.files import locked, replace_file, socket_in, sync_directory
-from memtypes.stores.operations.messages import EngineRequest, decode
 from memtypes.stores.operations.schema import Collection
 
 SYNC_S = 1.0
@@ -102,14 +101,14 @@ class EngineServer:
             self.idle.cancel()
         try:
             while True:
-                call: wire.Call = decode(await wire.read_message(reader), wire.Call)
-                writer.write(await self._reply(call))
+                number, request = await wire.read_message(reader)
+                writer.write(await self._reply(number, request))
                 await writer.drain()
                 # Lets other connections run: reading buffered bytes does not yield to them
                 await asyncio.sleep(0)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # the client has disconnected
-        except (ValueError, msgspec.MsgspecError) as error:
+        except ValueError as error:
             _log.warning("closed a connection that sent something other than a call: %s", error)
         finally:
             writer.close()
@@ -117,29 +116,22 @@ class EngineServer:
             if not self.clients:
                 self._stop_after(self.linger_s)
 
-    async def _reply(self, call: wire.Call) -> bytearray:
-        """Run the request of a call. Returns the framed reply: the answer or a failure."""
+    async def _reply(
+        self, number: int, request: wire.Hello | wire.RewriteShards | wire.EngineCall
+    ) -> bytes:
+        """Run a request. Returns the framed reply: the answer or an error."""
         self.requested_at = time.monotonic()
         try:
-            request: wire.Hello | wire.RewriteShards | EngineRequest[Any] = decode(
-                call.request, wire.ANY_REQUEST
-            )
-        except msgspec.MsgspecError as error:
-            failure = wire.Failure("Unavailable", f"the engine can't read the request: {error}")
-            return wire.frame(wire.Reply(call.number, failure=failure))
-        try:
-            return wire.frame((call.number, await self._answer(request)))
+            return wire.frame(wire.Reply(number, await self._answer(request)))
         except RemembrancerError as error:
-            return wire.frame(wire.Reply(call.number, failure=wire.failure_of(error)))
+            return wire.frame(wire.Reply(number, error=error))
         # A bug is logged and reported to the client; others are served
         except Exception:  # noqa: BLE001
             _log.exception("a request could not be answered")
-            failure = wire.Failure("Unavailable", "the embedded engine failed; see its log")
-            return wire.frame(wire.Reply(call.number, failure=failure))
+            unavailable = Unavailable("the embedded engine failed; see its log")
+            return wire.frame(wire.Reply(number, error=unavailable))
 
-    async def _answer(
-        self, request: wire.Hello | wire.RewriteShards | EngineRequest[Any]
-    ) -> object:
+    async def _answer(self, request: wire.Hello | wire.RewriteShards | wire.EngineCall) -> object:
         """The answer to a request. A request to the engine runs without suspending, so it is
         atomic.
         """
@@ -149,8 +141,8 @@ class EngineServer:
             case wire.RewriteShards(removed_by=removed_by):
                 self.rewrite.set()
                 return len(self.engine.with_deleted_bytes(removed_by))
-            case _:
-                return await request.run(self.engine)
+            case wire.EngineCall(function=function, arguments=arguments, named=named):
+                return await function(self.engine, *arguments, **named)
 
     async def _warm_up(self) -> None:
         """Cache the ranking fields of all memories, with pauses for requests. If it fails, searches
@@ -252,7 +244,8 @@ def main() -> int:
     try:
         run_engine(Layout(options.directory.resolve()), options.linger)
     except (RemembrancerError, OSError) as error:
-        _report(msgspec.json.encode(wire.failure_of(error)))
+        reported = error if isinstance(error, RemembrancerError) else Unavailable(str(error))
+        _report(pickle.dumps(reported).hex().encode())
         return 1
     return 0
 

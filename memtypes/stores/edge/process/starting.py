@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import select
 import shutil
 import sys
@@ -13,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import msgspec
-
 import memtypes
 from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.stores.edge.layout import Layout
-from memtypes.stores.edge.process.wire import Failure, error_of
 from memtypes.stores.files import holder_of, locked, locked_by
 
 _ENVIRONMENT: Mapping[str, str] = MappingProxyType(
@@ -159,8 +157,8 @@ def _read_line(handle: int, deadline: float) -> bytes:
 
 def _start_error(layout: Layout, report: bytes) -> RemembrancerError:
     try:
-        error = error_of(msgspec.json.decode(report, type=Failure))
-    except msgspec.MsgspecError:
+        error: RemembrancerError = pickle.loads(bytes.fromhex(report.decode("ascii")))  # noqa: S301 - from the engine
+    except (ValueError, EOFError):
         free = shutil.disk_usage(layout.directory).free // 2**20
         return Unavailable(
             f"the embedded engine did not start in time; see its log {layout.log_path}; "

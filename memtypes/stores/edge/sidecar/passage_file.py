@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+import msgspec
 import numpy as np
 
 from memtypes.model.scope import Scope
@@ -21,7 +22,6 @@ from memtypes.stores.edge.sidecar.array_files import RaggedFile
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.engine import Payload, memory_of
-from memtypes.stores.operations.messages import decode, encode
 
 _COMPLETE = "closed-2"
 """Name of the file that marks the others as complete. It ends with a format version: raise it if
@@ -33,6 +33,10 @@ class _Entry(NamedTuple):
     tenant: str
     namespace: str
     passage: Passage
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(list[_Entry])
 
 
 class PassageFile(RaggedFile):
@@ -64,7 +68,10 @@ class PassageFile(RaggedFile):
             _Entry(payload["tenant"], payload["namespace"], passage_of(memory_of(payload)))
             for payload in payloads.values()
         )
-        self.set(slots_of(payloads), [np.frombuffer(encode(entry), np.uint8) for entry in entries])
+        self.set(
+            slots_of(payloads),
+            [np.frombuffer(_ENCODER.encode(entry), np.uint8) for entry in entries],
+        )
 
     def read(
         self, scope: Scope, slots: Slots, payloads_of: Callable[[Slots], Mapping[int, Payload]]
@@ -80,7 +87,7 @@ class PassageFile(RaggedFile):
         content = self.content.data
         encoded = [content[start : start + length] for start, length in spans.tolist() if length]
         head = b"\xdd" + len(encoded).to_bytes(4, "big")  # of a MessagePack array
-        entries: list[_Entry] = decode(b"".join([head, *encoded]), list[_Entry])
+        entries = _DECODER.decode(b"".join([head, *encoded]))
         owner = (scope.tenant, scope.namespace)
         return [entry.passage for entry in entries if entry[:2] == owner]
 

@@ -4,6 +4,7 @@ killed engines.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +118,9 @@ async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path)
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")
     await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="149"))
-    kill_engine(tmp_path)
+    killed = kill_engine(tmp_path)
+    await until(lambda: ended(killed))
+    await asyncio.sleep(0.05)  # until the store has seen it
     assert await titles(store) == {f"title {number}" for number in range(50, 200) if number != 149}
     assert await EngineItems(store).paths(SCOPE, PathListing(), NOW) == [("p",)]
     assert len(await EngineItems(store).search(SCOPE, ItemSearch(("p",), limit=500), NOW)) == 149

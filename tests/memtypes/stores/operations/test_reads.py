@@ -108,8 +108,8 @@ async def test_pages_show_everything_once_in_order(
     shown = list[Payload]()
     for _ in range(len(payloads) + 1):
         page = await get_page(
-            scope=SCOPE, types=list(MemoryType), where={}, limit=limit, after=after
-        ).run(engine)
+            engine, scope=SCOPE, types=list(MemoryType), where={}, limit=limit, after=after
+        )
         assert page.total == len(payloads)
         shown += page.payloads
         if not page.more:

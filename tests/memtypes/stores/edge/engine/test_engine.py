@@ -34,14 +34,14 @@ def opened(path: Path) -> EdgeEngine:
 async def filled(path: Path) -> EdgeEngine:
     """An engine to which all of MEMORIES were written."""
     engine = opened(path)
-    await upsert(scope=SCOPE, kind=KIND, points=POINTS).run(engine)
+    await upsert(engine, scope=SCOPE, kind=KIND, points=POINTS)
     return engine
 
 
 async def search(engine: EdgeEngine) -> Candidates:
     """Search without a filter, so that every memory is a candidate; return the candidates."""
     everything = TypedSearch({KIND: {}}, POINTS[0].vectors.dense, POINTS[0].vectors.sparse, 200)
-    (candidates,) = await find_candidates(scope=SCOPE, searches=[everything]).run(engine)
+    (candidates,) = await find_candidates(engine, scope=SCOPE, searches=[everything])
     return candidates
 
 
@@ -56,7 +56,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps
     assert not list(engine.warm())  # nothing is read again
     change = FieldChange([MEMORIES[0].id], {"importance": 9})
-    await patch(scope=SCOPE, changes=[change], removed=[], fence=None).run(engine)
+    await patch(engine, scope=SCOPE, changes=[change], removed=[], fence=None)
     candidates = await search(engine)
     engine.close()
     assert {row.id: row.payload["importance"] for row in rows_of(candidates)} == {

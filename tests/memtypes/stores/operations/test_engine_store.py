@@ -1,4 +1,4 @@
-"""`MessageStore`, which turns calls of `MemoryStore` into engine requests: valid ids, and their
+"""`EngineStore`, which turns calls of `MemoryStore` into engine requests: valid ids, and their
 memory types.
 """
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
-from memtypes.stores.operations.message_store import by_type
+from memtypes.stores.operations.engine_store import by_type
 from memtypes.stores.operations.uuids import valid_ids
 
 

@@ -1,12 +1,15 @@
-"""Implements the `MemoryStore` port by requests to an engine, embedded or Qdrant. Checks the
-arguments first.
+"""Implements the `MemoryStore` port by calls of functions on an engine, embedded or Qdrant. Checks
+the arguments first.
+
+The functions are those of `reads`, `writes`, `searching` and `items`. Each takes an engine and
+plain values, which can be pickled: the embedded engine runs in a worker process.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from memtypes.model.errors import InvalidRequest, LockLost
 from memtypes.model.filters import AnyOf, Compare, Filter, Op, all_of
@@ -27,8 +30,7 @@ from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
-from memtypes.stores.operations.engine import memory_of
-from memtypes.stores.operations.messages import EngineRequest
+from memtypes.stores.operations.engine import EngineOperations, memory_of
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
@@ -38,19 +40,32 @@ MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
 
 Answer = TypeVar("Answer")
+Parameters = ParamSpec("Parameters")
+
+EngineFunction: TypeAlias = Callable[Concatenate[EngineOperations, Parameters], Awaitable[Answer]]
+"""A function of an engine and of plain values, which the engine's process runs."""
 
 
-class MessageStore(MemoryStore):
-    """A memory store that sends requests to an engine by `ask`. dimensions: the length of its dense
-    vectors.
+class EngineStore(MemoryStore):
+    """A memory store that runs functions on its engine by `call`. dimensions: the length of its
+    dense vectors.
     """
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
 
     @abstractmethod
-    async def ask(self, request: EngineRequest[Answer]) -> Answer:
-        """Send a request to the engine. Returns its answer."""
+    async def call(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run `function` on the engine with these arguments, and return its answer.
+
+        Raises Unavailable if the engine can't be reached; a write may then have taken effect or
+        not.
+        """
 
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Check all memories, then store them with their vectors, in batches. A failed call can be
@@ -59,7 +74,7 @@ class MessageStore(MemoryStore):
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
-            await self.ask(writes.upsert(scope=scope, kind=batch[0].type, points=batch))
+            await self.call(writes.upsert, scope=scope, kind=batch[0].type, points=batch)
 
     async def get(
         self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
@@ -70,7 +85,7 @@ class MessageStore(MemoryStore):
         valid = valid_ids(ids)
         if not valid:
             return {}
-        payloads = await self.ask(reads.get_payloads(scope=scope, ids=by_type(valid, ids)))
+        payloads = await self.call(reads.get_payloads, scope=scope, ids=by_type(valid, ids))
         memories = {payload["id"]: memory_of(payload) for payload in payloads}
         return {memory_id: memories[memory_id] for memory_id in valid if memory_id in memories}
 
@@ -81,7 +96,7 @@ class MessageStore(MemoryStore):
         valid = valid_ids(ids)
         if not valid:
             return {}
-        answer = await self.ask(reads.get_passages(scope=scope, ids=by_type(valid, ids)))
+        answer = await self.call(reads.get_passages, scope=scope, ids=by_type(valid, ids))
         passages = {passage.id: passage for passage in answer}
         return {memory_id: passages[memory_id] for memory_id in valid if memory_id in passages}
 
@@ -103,8 +118,10 @@ class MessageStore(MemoryStore):
         valid = valid_ids(list(changes))
         if valid:
             grouped = group_changes({memory_id: changes[memory_id] for memory_id in valid})
-            request = writes.patch(scope=scope, changes=grouped, removed=list(removed), fence=fence)
-            if protected := await self.ask(request):
+            protected = await self.call(
+                writes.patch, scope=scope, changes=grouped, removed=list(removed), fence=fence
+            )
+            if protected:
                 raise LockLost(f"{protected} memories were patched by a later holder of the lock")
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
@@ -118,12 +135,12 @@ class MessageStore(MemoryStore):
                 typed.setdefault(use.type, []).append(use)
         # One request for each type, so that a search waits for one type only
         for kind, same_type in typed.items():
-            await self.ask(writes.note_uses(scope=scope, kind=kind, uses=same_type))
+            await self.call(writes.note_uses, scope=scope, kind=kind, uses=same_type)
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Remove the memories with these `ids`. Returns how many were removed."""
         valid = valid_ids(ids)
-        return await self.ask(writes.delete(scope=scope, ids=valid)) if valid else 0
+        return await self.call(writes.delete, scope=scope, ids=valid) if valid else 0
 
     async def delete_where(
         self, scope: Scope, types: Sequence[MemoryType], where: Filter | None
@@ -131,22 +148,22 @@ class MessageStore(MemoryStore):
         """Remove every memory of `types` that matches the filter `where`. Returns how many were
         removed.
         """
-        return await self.ask(
-            writes.delete_where(scope=scope, types=_types(types), where=to_condition(where))
+        return await self.call(
+            writes.delete_where, scope=scope, types=_types(types), where=to_condition(where)
         )
 
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """One page of the memories that match the listing, newest first."""
         if not 1 <= listing.limit <= MAX_PAGE:
             raise InvalidRequest(f"must be 1 to {MAX_PAGE}", path="limit", got=listing.limit)
-        request = reads.get_page(
+        page = await self.call(
+            reads.get_page,
             scope=scope,
             types=_types(listing.types),
             where=to_condition(listing.filter),
             limit=listing.limit,
             after=None if listing.cursor is None else parse_cursor(listing.cursor),
         )
-        page = await self.ask(request)
         next_cursor = cursor_of(page.payloads[-1]) if page.more and page.payloads else None
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
@@ -154,8 +171,8 @@ class MessageStore(MemoryStore):
         """The ids of the newest `limit` memories of a type that match the filter `where`, newest
         first.
         """
-        return await self.ask(
-            reads.newest_ids(scope=scope, kind=kind, where=to_condition(where), limit=limit)
+        return await self.call(
+            reads.newest_ids, scope=scope, kind=kind, where=to_condition(where), limit=limit
         )
 
     async def candidates(
@@ -168,23 +185,23 @@ class MessageStore(MemoryStore):
             return []
         visible = visible_to(scope.session_id)
         typed = [self._typed(search, visible) for search in searches]
-        return await self.ask(find_candidates(scope=scope, searches=typed))
+        return await self.call(find_candidates, scope=scope, searches=typed)
 
     async def stats(self, scope: Scope, where: Filter | None = None) -> dict[MemoryType, TypeStats]:
         """The number of memories of every type in the scope that match `where`, and of their
         tokens.
         """
-        return await self.ask(reads.count_tokens(scope=scope, where=to_condition(where)))
+        return await self.call(reads.count_tokens, scope=scope, where=to_condition(where))
 
     async def counts(self, scope: Scope, filters: Sequence[Filter]) -> list[dict[MemoryType, int]]:
         """For each filter, the number of memories that match it, by memory type."""
-        return await self.ask(
-            reads.count_each(scope=scope, wheres=[to_condition(where) for where in filters])
+        return await self.call(
+            reads.count_each, scope=scope, wheres=[to_condition(where) for where in filters]
         )
 
     async def namespaces(self, tenant: str) -> list[str]:
         """The names of the tenant's namespaces, sorted."""
-        return await self.ask(reads.list_namespaces(tenant=tenant))
+        return await self.call(reads.list_namespaces, tenant=tenant)
 
     def _check_record(self, scope: Scope, record: Record) -> None:
         if (record.payload["tenant"], record.payload["namespace"]) != (
