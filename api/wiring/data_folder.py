@@ -14,6 +14,7 @@ from pathlib import Path
 from api.settings import BadSettings, Settings
 from api.wiring.resources import Resources
 from ingest.working.copies import remove_live_copies
+from memtypes.model.errors import Unavailable
 from memtypes.model.times import system_clock
 from memtypes.stores.files import replace_file
 from memtypes.stores.redis.working import RedisWorking
@@ -36,10 +37,14 @@ class Conversion:
 
 
 async def _one_home_of_live_items(resources: Resources) -> None:
-    removed = await remove_live_copies(
-        RedisWorking(resources.live), resources.store, system_clock()
-    )
-    _log.info("%d copies of live working items were removed", removed)
+    items = RedisWorking(resources.live)
+    try:
+        removed = await remove_live_copies(items, resources.store, system_clock())
+    except Unavailable as error:
+        # A service starts without its Redis server. A copy is written over when its item ends.
+        _log.warning("copies of live working items stay until the items end: %s", error)
+    else:
+        _log.info("%d copies of live working items were removed", removed)
 
 
 CONVERSIONS: tuple[Conversion, ...] = (
