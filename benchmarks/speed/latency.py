@@ -3,9 +3,9 @@ queries alone.
 
 Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`), to a retriever in
 this process, and to the service over HTTP, so that a busy machine slows all of them alike. Each has
-its own copy of the store. "query cached" repeats a question, whose embedding the service has cached. Each
-question also goes to two hooks of the service: prompt-submit, with a list of to-dos, and
-UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in coming
+its own copy of the store. "query cached" repeats a question, whose embedding the service has
+cached. Each question also goes to two hooks of the service: prompt-submit, with a list of to-dos,
+and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in coming
 first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
 """
 
@@ -127,9 +127,7 @@ async def measure_latency(request: LatencyRequest) -> Report:
             data_directory(request.store and request.store / str(size)) as directory,
             data_directory() as scratch,
         ):
-            measured[size] = await _measure_size(
-                request, size, settings_in(directory), scratch
-            )
+            measured[size] = await _measure_size(request, size, settings_in(directory), scratch)
     return latency_report(request, measured)
 
 
