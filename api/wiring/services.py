@@ -136,7 +136,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         recall_guard=guard,
         pings={
             "store": store.ping,
-            "embedder": partial(ping_embedder, embedder),
+            "embedder": partial(ping_embedder, embedder, left_out(embedder.fingerprint)),
             "live": resources.live.ping,
         },
         keys=keys,
@@ -162,12 +162,10 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     )
 
 
-async def ping_embedder(embedder: Embedder) -> str | None:
-    """Check that the embedder works; return what the trained models do without it, see
-    `left_out`.
-    """
+async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
+    """Return `note` if the embedder works. Raises Unavailable if it does not."""
     await embedder.ping()
-    return left_out(embedder.fingerprint)
+    return note
 
 
 def breaker_states(
