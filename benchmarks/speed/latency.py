@@ -5,8 +5,9 @@ Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`), 
 this process, and to the service over HTTP, so that a busy machine slows all of them alike. Each has
 its own copy of the store. "query cached" repeats a question, whose embedding the service has
 cached. Each question also goes to two hooks of the service: prompt-submit, with a list of to-dos,
-and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in coming
-first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
+and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in
+coming first. Writing a receipt slows the next call, so calls with and without receipts alternate in
+tens.
 """
 
 from __future__ import annotations
