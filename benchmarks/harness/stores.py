@@ -27,6 +27,7 @@ from api.wiring.services import local_panel
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft
+from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.pipeline import Ingestor
@@ -139,7 +140,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
                 system_clock,
                 (),
                 Redactor(),
-                local_panel(store),
+                local_panel(store, Judge.shipped(embedder.fingerprint)),
                 None,
             ),
             parts=RetrieverParts(
@@ -176,7 +177,7 @@ def data_directory(path: Path | None = None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as directory:
         yield Path(directory)
-        wait_until_closed(Path(directory))  # the engine still writes after the last request
+        wait_until_closed(Path(directory))  # a live server may still be ending
 
 
 def namespace_of(index: int) -> str:
