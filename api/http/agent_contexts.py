@@ -30,7 +30,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Instant
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import bullet
+from memtypes.markdown import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
 from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
 from retrieval.context.thread import OmittedParts

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadTail
-from memtypes.search.passage import bullet
+from memtypes.markdown import bullet
 from retrieval.context.thread_parts import (
     EarlierPart,
     FileMention,
