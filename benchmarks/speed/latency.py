@@ -139,7 +139,7 @@ async def _measure_size(
     await filled(settings, size, request.namespaces)
     wait_until_closed(settings.store_path)
     shutil.copytree(
-        settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "passages")
+        settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "fields")
     )
     async with AsyncExitStack() as stack:
         bare_embedder = await open_embedder(settings)

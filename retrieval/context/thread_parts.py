@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from memtypes.live.sentences import most_important, sentences
 from memtypes.live.turns import Turn
-from memtypes.ports.encoders import Tokenizer
 from memtypes.markdown import CUT_MARK, bullet, cut_bullet
+from memtypes.ports.encoders import Tokenizer
 
 _MIN_CUT = 12
 """Minimum tokens of a turn or summary that is cut; a shorter beginning is not shown at all."""

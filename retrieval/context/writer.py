@@ -137,7 +137,9 @@ class ContextWriter:
             LONG_TEXT,
         )
 
-    async def chosen_texts(self, fills: Fills, texts: Mapping[str, EntryFields]) -> dict[str, EntryFields]:
+    async def chosen_texts(
+        self, fills: Fills, texts: Mapping[str, EntryFields]
+    ) -> dict[str, EntryFields]:
         """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile
         are left out.
         """
@@ -167,7 +169,9 @@ class ContextWriter:
             LONG_TEXT,
         )
 
-    def _repeats(self, group: Sequence[tuple[ChosenEntry, EntryFields]]) -> Iterator[tuple[str, str]]:
+    def _repeats(
+        self, group: Sequence[tuple[ChosenEntry, EntryFields]]
+    ) -> Iterator[tuple[str, str]]:
         """Yield (id, id of a memory that contains its text). Only texts that have its rarest word
         are compared.
         """
@@ -264,7 +268,9 @@ class ContextWriter:
         same_entries = columns.where("tokens.renderer", self.renderer.entries.version.__eq__)
         return bool((same_tokenizer & same_entries)[: self.ranked.hits].all())
 
-    def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, EntryFields]) -> BudgetEntries:
+    def _entries(
+        self, positions: NDArray[np.intp], texts: Mapping[str, EntryFields]
+    ) -> BudgetEntries:
         """The hits at `positions` as budget entries, with stored token counts or else those counted
         in `texts`.
         """

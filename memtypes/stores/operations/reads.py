@@ -54,6 +54,7 @@ async def get_fields(
     return await engine.fields(scope, ids, names)
 
 
+@dataclass(frozen=True, slots=True)
 class PayloadPage:
     """One page of memories' payloads. more: whether another page follows. total: number of memories
     on all pages.

@@ -17,7 +17,7 @@ from memtypes.llms.registry import RegistrySource
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
-from memtypes.search.passage import Passage
+from memtypes.ports.memory_store import Form
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
@@ -422,14 +422,16 @@ async def test_a_contested_statement_is_shown_beside_the_message_that_repeats_it
 
 
 class CountingStore(InMemoryStore):
-    """A store that counts how often passages are read."""
+    """A store that counts how often memories are read for a context."""
 
     reads = 0
 
-    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """Return the passages of `ids` and count the call."""
+    async def read_as(
+        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
+    ) -> dict[str, Form]:
+        """Return the memories in `ids` and count the call."""
         self.reads += 1
-        return await super().passages(scope, ids)
+        return await super().read_as(scope, ids, form)
 
 
 async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:

@@ -1,4 +1,4 @@
-"""Files beside a shard with some payload fields of its memories, such as those that a context shows.
+"""Files beside a shard with some payload fields of its memories: those that contexts show.
 
 It takes 13 microseconds to read a payload from the engine, and less than one to read stored fields.
 The first request names the fields; a request for others starts the files anew. A memory's fields
