@@ -92,13 +92,14 @@ class ContextWriter:
         self._request = self.settled.request
         self._ids = self.ranked.hit_ids
         self._kinds = self.ranked.candidates.kinds[: self.ranked.hits]
+        self._has_stored_counts = self._are_counts_stored()
         self._in_time: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time")] == 1.0
 
     async def texts_to_count(self) -> dict[str, EntryFields]:
         """Read the hits whose tokens must be counted: none if the stored counts are right, else the
         best ones.
         """
-        if self._has_stored_counts():
+        if self._has_stored_counts:
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
         counts = self.ranked.candidates.columns.integers("tokens.count", 0)[: self.ranked.hits]
@@ -260,7 +261,8 @@ class ContextWriter:
     async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, EntryFields]:
         return await self.store.read_as(self.scope, ids, EntryFields) if ids else {}
 
-    def _has_stored_counts(self) -> bool:
+    def _are_counts_stored(self) -> bool:
+        """Whether all hits have a token count of their entry in this layout, by this tokenizer."""
         if not self.renderer.layout.has_stored_counts:
             return False
         columns = self.ranked.candidates.columns
@@ -274,7 +276,7 @@ class ContextWriter:
         """The hits at `positions` as budget entries, with stored token counts or else those counted
         in `texts`.
         """
-        if not self._has_stored_counts():
+        if not self._has_stored_counts:
             layout = self.renderer.layout
             rows = []
             for position in positions.tolist():
@@ -378,8 +380,9 @@ class ContextWriter:
         if (memory := texts.get(self._ids[entry.rank - 1])) is None:
             return None
         if not entry.cut:
+            counted = self.renderer.is_counted(memory) and memory.tokens.line == entry.allowed
             # Since it was ranked
-            rewritten = self.renderer.is_counted(memory) and memory.tokens.line != entry.allowed
+            rewritten = self._has_stored_counts and not counted
             whole = self.renderer.whole(memory, entry.rank, None if rewritten else entry.allowed)
             return whole if whole.tokens <= entry.allowed else None
         if self._request.oversize_of(entry.type) == "excerpt":

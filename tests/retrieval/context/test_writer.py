@@ -19,6 +19,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
 from memtypes.ports.memory_store import Form
 from retrieval.answer import RetrieveAnswer
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import MAX_FILLS, Retriever, RetrieverParts
@@ -245,7 +246,8 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     sparse = FakeSparse()
     tokenizer = FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
-    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
+    count_tokens = EntryCounter(tokenizer, Entries())
+    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, count_tokens=count_tokens)
     facts = [
         SemanticDraft(type="semantic", content=f"the tide table of harbour {number}")
         for number in range(40)
