@@ -62,12 +62,13 @@ async def test_a_context_fits_its_budget_although_entries_became_longer(
 
 async def test_counts_of_an_earlier_version_are_counted_again() -> None:
     """Memories of an earlier version name no renderer, and their counts may be of any text."""
-    stored = await store_of()
-    memories = [memory async for memory in stored.list_all(SCOPE, Listing())]
-    tokenizer = FakeTokenizer().name
-    wrong = {"tokens": {"count": 1, "tokenizer": tokenizer, "line": 1}}
-    await stored.patch(SCOPE, {memory.id: wrong for memory in memories})
+    current = await store_of()
+    earlier = deepcopy(current)
+    memories = [memory async for memory in current.list_all(SCOPE, Listing())]
+    counts = {"count": 6, "tokenizer": FakeTokenizer().name, "line": 1}
+    await earlier.patch(SCOPE, {memory.id: {"tokens": counts} for memory in memories})
     for budget in BUDGETS:
-        world = World(store=deepcopy(stored), receipt_store=FakeReceipts())
-        answer = await world.retrieve("importer file", budget=budget, floor=0)
+        query = {"query": "importer file", "budget": budget, "floor": 0}
+        answer = await World(store=earlier).retrieve(**query)
         assert FakeTokenizer().count(answer.text) == answer.metadata.total_tokens <= budget
+        assert answer.text == (await World(store=current).retrieve(**query)).text
