@@ -2,7 +2,7 @@
 it was built with.
 
     store.json       current version of each collection, the embedder's fingerprint and dimensions
-    NAME/VERSION/    the shard of a collection, and beside it slots/, terms/, tokens/ and passages/
+    NAME/VERSION/    the shard of a collection, and beside it slots/, terms/, tokens/ and fields/
     engine.json      the engine process: id, socket, protocol
     engine.lock      held by that process while it runs
     opening.lock     held while a process looks for an engine and starts one

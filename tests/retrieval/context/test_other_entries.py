@@ -68,7 +68,7 @@ async def test_counts_of_an_earlier_version_are_counted_again() -> None:
     counts = {"count": 6, "tokenizer": FakeTokenizer().name, "line": 1}
     await earlier.patch(SCOPE, {memory.id: {"tokens": counts} for memory in memories})
     for budget in BUDGETS:
-        query = {"query": "importer file", "budget": budget, "floor": 0}
-        answer = await World(store=earlier).retrieve(**query)
+        answer = await World(store=earlier).retrieve("importer file", budget=budget, floor=0)
         assert FakeTokenizer().count(answer.text) == answer.metadata.total_tokens <= budget
-        assert answer.text == (await World(store=current).retrieve(**query)).text
+        right = await World(store=current).retrieve("importer file", budget=budget, floor=0)
+        assert answer.text == right.text
