@@ -385,7 +385,7 @@ class HealthAnswer(Struct, frozen=True):
 
 class HealthCheck(Struct, frozen=True):
     """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed.
+    failed, or what to know although it passed.
     """
 
     ok: bool
