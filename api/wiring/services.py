@@ -12,8 +12,8 @@ from functools import partial
 
 import httpx
 
-from api.auth.guards import RateLimit
 from api.auth.keys import HashedKey, KeyBook
+from api.auth.rate_limit import RateLimit
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
