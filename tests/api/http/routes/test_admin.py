@@ -83,6 +83,7 @@ async def test_erase_empties_every_store_and_counts_what_remains(client: httpx.A
         "recent": 0,
     }
     assert erased["remaining"] == {
+        "working": 0,
         "memories": 0,
         "items": 0,
         "answers": 0,
