@@ -10,6 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,7 @@ class ColumnKind(Enum):
     TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
     WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
     NUMBER = np.dtype(np.float32), np.nan
-    FLAG = np.dtype(np.int8), -1  # 0 or 1; for a list, whether it has members
+    FLAG = np.dtype(np.int8), -1  # 0 or 1
     DIGEST = np.dtype("S64"), b""
     TEXT = np.dtype(np.int32), -1  # an index into the table of texts
     # A row of term numbers, see `vectors.numbered`
@@ -42,6 +43,9 @@ TERMS = "terms"
 stored.
 """
 
+LINKS = "links"
+"""Payload field with a memory's links to others. Its column has the links as JSON text."""
+
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -53,9 +57,10 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         ),
         **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
-        **dict.fromkeys(("live", "gives_value", "links"), ColumnKind.FLAG),
+        **dict.fromkeys(("live", "gives_value"), ColumnKind.FLAG),
         **dict.fromkeys(
-            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id"), ColumnKind.TEXT
+            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id", "state", LINKS),
+            ColumnKind.TEXT,
         ),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,
@@ -69,6 +74,17 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 """The top-level payload fields to read for the columns. Ranking does not read the texts of
 memories.
 """
+
+
+class ColumnLink(msgspec.Struct, frozen=True):
+    """A link to the memory `to`, as in a payload. type: the value of a `LinkType`."""
+
+    to: str
+    type: str
+    strength: float = 1.0
+
+
+_DECODER = msgspec.json.Decoder(list[ColumnLink])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +182,14 @@ class Columns:
         # Index -1, for no text, selects the last entry, which is False
         return meets[self.column(path)]
 
+    def links(self) -> list[list[ColumnLink]]:
+        """The links of each memory. Each is decoded here, so select a few rows first."""
+        table = self.tables.get(LINKS, ())
+        return [
+            [] if code == ColumnKind.TEXT.none else _DECODER.decode(table[code])
+            for code in self.column(LINKS).tolist()
+        ]
+
     def take(self, rows: NDArray[Any]) -> Columns:
         """A table of the rows whose numbers are `rows`, in that order."""
         return Columns(
@@ -188,10 +212,12 @@ class Columns:
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
     """The value of the field at the dotted `path` in each payload; None for a payload without that
-    field.
+    field. The links of a memory are one JSON text, None if it has none.
     """
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
+    if path == LINKS:
+        return [msgspec.json.encode(links).decode() if links else None for links in values]
     return [None if value is None else value.get(inner) for value in values] if inner else values
 
 
