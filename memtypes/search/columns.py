@@ -46,6 +46,11 @@ stored.
 LINKS = "links"
 """Payload field with a memory's links to others. Its column has the links as JSON text."""
 
+TURNS = "source.turns"
+"""Payload field with the numbers of the turns that a memory was taken from; a column of JSON
+texts.
+"""
+
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -59,9 +64,10 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
         **dict.fromkeys(("live", "gives_value"), ColumnKind.FLAG),
         **dict.fromkeys(
-            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id", "state", LINKS),
+            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id", "state"),
             ColumnKind.TEXT,
         ),
+        **dict.fromkeys((LINKS, TURNS), ColumnKind.TEXT),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,
     }
@@ -212,13 +218,15 @@ class Columns:
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
     """The value of the field at the dotted `path` in each payload; None for a payload without that
-    field. The links of a memory are one JSON text, None if it has none.
+    field. A list, such as that of the links, is one JSON text, or None if it is empty.
     """
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
-    if path == LINKS:
-        return [msgspec.json.encode(links).decode() if links else None for links in values]
-    return [None if value is None else value.get(inner) for value in values] if inner else values
+    if inner:
+        values = [None if value is None else value.get(inner) for value in values]
+    if path in (LINKS, TURNS):
+        return [msgspec.json.encode(value).decode() if value else None for value in values]
+    return values
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
