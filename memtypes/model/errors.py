@@ -119,6 +119,6 @@ class StoreInUse(RemembrancerError):
 
 
 class SetupRequired(RemembrancerError):
-    """A file that set-up prepares, such as a model, is missing or damaged. The message names the
-    command to run.
+    """A file that set-up prepares, such as a model, is missing or damaged, or a server is too old.
+    The message names the command to run, or the version to take.
     """
