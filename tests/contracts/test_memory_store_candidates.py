@@ -381,11 +381,9 @@ async def test_memories_linked_from_the_best_candidates_become_candidates(
     rows = {row.id: row for row in await search(store, scope, asked)}
     assert rows.keys() == {linking.id, near.id, targets["linked"].id}
     row = rows[targets["linked"].id]
-    assert (row.type, row.dense, row.payload["importance"]) == (
-        MemoryType.EPISODIC,
-        pytest.approx(float(np.dot(-best, QUERY))),
-        5,
-    )
+    assert row.type is MemoryType.EPISODIC
+    assert row.dense == pytest.approx(float(np.dot(-best, QUERY)), abs=1e-6)
+    assert row.payload["importance"] == 5
     assert [link["to"] for link in rows[linking.id].payload["links"]] == [
         link.to for link in linking.links
     ]

@@ -224,7 +224,10 @@ class EngineStore(MemoryStore):
             filter_id: to_condition(all_of(where, visible)) for filter_id, where in filters.items()
         }
         wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}
-        newest = search.newest
+        newest = None
+        if search.newest is not None:
+            where = to_condition(search.newest.filter)
+            newest = NewestOf(search.newest.type, where, search.newest.limit)
         return TypedSearch(
             wheres,
             search.dense,
@@ -233,7 +236,7 @@ class EngineStore(MemoryStore):
             search.tokens,
             search.columns,
             search.linked,
-            newest and NewestOf(newest.type, to_condition(newest.filter), newest.limit),
+            newest,
         )
 
 

@@ -320,7 +320,7 @@ async def test_a_message_takes_the_place_of_its_sentences() -> None:
         await world.add(kind, RULE, importance=10, **captured(0))
         for kind in ("semantic", "procedural")
     ]
-    asked = {"query": "migrate by hand", "weights": {"importance": 1}, "floor": 0}
+    asked: dict[str, Any] = {"query": "migrate by hand", "weights": {"importance": 1}, "floor": 0}
     answer = await world.retrieve(**asked, budget=300)
     assert [item.id for item in answer.items] == [message]
     assert set(answer.metadata.duplicates) == set(facts)
@@ -415,6 +415,7 @@ async def test_a_retrieval_takes_two_calls_of_the_engine(fields: dict[str, Any])
         text = f"the move to Lisbon, step {number}: the limit is {number}"
         await world.add("episodic", text, links=[link])
     store.calls.clear()
-    answer = await world.retrieve(**{"query": "the move to Lisbon", "floor": 0} | fields)
+    asked: dict[str, Any] = {"query": "the move to Lisbon", "floor": 0}
+    answer = await world.retrieve(**asked | fields)
     assert answer.items
     assert store.calls == ["find_candidates", "get_passages"]
