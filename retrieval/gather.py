@@ -39,7 +39,8 @@ class Query:
     """A request with what follows from its text and time alone.
 
     times: the times that the query names. weights: of the ranking signals. depth: maximum
-    candidates per type from each kind of search. with_ended: whether to search for memories that
+    candidates per type from each kind of search. encoder: fingerprint of the embedder. with_ended:
+    whether to search for memories that
     are no longer valid, which a receipt lists.
     """
 
@@ -48,6 +49,7 @@ class Query:
     times: QueryTimes
     weights: Mapping[str, float]
     depth: int
+    encoder: str
     with_ended: bool = False
 
 
@@ -84,7 +86,7 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
         embedded, embedded_event = await asyncio.gather(
             _embedded(parts, request.query), _embedded(parts, event.event if event else None)
         )
-    wish = wish_of(request.query, embedded.dense if embedded else None)
+    wish = wish_of(request.query, embedded.dense if embedded else None, query.encoder)
     sparse = _sparse(parts, request.query)
     filters = _filters(query, wish)
 

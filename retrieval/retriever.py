@@ -43,6 +43,7 @@ from retrieval.query.request import (
     SettledRequest,
     settle,
 )
+from retrieval.ranking.evidence import judges_evidence
 from retrieval.ranking.scoring import Scoring, rank
 from retrieval.ranking.signals import event_time
 from retrieval.result import Retrieval
@@ -70,7 +71,7 @@ class Retriever:
 
     def __init__(self, parts: RetrieverParts) -> None:
         self._parts = parts
-        self._embedder_fingerprint = parts.embedder.fingerprint
+        self._encoder = parts.embedder.fingerprint
         self._renderers = {
             (form, name): Renderer(layout, tokenizer)
             for form, layout in LAYOUTS.items()
@@ -84,7 +85,7 @@ class Retriever:
         times = self._times(request)
         profile, weights = weights_for(request, times)
         depth = max(self._parts.depth, request.top_k)
-        query = Query(scope, request, times, weights, depth)
+        query = Query(scope, request, times, weights, depth, self._encoder)
         pool = await gather(self._parts, query, timings)
         with timings.stage("score"):
             ranked = rank(pool.candidates, scoring_of(query, pool))
@@ -194,7 +195,8 @@ class Retriever:
         timings = StageTimings()
         times = self._times(request)
         _, weights = weights_for(request, times)
-        query = Query(scope, request, times, weights, self._parts.depth, with_ended)
+        depth = self._parts.depth
+        query = Query(scope, request, times, weights, depth, self._encoder, with_ended)
         pool = await gather(self._parts, query, timings)
         with timings.stage("score"):
             ranked = rank(pool.candidates, scoring_of(query, pool))
@@ -260,7 +262,7 @@ class Retriever:
             first=None,
             as_of=ranked.hits.as_of,
             weights=ranked.query.weights,
-            embedder=self._embedder_fingerprint,
+            embedder=self._encoder,
             tokenizer=ranked.renderer.tokenizer,
             ranked=ranked.hits.ranked,
             ended=ranked.pool.ended,
@@ -294,7 +296,7 @@ def scoring_of(query: Query, pool: Pool) -> Scoring:
         pool.terms,
         request.min_similarity,
         request.min_score,
-        floor=request.floor,
+        floor=request.floor if judges_evidence(query.encoder) else 0.0,
         tokens=pool.tokens,
         due_tokens=due_room(budget if include_due else 0),
         wish=pool.wish,
