@@ -40,8 +40,7 @@ class Query:
 
     times: the times that the query names. weights: of the ranking signals. depth: maximum
     candidates per type from each kind of search. encoder: fingerprint of the embedder. with_ended:
-    whether to search for memories that
-    are no longer valid, which a receipt lists.
+    whether to search for memories that are no longer valid, which a receipt lists.
     """
 
     scope: Scope

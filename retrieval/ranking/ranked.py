@@ -21,9 +21,9 @@ class CandidateOutcome(StrEnum):
 
     OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a
     required minimum. SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit
-    has the same text, or a hit in the context contains it. REMOVED: deleted after it was chosen and
-    before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that are not due yet
-    are ranked like other memories.
+    has the same text, or it is a sentence of a message in the context. REMOVED: deleted after it
+    was chosen and before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that
+    are not due yet are ranked like other memories.
     """
 
     INCLUDED = "included"

@@ -26,11 +26,8 @@ from retrieval.context.render import ShownMemory
 from retrieval.query.profiles import SIGNALS
 from retrieval.ranking.ranked import CandidateOutcome, RankedCandidates
 from retrieval.ranking.signals import comes_first
-from retrieval.receipts.model import SHORT_ID
+from retrieval.receipts.model import SHORT_ID, VERSION
 from retrieval.result import Retrieval
-
-VERSION = 2
-"""Version of the receipt format."""
 
 LISTED = 128
 """Number of best hits that a receipt lists. It also lists all working items, the hits in the

@@ -30,8 +30,9 @@ from retrieval.context.budget import (
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
-from retrieval.receipts.build import SIGNAL_DIGITS, VERSION, context_digest
+from retrieval.receipts.build import SIGNAL_DIGITS, context_digest
 from retrieval.receipts.model import (
+    EARLIER_VERSIONS,
     FillTerms,
     Receipt,
     ReceiptCandidate,
@@ -41,9 +42,6 @@ from retrieval.receipts.model import (
 
 TOLERANCE = 1e-6
 """Maximum difference between a score and the weighted sum of its signals, by the HTTP contract."""
-
-EARLIER_VERSIONS = tuple(range(1, VERSION))
-"""Versions of the receipt format that cannot be verified any more, except for their hash."""
 
 _FAULTS_SHOWN = 3
 

@@ -4,17 +4,25 @@ receipts.
 
 from __future__ import annotations
 
+import json
 from operator import itemgetter
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
 from retrieval.answer import Answer, OmittedIfNone
 from retrieval.context.budget import Oversize
 from retrieval.query.request import AnyBudget
 from retrieval.ranking.ranked import CandidateOutcome
+
+VERSION = 2
+"""Version of the receipt format."""
+
+EARLIER_VERSIONS = tuple(range(1, VERSION))
+"""Versions of the format of which only the hash can be verified."""
 
 SHORT_ID = 13
 """Number of characters of an id by which a receipt names memories that it does not list: distinct
@@ -156,6 +164,17 @@ class Receipt(ReceiptPart):
     previous_id: str | None
     previous_sha256: str
     sha256: str
+
+    @classmethod
+    def read(cls, text: bytes) -> Receipt:
+        """The receipt in its JSON text. Raises InvalidRequest if an earlier version of the service
+        made it, in another form.
+        """
+        if json.loads(text).get("version") in EARLIER_VERSIONS:
+            raise InvalidRequest(
+                "this receipt was made by an earlier version of the service", path="receipt_id"
+            )
+        return cls.model_validate_json(text)
 
     def offered(self, *, working: bool) -> list[ReceiptCandidate]:
         """The hits that were offered to the budget of working memory or to the other one, in the

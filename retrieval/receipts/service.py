@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from memtypes.model.errors import InvalidRequest, NotFound, Unavailable
+from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -33,7 +33,6 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
 from retrieval.receipts.checks import (
-    EARLIER_VERSIONS,
     TOLERANCE,
     ReceiptContents,
     counter_for,
@@ -41,6 +40,7 @@ from retrieval.receipts.checks import (
     verify,
 )
 from retrieval.receipts.model import (
+    EARLIER_VERSIONS,
     SHORT_ID,
     Receipt,
     ReceiptCandidate,
@@ -108,12 +108,7 @@ class Receipts:
         bound: whether the caller may act only as certain agents; then only this agent's working
         items are read.
         """
-        raw = json.loads(await self.text(tenant, receipt_id))
-        if raw.get("version") in EARLIER_VERSIONS:
-            raise InvalidRequest(
-                "this receipt was made by an earlier version of the service", path="receipt_id"
-            )
-        before = Receipt.model_validate(raw)
+        before = Receipt.read(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
@@ -135,15 +130,12 @@ class Receipts:
         """A receipt's JSON text with its memories' entries and, if the memories are unchanged, its
         context added.
         """
-        raw = json.loads(text)
-        if raw.get("version") in EARLIER_VERSIONS:
-            return text
-        receipt = Receipt.model_validate(raw)
+        receipt = Receipt.read(text)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
         members: dict[str, Any] = {"entries": dict(contents.entries)}
         if contents.context is not None:
             members["context"] = plain_context(contents.context)
-        return canonical({**raw, "contents": sealed_contents(members)})
+        return canonical({**json.loads(text), "contents": sealed_contents(members)})
 
     async def _contents(
         self, tenant: str, receipt: Receipt, tokenizer: Tokenizer
