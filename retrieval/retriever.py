@@ -17,7 +17,6 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import to_utc
 from memtypes.offload import offload
 from memtypes.search.candidates import TYPES
-from memtypes.search.passage import Passage, passage_of
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.budget import due_room
 from retrieval.context.choice import (
@@ -27,6 +26,7 @@ from retrieval.context.choice import (
     choose,
     has_stored_counts,
 )
+from retrieval.context.entries import EntryFields
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import with_live
@@ -55,12 +55,16 @@ LONG_TEXT = 100_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """The pool of a request for a context, and its ranked hits."""
+    """The pool of a request for a context, and its ranked hits.
+
+    has_stored_counts: whether the token counts stored with the hits hold for this context.
+    """
 
     query: Query
     pool: Pool
     hits: RankedHits
     renderer: Renderer
+    has_stored_counts: bool
     timings: StageTimings
 
 
@@ -73,7 +77,7 @@ class Retriever:
         self._parts = parts
         self._encoder = parts.embedder.fingerprint
         self._renderers = {
-            (form, name): Renderer(layout, tokenizer)
+            (form, name): Renderer(layout, tokenizer, parts.entries)
             for form, layout in LAYOUTS.items()
             for name, tokenizer in parts.tokenizers.items()
         }
@@ -133,12 +137,12 @@ class Retriever:
         """
         scope = retrieval.scope
         request = retrieval.request
-        passages = [memory.passage for memory in retrieval.shown]
+        shown = [each.memory for each in retrieval.shown]
         now = self._parts.clock()
         if request.as_of is None:
-            self.live_uses.note(scope, passages, now)
-        if self._parts.use_counts is not None and passages:
-            self._parts.use_counts.note(scope, passages, now)
+            self.live_uses.note(scope, shown, now)
+        if self._parts.use_counts is not None and shown:
+            self._parts.use_counts.note(scope, shown, now)
         if self._parts.receipts is None or not request.receipt:
             return retrieval.answer
         return await self._parts.receipts.record(retrieval, now)
@@ -201,7 +205,7 @@ class Retriever:
         with timings.stage("score"):
             ranked = rank(pool.candidates, scoring_of(query, pool))
             hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish)
-        return _Ranked(query, pool, hits, renderer, timings)
+        return _Ranked(query, pool, hits, renderer, has_stored_counts(hits, renderer), timings)
 
     async def _first_retrieval(self, ranked: _Ranked, settled: SettledRequest) -> Retrieval:
         """Choose among all hits, read the texts of those chosen, and write the context.
@@ -210,10 +214,11 @@ class Retriever:
         """
         hits = ranked.hits
         live = {
-            memory_id: passage_of(memory) for memory_id, memory in ranked.pool.live.memories.items()
+            memory_id: EntryFields.of(memory)
+            for memory_id, memory in ranked.pool.live.memories.items()
         }
-        to_count: dict[str, Passage] | None = None
-        if not has_stored_counts(hits, ranked.renderer):
+        to_count: dict[str, EntryFields] | None = None
+        if not ranked.has_stored_counts:
             to_count = live | await self._texts(ranked, best_to_count(hits, settled.request), live)
         choice = await _chosen(ranked, settled, to_count)
         texts = to_count
@@ -225,14 +230,14 @@ class Retriever:
 
     async def _again(self, ranked: _Ranked, settled: SettledRequest, first: Retrieval) -> Retrieval:
         """Choose again among the memories that `first` shows, and write the context."""
-        texts = {memory.passage.id: memory.passage for memory in first.shown}
+        texts = {each.memory.id: each.memory for each in first.shown}
         choice = await _chosen(ranked, settled, texts)
         retrieval = await self._written(ranked, settled, choice, texts)
         return replace(retrieval, first=first.request)
 
     async def _texts(
-        self, ranked: _Ranked, types: Mapping[str, MemoryType], live: Mapping[str, Passage]
-    ) -> dict[str, Passage]:
+        self, ranked: _Ranked, types: Mapping[str, MemoryType], live: Mapping[str, EntryFields]
+    ) -> dict[str, EntryFields]:
         """Read the texts of memories; `types` maps their ids to types. Those of live items are at
         hand.
         """
@@ -240,19 +245,21 @@ class Retriever:
         if not stored:
             return {}
         with ranked.timings.stage("texts"):
-            return await self._parts.store.passages(ranked.query.scope, stored)
+            return await self._parts.store.read_as(ranked.query.scope, stored, EntryFields)
 
     async def _written(
         self,
         ranked: _Ranked,
         settled: SettledRequest,
         choice: Choice,
-        texts: Mapping[str, Passage],
+        texts: Mapping[str, EntryFields],
     ) -> Retrieval:
-        writer = ContextWriter(ranked.hits, settled, ranked.renderer, texts)
+        writer = ContextWriter(
+            ranked.hits, settled, ranked.renderer, texts, ranked.has_stored_counts
+        )
         with ranked.timings.stage("render"):
             answer, shown = await offload(
-                (passage.content for passage in texts.values()),
+                (memory.content for memory in texts.values()),
                 lambda: writer.write(choice, ranked.pool.degraded),
                 LONG_TEXT,
             )
@@ -306,12 +313,12 @@ def scoring_of(query: Query, pool: Pool) -> Scoring:
 
 
 async def _chosen(
-    ranked: _Ranked, settled: SettledRequest, texts: Mapping[str, Passage] | None
+    ranked: _Ranked, settled: SettledRequest, texts: Mapping[str, EntryFields] | None
 ) -> Choice:
     """Choose in a thread if many texts must be counted."""
     with ranked.timings.stage("budget"):
         return await offload(
-            (passage.content for passage in (texts or {}).values()),
+            (memory.content for memory in (texts or {}).values()),
             lambda: choose(ranked.hits, settled.request, ranked.renderer, texts),
             LONG_TEXT,
         )

@@ -42,6 +42,7 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from memtypes.stores.operations.engine_store import EngineStore
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.parts import RetrieverParts
 from retrieval.retriever import Retriever
 
@@ -81,7 +82,7 @@ class Opened:
     @property
     def preparer(self) -> Preparer:
         """A preparer, which turns drafts into memories that can be written to the store."""
-        return Preparer(self.sparse, self.tokenizer)
+        return Preparer(self.sparse, EntryCounter(self.tokenizer, Entries()))
 
 
 class WrappedEmbedder(Embedder):
@@ -137,7 +138,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
                 store,
                 embedder,
                 sparse,
-                counter,
+                EntryCounter(counter, Entries()),
                 system_clock,
                 (),
                 Redactor(),
@@ -178,7 +179,7 @@ def data_directory(path: Path | None = None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as directory:
         yield Path(directory)
-        wait_until_closed(Path(directory))  # the engine still writes after the last request
+        wait_until_closed(Path(directory))  # a live server may still be ending
 
 
 def namespace_of(index: int) -> str:

@@ -64,7 +64,15 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
         **dict.fromkeys(("live", "gives_value"), ColumnKind.FLAG),
         **dict.fromkeys(
-            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id", "state"),
+            (
+                "tokens.tokenizer",
+                "tokens.renderer",
+                "speaker",
+                "status",
+                "todo_id",
+                "session_id",
+                "state",
+            ),
             ColumnKind.TEXT,
         ),
         **dict.fromkeys((LINKS, TURNS), ColumnKind.TEXT),

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.search.candidates import TYPES
-from memtypes.search.passage import Passage
 from retrieval.context.budget import BudgetFill, BudgetPlan, Offer, Overheads, due_room, fill
+from retrieval.context.entries import EntryFields
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, day_heading
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
@@ -77,7 +77,7 @@ def choose(
     hits: RankedHits,
     request: RetrieveRequest,
     renderer: Renderer,
-    texts: Mapping[str, Passage] | None = None,
+    texts: Mapping[str, EntryFields] | None = None,
 ) -> Choice:
     """Choose the hits of a context: fill the budget of working memory and that of long-term memory.
 
@@ -130,8 +130,9 @@ def has_stored_counts(hits: RankedHits, renderer: Renderer) -> bool:
     if not renderer.layout.has_stored_counts:
         return False
     columns = hits.ranked.candidates.columns
-    by_tokenizer = columns.where("tokens.tokenizer", renderer.tokenizer.name.__eq__)
-    return bool(by_tokenizer[: hits.ranked.hits].all())
+    same_tokenizer = columns.where("tokens.tokenizer", renderer.tokenizer.name.__eq__)
+    same_entries = columns.where("tokens.renderer", renderer.entries.version.__eq__)
+    return bool((same_tokenizer & same_entries)[: hits.ranked.hits].all())
 
 
 def best_to_count(hits: RankedHits, request: RetrieveRequest) -> dict[str, MemoryType]:
@@ -160,7 +161,7 @@ def _filled(plan: BudgetPlan, offers: list[Offer], renderer: Renderer, block: st
 
 
 def _offers(
-    hits: RankedHits, renderer: Renderer, texts: Mapping[str, Passage] | None
+    hits: RankedHits, renderer: Renderer, texts: Mapping[str, EntryFields] | None
 ) -> dict[int, Offer]:
     """The hits as offers to a budget, by position."""
     candidates = hits.ranked.candidates.take(np.arange(hits.ranked.hits))
@@ -183,8 +184,8 @@ def _offers(
         positions = [position for position in positions if ids[position] in texts]
         if not has_stored_counts(hits, renderer):
             for position in positions:
-                passage = texts[ids[position]]
-                tokens[position] = renderer.whole(passage, position + 1).tokens
+                memory = texts[ids[position]]
+                tokens[position] = renderer.whole(memory, position + 1).tokens
     return {
         position: Offer(
             position + 1,

@@ -11,10 +11,10 @@ import numpy as np
 from memtypes.model.memory import State
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import TYPES
-from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import ChosenEntry
 from retrieval.context.choice import Choice, RankedHits
+from retrieval.context.entries import EntryFields
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of
 from retrieval.query.request import SettledRequest
 
@@ -23,14 +23,17 @@ _WORKING = TYPES.index(MemoryType.WORKING)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextWriter:
-    """Writes contexts of the hits of one request. texts: of the chosen hits, by id, without those
-    that were removed since they were ranked.
+    """Writes contexts of the hits of one request.
+
+    texts: of the chosen hits, by id, without those that were removed since they were ranked.
+    has_stored_counts: whether the hits were chosen by the token counts that are stored with them.
     """
 
     hits: RankedHits
     settled: SettledRequest
     renderer: Renderer
-    texts: Mapping[str, Passage]
+    texts: Mapping[str, EntryFields]
+    has_stored_counts: bool
 
     def write(
         self, choice: Choice, degraded: Sequence[str]
@@ -53,7 +56,7 @@ class ContextWriter:
         outcome: Literal["ok", "empty", "nothing_fits"] = "empty"
         if not is_working.all():
             outcome = "ok" if block.text else "nothing_fits"
-        shown_ids = {memory.passage.id for memory in shown}
+        shown_ids = {each.memory.id for each in shown}
         total = self.settled.total
         metadata = ContextMetadata(
             total_tokens=working_block.tokens + block.tokens,
@@ -61,7 +64,7 @@ class ContextWriter:
             utilization=block.tokens / total if total else 0.0,
             per_type=dict(block.per_type),
             working_tokens=working_block.tokens,
-            working_excerpted=[memory.passage.id for memory in working if memory.cut],
+            working_excerpted=[each.memory.id for each in working if each.cut],
             working_left_out=[
                 ids[position]
                 for position in np.flatnonzero(is_working).tolist()
@@ -89,23 +92,22 @@ class ContextWriter:
         """
         rendered = []
         for entry in chosen:
-            passage = self.texts.get(ids[entry.rank - 1])
-            shown = None if passage is None else self._shown(entry, passage)
+            memory = self.texts.get(ids[entry.rank - 1])
+            shown = None if memory is None else self._shown(entry, memory)
             if shown is not None:
                 rendered.append(shown)
         return rendered
 
-    def _shown(self, entry: ChosenEntry, passage: Passage) -> ShownMemory | None:
+    def _shown(self, entry: ChosenEntry, memory: EntryFields) -> ShownMemory | None:
         renderer = self.renderer
         request = self.settled.request
         if entry.cut:
             if request.oversize_of(entry.type) == "excerpt":
-                return renderer.excerpt(passage, entry.rank, entry.allowed, request.query)
-            return renderer.cut(passage, entry.rank, entry.allowed)
-        counted = renderer.layout.has_stored_counts
-        counted = counted and passage.tokenizer == renderer.tokenizer.name
-        rewritten = counted and passage.tokens != entry.allowed  # since it was ranked
-        whole = renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+                return renderer.excerpt(memory, entry.rank, entry.allowed, request.query)
+            return renderer.cut(memory, entry.rank, entry.allowed)
+        counted = renderer.is_counted(memory) and memory.tokens.line == entry.allowed
+        rewritten = self.has_stored_counts and not counted  # since it was ranked
+        whole = renderer.whole(memory, entry.rank, None if rewritten else entry.allowed)
         return whole if whole.tokens <= entry.allowed else None
 
     def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
@@ -140,11 +142,11 @@ class ContextWriter:
 
     def _item(self, shown: ShownMemory) -> ContextItem:
         ranked = self.hits.ranked
-        state = shown.passage.state_at(self.hits.as_of)
+        state = shown.memory.state_at(self.hits.as_of)
         explain = self.settled.request.explain
         return ContextItem(
-            id=shown.passage.id,
-            type=shown.passage.type,
+            id=shown.memory.id,
+            type=shown.memory.type,
             rank=shown.rank,
             score=float(ranked.scores[shown.rank - 1]),
             tokens=shown.tokens,

@@ -15,6 +15,7 @@ from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
 from retrieval.answer import RetrieveAnswer
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.parts import RetrieverParts
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import LONG_TEXT, Retriever
@@ -241,7 +242,8 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     sparse = FakeSparse()
     tokenizer = FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
-    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
+    count_tokens = EntryCounter(tokenizer, Entries())
+    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, count_tokens=count_tokens)
     facts = [
         SemanticDraft(type="semantic", content=f"the tide table of harbour {number}")
         for number in range(40)
@@ -418,4 +420,4 @@ async def test_a_retrieval_takes_two_calls_of_the_engine(fields: dict[str, Any])
     asked: dict[str, Any] = {"query": "the move to Lisbon", "floor": 0}
     answer = await world.retrieve(**asked | fields)
     assert answer.items
-    assert store.calls == ["find_candidates", "get_passages"]
+    assert store.calls == ["find_candidates", "get_fields"]

@@ -1309,11 +1309,15 @@ class TodoCreatedAnswer(Struct, frozen=True):
 class TokenCount(Struct, frozen=True):
     """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its
     entry in a context.
+
+    renderer: version of the rendering of that entry; empty in memories of earlier versions. `line`
+    holds for this tokenizer and this rendering alone.
     """
 
     count: int
     tokenizer: str
     line: int = 0
+    renderer: str = ""
 
 
 class TokenizerName(Struct, frozen=True):
