@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import KINDS, LINKS, ColumnKind, Columns
+from memtypes.search.columns import KINDS, LISTS, ColumnKind, Columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +73,7 @@ def _payload(columns: Columns, place: int) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     for path in columns.columns:
         value = _plain(KINDS[path], columns.column(path)[place], columns.tables.get(path, ()))
-        if path == LINKS and value is not None:
+        if path in LISTS and value is not None:
             value = json.loads(value)
         if value is not None:
             outer, _, inner = path.partition(".")

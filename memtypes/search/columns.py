@@ -44,11 +44,13 @@ stored.
 """
 
 LINKS = "links"
-"""Payload field with a memory's links to others. Its column has the links as JSON text."""
+"""Payload field with a memory's links to others."""
 
 TURNS = "source.turns"
-"""Payload field with the numbers of the turns that a memory was taken from; a column of JSON
-texts.
+"""Payload field with the numbers of the turns that a memory was taken from."""
+
+LISTS = (LINKS, TURNS)
+"""Fields that are lists. A column has each list as one JSON text, without a value for an empty one.
 """
 
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
@@ -75,7 +77,7 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
             ),
             ColumnKind.TEXT,
         ),
-        **dict.fromkeys((LINKS, TURNS), ColumnKind.TEXT),
+        **dict.fromkeys(LISTS, ColumnKind.TEXT),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,
     }
@@ -232,7 +234,7 @@ def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
     values = [payload.get(outer) for payload in payloads]
     if inner:
         values = [None if value is None else value.get(inner) for value in values]
-    if path in (LINKS, TURNS):
+    if path in LISTS:
         return [msgspec.json.encode(value).decode() if value else None for value in values]
     return values
 
