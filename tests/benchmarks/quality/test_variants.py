@@ -56,7 +56,7 @@ def opened() -> Opened:
         embedder=embedder,
         sparse=sparse,
         tokenizers={tokenizer.name: tokenizer},
-        ingestor=plain_ingestor(store, system_clock, embedder, sparse=sparse, tokenizer=tokenizer),
+        ingestor=plain_ingestor(store, system_clock, embedder, sparse=sparse),
         parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
         stages={},
     )
