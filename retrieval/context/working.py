@@ -1,8 +1,8 @@
 """Adds a session's working memory (live notes in Redis) to the hits of a retrieval, whatever the
 query.
 
-Each note is a hit with score 0 and no signals. Its copy in the memory store is removed from the
-hits. If Redis does not respond, the answer has no working memory and reports that it is degraded.
+Each note is a hit with score 0 and no signals. An earlier life of it in the memory store is removed
+from the hits. If Redis does not respond, the answer has no working memory and reports that it is degraded.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ async def read_live(
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
-    """Add the items in `view` as hits and remove their copies, or all working memory if Redis did
-    not respond.
+    """Add the items in `view` as hits, in place of memories with their ids. If Redis did not
+    respond, remove all working memory.
     """
     if not view.exists:
         return ranked
