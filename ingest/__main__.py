@@ -1,10 +1,12 @@
-"""Entry point of `python -m ingest PATH...`, which does the same as the command `remembrancer
-ingest PATH...`.
-"""
+"""Entry point of `python -m ingest PATH...`, which runs the installed `remembrancer ingest`."""
 
 from __future__ import annotations
 
-from api.cli.entry import ingest_main
+import sys
+from importlib.metadata import entry_points
 
 if __name__ == "__main__":
-    ingest_main()
+    # The command is wired above this package, so it is looked up and not imported.
+    (command,) = entry_points(group="console_scripts", name="remembrancer")
+    sys.argv.insert(1, "ingest")
+    command.load()()

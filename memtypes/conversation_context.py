@@ -19,9 +19,6 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.search.vectors import InContext
 
-CAPTURED = "session-stop"
-"""The `source.caller` of messages that were stored as memories because their session ended."""
-
 TURNS_BEFORE = 2
 """Number of turns before a turn that are its context. With 1, recall is lower; with 3, it is no
 higher.
@@ -39,7 +36,7 @@ def position_of(memory: Memory) -> TurnPosition | None:
     """The position of `memory` in its session; None if it is no event and no message stored at the
     session's end.
     """
-    captured = memory.source is not None and memory.source.caller == CAPTURED and memory.seq > 0
+    captured = memory.source is not None and memory.source.captured and memory.seq > 0
     if memory.session_id is None or not (memory.type is MemoryType.EPISODIC or captured):
         return None
     return memory.session_id, memory.seq

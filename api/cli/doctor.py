@@ -32,8 +32,8 @@ from api.cli.install.text import JsonText, MalformedSettings
 from api.cli.options import FAILED, AsJson, DataDir, Key, present, run
 from api.cli.service import KEY_VARIABLE, settings_from
 from api.cli.tables import checks_table
+from api.project import project_namespace
 from memtypes.model.errors import RemembrancerError, Unavailable
-from memtypes.project import project_namespace
 from retrieval.answer import SearchAnswer
 
 _Value = TypeVar("_Value")

@@ -62,11 +62,6 @@ def serve_main() -> None:
     _run(arguments, "python -m api")
 
 
-def ingest_main() -> None:
-    """Run `python -m ingest`, which is the same as `remembrancer ingest`."""
-    _run(["ingest", *sys.argv[1:]], "python -m")
-
-
 def _run(arguments: list[str], name: str) -> None:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:

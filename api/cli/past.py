@@ -26,6 +26,7 @@ from api.cli.options import AsJson, DataDir, Key, Url, end, present, run
 from api.cli.past_memories import MemoriesPlan, plan_memories, write_memories
 from api.cli.service import Backend, backend_of, connect
 from api.cli.tables import counted, first_lines, names_table
+from api.project import project_namespace
 from ingest.conversations.sessions import MessageOutcome
 from ingest.files.journal import SentMessages
 from ingest.files.places import AGENTS, CHATS, DUMPS, PastSource, Places
@@ -41,7 +42,6 @@ from ingest.files.sessions import (
 )
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.project import project_namespace
 
 MAX_LISTED = 20
 

@@ -34,7 +34,6 @@ from ingest.screening.submission import ReviewMode
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
-from memtypes.conversation_context import CAPTURED
 from memtypes.live.turns import Turn
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
@@ -331,7 +330,7 @@ class CapturedTurnWriter(EvictedTurnWriter):
             title="Summary of a session",
             session_id=session.session_id,
             created_at=turn.at,
-            source=Source(thread_id=session.session_id, turns=[turn.index], caller=CAPTURED),
+            source=Source.of_message(session.session_id, turn.index),
         )
         outcome = await self.ingestor.write_one(session, draft)
         memory_id = outcome.id

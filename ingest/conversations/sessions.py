@@ -32,7 +32,7 @@ from ingest.screening.submission import (
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
-from memtypes.conversation_context import CAPTURED, TURNS_BEFORE
+from memtypes.conversation_context import TURNS_BEFORE
 from memtypes.model.episodic import said_on
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_CONTENT, MAX_LABEL, Label, Model, Source, Whole, printable
@@ -293,9 +293,7 @@ class _Session:
         fields = {
             "session_id": self.id,
             "created_at": _as_utc(clean.value.timestamp),
-            "source": Source(
-                thread_id=self.id, turns=[self.first_position + index], caller=CAPTURED
-            ),
+            "source": Source.of_message(self.id, self.first_position + index),
         }
         following = [message for message in self.messages[index + 1 :] if message[1].strip()]
         later = Later(following[:AHEAD], len(following), self.median_length)

@@ -31,7 +31,6 @@ from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
 from ingest.identity.merging import sources_of
-from memtypes.conversation_context import CAPTURED
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import MemoryType, Visibility
@@ -112,11 +111,11 @@ def _said_once(memory: Memory, other: Memory) -> bool:
     A client may send a message when it is said, and an import may send it again with the session's
     transcript, from another position and with a slightly different time.
     """
-    if other.source is None or other.source.caller != CAPTURED:
+    if other.source is None or not other.source.captured:
         return False
-    session = (CAPTURED, other.source.thread_id)
+    session = other.source.thread_id
     same_session = any(
-        (source.caller, source.thread_id) == session for source in sources_of(memory)
+        source.captured and source.thread_id == session for source in sources_of(memory)
     )
     return same_session and abs(other.created_at - memory.created_at) <= SAME_TIME
 

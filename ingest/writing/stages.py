@@ -26,7 +26,7 @@ from ingest.screening.submission import (
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
-from memtypes.conversation_context import CAPTURED, CallTurns, ConversationContext
+from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.model.memory import Decision, Reviewed
 from memtypes.model.scope import Scope
@@ -106,7 +106,8 @@ class Stages:
         """
         if draft.seq is not None:
             return draft.seq
-        kind = None if draft.source is not None and draft.source.caller == CAPTURED else draft.type
+        captured = draft.source is not None and draft.source.captured
+        kind = None if captured else draft.type
         session = (
             call.scope.tenant,
             call.scope.namespace,

@@ -22,6 +22,7 @@ from pydantic import (
     Strict,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 from memtypes.model.ids import normalise
@@ -117,6 +118,9 @@ def first_line(content: str) -> str:
     return next(line.strip() for line in content.splitlines() if line.strip())[:MAX_LABEL].strip()
 
 
+_CAPTURER = "session-stop"
+
+
 class Model(BaseModel):
     """Base of the pydantic models: instances are frozen, and unknown fields are refused."""
 
@@ -126,6 +130,8 @@ class Model(BaseModel):
 class Source(Model):
     """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that
     it chooses).
+
+    captured: whether it is a message that was stored because its session ended.
     """
 
     thread_id: str | None = Field(default=None, max_length=256)
@@ -133,6 +139,20 @@ class Source(Model):
     file: str | None = Field(default=None, max_length=4096)
     line: Whole | None = Field(default=None, ge=0)
     caller: str | None = Field(default=None, max_length=256)
+    captured: bool = False
+
+    @classmethod
+    def of_message(cls, session_id: str | None, position: int) -> Self:
+        """The source of a captured message, by its position in the session."""
+        return cls(thread_id=session_id, turns=[position], caller=_CAPTURER, captured=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, fields: Any) -> Any:
+        """Memories of before the field `captured` are known by their caller alone."""
+        if isinstance(fields, dict) and fields.get("caller") == _CAPTURER:
+            return {"captured": True, **fields}
+        return fields
 
 
 class LinkType(StrEnum):

@@ -165,7 +165,7 @@ def test_commands_with_url_use_the_running_service(process: Process, tmp_path: P
     assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
 
 
-@pytest.mark.parametrize("program", ["main", "serve_main", "ingest_main"])
+@pytest.mark.parametrize("program", ["main", "serve_main"])
 def test_ctrl_c_while_modules_load_prints_no_traceback(program: str, tmp_path: Path) -> None:
     """Ctrl-C while the program still imports its modules ends the process by SIGINT, without
     output.

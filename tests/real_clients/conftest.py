@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from memtypes.project import project_namespace
+from api.project import project_namespace
 from tests.processes import Process
 from tests.real_clients.clients import ClaudeCode, Codex
 from tests.real_clients.stub_models import StubModel, running_model

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from api.project import project_namespace
 from api.settings import Settings
 from benchmarks.harness.service import Service, environment, free_port, kill, start
 from benchmarks.harness.synthetic import name
-from memtypes.project import project_namespace
 from tests.ingest.files.past.transcripts import ClaudeTranscript
 from tests.soak.service import Sizes, pids_of, seeded, stored_memories
 

@@ -32,10 +32,10 @@ from api.cli.install.entries import WholeFile
 from api.cli.install.files import FileChange, SettingsFile, SettingsFiles, settings_text
 from api.cli.options import FAILED, DataDir, end
 from api.cli.service import KEY_VARIABLE, URL_VARIABLE, settings_from
+from api.project import project_namespace
 from api.settings import BadSettings, is_loopback
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.scope import clean_name
-from memtypes.project import project_namespace
 
 DEFAULT_URL = "http://127.0.0.1:8707"
 

@@ -22,8 +22,8 @@ import typer
 from api.cli.client import check_key
 from api.cli.mcp.proxy import StdioProxy
 from api.cli.mcp.starting import LocalService, local_url
+from api.project import project_namespace
 from memtypes.model.errors import InvalidRequest
-from memtypes.project import project_namespace
 
 USAGE = 2
 PRESETS = ("read", "default", "all")

@@ -30,6 +30,7 @@ from api.http.request import (
     name_in_header,
     parse_body,
 )
+from api.project import project_namespace
 from api.wiring.container import AppServices, Services
 from ingest.conversations.evicted_turns import SUMMARY_ROLE
 from ingest.screening.redaction.redactor import SecretsRefused
@@ -38,7 +39,6 @@ from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.scope import MAX_NAME, Scope
 from memtypes.model.strict_json import whole_value
 from memtypes.offload import offload
-from memtypes.project import project_namespace
 
 DEGRADED_HEADER = "X-Remembrancer-Degraded"
 """Header of an answer `{}` that was given because a part of the service did not respond. The event

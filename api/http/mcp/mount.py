@@ -27,8 +27,8 @@ from api.http.mcp.catalog import ToolPreset
 from api.http.mcp.tools import McpConnection
 from api.http.problems import InvalidInput
 from api.http.request import NAMESPACE_HEADER, decoded_name, name_in_header
+from api.project import project_namespace
 from api.wiring.container import Services
-from memtypes.project import project_namespace
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager

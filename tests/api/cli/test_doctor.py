@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from api.cli.entry import application
 from api.cli.install.clients import ClientName
-from memtypes.project import project_namespace
+from api.project import project_namespace
 from tests.api.cli.install.test_commands import call
 from tests.processes import Process
 

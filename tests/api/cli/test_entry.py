@@ -37,6 +37,12 @@ ANSWER = {
 """The members of a service's answer that `search` and `jobs` read, without hits and ids."""
 
 
+def test_the_package_ingest_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "ingest", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "remembrancer ingest [OPTIONS]" in done.stdout
+
+
 @pytest.mark.parametrize("command", [["search", "tea", "-n", "me"], ["jobs", "expire"]])
 def test_a_command_on_a_service_does_not_load_the_service(
     command: list[str], tmp_path: Path

@@ -21,11 +21,11 @@ from typer.testing import CliRunner, Result
 from api.cli.client import ApiClient
 from api.cli.entry import application
 from api.cli.past import write_part
+from api.project import project_namespace
 from ingest.conversations.sessions import SaidBefore, SessionMessage
 from ingest.files.sessions import SessionPart
 from ingest.writing.outcome import WriteStatus
 from memtypes.platform import dies_with_parent
-from memtypes.project import project_namespace
 from tests.ingest.files.past.transcripts import NOISE, ClaudeTranscript, Rollout
 from tests.processes import REPOSITORY
 

@@ -24,13 +24,13 @@ _MEMORY_FIELDS = (
     "importance",
     "tags",
     "metadata",
-    "source",
     "created_at",
     "valid_from",
     "valid_to",
     "session_id",
 )
 _TYPE_FIELDS = ("status", "due_at", "steps", "concept", "title")
+_SOURCE_FIELDS = ("thread_id", "turns", "file", "line", "caller")
 _QUERY = "Where is the staging server, and what is left to do for the shop?"
 _MILLISECONDS = re.compile(rb"\b1[78]\d{11}\b")
 
@@ -101,9 +101,12 @@ def _memories(client: httpx.Client) -> list[dict[str, Any]]:
             listed += _got(client, "/v1/memories", **parameters)["memories"]
     by_id = {memory["id"]: memory for memory in listed if memory["expires_at"] is None}
     fields = (*_MEMORY_FIELDS, *_TYPE_FIELDS)
-    return [
-        {name: by_id[key][name] for name in fields if name in by_id[key]} for key in sorted(by_id)
-    ]
+    memories = []
+    for memory in (by_id[key] for key in sorted(by_id)):
+        source = memory["source"] and {name: memory["source"][name] for name in _SOURCE_FIELDS}
+        memories.append({name: memory[name] for name in fields if name in memory})
+        memories[-1]["source"] = source
+    return memories
 
 
 def _searched(client: httpx.Client) -> list[str]:

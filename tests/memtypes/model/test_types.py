@@ -20,6 +20,7 @@ from memtypes.model.memory import (
     MAX_EARLIER,
     Draft,
     Memory,
+    Source,
     State,
     TokenCount,
     first_line,
@@ -110,6 +111,13 @@ def test_a_source_may_be_a_name() -> None:
     draft = DRAFT.validate_python({"type": "semantic", "content": "x", "source": "import"})
     assert draft.source is not None
     assert draft.source.caller == "import"
+
+
+def test_a_captured_message_of_before_the_field_is_recognised_by_its_caller() -> None:
+    older = {"thread_id": "s", "turns": [3], "caller": "session-stop"}
+    assert Source.model_validate(older) == Source.of_message("s", 3)
+    assert Source.of_message("s", 3).captured
+    assert not Source.model_validate({**older, "caller": "import"}).captured
 
 
 def test_tags_are_kept_once_in_order() -> None:

@@ -19,7 +19,7 @@ from api.cli.entry import application
 from api.cli.install import commands
 from api.cli.install.clients import EVENTS, ClientName
 from api.cli.install.text import parse_json
-from memtypes.project import project_namespace
+from api.project import project_namespace
 from tests.api.cli.install.test_files import tree
 
 NOWHERE = "http://127.0.0.1:1"

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
+from api.project import project_namespace
 from api.wiring.container import Services
 from ingest.conversations.evicted_turns import CapturedTurnWriter
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
-from memtypes.project import project_namespace
 from memtypes.stores.redis.client_sessions import RedisClientSessions, captured_turns
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from api.auth.keys import KeyBook, KeyEntry, Role, hashed
+from api.project import OVERRIDE_FILE, project_namespace
 from api.wiring.container import Services
-from memtypes.project import OVERRIDE_FILE, project_namespace
 from tests.api.conftest import bearer, connect, problem
 from tests.api.http.client_hooks.conftest import ClientSession
 from tests.api.http.client_hooks.test_sessions import FACT, QUESTION
-from tests.memtypes.test_project import git
+from tests.api.test_project import git
 
 pytestmark = pytest.mark.anyio
 

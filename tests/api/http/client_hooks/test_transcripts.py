@@ -14,12 +14,12 @@ import pytest
 
 from api.cli.client import ApiClient
 from api.cli.past import write_part
+from api.project import project_namespace
 from ingest.files.journal import SentMessages
 from ingest.files.places import PastSource, Places
 from ingest.files.report import SessionReport
 from ingest.files.sessions import Destination, SessionImport
 from memtypes.model.memory import Memory
-from memtypes.project import project_namespace
 from tests.api.http.client_hooks.conftest import ClientSession, Clock
 from tests.ingest.files.past.transcripts import ClaudeTranscript
 

@@ -14,8 +14,8 @@ from api.auth.keys import KeyBook, KeyEntry, Role, hashed
 from api.http.app import BODY_BYTES
 from api.http.mcp.mount import AGENT_HEADER, PROJECT_HEADER, TOOLS_HEADER
 from api.http.request import NAMESPACE_HEADER
+from api.project import project_namespace
 from api.wiring.container import Services
-from memtypes.project import project_namespace
 from tests.api.conftest import bearer, problem
 from tests.api.http.mcp.conftest import (
     ERAS,

@@ -98,7 +98,8 @@ class Memory(Answer, frozen=True):
 class Source(Answer, frozen=True):
     """Where a memory comes from: turns of a thread, a line of a file, or a program.
 
-    turns: indexes of the turns in the thread. caller: name that the program gave itself.
+    turns: indexes of the turns in the thread. caller: name that the program gave itself. captured:
+    whether it is a message that was stored because its session ended.
     """
 
     thread_id: str | None = None
@@ -106,6 +107,7 @@ class Source(Answer, frozen=True):
     file: str | None = None
     line: int | None = None
     caller: str | None = None
+    captured: bool = False
 
 
 class Rewording(Answer, frozen=True):

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.project import OVERRIDE_FILE, project_namespace
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import clean_name
-from memtypes.project import OVERRIDE_FILE, project_namespace
 
 
 def git(folder: Path, *arguments: str) -> None:
