@@ -78,6 +78,7 @@ def restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
 
 
 def merge_reason(memory: Memory, repetition: Memory) -> str:
+    """Why `repetition` is merged into `memory`: how close their texts are."""
     if memory.content_hash == repetition.content_hash:
         return SAME_CONTENT
     return SAME_WORDS if _folded(memory.content) == _folded(repetition.content) else SAME_WORDING

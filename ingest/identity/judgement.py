@@ -2,9 +2,9 @@
 
 The newer statement replaces the older one if both are the same sentence with another number or
 time, and the evidence is strong. Otherwise sufficient evidence makes the two contested. The
-evidence is weighed by boosted regression trees over `update_evidence.features`. The feature "telling" is a
-weighted sum of the newer text's words: how much it sounds like the report of a change. The effect
-of plans, questions, negations and the past tense is learnt from examples.
+evidence is weighed by boosted regression trees over `update_evidence.features`. The feature
+"telling" is a weighted sum of the newer text's words: how much it sounds like the report of a
+change. The effect of plans, questions, negations and the past tense is learnt from examples.
 `benchmarks.training.updates` trains the weights in `updates.npz`.
 """
 
@@ -36,7 +36,9 @@ report a change.
 
 
 class Relation(StrEnum):
-    """How a newer statement affects an older one. The model does not judge whether it restates it."""
+    """How a newer statement affects an older one. RESTATES is found by the words, not by the
+    model.
+    """
 
     RESTATES = "restates"
     REPLACES = "replaces"

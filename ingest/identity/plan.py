@@ -175,7 +175,8 @@ class _Planner:
         if existing is None:
             verdicts = self.timeline.compare(memory, self._near(index, memory))
             existing = best_original(
-                memory, (other for other, verdict in verdicts if verdict.relation is Relation.RESTATES)
+                memory,
+                (other for other, verdict in verdicts if verdict.relation is Relation.RESTATES),
             )
             if existing is None:
                 self._insert(index, memory, verdicts)
@@ -216,7 +217,9 @@ class _Planner:
                 return memory
             identity = (*memory.identity(), suffix)
             memory = memory.model_copy(update={"id": memory_id(scope, memory.type, identity)})
-        raise Conflict(f"{MAX_NAMESAKES} revised memories have the ids that this statement could have")
+        raise Conflict(
+            f"{MAX_NAMESAKES} revised memories have the ids that this statement could have"
+        )
 
     def _is_restated_after(self, index: int, successor_id: str | None) -> bool:
         """Whether the memory `successor_id` is stated again by an arriving memory after `index`."""
@@ -320,9 +323,7 @@ class _Planner:
         self.merged.discard(existing.id)
         self._insert(index, renewed, self.timeline.compare(renewed, near))
 
-    def _merge(
-        self, index: int, existing: Memory, fields: Mapping[str, Any], reason: str
-    ) -> None:
+    def _merge(self, index: int, existing: Memory, fields: Mapping[str, Any], reason: str) -> None:
         """Set `fields` of the memory `existing`, which the arriving memory repeats."""
         merged = existing.model_copy(update=fields)
         changed = changed_fields(existing, merged)

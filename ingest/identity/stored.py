@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from memtypes.model.memory import Memory
 
@@ -34,10 +34,12 @@ class Stored:
         """Whether it is known if a memory has this id."""
         return memory_id in self.memories or memory_id in self.absent
 
+    def updated(self, later: Stored) -> Stored:
+        """What two reads have found; neighbours as in the `later` one."""
+        memories = {**self.memories, **later.memories}
+        absent = (self.absent | later.absent) - memories.keys()
+        return Stored(memories, absent, later.neighbours)
+
     def with_found(self, ids: frozenset[str], memories: Mapping[str, Memory]) -> Stored:
-        """Add the result of another look-up of `ids`: the `memories` that have one of them."""
-        return replace(
-            self,
-            memories={**self.memories, **memories},
-            absent=self.absent | (ids - memories.keys()),
-        )
+        """What was read, and the `memories` that a further look-up of `ids` has found."""
+        return self.updated(Stored(memories, ids - memories.keys(), self.neighbours))

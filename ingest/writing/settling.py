@@ -8,7 +8,7 @@ contested, until the deletion is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,14 +73,10 @@ class StateWriter:
             states.settle()
         states.count_lines(self.tokenizer.count)
 
-    async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
-        """Write the changes in `states`, except to deleted memories and to memories whose ids are
-        in `but`.
-        """
-        if changed := states.changed - states.deleted - set(but):
-            await self.store.patch(
-                scope, {memory_id: states.patch(memory_id) for memory_id in sorted(changed)}
-            )
+    async def write(self, scope: Scope, states: States) -> None:
+        """Write the changes in `states`, except to deleted memories."""
+        if changed := states.changed - states.deleted:
+            await self.store.patch(scope, states.patches(changed))
 
     async def detach(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
         """Remove the links to memories that are about to be deleted (by id), and write the states
