@@ -4,6 +4,7 @@
 # make browser look at the inspector's pages in Chromium, which is installed with apt if it is missing
 # make faults  kill processes under load, at reduced size: minutes
 # make soak    the same at full size: about an hour
+# make client-types  generate the Python client's types of answers and options from the OpenAPI document
 # make adapters      test the Python client's adapters with their frameworks, in an environment of their own
 # make real-clients  drive the real Claude Code and Codex; downloads 250 MB, unpacked 800 MB
 
@@ -40,7 +41,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; gigabytes = os.sysconf("SC_PHYS_PAGE
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 
-.PHONY: run setup test format lint types contracts tests browser screenshots faults soak adapters real-clients mcp-conformance clean
+.PHONY: run setup test format lint types contracts tests browser screenshots client-types faults soak adapters real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -91,6 +92,9 @@ browser: $(VENV)/.ready-dev
 screenshots: $(VENV)/.ready-dev
 	SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest tests/browser -k screenshots
 	if command -v pngquant >/dev/null; then pngquant --force --ext .png --speed 1 docs/images/inspector-*.png; fi
+
+client-types: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.api.clients.python.client_types
 
 faults: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest tests/soak -m soak $(ARGS)

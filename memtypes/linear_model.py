@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from memtypes.ports.encoders import weights_of
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -23,11 +26,15 @@ _INT8_MAX = 127
 class LinearModel:
     """A logistic regression model. weights: float32, shape (classes, features). bias: shape
     (classes,).
+
+    encoders: hashes of the weights of the encoders whose vectors the model was trained on; empty
+    for a model that reads no vectors.
     """
 
     classes: tuple[str, ...]
     weights: FloatArray
     bias: FloatArray
+    encoders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (
@@ -54,7 +61,9 @@ class LinearModel:
         """
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             weights = arrays["weights"].astype(np.float32) * arrays["scale"][:, np.newaxis]
-            return cls(tuple(map(str, arrays["classes"])), weights, arrays["bias"])
+            return cls(
+                tuple(map(str, arrays["classes"])), weights, arrays["bias"], encoders_in(arrays)
+            )
 
     def save(self, path: Path) -> None:
         """Write the model to the .npz file `path`, with weights rounded to int8 at a scale for each
@@ -65,8 +74,19 @@ class LinearModel:
         rounded = np.rint(self.weights / scale[:, np.newaxis]).astype(np.int8)
         classes = np.array(self.classes)
         np.savez_compressed(
-            path, classes=classes, weights=rounded, scale=scale, bias=self.bias.astype(np.float32)
+            path,
+            classes=classes,
+            weights=rounded,
+            scale=scale,
+            bias=self.bias.astype(np.float32),
+            encoders=np.array(self.encoders, dtype=np.str_),
         )
+
+    def knows(self, fingerprint: str) -> bool:
+        """Whether the model was trained on vectors of the embedder with this fingerprint. Vectors
+        of another one may have the same width and would give arbitrary scores.
+        """
+        return weights_of(fingerprint) in self.encoders
 
     def probabilities(self, features: FloatArray) -> FloatArray:
         """Probability of each class for each text, shape (texts, classes). features: shape (texts,
@@ -80,6 +100,11 @@ class LinearModel:
         """
         scores: FloatArray = features @ self.weights.T + self.bias
         return scores
+
+
+def encoders_in(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    """The member `encoders` of a model's .npz file; empty for a file without it."""
+    return tuple(map(str, arrays["encoders"])) if "encoders" in arrays else ()
 
 
 def softmax(scores: FloatArray) -> FloatArray:

@@ -42,6 +42,7 @@ from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import RankedRequest, RetrieveRequest, SearchRequest, settle
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
+from retrieval.ranking.evidence import judges_evidence
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, SignalTable, rank
 from retrieval.ranking.signals import LINKING_HITS, contested_pairs, event_time, linked_scores
@@ -315,7 +316,7 @@ class Retriever:
         windows = await self._windows(ranking)
         with timings.stage("embed"):
             search, degraded = await self._search_for(request.query, ranking)
-        wish = wish_of(request.query, search.dense)
+        wish = wish_of(request.query, search.dense, self._embedder_fingerprint)
         if wish in (Wish.DONE, Wish.FINISHED) and isinstance(request, RetrieveRequest):
             search = replace(search, filters=context_filters(request, times, with_completed=True))
         with timings.stage("candidates"):
@@ -323,6 +324,8 @@ class Retriever:
             newest = await self._newest(ranking, search, windows, wish)
         candidates = await self._with(ranking, search, candidates, newest)
         scoring = _scoring(ranking, search, windows, wish)
+        if not judges_evidence(self._embedder_fingerprint):
+            scoring = replace(scoring, floor=0.0)
         with timings.stage("score"):
             ranked = rank(measured := SignalTable.of(candidates, scoring), scoring)
         linking = await self._linking_hits(ranking, ranked)

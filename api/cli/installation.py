@@ -18,7 +18,7 @@ from api.cli.mcp.starting import local_url
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
 from api.wiring.container import Services
-from api.wiring.resources import open_embedder, open_tokenizers
+from api.wiring.resources import left_out, open_embedder, open_tokenizers
 from api.wiring.services import open_services
 from memtypes.model.errors import RemembrancerError, Unavailable
 
@@ -38,7 +38,9 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
     await diagnosis.check("port", lambda: _port(settings))
     await diagnosis.check("tokenizers", open_tokenizers, ", ".join)
     embedder = await diagnosis.check(
-        "encoder", lambda: open_embedder(settings), lambda opened: opened.fingerprint
+        "encoder",
+        lambda: open_embedder(settings),
+        lambda opened: left_out(opened.fingerprint) or opened.fingerprint,
     )
     if embedder is None:
         return

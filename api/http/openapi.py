@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _REF = "#/components/schemas/{model}"
 
+_DESCRIBED_BY = {("SearchHit", "memory"): "MemoryAnswer"}
+"""Models of the API that describe what retrieval answers as a plain JSON object."""
+
 
 @dataclass
 class PydanticSchema(spec.Schema):
@@ -169,6 +172,9 @@ def document(app: Litestar) -> dict[str, Any]:
     content["components"]["schemas"] = dict(
         sorted({**content["components"]["schemas"], **schemas.definitions}.items())
     )
+    for (model, member), described_by in _DESCRIBED_BY.items():
+        properties = content["components"]["schemas"][model]["properties"]
+        properties[member] = {"$ref": _REF.format(model=described_by)}
     content["paths"] = dict(sorted(content["paths"].items()))
     schemas.document = content
     return content

@@ -36,7 +36,8 @@ from memtypes.ports.memory_store import MemoryStore
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 
-Ping: TypeAlias = Callable[[], Awaitable[None]]
+Ping: TypeAlias = Callable[[], Awaitable[str | None]]
+"""Checks that a resource works, and returns what an operator should know although it does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from api.settings import Settings
 from ingest.conversations.policies import PolicyLookup
+from ingest.screening.judge import Judge
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.sentence_transformers import (
@@ -37,6 +38,8 @@ from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.schema import Collection
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
+from retrieval.query.intent import recognises_wishes
+from retrieval.ranking.evidence import judges_evidence
 from retrieval.receipts.recorder import ReceiptQueue
 
 if TYPE_CHECKING:
@@ -127,6 +130,21 @@ async def prepared_embedder(settings: Settings) -> Embedder:
         _log.info("%s; preparing the encoder, once", error)
         await to_thread.run_sync(prepare, settings.encoder_path)
         return await open_embedder(settings, QUERY_CACHE)
+
+
+def left_out(encoder: str) -> str | None:
+    """What the service does without, because its trained models do not know the vectors of the
+    embedder with the fingerprint `encoder`; None if they know them.
+    """
+    known = {
+        "texts are judged by their words alone": Judge.shipped(encoder).knows_encoder,
+        "queries for overviews are not recognised": recognises_wishes(encoder),
+        "the relevance floor is off": judges_evidence(encoder),
+    }
+    missing = [lack for lack, is_known in known.items() if not is_known]
+    if not missing:
+        return None
+    return f"the trained models do not know the encoder {encoder}: {', '.join(missing)}"
 
 
 async def open_tokenizers() -> Mapping[str, Tokenizer]:

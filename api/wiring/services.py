@@ -21,7 +21,7 @@ from api.wiring.data_folder import DataFolder
 from api.wiring.erasure import ErasableItems, ErasableMemories
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
-from api.wiring.resources import Reembedding, Resources, open_resources
+from api.wiring.resources import Reembedding, Resources, left_out, open_resources
 from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
 from ingest.screening.completions import CompletionClient
@@ -115,7 +115,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     store = resources.store
     embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
-    screening = screening_of(rules, panel_of(store, settings, resources.http), embedder)
+    panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
+    screening = screening_of(rules, panel, embedder)
     ingestor = ingestor_of(resources, screening)
     guard = RecallGuard(store, resources.sparse, use_counts.write)
     live = live_services(resources, ingestor, screening.redactor, guard)
@@ -133,7 +134,11 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         intentions=Intentions(store, embedder, ingestor, ingestor.locks, system_clock, live.locks),
         retriever=Retriever(retrieval),
         recall_guard=guard,
-        pings={"store": store.ping, "embedder": embedder.ping, "live": resources.live.ping},
+        pings={
+            "store": store.ping,
+            "embedder": partial(ping_embedder, embedder, left_out(embedder.fingerprint)),
+            "live": resources.live.ping,
+        },
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
@@ -155,6 +160,12 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         examiner=screening.examiner,
         items=items,
     )
+
+
+async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
+    """Return `note` if the embedder works. Raises Unavailable if it does not."""
+    await embedder.ping()
+    return note
 
 
 def breaker_states(
@@ -197,21 +208,21 @@ def screening_of(
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 
-def local_panel(store: MemoryStore) -> Panel:
+def local_panel(store: MemoryStore, judge: Judge) -> Panel:
     """A panel of the built-in reviewers, which vote on whether to store a text and need no
     endpoint.
     """
-    return Panel(
-        (ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), Judge.shipped()
-    )
+    return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), judge)
 
 
-def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) -> Panel:
+def panel_of(
+    store: MemoryStore, settings: Settings, http: httpx.AsyncClient, judge: Judge
+) -> Panel:
     """The reviewers that vote on storing a text: an LLM endpoint for what is configured, built-in
     ones for the rest.
     """
     if settings.reviewer_url is None:
-        return local_panel(store)
+        return local_panel(store, judge)
     key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
     client = CompletionClient(
         http, settings.reviewer_url, settings.reviewer_model, key, TIME_LIMIT_S
@@ -224,7 +235,7 @@ def panel_of(store: MemoryStore, settings: Settings, http: httpx.AsyncClient) ->
         EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer
         for reviewer in local
     )
-    return Panel((*scoring, NoveltyReviewer(store)), Judge.shipped())
+    return Panel((*scoring, NoveltyReviewer(store)), judge)
 
 
 def ingestor_of(resources: Resources, screening: Screening) -> Ingestor:

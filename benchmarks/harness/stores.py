@@ -27,6 +27,7 @@ from api.wiring.services import local_panel
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
 from benchmarks.sets.data import CorpusEntry, to_draft
+from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.pipeline import Ingestor
@@ -139,7 +140,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
                 system_clock,
                 (),
                 Redactor(),
-                local_panel(store),
+                local_panel(store, Judge.shipped(embedder.fingerprint)),
                 None,
             ),
             parts=RetrieverParts(

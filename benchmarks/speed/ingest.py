@@ -18,6 +18,7 @@ from benchmarks.harness.options import flag
 from benchmarks.harness.report import Report, spread_table
 from benchmarks.harness.stores import Opened, data_directory, draft_of, open_parts, settings_in
 from benchmarks.harness.synthetic import turns
+from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.drafts import Preparer
@@ -90,7 +91,11 @@ async def measure_ingest(request: IngestRequest) -> Report:
 
 
 def _screened(opened: Opened) -> Ingestor:
-    screening = screening_of(RuleBook(), local_panel(opened.store), opened.embedder)
+    screening = screening_of(
+        RuleBook(),
+        local_panel(opened.store, Judge.shipped(opened.embedder.fingerprint)),
+        opened.embedder,
+    )
     return replace(opened.ingestor, gates=screening.gates)
 
 

@@ -29,6 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.harness.stores import TENANT, Opened, open_parts, settings_in
+from benchmarks.training.embedding import trained_on
 from memtypes.linear_model import LinearModel, from_binary
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.policy import MemoryType
@@ -429,8 +430,9 @@ def main() -> None:
     report(authored_examples, project_examples)
     if options.save:
         models = train([*authored_examples, *project_examples])
-        models.answerable.save(PACKAGE / "answerable.npz")
-        models.helps.save(PACKAGE / "helps.npz")
+        encoders = trained_on()
+        replace(models.answerable, encoders=encoders).save(PACKAGE / "answerable.npz")
+        replace(models.helps, encoders=encoders).save(PACKAGE / "helps.npz")
 
 
 if __name__ == "__main__":

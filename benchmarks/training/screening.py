@@ -25,7 +25,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.training.attention import Target, fit_attention, with_kinds
-from benchmarks.training.embedding import embeddings_of
+from benchmarks.training.embedding import embeddings_of, trained_on
 from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read, words_of
 from ingest.screening.judge import (
     ALONE,
@@ -48,6 +48,8 @@ OURS = "ours"
 KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
 MODELS = ("types", "first", "worth", "importance", "states", "kinds")
+READ_VECTORS = ("worth", "states")
+"""The models that read vectors of the encoder: cosines of messages, and token states."""
 
 NETWORKS = 3
 """Number of attention models, of different seeds, whose mean scores memory types."""
@@ -334,7 +336,10 @@ def main() -> None:
         for report in (type_report, worth_report):
             print("\n".join(report(judge, options.data, examples.embeddings)))
     for name in names:
-        getattr(judge, name).save(ROOT / "ingest" / "screening" / f"{name}.npz")
+        model = getattr(judge, name)
+        if name in READ_VECTORS:
+            model = replace(model, encoders=trained_on())
+        model.save(ROOT / "ingest" / "screening" / f"{name}.npz")
 
 
 if __name__ == "__main__":

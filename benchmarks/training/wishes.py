@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import classification_report
 
-from benchmarks.training.embedding import embeddings_of
+from benchmarks.training.embedding import embeddings_of, trained_on
 from memtypes.linear_model import LinearModel
 from retrieval.query.intent import features
 
@@ -58,6 +58,7 @@ def main() -> None:
             tuple(model.classes_),
             model.coef_.astype(np.float32),
             model.intercept_.astype(np.float32),
+            trained_on(),
         )
         stored.save(ROOT / "retrieval/query/wishes.npz")
 

@@ -28,8 +28,9 @@ from ingest.screening.features import (
     read,
     words_of,
 )
-from memtypes.linear_model import FloatArray, LinearModel, softmax
+from memtypes.linear_model import FloatArray, LinearModel, encoders_in, softmax
 from memtypes.model.policy import MemoryType
+from memtypes.ports.encoders import weights_of
 from memtypes.search.vectors import Embedding
 
 PACKAGE = "ingest.screening"
@@ -148,7 +149,8 @@ class AttentionModel:
     (dimensions, queries + queries x values), which maps a token state to the attention and the
     values of each query. out: matrix of shape (queries x values, classes), for the pooled values.
     mean: matrix of shape (dimensions, classes), for the mean of the token states. foreign: fixed
-    scores of texts in other languages than English, which the encoder does not know.
+    scores of texts in other languages than English, which the encoder does not know. encoders:
+    hashes of the weights of the encoders whose states it was trained on.
     """
 
     classes: tuple[str, ...]
@@ -159,6 +161,7 @@ class AttentionModel:
     mean: FloatArray
     bias: FloatArray
     foreign: FloatArray
+    encoders: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, package: str, name: str) -> AttentionModel:
@@ -174,7 +177,11 @@ class AttentionModel:
             }
             biases = {key: arrays[key] for key in ("read_bias", "bias", "foreign")}
             return cls(
-                tuple(map(str, arrays["classes"])), int(arrays["queries"]), **matrices, **biases
+                tuple(map(str, arrays["classes"])),
+                int(arrays["queries"]),
+                **matrices,
+                **biases,
+                encoders=encoders_in(arrays),
             )
 
     def save(self, path: Path) -> None:
@@ -187,6 +194,7 @@ class AttentionModel:
             "read_bias": self.read_bias,
             "bias": self.bias,
             "foreign": self.foreign,
+            "encoders": np.array(self.encoders, dtype=np.str_),
         }
         for key, matrix in (("read", self.read), ("out", self.out), ("mean", self.mean)):
             scale = np.maximum(np.abs(matrix).max(axis=0), 1e-9) / np.iinfo(np.int8).max
@@ -197,13 +205,12 @@ class AttentionModel:
         np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def scores(self, embedding: Embedding | None, english: float) -> FloatArray:
-        """The score of each class; zeros if `embedding` lacks token states of the width that the
-        model expects.
+        """The score of each class; zeros if `embedding` is None or has no token states.
 
         english: share of English in the text, 0-1; the rest has the fixed scores of foreign texts.
         """
         states = None if embedding is None else embedding.states
-        if states is None or not len(states) or states.shape[1] != len(self.read):
+        if states is None or not len(states):
             return np.zeros(len(self.classes), dtype=np.float32)
         tokens = states.astype(np.float32)
         projected = tokens @ self.read + self.read_bias
@@ -223,7 +230,8 @@ class Judge:
     types: scores memory types. importance: scores low, medium and high. first, worth: score whether
     a text is noise or worth keeping; `first` if it has no conversation, `worth` if it is a message
     of a conversation. states: scores memory types, and whether to keep a text, by token states;
-    added to the scores of `types`, `first` and `worth`.
+    added to the scores of `types`, `first` and `worth`. knows_encoder: whether the models were
+    trained on vectors of the encoder in use; if not, texts are judged by their words alone.
     """
 
     types: LinearModel
@@ -231,21 +239,27 @@ class Judge:
     worth: LinearModel
     importance: LinearModel
     states: AttentionModel
+    knows_encoder: bool = True
 
     @classmethod
-    def shipped(cls) -> Judge:
-        """The judge with the models that are shipped with this package."""
+    def shipped(cls, encoder: str = "") -> Judge:
+        """The judge with the models that are shipped with this package.
+
+        encoder: fingerprint of the embedder whose embeddings it gets.
+        """
         linear = {
             name: LinearModel.load(PACKAGE, f"{name}.npz")
             for name in ("types", "first", "worth", "importance")
         }
-        return cls(**linear, states=AttentionModel.load(PACKAGE, STATES_FILE))
+        states = AttentionModel.load(PACKAGE, STATES_FILE)
+        return cls(**linear, states=states, knows_encoder=weights_of(encoder) in states.encoders)
 
     def input_of(self, text: str, embedding: Embedding | None) -> ModelInput:
         """What `kinds` and `judged` need of `text`. It takes most of the time, so that both share
         it.
         """
         reading = read(text)
+        embedding = embedding if self.knows_encoder else None
         scores = self.states.scores(embedding, reading.english).tolist()
         return ModelInput(
             text, embedding, reading, dict(zip(self.states.classes, scores, strict=True))

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from memtypes.model.memory import Draft, Flag, Label, Line, Memory, Metadata, Whole
 from memtypes.model.policy import MemoryType
-from memtypes.model.times import INSTANT
+from memtypes.model.times import INSTANT, TimeText
 
 
 class EventType(StrEnum):
@@ -38,7 +38,7 @@ class SpokenTurn(TypedDict, total=False):
     index: Required[_Natural]
     role: Required[str]
     at: Required[
-        Annotated[str, AfterValidator(lambda text: INSTANT.validate_python(text) and text)]
+        Annotated[TimeText, AfterValidator(lambda text: INSTANT.validate_python(text) and text)]
     ]
     tokens: Required[_Natural]
     characters: Required[_Natural]

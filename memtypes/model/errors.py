@@ -16,7 +16,7 @@ library's errors.
     `retry_after_s`
     ├── EmbedderMismatch        the store was built with another embedder; nothing was changed
     ├── StoreInUse              another process holds the embedded store
-    └── SetupRequired           a file that set-up prepares is missing or damaged
+    └── SetupRequired           a file of set-up is missing or damaged, or a server is too old
 """
 
 from __future__ import annotations
@@ -119,6 +119,6 @@ class StoreInUse(RemembrancerError):
 
 
 class SetupRequired(RemembrancerError):
-    """A file that set-up prepares, such as a model, is missing or damaged. The message names the
-    command to run.
+    """A file that set-up prepares, such as a model, is missing or damaged, or a server is too old.
+    The message names the command to run, or the version to take.
     """

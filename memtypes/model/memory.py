@@ -139,7 +139,7 @@ class Source(Model):
     file: str | None = Field(default=None, max_length=4096)
     line: Whole | None = Field(default=None, ge=0)
     caller: str | None = Field(default=None, max_length=256)
-    captured: bool = False
+    captured: Flag = False
 
     @classmethod
     def of_message(cls, session_id: str | None, position: int) -> Self:

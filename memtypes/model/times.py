@@ -7,7 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainSerializer,
+    TypeAdapter,
+    WithJsonSchema,
+)
 
 _TIME = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d+)?)?"
 _DATE_AND_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_TIME}([Zz]|[+-]\d\d(:?\d\d)?)")
@@ -53,11 +60,14 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+TimeText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""A time as RFC 3339 text, which schemas describe as such."""
+
 Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_with_date_time_and_offset),
     AfterValidator(to_utc),
-    PlainSerializer(rfc3339, return_type=str, when_used="json"),
+    PlainSerializer(rfc3339, return_type=TimeText, when_used="json"),
 ]
 """A time that a caller sends as RFC 3339 text, converted to UTC. A time without a UTC offset is
 refused.

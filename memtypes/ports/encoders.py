@@ -17,8 +17,8 @@ class Embedder(Protocol):
     """
 
     fingerprint: str
-    """Text that identifies the model and its settings; only vectors with equal fingerprints can be
-    compared.
+    """Text that identifies the model and its settings, `NAME:WEIGHTS:SETTINGS...`; only vectors
+    with equal fingerprints can be compared. WEIGHTS is a hash, the same on every machine.
     """
 
     dimensions: int
@@ -43,6 +43,12 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Finish the batches that are being embedded, then stop the embedder."""
+
+
+def weights_of(fingerprint: str) -> str:
+    """The part of an embedder's fingerprint that identifies the weights of its model."""
+    _, _, settings = fingerprint.partition(":")
+    return settings.partition(":")[0]
 
 
 class SparseEncoder(Protocol):

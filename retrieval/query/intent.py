@@ -88,14 +88,15 @@ _FORMER = re.compile(
 )
 
 
-def wish_of(query: str, vector: DenseVector | None) -> Wish:
-    """The wish that a trained model finds most likely for `query`.
+def wish_of(query: str, vector: DenseVector | None, encoder: str) -> Wish:
+    """The wish that a trained model finds most likely for `query`. encoder: fingerprint of the
+    embedder of `vector`.
 
     An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no
-    vector, or if it is from another encoder than the model was trained for.
+    vector, or if the model was not trained on vectors of this encoder.
     """
     model = _model()
-    if vector is None or len(vector) + _BUCKETS != model.weights.shape[1]:
+    if vector is None or not model.knows(encoder):
         return Wish.OTHER
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
@@ -105,6 +106,11 @@ def wish_of(query: str, vector: DenseVector | None) -> Wish:
         if best in OVERVIEW_TYPES and probabilities[of_type].sum() < _MIN_PROBABILITY
         else best
     )
+
+
+def recognises_wishes(encoder: str) -> bool:
+    """Whether `wish_of` can judge vectors of the embedder with the fingerprint `encoder`."""
+    return _model().knows(encoder)
 
 
 def features(query: str, vector: DenseVector) -> FloatArray:

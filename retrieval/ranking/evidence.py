@@ -98,6 +98,13 @@ def certainty_of(
     return combined_certainty(answerable, _probability("helps", hit_features(matches)))
 
 
+def judges_evidence(encoder: str) -> bool:
+    """Whether the models were trained on vectors of the embedder with the fingerprint `encoder`.
+    Without that there is no relevance floor.
+    """
+    return _model("answerable").knows(encoder) and _model("helps").knows(encoder)
+
+
 def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
     """The probability a h / (a h + 1 - a) that a hit helps. a: that any hit answers. h: that it
     helps if any does.

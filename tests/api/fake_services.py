@@ -17,6 +17,7 @@ from ingest.conversations.summary import summary_by_rule
 from ingest.conversations.threads import Threads
 from ingest.keyed_items import KeyedItems
 from ingest.screening.due.reading import DueTimes
+from ingest.screening.judge import Judge
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.upkeep.decisions import Decisions
@@ -103,7 +104,9 @@ def fake_services(
         live=items,
         receipts=chain,
     )
-    screened = screening_of(book or RuleBook(), local_panel(stored), embedder, clock)
+    screened = screening_of(
+        book or RuleBook(), local_panel(stored, Judge.shipped()), embedder, clock
+    )
     gates = (*screened.gates, DueTimes(clock))
     rejections = FakeRejections(clock)
     ingestor = Ingestor(

@@ -103,7 +103,7 @@ async def test_the_judge_recognises_trivial_texts(
     """The judge, a model that rates what is worth keeping, recognises trivial texts that it was not
     trained on.
     """
-    judge = Judge.shipped()
+    judge = Judge.shipped(embedder.fingerprint)
     labelled = rows(name)
     embeddings = await embedder.embed_documents([row["text"] for row in labelled])
     counts = count(
@@ -136,7 +136,7 @@ async def test_short_statements_in_unrelated_talk_are_kept(
     conversations, nor on any of the author of "conversations"; the author of "talk" wrote a part of
     the training texts, too.
     """
-    judge = Judge.shipped()
+    judge = Judge.shipped(embedder.fingerprint)
     right: dict[str, list[bool]] = {"kept": [], "dropped": [], "typed": []}
     for row in rows(name):
         messages = row["messages"]
@@ -167,7 +167,7 @@ async def test_classifier_finds_the_type(embedder: Embedder, name: str, floor: f
     """On texts that it was not trained on, the classifier finds memory types with a macro F1 of at
     least `floor`.
     """
-    classifier = Classifier(embedder, Judge.shipped())
+    classifier = Classifier(embedder, Judge.shipped(embedder.fingerprint))
     found = [
         (row["text"], row["type"], str((await classifier.classify(row["text"])).type))
         for row in rows(name)
@@ -192,7 +192,7 @@ async def test_statements_with_a_date_are_no_tasks(
     Facts are absences, ends of contracts, opening hours, validity and announced changes. floor:
     minimum share right.
     """
-    classifier = Classifier(embedder, Judge.shipped())
+    classifier = Classifier(embedder, Judge.shipped(embedder.fingerprint))
     texts = [row["text"] for row in rows("dated_facts") if row["type"] == type_]
     wrong = [text for text in texts if (await classifier.classify(text)).type != type_]
     assert 1 - len(wrong) / len(texts) >= floor, wrong

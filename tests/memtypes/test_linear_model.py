@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,24 @@ def test_saved_model_is_read_back_up_to_rounding(tmp_path: Path) -> None:
     are exact.
     """
     weights = np.random.default_rng(1).normal(size=(2, 50)).astype(np.float32)
-    model = LinearModel(("a", "b"), weights, np.array([0.5, -0.5], dtype=np.float32))
+    bias = np.array([0.5, -0.5], dtype=np.float32)
+    model = LinearModel(("a", "b"), weights, bias, ("0f0f", "1e1e"))
     model.save(tmp_path / "model.npz")
     restored = LinearModel.read((tmp_path / "model.npz").read_bytes())
-    assert restored.classes == ("a", "b")
+    assert (restored.classes, restored.encoders) == (("a", "b"), ("0f0f", "1e1e"))
     np.testing.assert_array_equal(restored.bias, model.bias)
     np.testing.assert_allclose(
         restored.weights, weights, atol=float(np.abs(weights).max()) / 127 / 2 + 1e-6
     )
+
+
+def test_a_model_knows_the_encoders_that_it_names_by_their_weights() -> None:
+    model = replace(MODEL, encoders=("0f0f", "1e1e"))
+    assert model.knows("mini:1e1e:int8:256")
+    assert model.knows("mini:0f0f")
+    assert not model.knows("mini:2d2d:int8:256")
+    assert not model.knows("0f0f")
+    assert not MODEL.knows("mini:0f0f"), "reads no vectors"
 
 
 def test_binary_model_gives_logistic_probabilities() -> None:

@@ -28,7 +28,7 @@ PING_S = 2.0
 
 class HealthCheck(Answer):
     """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed.
+    failed, or what to know although it passed.
     """
 
     ok: bool
@@ -114,14 +114,13 @@ async def docs(request: ApiRequest) -> Response[str]:
 
 async def _check(ping: Ping) -> HealthCheck:
     started = time.perf_counter()
-    detail = None
+    ok = False
     try:
         with anyio.fail_after(PING_S):
-            await ping()
+            detail = await ping()
+        ok = True
     except TimeoutError:
         detail = f"no answer within {PING_S:g} s"
     except RemembrancerError as error:
         detail = str(error)
-    return HealthCheck(
-        ok=detail is None, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail
-    )
+    return HealthCheck(ok=ok, ms=round((time.perf_counter() - started) * 1000, 2), detail=detail)

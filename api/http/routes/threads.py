@@ -22,7 +22,7 @@ from ingest.conversations.threads import OpenRequest
 from memtypes.live.thread_policy import AccessMode, PolicyType
 from memtypes.live.turns import Turn
 from memtypes.model.scope import Name, Scope
-from memtypes.model.times import rfc3339
+from memtypes.model.times import TimeText, rfc3339
 from memtypes.ports.threads import ThreadQuery
 from retrieval.answer import Answer, OmittedIfNone
 
@@ -128,13 +128,13 @@ class ThreadStatsAnswer(Answer):
     utilization: float
     distance_to_flush: int | None
     turns_to_flush: int | None
-    last_flush_at: str | None
+    last_flush_at: TimeText | None
     ttl_s: int
     resource: str | None
     policy: str | None
     waiting: int
     set_aside: int
-    next_try_at: str | None
+    next_try_at: TimeText | None
 
 
 class ThreadCheck(Answer):

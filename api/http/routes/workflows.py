@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Self
 
 from litestar.params import JSONBody
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint, Params, PathId, QueryScope
@@ -19,9 +19,9 @@ from api.wiring.container import AppServices
 from ingest.workflows.engine import WorkflowRequest
 from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, WorkflowStatus
 from memtypes.model.scope import Name
-from memtypes.model.times import Instant
+from memtypes.model.times import Instant, TimeText
 from memtypes.ports.workflows import WorkflowListing, WorkflowLog
-from retrieval.answer import Answer
+from retrieval.answer import Answer, OmittedIfNone
 
 READ_ERRORS = (404, 503)
 WRITE_ERRORS = (404, 409, 503)
@@ -110,8 +110,8 @@ class WorkflowStateAnswer(Answer):
     data: dict[str, Any]
     output: Any
     error: Any
-    started_at: str | None
-    ended_at: str | None
+    started_at: TimeText | None
+    ended_at: TimeText | None
     changes: list[StatusAnswer]
 
 
@@ -207,15 +207,19 @@ class ResourcesAnswer(Answer):
 
 
 class LoggedEvent(Answer):
-    """An event of a workflow's log: its version, type and time, and further fields that depend on
-    its type.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="allow")
+    """An event of a workflow's log. Fields that the event does not have are left out."""
 
     version: int
     type: WorkflowEventType
-    at: str
+    at: TimeText
+    step_id: OmittedIfNone[str] = None
+    agent: OmittedIfNone[str] = None
+    input: OmittedIfNone[Any] = None
+    output: OmittedIfNone[Any] = None
+    error: OmittedIfNone[Any] = None
+    resources: OmittedIfNone[dict[str, Any]] = None
+    data: OmittedIfNone[dict[str, Any]] = None
+    reason: OmittedIfNone[str] = None
 
 
 class EventsAnswer(Answer):

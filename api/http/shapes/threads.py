@@ -9,7 +9,7 @@ from api.http.shapes.memories import Redactions
 from ingest.conversations.threads import OpenedThread, Threads
 from ingest.conversations.transcript import LeftTurn
 from memtypes.live.turns import Turn
-from memtypes.model.times import Instant
+from memtypes.model.times import Instant, TimeText
 from memtypes.ports.threads import Thread
 from retrieval.answer import Answer, OmittedIfNone
 
@@ -34,7 +34,7 @@ class ThreadAnswer(Answer):
     workflow_id: str | None
     initial_context: str | None
     summary: str | None
-    last_flush_at: str | None
+    last_flush_at: TimeText | None
     ttl_s: int
     created_at: Instant
     used_at: Instant | None

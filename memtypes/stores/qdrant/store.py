@@ -8,6 +8,7 @@ client's local mode, for tests: exact search in Python.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,7 +18,7 @@ from typing import Any, Literal
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from memtypes.model.errors import EmbedderMismatch
+from memtypes.model.errors import EmbedderMismatch, SetupRequired
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations import schema
@@ -27,6 +28,11 @@ from memtypes.stores.qdrant.engine import QdrantEngine
 from memtypes.stores.qdrant.translate import translate_errors
 
 LOCAL = ":memory:"
+
+OLDEST_SERVER = (1, 19)
+"""Older servers ignore the filter of IDF statistics without an error: scores of a tenant's keywords
+would then depend on the memories of other tenants.
+"""
 
 _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
     {
@@ -75,8 +81,8 @@ class QdrantStore(EngineStore):
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:
-        """Open the store and create its missing collections. Raises EmbedderMismatch or
-        Unavailable.
+        """Open the store and create its missing collections. Raises EmbedderMismatch, SetupRequired
+        for a server that is too old, or Unavailable.
         """
         store = cls(settings, client_of(settings))
         try:
@@ -87,10 +93,11 @@ class QdrantStore(EngineStore):
         return store
 
     async def prepare(self) -> None:
-        """Create missing collections, and check that existing ones have this embedder. Nothing is
-        deleted.
+        """Check the server's version, create missing collections, and check that existing ones have
+        this embedder. Nothing is deleted.
         """
         with translate_errors(self._settings.url):
+            await self._check_version()
             aliases = (await self._client.get_aliases()).aliases
             collections = {alias.alias_name: alias.collection_name for alias in aliases}
             for kind in schema.COLLECTIONS:
@@ -116,6 +123,19 @@ class QdrantStore(EngineStore):
         """
         with translate_errors(self._settings.url):
             return await function(self._engine, *arguments, **named)
+
+    async def _check_version(self) -> None:
+        """Raise SetupRequired if the server is older than OLDEST_SERVER."""
+        if self._local:
+            return
+        version = (await self._client.info()).version
+        numbers = re.match(r"v?(\d+)\.(\d+)", version)  # suffixes follow, as in 1.19.0-dev
+        if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_SERVER:
+            needed = ".".join(map(str, OLDEST_SERVER))
+            raise SetupRequired(
+                f"the Qdrant server at {self._settings.url} has version {version}: take {needed} "
+                "or newer, as keyword scores of an older one count the memories of other tenants"
+            )
 
     async def _prepare_collection(self, kind: Collection, collection: str | None) -> None:
         """Check the embedder of a collection. If `collection` is None, create it and its alias, the

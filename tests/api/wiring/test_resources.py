@@ -8,11 +8,25 @@ import pytest
 
 from api.cli.embedded import client_of
 from api.settings import Settings
+from api.wiring.resources import left_out
 from api.wiring.services import open_services
+from memtypes.encoders.setup.prepare import FINGERPRINT
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+def test_the_trained_models_know_the_default_encoder() -> None:
+    assert left_out(FINGERPRINT) is None
 
 
+def test_what_another_encoder_does_without_is_said() -> None:
+    said = left_out("bge-small:0123456789abcdef:float32:512")
+    assert said is not None
+    assert "judged by their words alone" in said
+    assert "overviews are not recognised" in said
+    assert "floor is off" in said
+
+
+@pytest.mark.anyio
+@pytest.mark.slow
 async def test_an_encoding_that_no_call_names_is_not_built(
     tmp_path: Path, onnx_directory: Path
 ) -> None:

@@ -17,6 +17,7 @@ from ingest.conversations.sessions import (
     SessionMessage,
     SessionWriter,
 )
+from ingest.screening.judge import Judge
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode
@@ -54,7 +55,9 @@ async def _flush() -> None:
 def writer() -> SessionWriter:
     """A session writer with full screening over an in-memory store."""
     store = InMemoryStore()
-    screened = screening_of(RuleBook(), local_panel(store), FakeEmbedder(), lambda: NOW)
+    screened = screening_of(
+        RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), lambda: NOW
+    )
     ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
     return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush))
 

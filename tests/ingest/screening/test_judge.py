@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ingest.screening.judge import PACKAGE, STATES_FILE, AttentionModel, Judge
+from memtypes.encoders.setup.prepare import FINGERPRINT
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding
 
@@ -28,11 +29,10 @@ def test_a_text_without_english_has_the_scores_of_foreign_texts() -> None:
         None,
         Embedding(np.ones(4, np.float32)),
         replace(EMBEDDING, states=STATES[:0]),
-        replace(EMBEDDING, states=STATES[:, :16]),
     ],
-    ids=["none", "no states", "no tokens", "another encoder"],
+    ids=["none", "no states", "no tokens"],
 )
-def test_without_states_of_the_encoder_all_scores_are_zero(embedding: Embedding | None) -> None:
+def test_without_states_all_scores_are_zero(embedding: Embedding | None) -> None:
     """If the encoder gives no token states, or the text has no tokens, all scores of the attention
     model are zero.
     """
@@ -53,8 +53,22 @@ def test_a_saved_model_scores_as_before(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(tmp_path)
     MODEL.save(package / "again.npz")
     loaded = AttentionModel.load("stored_model", "again.npz")
+    assert loaded.encoders == MODEL.encoders
     np.testing.assert_allclose(
         loaded.scores(EMBEDDING, 1.0), MODEL.scores(EMBEDDING, 1.0), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_states_of_another_encoder_are_not_read() -> None:
+    """With another encoder texts are judged by their words alone, as if there were no encoder."""
+    text = "Let's meet at the station on Friday"
+    known = Judge.shipped(FINGERPRINT)
+    other = Judge.shipped("bge-small:0123456789abcdef:512")
+    by_words = known.judged(known.input_of(text, None))
+    assert other.judged(other.input_of(text, EMBEDDING)) == by_words
+    assert known.judged(known.input_of(text, EMBEDDING)) != by_words
+    assert known.kinds(known.input_of(text, EMBEDDING)) != other.kinds(
+        other.input_of(text, EMBEDDING)
     )
 
 

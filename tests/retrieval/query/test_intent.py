@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.encoders.setup.prepare import FINGERPRINT
+from memtypes.ports.encoders import Embedder
 from retrieval.query.intent import (
     Wish,
     asks_about_past,
@@ -16,6 +18,12 @@ from retrieval.query.intent import (
     wish_of,
 )
 from tests.data.labelled import rows
+
+
+async def judged_wish(embedder: Embedder, query: str) -> Wish:
+    """What the model takes `query` to ask for."""
+    embedding = await embedder.embed_query(query)
+    return wish_of(query, embedding.dense, embedder.fingerprint)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +86,7 @@ async def test_queries_for_tasks_and_instructions_are_recognised(onnx_directory:
     }
     for wish, queries in wishes.items():
         for query in queries:
-            assert wish_of(query, (await embedder.embed_query(query)).dense) is wish, query
+            assert await judged_wish(embedder, query) is wish, query
     await embedder.aclose()
 
 
@@ -94,7 +102,7 @@ async def test_questions_about_oneself_seldom_ask_for_tasks(
     """
     queries = [row["text"] for row in rows("wishes") if (row["wish"] == Wish.TASKS) is for_tasks]
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    wishes = [wish_of(query, (await embedder.embed_query(query)).dense) for query in queries]
+    wishes = [await judged_wish(embedder, query) for query in queries]
     assert sum((wish is Wish.TASKS) is for_tasks for wish in wishes) >= min_share * len(queries)
     await embedder.aclose()
 
@@ -112,7 +120,7 @@ async def test_queries_for_anything_else_are_not_taken_for_tasks(
     embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
     judged: dict[bool, list[bool]] = {True: [], False: []}
     for row in rows(texts):
-        wish = wish_of(row["text"], (await embedder.embed_query(row["text"])).dense)
+        wish = await judged_wish(embedder, row["text"])
         judged[row["wish"] == Wish.TASKS].append(wish is Wish.TASKS)
     assert sum(judged[False]) <= 0.05 * len(judged[False])
     assert sum(judged[True]) >= 0.75 * len(judged[True])
@@ -146,7 +154,7 @@ async def test_queries_for_events_and_finished_tasks_are_recognised(
     judged: dict[Wish, list[bool]] = {wish: [] for wish in floors}
     listings = {Wish.EVENTS, Wish.FINISHED, Wish.TASKS}
     for row in rows(texts):
-        wish = wish_of(row["text"], (await embedder.embed_query(row["text"])).dense)
+        wish = await judged_wish(embedder, row["text"])
         labelled = Wish(row["wish"])
         judged[labelled].append(wish is labelled if labelled in listings else wish not in listings)
     await embedder.aclose()
@@ -158,7 +166,17 @@ def test_without_a_vector_a_query_has_no_intent() -> None:
     """If the encoder is unavailable, a query has no vector, and the intents "task" and "how-to" are
     not recognised.
     """
-    assert wish_of("what is left to do?", None) is Wish.OTHER
+    assert wish_of("what is left to do?", None, FINGERPRINT) is Wish.OTHER
+
+
+@pytest.mark.anyio
+async def test_vectors_of_another_encoder_have_no_intent(onnx_directory: Path) -> None:
+    """Another encoder of 384 numbers must not be read by a model that was not trained on it."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    vector = (await embedder.embed_query("what is left to do?")).dense
+    await embedder.aclose()
+    assert wish_of("what is left to do?", vector, FINGERPRINT) is Wish.TASKS
+    assert wish_of("what is left to do?", vector, "bge-small:0123456789abcdef:512") is Wish.OTHER
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,10 @@ from anthropic.types.beta import (
     BetaMemoryTool20250818ViewCommand,
 )
 
-from remembrancer_client.calls import Description
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 from remembrancer_client.errors import InvalidRequest
 from remembrancer_client.groups.items import PAGE, Items
+from remembrancer_client.request import Description
 
 ROOT = "/memories"
 MAX_LINES = 999_999

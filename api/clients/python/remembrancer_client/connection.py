@@ -1,4 +1,4 @@
-"""The sync and the async connection, which send the requests of the module `calls` and decode the
+"""The sync and the async connection, which send the requests of the module `request` and decode the
 answers.
 
 If the service cannot be connected to, every request is sent again. After status 429, 502, 503 or
@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from remembrancer_client.calls import Description, Lines, Pages, Request, Upload
 from remembrancer_client.errors import (
     NotFound,
     Problem,
@@ -32,8 +31,10 @@ from remembrancer_client.errors import (
     Unavailable,
     UnexpectedAnswer,
     Unreachable,
+    UploadFailed,
     problem,
 )
+from remembrancer_client.request import Description, Lines, Pages, Request, Upload
 
 T = TypeVar("T")
 VERSION = "0.1.0"
@@ -192,7 +193,7 @@ class Connection:
             try:
                 upload.add_answer(self.run(request))
             except RemembrancerError as error:
-                raise upload.failed(error) from error
+                raise _upload_failed(upload, error) from error
 
 
 class AsyncConnection:
@@ -282,7 +283,7 @@ class AsyncConnection:
             try:
                 upload.add_answer(await self.run(request))
             except RemembrancerError as error:
-                raise upload.failed(error) from error
+                raise _upload_failed(upload, error) from error
 
 
 def _built(http: httpx.Client | httpx.AsyncClient, request: Request[Any]) -> httpx.Request:
@@ -307,6 +308,10 @@ def _decoded(request: Request[T], response: httpx.Response, body: bytes) -> T:
             f"{response.url} answered in another form than this API ({error}); is it Remembrancer?"
         )
         raise UnexpectedAnswer(message, response.status_code) from error
+
+
+def _upload_failed(upload: Upload, error: RemembrancerError) -> UploadFailed:
+    return UploadFailed(f"after {upload.sent} lines: {error}", upload.result())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from remembrancer_client.client import AsyncRemembrancer
-from remembrancer_client.options.sessions import ChatMessage
+from remembrancer_client.options import SessionMessage
 
 MAX_CONTENT = 500_000
 """Maximum characters of a memory's content."""
@@ -69,6 +69,6 @@ async def capture(
     keeping.
     """
     texts = ((role, printable(text)) for role, text in messages)
-    chat: list[ChatMessage] = [{"role": role, "content": text} for role, text in texts if text]
+    chat: list[SessionMessage] = [{"role": role, "content": text} for role, text in texts if text]
     if chat:
         await memory.hooks.session_stop(session_id, chat, ended=False)

@@ -24,7 +24,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 import msgspec
 
-from remembrancer_client.answers.memories import UploadAnswer
+from remembrancer_client.request import UploadAnswer
 
 
 class FieldError(msgspec.Struct, frozen=True):

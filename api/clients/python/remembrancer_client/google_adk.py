@@ -16,10 +16,10 @@ from google.adk.memory.memory_entry import MemoryEntry
 from google.adk.sessions import Session
 from google.genai import types
 
-from remembrancer_client.answers.memories import Memory
+from remembrancer_client.answers import Memory
 from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.conversations import contents_of, query_of
-from remembrancer_client.options.memories import NewMemory
+from remembrancer_client.options import NewMemory
 
 
 class RemembrancerMemoryService(BaseMemoryService):
@@ -53,7 +53,7 @@ class RemembrancerMemoryService(BaseMemoryService):
         custom_metadata: Mapping[str, object] | None = None,
     ) -> None:
         """Remember the texts of events, unchanged, as episodic memories. Skips partial events."""
-        fields: NewMemory = {"metadata": dict(custom_metadata or {}), "session_id": session_id}
+        metadata = dict(custom_metadata or {})
         texts = [
             (event, text)
             for event in events
@@ -61,7 +61,8 @@ class RemembrancerMemoryService(BaseMemoryService):
             for text in contents_of(_text(event.content))
         ]
         await self._client(app_name, user_id).remember_all(
-            {**fields, **_memory(event, text)} for event, text in texts
+            {**_memory(event, text), "metadata": metadata, "session_id": session_id}
+            for event, text in texts
         )
 
     async def add_memory(

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from remembrancer_client.answers.retrieval import SearchAnswer
+from remembrancer_client.answers import SearchAnswer
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 from remembrancer_client.conversations import query_of
 

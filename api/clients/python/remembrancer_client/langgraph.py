@@ -20,12 +20,12 @@ from langgraph.store.base import (
     validate_op_namespace,
 )
 
-from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, PathsAnswer
-from remembrancer_client.calls import Description
+from remembrancer_client.answers import ItemAnswer, ItemsFound, PathsAnswer
 from remembrancer_client.client import AsyncRemembrancer, Remembrancer
 from remembrancer_client.conversations import query_of
 from remembrancer_client.groups.items import Items
-from remembrancer_client.options.workflows import ItemSearchOptions, PathMatch
+from remembrancer_client.options import ItemSearchOptions, PathMatch
+from remembrancer_client.request import Description
 
 CONCURRENT = 16
 """Maximum number of calls of one batch that are in flight at the same time."""

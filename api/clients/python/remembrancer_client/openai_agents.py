@@ -13,7 +13,7 @@ from agents import FunctionTool, TResponseInputItem, function_tool
 from agents.memory import SessionSettings
 from agents.memory.session_settings import resolve_session_limit
 
-from remembrancer_client.answers.operations import ItemAnswer
+from remembrancer_client.answers import ItemAnswer
 from remembrancer_client.client import AsyncRemembrancer
 from remembrancer_client.conversations import capture, recall_text
 from remembrancer_client.groups.items import PAGE

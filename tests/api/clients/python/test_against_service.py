@@ -13,9 +13,14 @@ import pytest
 
 from api.http.shapes.memories import MAX_BATCH
 from remembrancer_client import AsyncRemembrancer, Conflict, InvalidRequest, NotFound, Remembrancer
-from remembrancer_client.answers.memories import BatchAnswer, Memory, UploadAnswer, WriteAnswer
-from remembrancer_client.answers.retrieval import ContextMessage, RetrieveAnswer
-from remembrancer_client.calls import Upload
+from remembrancer_client.answers import (
+    BatchAnswer,
+    Memory,
+    MessagesAnswer,
+    RetrieveAnswer,
+    WriteAnswer,
+)
+from remembrancer_client.request import Upload, UploadAnswer
 from tests.processes import Process
 
 pytestmark = pytest.mark.slow
@@ -48,16 +53,14 @@ def test_a_memory_is_written_recalled_changed_and_forgotten(memory: Remembrancer
     )
     assert written.status == "stored"
     assert written.id is not None
-    recalled = assert_type(
-        memory.recall("how do I like my coffee?", budget=500), RetrieveAnswer[str]
-    )
+    recalled = assert_type(memory.recall("how do I like my coffee?", budget=500), RetrieveAnswer)
     assert "I drink my coffee black" in recalled.context
     assert recalled.metadata.total_tokens <= 500
     assert recalled.receipt_id is not None
     assert memory.verify(recalled.receipt_id).valid
     assert memory.receipt(recalled.receipt_id).candidates[0].outcome == "included"
     assert memory.replay(recalled.receipt_id).identical
-    messages = assert_type(memory.recall_messages("coffee?"), RetrieveAnswer[list[ContextMessage]])
+    messages = assert_type(memory.recall_messages("coffee?"), MessagesAnswer)
     assert messages.context[0].role == "user"
     changed = assert_type(memory.update(written.id, importance=9, metadata={"cup": 1}), Memory)
     assert (changed.importance, changed.metadata, changed.tags) == (9, {"cup": 1}, ["café"])

@@ -1,6 +1,4 @@
-"""The Python client compared with the service's OpenAPI document: calls, options and members of
-answers.
-"""
+"""The Python client's methods compared with the service's OpenAPI document."""
 
 from __future__ import annotations
 
@@ -10,13 +8,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any, get_type_hints
 
-import msgspec
 import pytest
 
-from api.http import openapi
-from api.http.app import create_app
-from remembrancer_client.answers import memories, operations, retrieval, threads, workflows
-from remembrancer_client.calls import Call, Each, Lines, Pages, Request, Upload
+from remembrancer_client.calls import Call, Each
 from remembrancer_client.client import AnyClient
 from remembrancer_client.groups.admin import Admin
 from remembrancer_client.groups.items import Items
@@ -24,32 +18,21 @@ from remembrancer_client.groups.memories import Memories
 from remembrancer_client.groups.threads import Threads
 from remembrancer_client.groups.workflows import Workflows
 from remembrancer_client.groups.working import Hooks, Working
-from tests.api.conftest import NOW
-from tests.api.fake_services import fake_services
+from remembrancer_client.request import Lines, Pages, Request, Upload
+from tests.api.clients.python.client_types import NOT_CALLED_FROM_PYTHON, service_document
 
 GROUPS: list[Any] = [Memories, Working, Hooks, Threads, Workflows, Items, Admin]
-NOT_CALLED_FROM_PYTHON = {
-    "/docs",  # for people
-    "/openapi.json",  # for generators of clients
-    "/metrics",  # for Prometheus
-    "/v1/hooks/claude-code",  # called by that program itself, as are the next two
-    "/v1/hooks/codex",
-    "/v1/hooks/vscode",
-}
 FIXED_BY_THE_METHOD = {"format", "cursor", "after", "confirm", "namespace", "items", "agent_id"}
 """Options that a method sets itself or takes by another name."""
 LEFT_OUT = {"Threads.open_all": {"key", "parent_id", "resource", "initial_context", "workflow_id"}}
 """Options of the API that a method leaves out because they do not fit its purpose."""
-NAMES = {"HistoryVersion": {"since": "from"}}
-"""Members of the API whose name is a Python keyword, by the field that holds each."""
-
 Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def document() -> Document:
     """The OpenAPI document of the service."""
-    return openapi.document(create_app(fake_services(lambda: NOW), local_only=True))
+    return service_document()
 
 
 def methods() -> Iterator[tuple[str, Call[Any, Any] | Each[Any, Any]]]:
@@ -177,54 +160,14 @@ def members(document: Document, schema: dict[str, Any]) -> set[str]:
     return set(schema.get("properties", {})).union(*(members(document, form) for form in forms))
 
 
-def answer_types() -> Iterator[tuple[str, type[msgspec.Struct]]]:
-    """The answer types of the client, by name."""
-    for module in (memories, operations, retrieval, threads, workflows):
-        for name, member in vars(module).items():
-            if (
-                isinstance(member, type)
-                and issubclass(member, msgspec.Struct)
-                and member.__module__ == module.__name__
-            ):
-                yield name, member
-
-
-def test_answer_types_have_the_properties_of_their_schemas(document: Document) -> None:
-    """A client answer type has a field for each property of its schema in the OpenAPI document.
-
-    A field that the client requires is required in the schema too.
-    """
-    schemas = document["components"]["schemas"]
-    compared = 0
-    for name, kind in answer_types():
-        if name not in schemas:
-            continue
-        fields = {
-            NAMES.get(name, {}).get(field.name, field.name): field
-            for field in msgspec.structs.fields(kind)
-        }
-        sent = set(schemas[name]["properties"])
-        always = set(schemas[name].get("required", []))
-        if not schemas[name].get("additionalProperties"):
-            assert fields.keys() - sent == set(), name
-        assert sent - fields.keys() == set(), name
-        required = {field for field, info in fields.items() if info.required}
-        assert required - always == set(), name
-        compared += 1
-    assert compared > 80
-
-
-def test_a_memory_has_the_fields_of_all_types(document: Document) -> None:
-    kinds = document["components"]["schemas"]["MemoryAnswer"]["anyOf"]
-    every = set.intersection(*(set(kind["properties"]) for kind in kinds))
-    fields = {field.name: field.required for field in msgspec.structs.fields(memories.Memory)}
-    assert set(fields) == set().union(*(kind["properties"] for kind in kinds))
-    assert {name for name, required in fields.items() if required} <= every
-
-
 def test_every_call_has_the_answer_type_of_the_document(document: Document) -> None:
     """Each method decodes its answer into the type that the document names for the operation."""
-    renamed = {"Memory": "MemoryAnswer", "NoneType": "", "dict": ""}
+    renamed = {
+        "Memory": "MemoryAnswer",
+        "MessagesAnswer": "RetrieveAnswer",
+        "NoneType": "",
+        "dict": "",
+    }
     for name, (request, _) in calls().items():
         _, item = operation(document, request)
         answer = typing.get_origin(request.answer) or request.answer

@@ -36,7 +36,10 @@ from tests.processes import free_port
 
 COUNTS = {"stored": 1, "merged": 0, "rejected": 0, "failed": 0}
 BATCH = Reply(200, {"results": [{"index": 0, "id": "1", "status": "stored"}], "counts": COUNTS})
-STATS = Reply(200, {"namespace": "n", "types": {}, "total": {"count": 3, "tokens": 9}})
+STATS = Reply(
+    200,
+    {"namespace": "n", "types": {}, "total": {"count": 3, "tokens": 9}, "past": 0, "items": 0},
+)
 BUSY = Reply(
     429, {"status": 429, "title": "Too Many Requests", "detail": "slow down"}, {"Retry-After": "0"}
 )

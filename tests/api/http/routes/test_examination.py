@@ -14,6 +14,7 @@ import pytest
 from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.services import panel_of
+from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import RedactionRules, RuleBook
 from memtypes.model.policy import MemoryType
 from tests.api.conftest import NOW, connect
@@ -252,7 +253,7 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
-            panel = panel_of(services.store, settings, http)
+            panel = panel_of(services.store, settings, http, Judge.shipped())
             ingestor = replace(services.ingestor, panel=panel)
             examiner = replace(services.examiner, panel=panel)
             async with connect(replace(services, ingestor=ingestor, examiner=examiner)) as client:

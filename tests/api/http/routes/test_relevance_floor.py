@@ -87,6 +87,25 @@ async def test_a_memory_that_answers_the_question_is_above_the_default_floor(
     assert answer["items"][0]["content"] == MEMORIES[0]
 
 
+async def test_with_another_encoder_there_is_no_floor(
+    floored: httpx.AsyncClient, onnx_directory: Path
+) -> None:
+    """The models of the floor would read vectors that they were not trained on: it is off, and the
+    answer says so.
+    """
+    assert (await retrieve(floored, UNANSWERED))["items"] == []
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    embedder.fingerprint = "another:0123456789abcdef:256"
+    store = InMemoryStore(384)
+    services = fake_services(lambda: NOW, store, encoders=(embedder, Bm25Encoder()))
+    async with connect(services) as client:
+        await write(client, "semantic", MEMORIES[0])
+        answer = await retrieve(client, UNANSWERED)
+    await embedder.aclose()
+    assert len(answer["items"]) == 1
+    assert answer["metadata"]["floor"] == {"value": 0, "dropped": 0}
+
+
 async def test_a_floor_of_0_shows_all_memories(floored: httpx.AsyncClient) -> None:
     """With a relevance floor (lowest score that is shown) of 0, a context has even memories that
     answer nothing.

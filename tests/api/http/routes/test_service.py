@@ -43,6 +43,17 @@ async def test_readiness_is_503_when_a_resource_is_away(services: Services) -> N
     assert checks["embedder"]["ok"]
 
 
+async def test_readiness_says_what_a_working_part_does_without(services: Services) -> None:
+    async def ping() -> str:
+        return "the trained models do not know the encoder"
+
+    async with connect(replace(services, pings={"embedder": ping})) as client:
+        response = await client.get("/health/ready")
+    check = response.json()["checks"]["embedder"]
+    assert (response.status_code, check["ok"]) == (200, True)
+    assert check["detail"] == "the trained models do not know the encoder"
+
+
 async def test_readiness_has_a_timeout(services: Services) -> None:
     """If a resource does not answer in time, the readiness check reports it as unavailable."""
     async with connect(replace(services, pings={"slow": anyio.sleep_forever})) as client:

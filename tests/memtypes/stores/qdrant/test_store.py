@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from qdrant_client import AsyncQdrantClient, models
 
-from memtypes.model.errors import EmbedderMismatch, InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.errors import (
+    EmbedderMismatch,
+    InvalidRequest,
+    RemembrancerError,
+    SetupRequired,
+    Unavailable,
+)
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.stores.operations.engine import VectorQuery
@@ -157,17 +163,20 @@ async def test_a_store_opens_although_its_first_opening_was_interrupted() -> Non
 
 class FreshServer:
     """A Qdrant server without collections. requests: all received. taken: another process creates
-    collections first.
+    collections first. version: as the server states it.
     """
 
-    def __init__(self, *, taken: bool = False) -> None:
+    def __init__(self, *, taken: bool = False, version: str = "1.19.0") -> None:
         self.requests: list[StubRequest] = []
         self.taken = taken
+        self.version = version
 
     async def answers(self, request: StubRequest) -> StubAnswer:
         """Answer a request as Qdrant does while a store creates its collections."""
         self.requests.append(request)
         segments = request.path.split("?")[0].strip("/").split("/")
+        if segments == [""]:
+            return StubAnswer(200, {"title": "qdrant", "version": self.version})
         if request.path.startswith("/aliases"):
             return _result({"aliases": []})
         if segments[-1] == "exists":
@@ -251,6 +260,24 @@ async def test_collections_are_created_with_the_settings() -> None:
     assert {"namespace", "session_id", "tags", "created_at", "importance"} <= fields
     assert "tenant" not in fields, "an index that is there is not made again"
     assert len(server.bodies("POST", "/collections/aliases")) == len(COLLECTIONS)
+
+
+@pytest.mark.parametrize("version", ["1.18.3", "0.11.0", "1.9.0", "unknown"])
+async def test_a_server_that_ignores_the_tenant_of_keyword_scores_is_refused(version: str) -> None:
+    server = FreshServer(version=version)
+    async with stub_server(server.answers) as url:
+        with pytest.raises(SetupRequired, match=rf"{url} has version {version}: take 1\.19 or"):
+            await QdrantStore.open(settings_for(url))
+    assert {request.method for request in server.requests} == {"GET"}, "nothing was made"
+
+
+@pytest.mark.parametrize("version", ["1.19.0-dev", "1.20.1", "2.0.0", "v1.19.0+a1b2c3"])
+async def test_a_server_of_the_right_version_is_used(version: str) -> None:
+    server = FreshServer(version=version)
+    async with stub_server(server.answers) as url:
+        store = await QdrantStore.open(settings_for(url))
+        await store.aclose()
+    assert server.bodies("PUT", "/collections/p_semantic_v1")
 
 
 async def test_another_process_may_create_the_collections_first() -> None:

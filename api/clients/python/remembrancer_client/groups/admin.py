@@ -6,29 +6,19 @@ from collections.abc import AsyncIterable, Iterable, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal
 
-from remembrancer_client.answers.memories import UploadAnswer
-from remembrancer_client.answers.operations import (
-    Erased,
-    JobReport,
-    KeysAnswer,
-    NewKey,
-    ReembedAnswer,
-)
-from remembrancer_client.calls import (
-    Call,
-    ConnectionT_co,
+from remembrancer_client.answers import Erased, JobReport, KeysAnswer, NewKey, ReembedAnswer
+from remembrancer_client.calls import Call, ConnectionT_co, Each, Group
+from remembrancer_client.options import JobOptions, Scoped
+from remembrancer_client.request import (
     Description,
-    Each,
-    Group,
     Line,
     Lines,
     Request,
     Upload,
+    UploadAnswer,
     encode,
     segment,
 )
-from remembrancer_client.options.memories import Scoped
-from remembrancer_client.options.workflows import JobOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from remembrancer_client.answers.operations import ItemAnswer, ItemsFound, ItemStored, PathsAnswer
-from remembrancer_client.calls import Call, ConnectionT_co, Description, Group, Request
-from remembrancer_client.options.workflows import (
+from remembrancer_client.answers import ItemAnswer, ItemsFound, ItemStored, PathsAnswer
+from remembrancer_client.calls import Call, ConnectionT_co, Group
+from remembrancer_client.options import (
     GetOptions,
     ItemScope,
     ItemSearchOptions,
     PathOptions,
     PutOptions,
 )
+from remembrancer_client.request import Description, Request
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

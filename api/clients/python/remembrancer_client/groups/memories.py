@@ -7,62 +7,57 @@ from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from remembrancer_client.answers.memories import (
+from remembrancer_client.answers import (
+    AgentContextAnswer,
     BatchAnswer,
     ClassifyAnswer,
     DecisionsAnswer,
     DeletedAnswer,
     DueAnswer,
+    HealthAnswer,
     HistoryAnswer,
     ListAnswer,
     Memory,
-    ReviewAnswer,
-    StatsAnswer,
-    UndoneAnswer,
-    UploadAnswer,
-    WriteAnswer,
-)
-from remembrancer_client.answers.operations import HealthAnswer
-from remembrancer_client.answers.retrieval import (
-    AgentContextAnswer,
-    ContextMessage,
+    MessagesAnswer,
     ModelsAnswer,
     ReceiptAnswer,
     ReceiptVerdict,
     ReplayAnswer,
     ResolvedModel,
     RetrieveAnswer,
+    ReviewAnswer,
     SearchAnswer,
+    StatsAnswer,
+    UndoneAnswer,
+    WriteAnswer,
 )
-from remembrancer_client.calls import (
-    Call,
-    ConnectionT_co,
-    Description,
-    Each,
-    Group,
-    Pages,
-    Request,
-    Upload,
-    by_cursor,
-    encode,
-    fresh_key,
-    segment,
-)
-from remembrancer_client.options.memories import (
+from remembrancer_client.calls import Call, ConnectionT_co, Each, Group
+from remembrancer_client.options import (
     AgentOptions,
     BatchOptions,
     DecisionOptions,
     DueOptions,
     EraseOptions,
+    FeedbackOutcome,
     ListOptions,
     MemoryType,
     NewMemory,
-    Outcome,
     RecallOptions,
     RememberOptions,
     Scoped,
     SearchOptions,
     UpdateOptions,
+)
+from remembrancer_client.request import (
+    Description,
+    Pages,
+    Request,
+    Upload,
+    UploadAnswer,
+    by_cursor,
+    encode,
+    fresh_key,
+    segment,
 )
 
 if TYPE_CHECKING:
@@ -107,22 +102,20 @@ class Memories(Group[ConnectionT_co]):
         return Upload(items, "/v1/memories/batch", self._query(options), keyed=True)
 
     @Call
-    def recall(
-        self, query: str, **options: Unpack[RecallOptions]
-    ) -> Description[RetrieveAnswer[str]]:
+    def recall(self, query: str, **options: Unpack[RecallOptions]) -> Description[RetrieveAnswer]:
         """A context for a prompt: the memories that help with it, as text within the token
         budget.
         """
-        return self._ask("/v1/retrieve", RetrieveAnswer[str], options, query=query)
+        return self._ask("/v1/retrieve", RetrieveAnswer, options, query=query)
 
     @Call
     def recall_messages(
         self, query: str, **options: Unpack[RecallOptions]
-    ) -> Description[RetrieveAnswer[list[ContextMessage]]]:
+    ) -> Description[MessagesAnswer]:
         """The same context as from `recall`, as chat messages."""
         return self._ask(
             "/v1/retrieve",
-            RetrieveAnswer[list[ContextMessage]],
+            MessagesAnswer,
             options,
             query=query,
             format="messages",
@@ -193,7 +186,7 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def feedback(
-        self, memory_id: str, outcome: Outcome, **options: Unpack[Scoped]
+        self, memory_id: str, outcome: FeedbackOutcome, **options: Unpack[Scoped]
     ) -> Description[Memory]:
         """Report how useful a memory was (`outcome`), and return the updated memory."""
         return self._request("POST", _path(memory_id, "feedback"), Memory, options, outcome=outcome)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from types import NoneType
 from typing import TYPE_CHECKING
 
-from remembrancer_client.answers.threads import (
+from remembrancer_client.answers import (
     BackupAnswer,
     ContextAnswer,
     FlushAnswer,
@@ -25,21 +25,11 @@ from remembrancer_client.answers.threads import (
     TurnsAnswer,
     VersionAnswer,
 )
-from remembrancer_client.calls import (
-    Call,
-    ConnectionT_co,
-    Description,
-    Each,
-    Group,
-    Pages,
-    Request,
-    by_cursor,
-    fresh_key,
-    segment,
-)
-from remembrancer_client.options.sessions import (
+from remembrancer_client.calls import Call, ConnectionT_co, Each, Group
+from remembrancer_client.options import (
     AppendOptions,
     FlushOptions,
+    NewTurn,
     ReferenceOptions,
     ReplaceOptions,
     ThreadClearOptions,
@@ -49,8 +39,8 @@ from remembrancer_client.options.sessions import (
     ThreadPageOptions,
     ThreadScope,
     TurnListOptions,
-    TurnText,
 )
+from remembrancer_client.request import Description, Pages, Request, by_cursor, fresh_key, segment
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -101,7 +91,7 @@ class Threads(Group[ConnectionT_co]):
 
     @Call
     def replace(
-        self, thread_id: str, turns: Sequence[TurnText], **options: Unpack[ReplaceOptions]
+        self, thread_id: str, turns: Sequence[NewTurn], **options: Unpack[ReplaceOptions]
     ) -> Description[VersionAnswer]:
         """Replace all turns of a thread, and return its new version."""
         path = _path(thread_id, "turns")

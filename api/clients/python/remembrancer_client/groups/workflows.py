@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from remembrancer_client.answers.workflows import (
+from remembrancer_client.answers import (
     BegunAnswer,
     ContinueAnswer,
     EventAnswer,
@@ -18,29 +18,19 @@ from remembrancer_client.answers.workflows import (
     WorkflowHistoryAnswer,
     WorkflowsAnswer,
 )
-from remembrancer_client.calls import (
-    Call,
-    ConnectionT_co,
-    Description,
-    Each,
-    Group,
-    Pages,
-    Request,
-    by_cursor,
-    fresh_key,
-    segment,
-)
-from remembrancer_client.options.memories import Scoped
-from remembrancer_client.options.workflows import (
-    EventKind,
+from remembrancer_client.calls import Call, ConnectionT_co, Each, Group
+from remembrancer_client.options import (
     EventListOptions,
     EventOptions,
     HistoryOptions,
     ResumeOptions,
+    Scoped,
     StateOptions,
+    WorkflowEventType,
     WorkflowListOptions,
     WorkflowOptions,
 )
+from remembrancer_client.request import Description, Pages, Request, by_cursor, fresh_key, segment
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,7 +48,7 @@ class Workflows(Group[ConnectionT_co]):
 
     @Call
     def report(
-        self, workflow_id: str, type: EventKind, **options: Unpack[EventOptions]
+        self, workflow_id: str, type: WorkflowEventType, **options: Unpack[EventOptions]
     ) -> Description[EventAnswer]:
         """Append an event to a workflow's log. The answer has the event's number (`version`)."""
         return self._request("POST", _path(workflow_id, "events"), EventAnswer, options, type=type)

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from remembrancer_client.answers.retrieval import RetrieveAnswer
-from remembrancer_client.answers.threads import (
+from remembrancer_client.answers import (
     ItemsAnswer,
+    RetrieveAnswer,
     SessionStopAnswer,
     TodoCompletedAnswer,
     TodoCreatedAnswer,
     WorkingCleared,
     WorkingCreated,
 )
-from remembrancer_client.calls import Call, ConnectionT_co, Description, Group
-from remembrancer_client.options.sessions import (
-    ChatMessage,
+from remembrancer_client.calls import Call, ConnectionT_co, Group
+from remembrancer_client.options import (
     ClearOptions,
     DoneOptions,
     PromptOptions,
+    SessionMessage,
     StopOptions,
     TodoOptions,
     WorkingListOptions,
     WorkingOptions,
 )
+from remembrancer_client.request import Description
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -67,13 +68,13 @@ class Hooks(Group[ConnectionT_co]):
     @Call
     def prompt_submit(
         self, session_id: str, prompt: str, **options: Unpack[PromptOptions]
-    ) -> Description[RetrieveAnswer[str]]:
+    ) -> Description[RetrieveAnswer]:
         """The context for a prompt. Due tasks in the context are marked as fired, so that they are
         not shown again.
         """
         return self._post(
             "/v1/hooks/prompt-submit",
-            RetrieveAnswer[str],
+            RetrieveAnswer,
             options,
             session_id=session_id,
             prompt=prompt,
@@ -81,7 +82,7 @@ class Hooks(Group[ConnectionT_co]):
 
     @Call
     def session_stop(
-        self, session_id: str, messages: Sequence[ChatMessage], **options: Unpack[StopOptions]
+        self, session_id: str, messages: Sequence[SessionMessage], **options: Unpack[StopOptions]
     ) -> Description[SessionStopAnswer]:
         """Store what is worth keeping of a session's messages. The answer has a result for each
         message.
