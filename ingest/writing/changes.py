@@ -29,8 +29,9 @@ from ingest.identity.timeline import judge_again
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import END, SUCCESSOR, Preparer, check_links, revised
 from ingest.writing.embedding import MemoryEmbedder
+from ingest.writing.linked_states import StateWriter, linked_where
 from ingest.writing.lookup import LookedUp, read_stored
-from ingest.writing.settling import StateWriter, linked_where, versions_of
+from ingest.writing.versions import versions_of
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
@@ -164,7 +165,7 @@ class MemoryEditor:
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             states = States(now, {known_id: stored.at(now)}, {known_id})
-            await self.state_writer.settle(scope, states)
+            await self.state_writer.complete(scope, states)
             memory = states.memories[known_id]
             others = {
                 other
@@ -238,7 +239,7 @@ class MemoryEditor:
             return
         if end is None:
             states.changed.add(known_id)
-            await self.state_writer.settle(scope, states)  # knows its chain afterwards
+            await self.state_writer.complete(scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             return
         ended_at = parse_time(end, END)
@@ -264,7 +265,7 @@ class MemoryEditor:
             )
         states.add_loaded(newer, newer)
         states.stale |= {known_id, newer_id}
-        await self.state_writer.settle(scope, states)  # knows both chains afterwards
+        await self.state_writer.complete(scope, states)  # knows both chains afterwards
         if states.memories[newer_id].state is State.REPLACED:
             states.bring_back(newer_id, RESTORED)
         states.replace(known_id, newer_id, SUPERSEDED)
@@ -290,7 +291,7 @@ class MemoryEditor:
         """
         if not states.changed:
             return stored.at(states.now)
-        await self.state_writer.settle(scope, states)
+        await self.state_writer.complete(scope, states)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
             updated = _without_upkeep(updated, pinned=pinned)

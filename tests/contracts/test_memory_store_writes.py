@@ -142,7 +142,7 @@ async def test_only_public_memories_of_the_type_are_similar(
 async def test_past_memories_do_not_keep_current_ones_out_of_the_hits(
     store: MemoryStore, scope: Scope, kind: MemoryType
 ) -> None:
-    past = {
+    past: dict[str, Any] = {
         FACT: {"valid_to": NOW - timedelta(days=1), "superseded_by": fact("x", scope).id},
         MemoryType.PROSPECTIVE: {"status": Status.COMPLETED},
     }[kind]
@@ -196,4 +196,4 @@ async def test_nothing_of_another_namespace_is_related(store: MemoryStore, scope
     foreign = fact("Theirs", other)
     await store_all(store, other, task, foreign)
     answer = await related(store, scope, like(), ids={foreign.id: FACT}, tasks=[task.content_hash])
-    assert (answer.memories, answer.absent, answer.similar) == ({}, {foreign.id}, [{}])
+    assert answer == Related({}, frozenset({foreign.id}), [{}])

@@ -16,6 +16,7 @@ from memtypes.model.errors import Conflict
 from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
+from memtypes.model.types import from_payload
 from tests.builders import NOW, make_dense, make_memory
 
 VECTOR = make_dense(7)
@@ -57,10 +58,9 @@ def plan_of(arriving: Sequence[Memory], *memories: Memory) -> Plan:
 
 def after(made: Plan, *memories: Memory) -> dict[str, Memory]:
     """The memories after the plan is carried out, by id."""
-    written = {memory.id: memory for memory in memories} | made.inserts
+    written = {**{memory.id: memory for memory in memories}, **made.inserts}
     for memory_id, fields in made.patches.items():
-        dumped = written[memory_id].model_dump(mode="json")
-        written[memory_id] = type(written[memory_id]).model_validate(dumped | dict(fields))
+        written[memory_id] = from_payload({**written[memory_id].to_payload(), **fields})
     return written
 
 

@@ -1,6 +1,4 @@
-"""The states of memories (current, replaced, contested) after interrupted changes, and the history
-of a memory.
-"""
+"""The states of memories (current, replaced, contested) after interrupted changes."""
 
 from __future__ import annotations
 
@@ -12,17 +10,15 @@ from typing import Any
 import pytest
 
 from ingest.identity.states import contradicted
-from ingest.writing import settling
+from ingest.writing.linked_states import StateWriter
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import StateWriter, history_of
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import State, UpkeepMark
-from memtypes.model.policy import MemoryType
+from memtypes.model.memory import State
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, InContext
-from tests.builders import NOW, make_memory
+from tests.builders import NOW
 from tests.fakes import FakeEmbedder, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -234,32 +230,3 @@ async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_curre
     assert new.supersedes == (old,)
     assert await ingestor.editor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
     assert await states(store, old) == [State.CURRENT]
-
-
-async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """If an upkeep job merged a memory into another, the memory's history has the other's id and
-    the reason.
-    """
-    mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
-    ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
-    memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
-    (version,) = await history_of(InMemoryStore(), SCOPE, memory, NOW)
-    assert (version.until, version.replaced_by, version.reason) == (
-        NOW,
-        "m-2",
-        "the same statement",
-    )
-
-
-async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory's history has at most MAX_VERSIONS earlier and later values: those nearest to the
-    requested memory.
-    """
-    store = InMemoryStore()
-    ids = await ports(ingestor_of(store), 6)
-    memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]
-    versions = await history_of(store, SCOPE, memory, NOW)
-    assert [version.memory.id for version in versions] == ids
-    monkeypatch.setattr(settling, "MAX_VERSIONS", 3)
-    versions = await history_of(store, SCOPE, memory, NOW)
-    assert [version.memory.id for version in versions] == ids[1:4]
