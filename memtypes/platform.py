@@ -4,10 +4,14 @@ on.
 
 from __future__ import annotations
 
+import ctypes
+import multiprocessing
+import multiprocessing.connection
 import os
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +34,36 @@ def dies_with_parent(command: Sequence[str]) -> list[str]:
     macOS, it runs on.
     """
     return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+
+
+def exit_with_parent() -> None:
+    """End this process, a child made by `multiprocessing`, at once when its parent ends."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("this is not a child process")
+    sentinel = parent.sentinel
+
+    def wait() -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+# Parameters of glibc's mallopt (malloc.h).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+
+def keep_freed_memory() -> None:
+    """Make glibc keep the memory of freed arrays for later ones; without effect on other systems.
+
+    To return it to the system took a quarter of the time of a search in 100,000 memories.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, 1 << 25)
+        mallopt(_M_TRIM_THRESHOLD, 1 << 27)
 
 
 def is_listening(address: Path) -> bool | None:

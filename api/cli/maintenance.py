@@ -85,7 +85,7 @@ def reembed(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         DataFolder(settings).version()  # raises for a folder that a newer program wrote
         embedder = await prepared_embedder(settings)
         try:
-            return await Reembedding(settings, embedder, Bm25Encoder()).run(stop_engine=False)
+            return await Reembedding(settings, embedder, Bm25Encoder()).run()
         finally:
             await embedder.aclose()
 

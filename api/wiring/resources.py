@@ -31,6 +31,7 @@ from memtypes.llms.registry import EXACT_TOKENIZERS, RegistrySource
 from memtypes.model.errors import Conflict, SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
+from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.rebuild import rebuild
@@ -203,26 +204,32 @@ class Reembedding:
     embedder: Embedder
     sparse: Bm25Encoder
 
-    async def run(self, *, stop_engine: bool) -> dict[Collection, int]:
+    async def run(self) -> dict[Collection, int]:
         """Embed every memory and keyed item (a JSON value under a key) again; return their number
         by collection.
 
-        stop_engine: whether to stop an embedded store's engine first. Raises StoreInUse if this is
-        False and the process runs, Conflict if it is True and the store is on a Qdrant server,
-        InvalidRequest without a store, and Unavailable.
+        Raises StoreInUse if a program has an embedded store open, InvalidRequest without a store,
+        and Unavailable.
         """
         store = store_settings(self.settings, self.embedder, self.sparse)
         if isinstance(store, EdgeSettings):
-            return await rebuild(store, self._embed, stop_engine=stop_engine)
-        if stop_engine:
-            raise Conflict(
-                "collections on a server are embedded again by `remembrancer reembed`, "
-                "while no service runs"
-            )
+            return await rebuild(store, self._embed)
         # See `store_settings`
         from memtypes.stores.qdrant.rebuild import rebuild as rebuild_server  # noqa: PLC0415
 
         return await rebuild_server(store, self._embed)
+
+    async def run_on(self, store: MemoryStore) -> dict[Collection, int]:
+        """Like `run`, on the store that this program has open. It is closed meanwhile.
+
+        Raises Conflict if the store is on a Qdrant server.
+        """
+        if isinstance(store, EdgeStore):
+            return await store.rebuild(self.run)
+        raise Conflict(
+            "collections on a server are embedded again by `remembrancer reembed`, while no "
+            "service runs"
+        )
 
     async def _embed(self, texts: Sequence[InContext]) -> list[Vectors]:
         embeddings = await self.embedder.embed_in_context(texts)

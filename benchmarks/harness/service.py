@@ -24,6 +24,7 @@ import httpx
 
 from api.settings import Settings
 from memtypes.platform import dies_with_parent
+from memtypes.stores.edge.layout import Layout
 
 READY_S = 180.0
 """Time limit for a start, which takes 2 s on an idle machine but took over 60 s at low priority on
@@ -60,13 +61,8 @@ class Service:
     ready_s: float
 
     def pids(self) -> list[int]:
-        """Ids of the service's process, then of the processes with its store's path in their
-        command line.
-        """
-        return [
-            self.child.pid,
-            *processes_of(self.store_path, exclude={self.child.pid, os.getpid()}),
-        ]
+        """Ids of the service's process and of its store's worker."""
+        return [self.child.pid, worker_of(self.store_path)]
 
     def stop(self) -> int:
         """Send SIGTERM to the service and wait for its end. Returns its exit code."""
@@ -215,14 +211,19 @@ def processes_of(path: Path, *, exclude: set[int]) -> list[int]:
     return sorted(pids)
 
 
-def wait_until_closed(store_path: Path) -> None:
-    """Wait until no other process has the store in `store_path` open. Raises TimeoutError after
+def worker_of(store_path: Path) -> int:
+    """Id of the worker process that has, or had last, the embedded store in `store_path` open."""
+    return Layout(store_path).worker_pid()
+
+
+def wait_until_closed(directory: Path) -> None:
+    """Wait until no process works in `directory`, by its command line. Raises TimeoutError after
     STOP_S seconds.
     """
     end = time.monotonic() + STOP_S
-    while processes_of(store_path, exclude={os.getpid()}):
+    while processes_of(directory, exclude={os.getpid()}):
         if time.monotonic() > end:
-            raise TimeoutError(f"{store_path} is still open after {STOP_S:.0f} s")
+            raise TimeoutError(f"{directory} is still in use after {STOP_S:.0f} s")
         time.sleep(_POLL_S)
 
 

@@ -177,7 +177,7 @@ def data_directory(path: Path | None = None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="remembrancer-benchmark-") as directory:
         yield Path(directory)
-        wait_until_closed(Path(directory))  # the engine still writes after the last request
+        wait_until_closed(Path(directory))  # a live server may still be ending
 
 
 def namespace_of(index: int) -> str:

@@ -3,7 +3,6 @@ returns.
 
 Each question is asked twice: of the memory types that occur in the set's corpus, and of all types.
 Evidence is the memories that answer a question; corpus entries merged into one memory count once.
-Several processes can share the work.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import anyio
-import anyio.to_process
 
 from benchmarks.harness.metrics import hit_at, ndcg_at, recall_at, reciprocal_rank
-from benchmarks.harness.stores import open_parts, settings_in
 from benchmarks.sets.data import EvaluationSet, Question
 from benchmarks.sets.loading import TENANT, Loaded, scope_of
 from memtypes.model.scope import Scope
@@ -100,45 +96,10 @@ class QuestionScore:
     all_types: RetrievalScore
 
 
-async def evaluate_shared(
-    directory: Path, dataset: EvaluationSet, loaded: Loaded, profile: str | None, workers: int
-) -> list[QuestionScore]:
-    """Scores of all questions, in the set's order, from `workers` processes that share the store in
-    `directory`.
-    """
-    scores_by_offset: dict[int, list[QuestionScore]] = {}
-    limiter = anyio.CapacityLimiter(workers)
-
-    async def score(offset: int) -> None:
-        positions = slice(offset, None, workers)
-        scores_by_offset[offset] = await anyio.to_process.run_sync(
-            _evaluate_part, directory, dataset, loaded, profile, positions, limiter=limiter
-        )
-
-    async with anyio.create_task_group() as tasks:
-        for offset in range(workers):
-            tasks.start_soon(score, offset)
-    return [
-        scores_by_offset[index % workers][index // workers]
-        for index in range(len(dataset.questions))
-    ]
-
-
-def _evaluate_part(
-    directory: Path, dataset: EvaluationSet, loaded: Loaded, profile: str | None, positions: slice
-) -> list[QuestionScore]:
-    async def score() -> list[QuestionScore]:
-        async with open_parts(settings_in(directory)) as opened:
-            evaluation = Evaluation(opened.retriever, opened.tokenizer.count, profile)
-            return await evaluate(evaluation, dataset, loaded, positions)
-
-    return anyio.run(score)
-
-
 async def evaluate(
-    evaluation: Evaluation, dataset: EvaluationSet, loaded: Loaded, positions: slice = slice(None)
+    evaluation: Evaluation, dataset: EvaluationSet, loaded: Loaded
 ) -> list[QuestionScore]:
-    """Scores of the questions at these `positions` of the set, in the set's order."""
+    """Scores of the set's questions, in its order."""
     scores: dict[int, QuestionScore] = {}
     limiter = anyio.Semaphore(_CONCURRENT_QUESTIONS)
     # The same for every call, so that the store's answer is cached
@@ -155,7 +116,7 @@ async def evaluate(
         scores[index] = QuestionScore(question, own_types, all_types)
 
     async with anyio.create_task_group() as tasks:
-        for index, question in enumerate(dataset.questions[positions]):
+        for index, question in enumerate(dataset.questions):
             tasks.start_soon(score, index, question)
     return [scores[index] for index in range(len(scores))]
 

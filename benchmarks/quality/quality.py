@@ -4,7 +4,6 @@ contexts to budgets.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table, progress
 from benchmarks.harness.stores import data_directory, open_parts, settings_in
-from benchmarks.quality.evaluation import evaluate_shared, rank_updates
+from benchmarks.quality.evaluation import Evaluation, evaluate, rank_updates
 from benchmarks.quality.tables import (
     SetScores,
     budget_table,
@@ -64,9 +63,6 @@ class QualityRequest:
     )
     store: Path | None = field(
         default=None, metadata=flag("keep the ingested store here for the next run", Path)
-    )
-    workers: int = field(
-        default=len(os.sched_getaffinity(0)), metadata=flag("processes that ask at once", least=1)
     )
     against: str | None = field(
         default=None, metadata=flag("paired test against this profile", str)
@@ -126,7 +122,8 @@ async def _measure_set(
     async with open_parts(settings_in(directory)) as opened:
         loaded = await load_or_verify(opened.ingestor, opened.store, dataset, directory)
         began = time.perf_counter()
-        scores = await evaluate_shared(directory, limited, loaded, request.profile, request.workers)
+        evaluation = Evaluation(opened.retriever, opened.tokenizer.count, request.profile)
+        scores = await evaluate(evaluation, limited, loaded)
         seconds = time.perf_counter() - began
         measured.scores.append(SetScores(dataset.name, tuple(scores)))
         measured.compared += await compare_variants(comparisons, opened, limited, loaded)

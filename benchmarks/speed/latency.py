@@ -1,12 +1,13 @@
 """`latency`: times retrievals, writes, hooks and threads, and compares retrievals with the engine's
 queries alone.
 
-Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`, on a copy of the
-store), to a retriever in this process, and to the service over HTTP, so that a busy machine slows
-all of them alike. "query cached" repeats a question, whose embedding the service has cached. Each
-question also goes to two hooks of the service: prompt-submit, with a list of to-dos, and
-UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in coming
-first. Writing a receipt slows the next call, so calls with and without receipts alternate in tens.
+Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`), to a retriever in
+this process, and to the service over HTTP, so that a busy machine slows all of them alike. Each has
+its own copy of the store. "query cached" repeats a question, whose embedding the service has
+cached. Each question also goes to two hooks of the service: prompt-submit, with a list of to-dos,
+and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in
+coming first. Writing a receipt slows the next call, so calls with and without receipts alternate in
+tens.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from api.wiring.resources import open_embedder
 from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
-from benchmarks.harness.service import KeepAliveClient, running, wait_until_closed
+from benchmarks.harness.service import KeepAliveClient, running
 from benchmarks.harness.stores import (
     TENANT,
     Opened,
@@ -127,26 +128,26 @@ async def measure_latency(request: LatencyRequest) -> Report:
             data_directory(request.store and request.store / str(size)) as directory,
             data_directory() as scratch,
         ):
-            measured[size] = await _measure_size(
-                request, size, settings_in(directory), scratch / "copy"
-            )
+            measured[size] = await _measure_size(request, size, settings_in(directory), scratch)
     return latency_report(request, measured)
 
 
 async def _measure_size(
-    request: LatencyRequest, size: int, settings: Settings, copy: Path
+    request: LatencyRequest, size: int, settings: Settings, scratch: Path
 ) -> Samples:
     await filled(settings, size, request.namespaces)
-    wait_until_closed(settings.store_path)
+    bare = scratch / "bare"
     shutil.copytree(
-        settings.store_path, copy, ignore=shutil.ignore_patterns("tokens", "terms", "passages")
+        settings.store_path, bare, ignore=shutil.ignore_patterns("tokens", "terms", "passages")
     )
+    in_process = settings_in(scratch / "in-process")
+    shutil.copytree(settings.store_path, in_process.store_path)
     async with AsyncExitStack() as stack:
         bare_embedder = await open_embedder(settings)
         stack.push_async_callback(bare_embedder.aclose)
-        engine = stack.enter_context(BareEngine.open(copy, settings.candidate_depth))
+        engine = stack.enter_context(BareEngine.open(bare, settings.candidate_depth))
         service = stack.enter_context(running(settings))
-        async with open_parts(settings) as opened:
+        async with open_parts(in_process) as opened:
             for index, question in enumerate(questions(request.namespaces, seed=29)):
                 name = namespace_of(index)
                 await opened.retriever.retrieve(

@@ -1,6 +1,6 @@
 """`scale`: times retrievals in a small and a large store with the same number of namespaces.
 
-Each store has its own engine process. Both get the same questions, ten at a time. "Cold" is the
+Each store has its own worker process. Both get the same questions, ten at a time. "Cold" is the
 first question in a namespace, which reads pages from files; "warm" are all later questions. Texts
 are synthetic, and vectors are random.
 """
@@ -8,7 +8,6 @@ are synthetic, and vectors are random.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from api.settings import Settings
 from benchmarks.harness.metrics import percentiles
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
-from benchmarks.harness.service import memory_mb, processes_of
+from benchmarks.harness.service import memory_mb, worker_of
 from benchmarks.harness.stores import (
     TENANT,
     Opened,
@@ -82,12 +81,12 @@ class MeasuredStore:
         mapped files.
         """
         files = [path.lstat() for path in self.settings.data_dir.rglob("*") if path.is_file()]
-        engine = processes_of(self.settings.store_path, exclude={os.getpid()})
+        engine = worker_of(self.settings.store_path)
         return {
             "fill_s": self.fill_s,
             "disk_gb": sum(file.st_blocks * 512 for file in files) / 1e9,
-            "engine_mb": sum(map(memory_mb, engine)),
-            "anonymous_mb": sum(memory_mb(pid, "RssAnon") for pid in engine),
+            "engine_mb": memory_mb(engine),
+            "anonymous_mb": memory_mb(engine, "RssAnon"),
         }
 
 

@@ -21,7 +21,6 @@ from api.settings import Settings
 from benchmarks.harness.metrics import percentile
 from benchmarks.harness.options import flag
 from benchmarks.harness.report import Cell, Report, Table
-from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.stores import (
     DIMENSIONS,
     TENANT,
@@ -76,7 +75,6 @@ async def measure_sidecar(request: SidecarRequest) -> Report:
         with data_directory(request.store and request.store / str(size)) as directory:
             settings = settings_in(directory)
             await filled(settings, size, request.namespaces)
-            wait_until_closed(settings.store_path)
             figures[size] = await _measure_size(request, settings)
     names = next(iter(figures.values()))
     rows: tuple[tuple[Cell, ...], ...] = tuple(

@@ -106,9 +106,9 @@ def _sync(path: Path) -> bool:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Lock the file `path`, and write this process's id to it. Yields False if another has it.
-    Raises Unavailable.
+def locked(path: Path, holder: str = "") -> Iterator[bool]:
+    """Lock the file `path`, and write `holder` to it, by default this process's id. Yields False if
+    another has it. Raises Unavailable.
     """
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
@@ -124,7 +124,7 @@ def locked(path: Path) -> Iterator[bool]:
             yield False
         else:
             os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
+            os.write(handle, (holder or str(os.getpid())).encode())
             yield True
     finally:
         os.close(handle)
@@ -144,7 +144,7 @@ async def locked_by(path: Path, deadline: float) -> AsyncIterator[bool]:
 
 
 def holder_of(path: Path) -> str:
-    """The id of the process that last held the lock file `path`, as text; "unknown" if the file is
+    """What the last holder wrote to the lock file `path`: ids of processes; "unknown" if it is
     empty.
     """
     return path.read_text(encoding="ascii", errors="replace").strip() or "unknown"

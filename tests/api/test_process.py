@@ -8,7 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -163,6 +166,59 @@ def test_commands_with_url_use_the_running_service(process: Process, tmp_path: P
         check=True,
     )
     assert json.loads(checked.stdout)["checks"]["round trip"]["ok"]
+
+
+def test_a_command_on_the_folder_of_a_running_service_names_the_way_out(process: Process) -> None:
+    command = ["search", "kiln", "-n", SECRET_PLACE, "--data-dir", str(process.log.parent / "data")]
+    done = subprocess.run(
+        [sys.executable, "-m", "api", *command],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"in use by process {process.child.pid}. Use its service with --url" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_running_service_embeds_its_memories_again(process: Process) -> None:
+    """It closes its store meanwhile, and opens it again."""
+    counts = httpx.post(f"{process.url}/v1/admin/reembed", timeout=60).json()
+    assert counts["total"] > 0
+    request = {"query": "when is the kiln lit?", "namespace": SECRET_PLACE, "budget": 100}
+    answer = httpx.post(f"{process.url}/v1/retrieve", json=request, timeout=10)
+    assert CONTENT in answer.json()["context"]
+
+
+def test_a_stopped_service_writes_nothing_more(tmp_path: Path, onnx_directory: Path) -> None:
+    """Once the process has ended, a copy of the data folder is a complete backup, also if it was
+    stopped while it had calls to answer.
+    """
+    service = Process(tmp_path, onnx_directory)
+    service.wait_until_ready()
+    stored: list[int] = []
+
+    def write(writer: int) -> None:
+        with httpx.Client(base_url=service.url, timeout=30) as client, suppress(httpx.HTTPError):
+            while True:
+                content = f"Shelf {writer} has {len(stored)} boxes."
+                body = {"type": "semantic", "namespace": "n", "content": content}
+                stored.append(client.post("/v1/memories", json=body).status_code)
+
+    writers = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
+    for writer in writers:
+        writer.start()
+    until(lambda: len(stored) > 20)
+    assert service.stop() == 0
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    ended = {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files}
+    for writer in writers:
+        writer.join()
+    time.sleep(2)
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in files} == ended
 
 
 @pytest.mark.parametrize("program", ["main", "serve_main"])

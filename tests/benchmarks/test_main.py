@@ -38,14 +38,13 @@ def test_an_error_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-def test_quality_runs_in_two_processes(
+def test_quality_evaluates_a_set_and_keeps_its_store(
     tmp_path: Path,
     onnx_directory: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`quality` with two workers evaluates a small set, compares ranking profiles and keeps the
-    store for later runs.
+    """It compares ranking profiles too.
 
     All evidence is found, and no context exceeds its budget.
     """
@@ -53,7 +52,7 @@ def test_quality_runs_in_two_processes(
     write_set(tmp_path / "sets" / "small", CORPUS, QUERIES)
     paths = {"--data": "sets", "--store": "store", "--json": "result.json"}
     words = [word for option, name in paths.items() for word in (option, str(tmp_path / name))]
-    assert main(["quality", *words, "--workers", "2", "--against", "balanced", "--pooled"]) == 0
+    assert main(["quality", *words, "--against", "balanced", "--pooled"]) == 0
     assert "Paired comparisons" in capsys.readouterr().out
     figures = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))["figures"]
     assert [comparison["kind"] for comparison in figures["comparisons"]] == ["profile", "pooled"]

@@ -94,9 +94,7 @@ async def _open(name: str, url: str, prefix: str, directory: Path) -> EngineStor
     if name == "memory":
         return InMemoryStore(DIMENSIONS)
     if name == "edge":
-        return await EdgeStore.open(
-            EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, linger_s=0.2)
-        )
+        return await EdgeStore.open(EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS))
     key = os.environ.get("QDRANT_TEST_API_KEY") if name == "qdrant-server" else None
     return await QdrantStore.open(
         QdrantSettings(

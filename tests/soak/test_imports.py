@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import random
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 from api.settings import Settings
-from benchmarks.harness.service import environment, kill, processes_of
+from benchmarks.harness.service import environment, kill, worker_of
 from tests.soak.service import Sizes, seeded, stored_memories
 
 NAMESPACE = "imports"
@@ -63,14 +62,9 @@ class Importer:
         while child.poll() is None and self._pieces() <= before:
             time.sleep(_POLL_S)
         time.sleep(self.rng.uniform(0.0, 0.5))
-        store = (
-            processes_of(self.settings.store_path, exclude={os.getpid(), child.pid})
-            if engine
-            else []
-        )
         alive = child.poll() is None
         if alive:
-            kill([child.pid, *store])
+            kill([child.pid, worker_of(self.settings.store_path)] if engine else [child.pid])
         child.communicate(timeout=_LIMIT_S)
         return alive
 

@@ -106,9 +106,9 @@ async def post_reembed(services: AppServices) -> ReembedAnswer:
     """Embed every memory and keyed item again.
 
     The vectors go into new collections, which then replace the old ones. Until then, calls that
-    need the store wait.
+    need the store are refused with 503 and `Retry-After`.
     """
-    counts = await services.reembedding.run(stop_engine=True)
+    counts = await services.reembedding.run_on(services.store)
     types = {kind: counts[kind] for kind in MemoryType}
     return ReembedAnswer(types=types, items=counts[ITEMS], total=sum(counts.values()))
 

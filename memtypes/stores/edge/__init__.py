@@ -1,8 +1,8 @@
-"""The embedded store: Qdrant Edge in a separate process, shared by every program that opens the
-same directory.
+"""The embedded store: Qdrant Edge in a worker process of the one program that has the directory
+open.
 """
 
-from memtypes.stores.edge.process.client import EdgeFiles, EdgeStore
-from memtypes.stores.edge.process.starting import EdgeSettings
+from memtypes.stores.edge.store import EdgeFiles, EdgeStore
+from memtypes.stores.edge.worker import EdgeSettings
 
 __all__ = ["EdgeFiles", "EdgeSettings", "EdgeStore"]

@@ -3,10 +3,7 @@ it was built with.
 
     store.json       current version of each collection, the embedder's fingerprint and dimensions
     NAME/VERSION/    the shard of a collection, and beside it slots/, terms/, tokens/ and passages/
-    engine.json      the engine process: id, socket, protocol
-    engine.lock      held by that process while it runs
-    opening.lock     held while a process looks for an engine and starts one
-    engine.log       the engine's standard output and error
+    engine.lock      held while the shards are open; has the ids of the worker and of its program
 
 Uses neither the engine nor Qdrant Edge.
 """
@@ -20,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from memtypes.model.errors import EmbedderMismatch, Unavailable
-from memtypes.stores.files import private_directory, replace_file
+from memtypes.stores.files import holder_of, private_directory, replace_file
 from memtypes.stores.operations.schema import COLLECTIONS, VERSION, Collection, mismatch
 
 
@@ -34,26 +31,13 @@ class StoreManifest(msgspec.Struct, frozen=True):
     current: dict[str, str]
 
 
-class EngineProcess(msgspec.Struct, frozen=True):
-    """Contents of engine.json: the engine's process id, the path of its socket, and its version of
-    the messages.
-    """
-
-    pid: int
-    socket: str
-    protocol: int
-
-
 class Layout:
-    """The paths in a store's directory. Reads and writes store.json, and reads engine.json."""
+    """The paths in a store's directory. Reads and writes store.json."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.manifest_path = directory / "store.json"
-        self.engine_path = directory / "engine.json"
-        self.engine_lock = directory / "engine.lock"
-        self.opening_lock = directory / "opening.lock"
-        self.log_path = directory / "engine.log"
+        self.lock_path = directory / "engine.lock"
 
     @classmethod
     def create(cls, path: Path) -> Layout:
@@ -115,14 +99,13 @@ class Layout:
             msgspec.structs.replace(manifest, current={**manifest.current, kind: path.name})
         )
 
-    def read_engine(self) -> EngineProcess | None:
-        """Read engine.json, which names the engine process; None if missing or damaged. The process
-        may have ended.
-        """
-        try:
-            return msgspec.json.decode(self.engine_path.read_bytes(), type=EngineProcess)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return None
+    def worker_pid(self) -> int:
+        """The id of the worker process that has, or had last, the store open."""
+        return int(holder_of(self.lock_path).split()[0])
+
+    def holder(self) -> str:
+        """The id of the program that has, or had last, the store open."""
+        return holder_of(self.lock_path).split()[-1]
 
     def prepare(self, fingerprint: str, dimensions: int) -> None:
         """Check the store's embedder, or record it for a new store. Raises EmbedderMismatch if it

@@ -1,69 +1,50 @@
 """Re-embedding of an embedded store: writes all points with new vectors to new shards, then makes
 these current.
 
-The engine is stopped first and can't be started meanwhile, so no write is missed. The store is
-unchanged until store.json, which names the current shards, is replaced. The previous shards are not
-deleted.
+The lock of the store is held meanwhile, so no write is missed. The store is unchanged until
+store.json, which names the current shards, is replaced. The previous shards are not deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from contextlib import closing
 
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Layout, StoreManifest
-from memtypes.stores.edge.process.starting import EdgeSettings
-from memtypes.stores.files import holder_of, locked, locked_by, sync_directory
+from memtypes.stores.edge.worker import EdgeSettings
+from memtypes.stores.files import locked_by, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
 from memtypes.stores.operations.engine import PutPoints
-from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
+from memtypes.stores.operations.engine_store import (
+    Answer,
+    EngineFunction,
+    EngineStore,
+    Parameters,
+)
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import COLLECTIONS, Collection
 
-STOP_S = 60.0
-"""Seconds that an engine process has to flush its shards and end after SIGTERM."""
 
-ENDING_S = 3.0
-"""Seconds in which an engine ends after it has lingered without clients."""
-
-
-async def rebuild(
-    settings: EdgeSettings, embed: EmbedTexts, *, stop_engine: bool
-) -> dict[Collection, int]:
+async def rebuild(settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
     """Re-embed every memory and every keyed item of a store. Returns the number of points of each
     collection.
 
-    settings: the store's settings, with the fingerprint and dimensions of the new embedder.
-    stop_engine: if True, a running engine is stopped first, and its clients wait; if False,
-    StoreInUse is raised if one runs. Also raises StoreInUse if another process is opening the
-    store, InvalidRequest if there is no store, Unavailable, and the errors of `embed`. After any
-    error the store is unchanged.
+    settings: the store's settings, with the fingerprint and dimensions of the new embedder. Raises
+    StoreInUse if a program has the store open (see `EdgeStore.rebuild`), InvalidRequest if there is
+    no store, Unavailable, and the errors of `embed`. After any error the store is unchanged.
     """
     layout = await asyncio.to_thread(Layout.create, settings.directory)
-    with locked(layout.opening_lock) as acquired:
+    deadline = time.monotonic() + settings.lock_wait_s
+    async with locked_by(layout.lock_path, deadline) as acquired:
         if not acquired:
             raise StoreInUse(
-                f"process {holder_of(layout.opening_lock)} is opening the store; try again"
+                f"the store in {layout.directory} is in use by process {layout.holder()}; stop the "
+                "service first"
             )
-        if stop_engine:
-            with locked(layout.engine_lock) as engine_ended:
-                engine = None if engine_ended else layout.read_engine()
-            if engine is not None:  # else no engine runs, or one is ending
-                os.kill(engine.pid, signal.SIGTERM)
-        wait_s = STOP_S if stop_engine else settings.linger_s + ENDING_S
-        async with locked_by(layout.engine_lock, time.monotonic() + wait_s) as acquired_engine:
-            if not acquired_engine:
-                holder = holder_of(layout.engine_lock)
-                raise StoreInUse(
-                    f"process {holder} serves the store in {layout.directory}; stop the "
-                    "service first"
-                )
-            return await _rebuild_shards(layout, settings, embed)
+        return await _rebuild_shards(layout, settings, embed)
 
 
 async def _rebuild_shards(

@@ -395,7 +395,7 @@ def test_an_error_of_the_operating_system_is_printed_with_exit_code_1(home: Path
     """If a file cannot be opened, a command prints the system's error without a traceback and exits
     with code 1.
     """
-    (home / "data" / "memories" / "opening.lock").mkdir(parents=True)
+    (home / "data" / "memories" / "engine.lock").mkdir(parents=True)
     done = call("reembed")
     assert (done.exit_code, "Is a directory" in done.stderr) == (1, True)
     assert "Traceback" not in done.output

@@ -71,20 +71,6 @@ async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet
     ] * 3
 
 
-async def test_questions_evaluated_in_slices_score_as_unsliced(small: EvaluationSet) -> None:
-    """Evaluating every second question, and then the others, gives the same scores as evaluating
-    all at once.
-    """
-    parts = FakeParts()
-    loaded = await load(parts.ingestor, parts.store, small)
-    unsliced = await evaluate(parts.evaluation, small, loaded)
-    slices = [
-        await evaluate(parts.evaluation, small, loaded, slice(offset, None, 2))
-        for offset in range(2)
-    ]
-    assert [unsliced[0::2], unsliced[1::2]] == slices
-
-
 def test_only_the_first_ten_ranks_count() -> None:
     """Evidence at rank 11 gives a reciprocal rank of 0."""
     ranking = [str(number) for number in range(1, 12)]

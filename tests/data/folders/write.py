@@ -17,7 +17,6 @@ from typing import Any
 
 import httpx
 
-from benchmarks.harness.service import wait_until_closed
 from tests.data.folders.reading import NAMESPACE, SESSION, TIMEOUT_S, read, retrieve, verified
 from tests.processes import Process
 
@@ -79,7 +78,6 @@ def main(name: str) -> None:
         time.sleep(2)  # the receipt is recorded, and live items are copied, after the answer
         expected = read(service.url) | {"receipt": verified(service.url, receipt)}
         assert service.stop() == 0
-        wait_until_closed(home / "data" / "memories")
         _pack(home / "data", HERE / f"{name}.tar.xz")
     text = json.dumps(expected, indent=1, ensure_ascii=False)
     (HERE / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ SWITCH = "ORT_DISABLE_TELEMETRY"
 
 
 @pytest.mark.parametrize(
-    "module", ["memtypes.encoders.onnx", "memtypes.stores.edge.process.server", "api.cli.serving"]
+    "module", ["memtypes.encoders.onnx", "memtypes.stores.edge.worker", "api.cli.serving"]
 )
 def test_onnxruntime_writes_no_telemetry_files(tmp_path: Path, module: str) -> None:
     """Importing onnxruntime through this product leaves no device id and no event log on the

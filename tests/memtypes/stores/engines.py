@@ -1,4 +1,4 @@
-"""Helpers for engine processes: find the one that serves a directory, and end it."""
+"""Helpers for worker processes of embedded stores: find the one of a directory, and end it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from memtypes.platform import dies_with_parent
 from memtypes.stores.edge import EdgeSettings
-from memtypes.stores.edge.layout import EngineProcess, Layout
+from memtypes.stores.edge.layout import Layout
 from tests.builders import DIMENSIONS
 
 ROOT = Path(__file__).parents[3]
@@ -25,24 +25,21 @@ def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     defaults: dict[str, Any] = {
         "fingerprint": "test-embedder",
         "dimensions": DIMENSIONS,
-        "linger_s": 0.2,
     }
     return EdgeSettings(directory, **defaults | changes)
 
 
-def engine_of(directory: Path) -> EngineProcess:
-    """The engine process that serves `directory`, as its file engine.json names it."""
-    engine = Layout(directory).read_engine()
-    assert engine is not None
-    return engine
+def worker_of(directory: Path) -> int:
+    """The id of the worker process that has the store in `directory` open."""
+    return Layout(directory).worker_pid()
 
 
-def kill_engine(directory: Path, number: signal.Signals = signal.SIGKILL) -> int:
-    """Send the signal `number` to the engine of the directory and return the engine's process
-    id.
-    """
-    pid = engine_of(directory).pid
-    os.kill(pid, number)
+async def kill_worker(directory: Path) -> int:
+    """Kill the worker of the store in `directory`, and wait for its end. Returns its id."""
+    pid = worker_of(directory)
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: ended(pid))
+    await asyncio.sleep(0.05)  # the pool sees it a moment later
     return pid
 
 
@@ -52,11 +49,6 @@ async def until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
     while not holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
-
-
-def has_socket(engine: EngineProcess) -> bool:
-    """Whether the engine's socket exists."""
-    return Path(engine.socket).exists()
 
 
 def ended(pid: int) -> bool:

@@ -1,6 +1,6 @@
 """The embedded engine: a shard for each collection, and the engine operations on these shards.
 
-Qdrant Edge never releases the GIL, so this runs in a separate process (see `server`). No operation
+Qdrant Edge never releases the GIL, so this runs in a separate process (see `worker`). No operation
 awaits anything, so each request is atomic. A write is in the write-ahead log before it is
 acknowledged, so it survives a crash of this process. Syncing the log makes it survive a power cut.
 `flush_one` writes logged changes to the shard's segments.
@@ -284,9 +284,10 @@ class EdgeEngine(EngineOperations):
         """Sync, flush and close every shard. Drops incomplete copies of shards."""
         for kind in list(self._copies):
             self._drop_copy(kind)
-        for directory in self.take_unsynced():
-            sync_directory(directory)
         for shard in self._shards.values():
+            # All of them: who took the unsynced ones may have been interrupted.
+            for directory in shard.directories:
+                sync_directory(directory)
             engine_call(shard.engine.flush)
             shard.close()
 

@@ -2,7 +2,7 @@
 (point number).
 
 The engine takes microseconds to read a payload, and a search needs the fields of thousands of
-memories. The engine process is the only writer of its shards, so each change can update the cache.
+memories. The worker is the only writer of its shards, so each change can update the cache.
 A memory takes about 290 bytes.
 """
 

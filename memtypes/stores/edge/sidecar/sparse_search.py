@@ -148,7 +148,7 @@ class NamespaceCache:
     """Caches the slots (point numbers) and inverted indexes of a shard's small namespaces, and the
     sizes of large ones.
 
-    The engine process is the only writer, so an entry is valid until a memory of the namespace is
+    The worker is the only writer, so an entry is valid until a memory of the namespace is
     written or removed. matching: reads the slots of points that meet a condition, up to a number of
     points. counting: counts such points. small: maximum number of memories in a small namespace.
     cached: maximum number of namespaces in the cache. terms: maximum number of terms in all

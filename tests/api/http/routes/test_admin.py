@@ -22,6 +22,7 @@ from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.errors import Conflict, Unavailable
 from tests.api.conftest import bearer, connect, problem
 from tests.fakes import FakeEmbedder
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -196,25 +197,6 @@ async def test_reembed_needs_an_admin(guarded: Services) -> None:
         ).status_code == 403
 
 
-@pytest.mark.parametrize("name", ["opening.lock", "engine.lock"])
-async def test_reembed_names_a_lock_file_that_it_cannot_open(
-    services: Services, tmp_path: Path, name: str
-) -> None:
-    """If re-embedding cannot open the store's lock file, the answer is a 503 that says what to
-    do.
-    """
-    settings = Settings(data_dir=tmp_path)
-    lock = settings.store_path / name
-    lock.mkdir(parents=True)
-    reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
-    async with connect(replace(services, reembedding=reembedding)) as client:
-        answer = problem(await client.post("/v1/admin/reembed"), 503)
-    assert answer["detail"] == (
-        f"the lock file {lock} cannot be written: Is a directory; make it a file that this "
-        "user may write"
-    )
-
-
 async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -> None:
     """If the memories are in a Qdrant server, a call to re-embed is a 409 that names the command to
     run instead.
@@ -222,9 +204,9 @@ async def test_reembed_of_a_server_is_409_in_a_running_service(tmp_path: Path) -
     settings = Settings(data_dir=tmp_path, qdrant_url="http://127.0.0.1:1")
     reembedding = Reembedding(settings, FakeEmbedder(), Bm25Encoder())
     with pytest.raises(Conflict, match="remembrancer reembed"):
-        await reembedding.run(stop_engine=True)
+        await reembedding.run_on(InMemoryStore())
     with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1"):
-        await reembedding.run(stop_engine=False)
+        await reembedding.run()
 
 
 async def _write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:

@@ -4,7 +4,6 @@ killed engines.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.operations.schema import ITEMS
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_sparse
-from tests.memtypes.stores.engines import ended, engine_of, kill_engine, settings_for, until
+from tests.memtypes.stores.engines import kill_worker, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -40,18 +39,11 @@ async def titles(store: EdgeStore) -> set[str]:
     return {item.value["title"] async for item in EngineItems(store).every(SCOPE, NOW)}
 
 
-async def closed(store: EdgeStore, directory: Path) -> None:
-    """Close the store, and wait until its engine process has ended."""
-    pid = engine_of(directory).pid
-    await store.aclose()
-    await until(lambda: ended(pid))
-
-
 async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) -> None:
     """A store whose store.json names no collection of items, as older versions wrote it, opens and
     stores items.
     """
-    await closed(await EdgeStore.open(settings_for(tmp_path)), tmp_path)
+    await (await EdgeStore.open(settings_for(tmp_path))).aclose()
     layout = Layout(tmp_path)
     manifest = layout.require_manifest()
     old = {kind: version for kind, version in manifest.current.items() if kind != ITEMS}
@@ -61,7 +53,7 @@ async def test_a_store_of_a_version_without_items_accepts_items(tmp_path: Path) 
     await EngineItems(store).delete_all(SCOPE)
     await put(store, "k", "coffee")
     await EdgeFiles(store).erase(SCOPE, None)
-    await closed(store, tmp_path)
+    await store.aclose()
     assert layout.require_manifest().current == {**old, "items": "v2"}
     store = await EdgeStore.open(settings_for(tmp_path))
     assert await titles(store) == {"coffee"}
@@ -78,7 +70,7 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
     unindexed = Item(ItemAddress(path=("p",), key="none"), {"title": "none"}, NOW, NOW, index=())
     await EngineItems(store).put(SCOPE, unindexed, np.empty((0, DIMENSIONS), np.float32))
     before = [item async for item in EngineItems(store).every(SCOPE, NOW)]
-    await closed(store, tmp_path)
+    await store.aclose()
 
     async def wider(texts: Sequence[InContext]) -> list[Vectors]:
         return [
@@ -86,7 +78,7 @@ async def test_items_are_embedded_again_by_their_index_paths(tmp_path: Path) -> 
         ]
 
     settings = settings_for(tmp_path, fingerprint="wider", dimensions=12)
-    assert (await rebuild(settings, wider, stop_engine=False))[ITEMS] == 71
+    assert (await rebuild(settings, wider))[ITEMS] == 71
     store = await EdgeStore.open(settings)
     assert [item async for item in EngineItems(store).every(SCOPE, NOW)] == before
     search = ItemSearch(vector=make_dense(crc32(b"title 7"), 12), limit=1)
@@ -118,9 +110,7 @@ async def test_acknowledged_puts_survive_the_death_of_the_engine(tmp_path: Path)
     for number in range(200):
         await put(store, f"{number % 150}", f"title {number}")
     await EngineItems(store).delete(SCOPE, ItemAddress(path=("p",), key="149"))
-    killed = kill_engine(tmp_path)
-    await until(lambda: ended(killed))
-    await asyncio.sleep(0.05)  # until the store has seen it
+    await kill_worker(tmp_path)
     assert await titles(store) == {f"title {number}" for number in range(50, 200) if number != 149}
     assert await EngineItems(store).paths(SCOPE, PathListing(), NOW) == [("p",)]
     assert len(await EngineItems(store).search(SCOPE, ItemSearch(("p",), limit=500), NOW)) == 149

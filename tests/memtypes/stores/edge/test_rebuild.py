@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
 import pytest
 
-from memtypes.model.errors import EmbedderMismatch, InvalidRequest, Overloaded, StoreInUse
+from memtypes.model.errors import (
+    EmbedderMismatch,
+    InvalidRequest,
+    Overloaded,
+    StoreInUse,
+    Unavailable,
+)
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -21,7 +25,7 @@ from memtypes.stores.edge.engine.engine import PAYLOAD_BATCH
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse
-from tests.memtypes.stores.engines import ended, engine_of, settings_for, until
+from tests.memtypes.stores.engines import settings_for
 
 pytestmark = pytest.mark.anyio
 OTHER = Scope("other", "shop")
@@ -50,9 +54,7 @@ async def filled(directory: Path, count: int = 70) -> list[Memory]:
     stored = facts(count)
     await store.upsert(SCOPE, [make_record(memory) for memory in stored])
     await store.upsert(OTHER, [make_record(memory) for memory in facts(3, OTHER)])
-    pid = engine_of(directory).pid
     await store.aclose()
-    await until(lambda: ended(pid))
     return stored
 
 
@@ -74,11 +76,11 @@ async def test_reembedding_includes_every_tenant(tmp_path: Path) -> None:
     with pytest.raises(EmbedderMismatch, match="remembrancer reembed"):
         await EdgeStore.open(settings)
     with pytest.raises(Overloaded):
-        await rebuild(settings, embed_full_batches, stop_engine=False)
+        await rebuild(settings, embed_full_batches)
     manifest = Layout(tmp_path).read_manifest()
     assert manifest is not None
     assert set(manifest.current.values()) == {"v1"}
-    counts = await rebuild(settings, embed_wider, stop_engine=False)
+    counts = await rebuild(settings, embed_wider)
     assert counts[MemoryType.SEMANTIC] == len(stored) + 3
     store = await EdgeStore.open(settings)
     assert await store.get(SCOPE, [memory.id for memory in stored]) == {
@@ -101,43 +103,42 @@ async def test_a_store_in_use_is_not_rebuilt(tmp_path: Path) -> None:
     """
     store = await EdgeStore.open(settings_for(tmp_path))
     with pytest.raises(StoreInUse, match="stop the service first"):
-        await rebuild(settings_for(tmp_path), embed_equally, stop_engine=False)
+        await rebuild(settings_for(tmp_path, lock_wait_s=0.0), embed_equally)
     await store.ping()
     await store.aclose()
 
 
-async def test_a_store_that_was_closed_just_now_is_rebuilt(tmp_path: Path) -> None:
-    """A rebuild waits for the engine of a store to end, which lingers for a moment after its last
-    client left.
-    """
-    store = await EdgeStore.open(replace(settings_for(tmp_path), linger_s=1.0))
-    await store.upsert(SCOPE, [make_record(memory) for memory in facts(3)])
-    await store.aclose()
-    counts = await rebuild(
-        replace(settings_for(tmp_path), linger_s=1.0), embed_equally, stop_engine=False
-    )
-    assert counts[MemoryType.SEMANTIC] == 3
-
-
-async def test_a_running_service_continues_after_a_rebuild(tmp_path: Path) -> None:
-    """Requests of a running service wait while a rebuild re-embeds its store, and no write is
-    lost.
-    """
+async def test_calls_during_a_rebuild_are_refused_and_continue_after_it(tmp_path: Path) -> None:
+    """The error says when to try again. No write is lost."""
     store = await EdgeStore.open(settings_for(tmp_path))
     stored = facts(100)
     await store.upsert(SCOPE, [make_record(memory) for memory in stored])
-    async with asyncio.TaskGroup() as tasks:
-        rebuilding = tasks.create_task(
-            rebuild(settings_for(tmp_path), embed_equally, stop_engine=True)
-        )
-        reads = [tasks.create_task(store.get(SCOPE, [stored[3].id])) for _ in range(5)]
-    assert rebuilding.result()[MemoryType.SEMANTIC] == 100
-    assert all(task.result().keys() == {stored[3].id} for task in reads)
+    refused: list[Unavailable] = []
+
+    async def embed_and_read(texts: Sequence[InContext]) -> list[Vectors]:
+        with pytest.raises(Unavailable, match="is being re-embedded") as caught:
+            await store.get(SCOPE, [stored[3].id])
+        refused.append(caught.value)
+        return await embed_equally(texts)
+
+    counts = await store.rebuild(lambda: rebuild(settings_for(tmp_path), embed_and_read))
+    assert counts[MemoryType.SEMANTIC] == 100
+    assert refused[0].retry_after_s == 5
+    assert set(await store.get(SCOPE, [stored[3].id])) == {stored[3].id}
     await store.upsert(SCOPE, [make_record(make_memory(MemoryType.SEMANTIC, "a later fact"))])
     assert (await store.stats(SCOPE))[MemoryType.SEMANTIC].count == 101
-    manifest = Layout(tmp_path).read_manifest()
-    assert manifest is not None
-    assert set(manifest.current.values()) == {"v2"}
+    assert set(Layout(tmp_path).require_manifest().current.values()) == {"v2"}
+    await store.aclose()
+
+
+async def test_a_store_is_open_again_after_a_failed_rebuild(tmp_path: Path) -> None:
+    store = await EdgeStore.open(settings_for(tmp_path))
+    stored = facts(3)
+    await store.upsert(SCOPE, [make_record(memory) for memory in stored])
+    with pytest.raises(Overloaded):
+        await store.rebuild(lambda: rebuild(settings_for(tmp_path), embed_full_batches))
+    assert len(await store.get(SCOPE, [memory.id for memory in stored])) == 3
+    assert set(Layout(tmp_path).require_manifest().current.values()) == {"v1"}
     await store.aclose()
 
 
@@ -146,5 +147,5 @@ async def test_a_directory_without_a_store_is_not_rebuilt(tmp_path: Path) -> Non
     collection.
     """
     with pytest.raises(InvalidRequest, match="is not a store"):
-        await rebuild(settings_for(tmp_path), embed_equally, stop_engine=False)
+        await rebuild(settings_for(tmp_path), embed_equally)
     assert not (tmp_path / "semantic").exists()

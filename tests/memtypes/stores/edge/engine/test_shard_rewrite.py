@@ -20,7 +20,7 @@ from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from memtypes.stores.operations.schema import COLLECTIONS
 from tests.builders import SCOPE, make_memory, make_record
-from tests.memtypes.stores.engines import ended, kill_engine, settings_for, until
+from tests.memtypes.stores.engines import kill_worker, settings_for, until
 
 pytestmark = pytest.mark.anyio
 
@@ -125,9 +125,7 @@ async def test_a_kill_during_a_rewrite_loses_nothing(tmp_path: Path) -> None:
     await store.delete_where(OTHER, (), None)
     await store.rewrite_shards(2**62)
     await until((tmp_path / "semantic" / "v2").exists)
-    killed = kill_engine(tmp_path)
-    await until(lambda: ended(killed))
-    await asyncio.sleep(0.05)  # until the store has seen it
+    await kill_worker(tmp_path)
     assert len(await store.get(SCOPE, [record.id for record in records])) == len(records)
     files = EdgeFiles(store)
     await files.erase(OTHER, None)
@@ -143,7 +141,7 @@ async def test_an_erasure_deletes_previous_versions(tmp_path: Path) -> None:
     """
     store = await EdgeStore.open(settings_for(tmp_path))
     await store.upsert(SCOPE, facts("wiped", 2))
-    await rebuild(settings_for(tmp_path), embed_again, stop_engine=True)
+    await store.rebuild(lambda: rebuild(settings_for(tmp_path), embed_again))
     await store.delete_where(SCOPE, (), None)
     assert await EdgeFiles(store).erase(SCOPE, None) == len(COLLECTIONS)
     assert not files_with(tmp_path, "wiped")

@@ -1,0 +1,288 @@
+"""The worker process of an embedded store, which owns its engine.
+
+Qdrant Edge never releases the GIL, so it runs in a process of its own: the one worker of a standard
+process pool. The worker answers one call at a time, so each is atomic. It has the store's lock from
+before the shards are opened until they have been flushed and closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Concatenate
+
+from threadpoolctl import threadpool_limits
+
+from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
+from memtypes.platform import exit_with_parent, keep_freed_memory
+from memtypes.stores.edge.engine.engine import EdgeEngine
+from memtypes.stores.edge.layout import Layout
+from memtypes.stores.files import locked
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, Parameters
+
+CLOSE_S = 60.0
+"""Seconds that a worker has to flush and close its shards."""
+
+_POLL_S = 0.05
+_END = object()
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeSettings:
+    """Settings of an embedded store: its directory, its embedder, and timeouts in seconds.
+
+    fingerprint, dimensions: of the embedder. timeout_s: for one call. start_timeout_s: for the
+    start of the worker, which replays the log after a crash. lock_wait_s: how long a start waits
+    for another program to give up the store, such as a service that is just ending.
+    """
+
+    directory: Path
+    fingerprint: str
+    dimensions: int
+    timeout_s: float = 30.0
+    start_timeout_s: float = 60.0
+    lock_wait_s: float = 3.0
+
+
+class OpenStore:
+    """What runs in the worker process: the engine, and its work in steps. The methods are called
+    from the parent (see `Worker.run`).
+    """
+
+    def __init__(self, layout: Layout, engine: EdgeEngine, lock: ExitStack) -> None:
+        self.engine = engine
+        self._layout = layout
+        self._lock = lock
+        self._warming = engine.warm()
+        self._rewriting: Iterator[None] | None = None
+
+    @classmethod
+    def open(cls, settings: EdgeSettings) -> OpenStore:
+        """Lock and open the store, and create it if missing. Raises EmbedderMismatch, StoreInUse or
+        Unavailable.
+        """
+        layout = Layout.create(settings.directory)
+        with ExitStack() as stack:
+            _acquire(stack, layout, time.monotonic() + settings.lock_wait_s)
+            layout.prepare(settings.fingerprint, settings.dimensions)
+            try:
+                engine = EdgeEngine.open(layout.shard_paths(), settings.dimensions)
+            except StoreInUse as error:
+                raise StoreInUse(
+                    f"the store in {layout.directory} is held by another program, which does not "
+                    f"know its lock file ({error}). Stop it, or use a service with --url"
+                ) from error
+            return cls(layout, engine, stack.pop_all())
+
+    def ping(self) -> None:
+        """Return at once."""
+
+    def answer(
+        self,
+        function: EngineFunction[Parameters, Answer],
+        /,
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run a function of `memtypes.stores.operations` on the engine, and return its answer."""
+        steps = function(self.engine, *arguments, **named).__await__()
+        try:
+            next(steps)
+        except StopIteration as done:
+            answer: Answer = done.value
+            return answer
+        # The embedded engine awaits nothing, so the first step is the whole: no event loop.
+        raise RuntimeError(f"{function!r} awaits something other than the engine")
+
+    def take_unsynced(self) -> list[Path]:
+        """The directories with files written since the last call, which the caller must sync."""
+        return self.engine.take_unsynced()
+
+    def is_flushed(self) -> bool:
+        """True if no shard has changes that are only in its log."""
+        return not self.engine.unflushed
+
+    def flush_one(self) -> None:
+        """Flush one of the shards that have unflushed changes."""
+        self.engine.flush_one()
+
+    def warm_step(self) -> bool:
+        """Cache the ranking fields of some more memories. Returns False if none is left."""
+        return next(self._warming, _END) is not _END
+
+    def with_deleted_bytes(self, removed_by: int) -> int:
+        """The number of shards with bytes of points removed until `removed_by` (`time.time_ns`)."""
+        return len(self.engine.with_deleted_bytes(removed_by))
+
+    def rewrite_step(self) -> bool:
+        """Continue to rewrite the shards with deleted bytes. Returns False if none is left."""
+        steps = self._rewriting or self._rewrite()
+        self._rewriting = None  # unless this step succeeds
+        more = next(steps, _END) is not _END
+        if more:
+            self._rewriting = steps
+        return more
+
+    def close(self) -> None:
+        """Flush and close the shards, then give up the lock."""
+        with self._lock:
+            self.engine.close()
+
+    def _rewrite(self) -> Iterator[None]:
+        for kind in self.engine.with_deleted_bytes(time.time_ns()):
+            path = self._layout.next_path(kind)
+            yield from self.engine.copy_shard(kind, path)
+            self._layout.use_version(kind, path)
+            self.engine.use_copy(kind)
+
+
+def _acquire(stack: ExitStack, layout: Layout, deadline: float) -> None:
+    """Lock the store until `stack` is closed. Waits until `deadline` (a `time.monotonic`)."""
+    # Both are in the file: a kill ends the worker, but only its program gives the store up.
+    holder = f"{os.getpid()} {os.getppid()}"
+    while True:
+        with ExitStack() as attempt:
+            if attempt.enter_context(locked(layout.lock_path, holder)):
+                stack.push(attempt.pop_all())
+                return
+        if time.monotonic() > deadline:
+            raise StoreInUse(
+                f"the store in {layout.directory} is in use by process {layout.holder()}. Use its "
+                "service with --url, or stop it"
+            )
+        time.sleep(_POLL_S)
+
+
+class Worker:
+    """A running worker process, as its parent sees it. is_alive: False once it has died, or was
+    ended.
+    """
+
+    def __init__(self, executor: ProcessPoolExecutor) -> None:
+        self.is_alive = True
+        self._executor = executor
+        self._pid: int | None = None
+
+    @classmethod
+    async def start(cls, settings: EdgeSettings) -> Worker:
+        """Start a worker, which opens the store. Raises the errors of `OpenStore.open`."""
+        executor = ProcessPoolExecutor(
+            1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
+        )
+        worker = cls(executor)
+        try:
+            worker._pid = await asyncio.wrap_future(executor.submit(os.getpid))
+            await asyncio.wrap_future(executor.submit(_open, settings))
+        except BaseException as error:
+            # The end of its process closes an engine that was opened in part.
+            worker.kill()
+            await asyncio.to_thread(executor.shutdown)
+            if isinstance(error, BrokenProcessPool | OSError):
+                raise Unavailable(f"the embedded engine did not start: {error}") from error
+            raise
+        return worker
+
+    def submit(
+        self,
+        method: Callable[Concatenate[OpenStore, Parameters], Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Awaitable[Answer]:
+        """Send a call of a method of `OpenStore` to the worker. Returns its future answer.
+
+        Raises BrokenProcessPool if the worker has died already. Errors that are not of this
+        program's tree are logged, and become Unavailable.
+        """
+        try:
+            call = self._executor.submit(partial(_run, method, *arguments, **named))
+        except BrokenProcessPool:
+            self.is_alive = False
+            raise
+        call.add_done_callback(self._note_death)
+        return asyncio.wrap_future(call)
+
+    async def run(
+        self,
+        method: Callable[Concatenate[OpenStore, Parameters], Answer],
+        *arguments: Parameters.args,
+        **named: Parameters.kwargs,
+    ) -> Answer:
+        """Run a method of `OpenStore` in the worker. Raises BrokenProcessPool if the worker
+        dies.
+        """
+        return await self.submit(method, *arguments, **named)
+
+    async def aclose(self) -> None:
+        """Close the store and end the worker. A worker that does not close in time is killed."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.run(OpenStore.close)
+        except (TimeoutError, BrokenProcessPool, RemembrancerError) as error:
+            _log.warning("the embedded engine was not closed: %r", error)
+            self.kill()
+        await asyncio.to_thread(self._executor.shutdown)
+
+    def kill(self) -> None:
+        """End the worker at once. The write-ahead log has everything that was acknowledged."""
+        self.is_alive = False
+        if self._pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+
+    def _note_death(self, call: Future[Any]) -> None:
+        if not call.cancelled() and isinstance(call.exception(), BrokenProcessPool):
+            self.is_alive = False
+
+
+_opened: OpenStore | None = None
+"""The store of this worker process. The pool calls functions only, so it can't be handed on."""
+
+
+def _prepare_process() -> None:
+    """Prepare a new worker process, before its first call."""
+    os.umask(0o077)  # files are readable by their owner alone
+    # A terminal and systemd send these to all processes of a service. The parent ends the worker.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.dup2(2, 1)  # the parent's standard output may be a protocol, such as MCP
+    threadpool_limits(1, user_api="blas")  # the matrices are small
+    keep_freed_memory()
+    exit_with_parent()
+
+
+def _open(settings: EdgeSettings) -> None:
+    global _opened  # noqa: PLW0603 - see there
+    try:
+        _opened = OpenStore.open(settings)
+    except OSError as error:
+        raise Unavailable(f"the store in {settings.directory} can't be opened: {error}") from error
+
+
+def _run(
+    method: Callable[Concatenate[OpenStore, Parameters], Answer],
+    *arguments: Parameters.args,
+    **named: Parameters.kwargs,
+) -> Answer:
+    if _opened is None:
+        raise Unavailable("the store has not been opened")
+    try:
+        return method(_opened, *arguments, **named)
+    except RemembrancerError:
+        raise
+    # Whatever it is, the parent must be able to unpickle it: else the pool would break.
+    except Exception as error:
+        _log.exception("a call of the embedded engine failed")
+        raise Unavailable("the embedded engine failed; see the log of the service") from error
