@@ -142,10 +142,11 @@ async def test_only_public_memories_of_the_type_are_similar(
 async def test_past_memories_do_not_keep_current_ones_out_of_the_hits(
     store: MemoryStore, scope: Scope, kind: MemoryType
 ) -> None:
-    past: dict[str, Any] = {
+    pasts: dict[MemoryType, dict[str, Any]] = {
         FACT: {"valid_to": NOW - timedelta(days=1), "superseded_by": fact("x", scope).id},
         MemoryType.PROSPECTIVE: {"status": Status.COMPLETED},
-    }[kind]
+    }
+    past = pasts[kind]
     ended = [make_memory(kind, f"Ended {number}", scope, **past) for number in range(3)]
     await store_all(store, scope, *ended)
     holding = make_memory(kind, "Holding", scope)
