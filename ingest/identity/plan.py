@@ -54,7 +54,7 @@ from ingest.identity.stored import Neighbour, Stored
 from ingest.identity.timeline import Timeline, Verdicts
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory
+from memtypes.model.memory import Memory, TokenCount
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.search.vectors import DenseVector
@@ -112,10 +112,13 @@ class Plan:
 
 
 def plan(
-    stored: Stored, arriving: Sequence[Arriving], now: datetime, count: Callable[[str], int]
+    stored: Stored,
+    arriving: Sequence[Arriving],
+    now: datetime,
+    count: Callable[[Memory], TokenCount],
 ) -> Plan:
-    """Decide what to write for the `arriving` memories. count: returns the number of tokens of a
-    text.
+    """Decide what to write for the `arriving` memories. count: counts the tokens of a memory, as
+    contexts may show what has changed.
 
     Raises Conflict if all ids that a statement could have are taken by edited memories.
     """
@@ -144,7 +147,7 @@ class _Planner:
         stored: Stored,
         arriving: Sequence[Arriving],
         now: datetime,
-        count: Callable[[str], int],
+        count: Callable[[Memory], TokenCount],
     ) -> None:
         self.stored = stored
         self.arriving = arriving
@@ -373,12 +376,11 @@ class _Planner:
     def finish(self) -> Plan:
         """Compute the states of all affected memories; return the plan."""
         states = self.states
-        changed_lines = {known for known in self.merged if self._line_changed(known)}
-        changed_lines |= {known for known in self.sources if self._line_changed(known)}
-        linking = {
-            known for known in (*self.merged, *self.sources) if contradicted(states.memories[known])
-        }
-        states.changed |= changed_lines | linking
+        states.changed |= self.merged
+        for new_id, index in self.sources.items():
+            memory = states.memories[new_id]
+            if contradicted(memory) or memory != self.arriving[index].memory:
+                states.changed.add(new_id)
         states.settle()
         while needed := states.needed():
             if unread := {end for end in needed if not self.stored.looked_up(end)}:
@@ -386,7 +388,7 @@ class _Planner:
                 break
             self._load(needed)
             states.settle()
-        states.count_lines(self.count)
+        states.count_tokens(self.count)
         if self.missing or self.unembedded:
             return Plan(missing=frozenset(self.missing), unembedded=tuple(self.unembedded))
         inserts = {new_id: states.memories[new_id] for new_id in self.sources}
@@ -411,9 +413,6 @@ class _Planner:
             return self.arriving[self.sources[known_id]].memory
         return self.stored.memories[known_id]
 
-    def _line_changed(self, known_id: str) -> bool:
-        return self.states.memories[known_id].line() != self._before(known_id).line()
-
     def _is_reworded(self, memory: Memory) -> bool:
         return memory.embedding_text() != self._before(memory.id).embedding_text()
 
@@ -421,7 +420,7 @@ class _Planner:
         """The fields that differ from the stored ones, of each changed memory that is not stored as
         a whole.
         """
-        changed = (self.states.changed - self.states.deleted) | self.merged
+        changed = self.states.changed - self.states.deleted
         for changed_id in sorted(changed - self.sources.keys() - reworded):
             after = self.states.memories[changed_id].model_copy(update={"updated_at": self.now})
             names = changed_fields(self.stored.memories[changed_id], after)

@@ -92,7 +92,7 @@ class MemoryWriter:
             arriving = [_arriving(entry) for entry in entries]
             made = await offload(
                 (entry.memory.content for entry in entries),
-                partial(plan, stored, arriving, now, self.preparer.tokenizer.count),
+                partial(plan, stored, arriving, now, self.preparer.count_tokens),
             )
             if made.unembedded:
                 unembedded = [entries[index] for index in made.unembedded]

@@ -13,7 +13,7 @@ from ingest.identity.duplicates import SAME_CONTENT, SAME_WORDING
 from ingest.identity.plan import Arriving, Plan, plan
 from ingest.identity.stored import Neighbour, Stored
 from memtypes.model.errors import Conflict
-from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State
+from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
 from memtypes.model.types import from_payload
@@ -22,6 +22,11 @@ from tests.builders import NOW, make_dense, make_memory
 VECTOR = make_dense(7)
 TOMORROW = NOW + timedelta(days=1)
 THINGS = ("gateway", "proxy", "ledger", "cache")
+
+
+def count(memory: Memory) -> TokenCount:
+    """Counts characters."""
+    return TokenCount(count=len(memory.content), tokenizer="chars")
 
 
 def fact(content: str, hours: int = 0, **fields: object) -> Memory:
@@ -49,10 +54,10 @@ def plan_of(arriving: Sequence[Memory], *memories: Memory) -> Plan:
     """The plan for writing `arriving` when `memories` are stored, after reading what is missing."""
     entries = [Arriving(memory, VECTOR) for memory in arriving]
     stored = stored_with(*memories, arriving=arriving)
-    made = plan(stored, entries, TOMORROW, len)
+    made = plan(stored, entries, TOMORROW, count)
     while made.missing:
         stored = stored.with_found(made.missing, {})
-        made = plan(stored, entries, TOMORROW, len)
+        made = plan(stored, entries, TOMORROW, count)
     return made
 
 
@@ -161,25 +166,25 @@ def test_a_rewording_is_merged_into_a_memory_of_the_same_write() -> None:
 def test_a_repetition_needs_no_vector() -> None:
     memory = port(1)
     stored = stored_with(memory, arriving=[memory])
-    made = plan(stored, [Arriving(memory)], NOW, len)
+    made = plan(stored, [Arriving(memory)], NOW, count)
     assert (made.writes[0].merged, made.unembedded) == (SAME_CONTENT, ())
 
 
 def test_a_new_memory_without_a_vector_must_be_embedded_first() -> None:
     memory = port(1)
-    made = plan(stored_with(arriving=[memory]), [Arriving(memory)], NOW, len)
+    made = plan(stored_with(arriving=[memory]), [Arriving(memory)], NOW, count)
     assert (made.unembedded, made.writes) == ((0,), ())
 
 
 def test_a_memory_that_was_not_read_is_missing() -> None:
     """A plan names the ids that it needs: of the arriving memory, and of what a change affects."""
     memory = port(1)
-    assert plan(Stored(), [Arriving(memory, VECTOR)], NOW, len).missing == {memory.id}
+    assert plan(Stored(), [Arriving(memory, VECTOR)], NOW, count).missing == {memory.id}
     other = port(3, "proxy")
     linked = port(2, links=[Link(to=other.id, type=LinkType.CONTRADICTS)])
     newer = port(4, hours=1)
     stored = stored_with(linked, arriving=[newer])
-    assert plan(stored, [Arriving(newer, VECTOR)], TOMORROW, len).missing == {other.id}
+    assert plan(stored, [Arriving(newer, VECTOR)], TOMORROW, count).missing == {other.id}
 
 
 def test_an_interrupted_replacement_is_completed_by_a_repetition() -> None:
