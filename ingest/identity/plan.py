@@ -362,7 +362,8 @@ class _Planner:
     def _load(self, ids: set[str]) -> None:
         """Add the memories with these ids to `states`; those that were not read are `missing`."""
         self.missing |= {end for end in ids if not self._is_known(end)}
-        looked_up = {end for end in ids if self.stored.looked_up(end)}
+        # An id that the store does not have may be that of a memory of this write.
+        looked_up = {end for end in ids if self.stored.looked_up(end)} - self.states.memories.keys()
         memories = self.stored.memories
         self.states.add_loaded(
             looked_up, {end: memories[end] for end in looked_up if end in memories}
