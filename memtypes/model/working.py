@@ -13,6 +13,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
 
+_FORMER = frozenset({"live", "fence"})
+"""Fields by which earlier versions, also in exports, marked copies of live items."""
+
 
 class ContextType(StrEnum):
     """Kinds of content that a caller can declare for a working item (a note on the current
@@ -64,23 +67,20 @@ class ItemDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item (a note on the current task) as it is stored.
 
-    fence: number of the lock (see `Lease`) under which it was last patched. workflow_id: the
-    workflow to which the item belongs. When the workflow ends, the item is cleared, deleted or kept
-    (see `OnEnd`).
+    workflow_id: the workflow to which the item belongs. When the workflow ends, the item is cleared,
+    deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
 
     type: Literal[MemoryType.WORKING] = MemoryType.WORKING
-    fence: Whole = Field(default=0, ge=0)
     workflow_id: Name | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _without_former_fields(cls, fields: object) -> object:
-        # Earlier versions marked copies of live items, also in exports.
-        if isinstance(fields, Mapping) and "live" in fields:
-            return {name: value for name, value in fields.items() if name != "live"}
+        if isinstance(fields, Mapping) and not _FORMER.isdisjoint(fields):
+            return {name: value for name, value in fields.items() if name not in _FORMER}
         return fields
 
     def identity(self) -> tuple[str | None, ...]:

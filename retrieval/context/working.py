@@ -2,7 +2,8 @@
 query.
 
 Each note is a hit with score 0 and no signals. An earlier life of it in the memory store is removed
-from the hits. If Redis does not respond, the answer has no working memory and reports that it is degraded.
+from the hits. If Redis does not respond, the answer has no working memory and reports that it is
+degraded.
 """
 
 from __future__ import annotations
