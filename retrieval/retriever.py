@@ -29,10 +29,10 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import numbered
 from retrieval.answer import FloorAnswer, RetrieveAnswer, SearchAnswer, SearchHit
 from retrieval.context.budget import due_room
+from retrieval.context.entries import Entries, EntryFields
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.working import LIVE_DEGRADED, read_live, with_live
@@ -73,7 +73,8 @@ class RetrieverParts:
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live
     working memory, if any. use_counts, receipts: queues of use counts and receipts to store after
     the answer. on_timings: called at the end of each retrieval with milliseconds by stage. adjust:
-    changes the candidates before ranking, to replay a receipt.
+    changes the candidates before ranking, to replay a receipt. entries: make the texts of memories
+    in a context.
     """
 
     store: MemoryStore
@@ -89,6 +90,7 @@ class RetrieverParts:
     receipts: ReceiptQueue | None = None
     on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
+    entries: Entries = field(default_factory=Entries)
 
 
 @dataclass(slots=True)
@@ -150,7 +152,7 @@ class Retriever:
         self._parts = parts
         self._embedder_fingerprint = parts.embedder.fingerprint
         self._renderers = {
-            (form, name): Renderer(layout, tokenizer)
+            (form, name): Renderer(layout, tokenizer, parts.entries)
             for form, layout in LAYOUTS.items()
             for name, tokenizer in parts.tokenizers.items()
         }
@@ -215,12 +217,12 @@ class Retriever:
         """
         scope = retrieval.scope
         request = retrieval.request
-        passages = [memory.passage for memory in retrieval.shown]
+        shown = [each.memory for each in retrieval.shown]
         now = self._parts.clock()
         if request.as_of is None:
-            self.live_uses.note(scope, passages, now)
-        if self._parts.use_counts is not None and passages:
-            self._parts.use_counts.note(scope, passages, now)
+            self.live_uses.note(scope, shown, now)
+        if self._parts.use_counts is not None and shown:
+            self._parts.use_counts.note(scope, shown, now)
         if self._parts.receipts is None or not request.receipt:
             return retrieval.answer
         return await self._parts.receipts.record(retrieval, now)
@@ -285,7 +287,9 @@ class Retriever:
         )
         with timings.stage("texts"):
             texts = await writer.texts_to_count()
-            texts |= {memory_id: passage_of(memory) for memory_id, memory in live.memories.items()}
+            texts |= {
+                memory_id: EntryFields.of(memory) for memory_id, memory in live.memories.items()
+            }
         writer, fills, texts = await _filled(writer, texts, timings)
         with timings.stage("render"):
             answer, shown = await writer.answer(fills, texts, degraded)
@@ -441,8 +445,8 @@ class Retriever:
 
 
 async def _filled(
-    writer: ContextWriter, texts: dict[str, Passage], timings: StageTimings
-) -> tuple[ContextWriter, Fills, dict[str, Passage]]:
+    writer: ContextWriter, texts: dict[str, EntryFields], timings: StageTimings
+) -> tuple[ContextWriter, Fills, dict[str, EntryFields]]:
     """Fill the budget without hits whose text another hit contains; return writer, chosen hits, and
     texts by id.
 

@@ -17,7 +17,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore, Use
 from memtypes.ports.working import LiveItemStore
-from memtypes.search.passage import Passage
+from retrieval.context.entries import EntryFields
 
 PERIOD_S = 2.0
 """Seconds between two rounds of writes; uses of the same memory are added up meanwhile."""
@@ -49,16 +49,16 @@ class UseCounts:
     )
     _room: int = MAX_WAITING
 
-    def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
+    def note(self, scope: Scope, shown: Sequence[EntryFields], at: datetime) -> None:
         """Queue one use, at time `at`, of each memory in `shown`; returns at once."""
         waiting = self._waiting.setdefault((scope.tenant, scope.namespace), {})
-        for passage in shown:
-            earlier = waiting.get(passage.id)
+        for memory in shown:
+            earlier = waiting.get(memory.id)
             if earlier is None and self._room == 0:
                 self.lost += 1
                 continue
             self._room -= earlier is None
-            waiting[passage.id] = (passage.type, 1 if earlier is None else earlier[1] + 1, at)
+            waiting[memory.id] = (memory.type, 1 if earlier is None else earlier[1] + 1, at)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[UseCounts]:
@@ -118,11 +118,11 @@ class LiveUses:
         self._items = items
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
+    def note(self, scope: Scope, shown: Sequence[EntryFields], at: datetime) -> None:
         """Start recording that the live working items among `shown` were used at time `at`; returns
         at once.
         """
-        used = [passage.id for passage in shown if passage.live]
+        used = [memory.id for memory in shown if memory.live]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
             self._tasks.add(task)

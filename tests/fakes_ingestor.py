@@ -11,6 +11,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
+from retrieval.context.entries import Entries, EntryCounter
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 
 
@@ -22,7 +23,8 @@ def plain_ingestor(
     changes: fields of the ingestor to replace.
     """
     encoder = embedder or FakeEmbedder()
+    count_tokens = EntryCounter(FakeTokenizer(), Entries())
     plain = Ingestor(
-        store, encoder, FakeSparse(), FakeTokenizer(), clock, (), Redactor(), Panel(()), None
+        store, encoder, FakeSparse(), count_tokens, clock, (), Redactor(), Panel(()), None
     )
     return replace(plain, **changes)

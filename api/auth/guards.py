@@ -9,48 +9,17 @@ another site, or a Sec-Fetch-Site that says cross-site.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
 from api.http.endpoint import Endpoint
-from api.http.problems import Forbidden, TooMany, Unauthorized, quoted
+from api.http.problems import Forbidden, Unauthorized, quoted
 from api.http.request import refuse_query
 from api.settings import is_loopback
-
-if TYPE_CHECKING:
-    from api.wiring.container import Services
-
-
-class RateLimit:
-    """Limits the calls with each API key to `per_minute`, which may come in one burst (token
-    bucket). 0: no limit.
-    """
-
-    def __init__(self, per_minute: int = 0, now: Callable[[], float] = time.monotonic) -> None:
-        self._per_minute = per_minute
-        self._now = now
-        self._buckets: dict[str, tuple[float, float]] = {}
-
-    def take(self, key_id: str) -> None:
-        """Count one call with the key `key_id`. Raises TooMany if the calls exceed the limit."""
-        if not self._per_minute:
-            return
-        now = self._now()
-        level, updated = self._buckets.get(key_id, (float(self._per_minute), now))
-        level = min(float(self._per_minute), level + (now - updated) * self._per_minute / 60)
-        is_over = level < 1
-        self._buckets[key_id] = (level if is_over else level - 1, now)
-        if is_over:
-            wait = math.ceil((1 - level) * 60 / self._per_minute)
-            raise TooMany(
-                f"at most {self._per_minute} calls a minute with this key", retry_after_s=wait
-            )
+from api.wiring.container import Services
 
 
 async def check_access(

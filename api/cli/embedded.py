@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import httpx
 
-from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook
+from api.auth.rate_limit import RateLimit
 from api.cli.client import ApiClient
 from api.http.app import create_app
 from api.http.problems import validated

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from api.auth.keys import load_keys
 from api.cli.client import ApiClient
-from api.cli.doctor import Diagnosis, readiness, round_trip
+from api.cli.diagnosis import Diagnosis, readiness, round_trip
 from api.cli.embedded import client_of
 from api.cli.mcp.starting import local_url
 from api.http.serve import check_exposure, listen

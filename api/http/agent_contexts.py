@@ -24,13 +24,13 @@ from ingest.working.intentions import DueRequest
 from memtypes.live.thread_policy import AccessMode
 from memtypes.live.workflows import JsonObject
 from memtypes.llms.registry import Allocation, Tokens
+from memtypes.markdown import bullet
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Instant
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import bullet
 from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
 from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
 from retrieval.context.thread import OmittedParts

@@ -190,6 +190,8 @@ def _complete(
     operation.parameters = list(operation.parameters or [])
     if params := handler.opt["params"]:
         query = schemas.inline(params, "validation")
+        if "description" in query and query["properties"].keys() != {"namespace"}:
+            operation.description = f"{operation.description}\n\n{query['description']}"
         for name, content in query["properties"].items():
             schema = PydanticSchema(content=_without_null(content))
             required = name in query.get("required", [])

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from litestar.di import NamedDependency
 
-from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook
+from api.auth.rate_limit import RateLimit
 from api.http.idempotency import IdempotentCalls
 from api.http.metrics import Metrics
 from api.wiring.jobs import BackgroundJobs

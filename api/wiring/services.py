@@ -7,13 +7,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import httpx
 
-from api.auth.guards import RateLimit
 from api.auth.keys import HashedKey, KeyBook
+from api.auth.rate_limit import RateLimit
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
@@ -62,6 +62,7 @@ from memtypes.stores.redis.answers import RedisAnswers
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.rejections import RedisRejections
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
 from retrieval.use_counts import UseCounts
@@ -117,11 +118,14 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
     screening = screening_of(rules, panel, embedder)
-    ingestor = ingestor_of(resources, screening)
-    guard = RecallGuard(store, resources.sparse, use_counts.write)
+    entries = Entries()
+    ingestor = ingestor_of(resources, screening, entries)
+    guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
     live = live_services(resources, ingestor, screening.redactor, guard)
     counter = ProviderCounter(resources.http, resources.models, secret)
-    retrieval = retriever_parts(resources, live.items, use_counts, counter)
+    retrieval = replace(
+        retriever_parts(resources, live.items, use_counts, counter), entries=entries
+    )
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
     item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
@@ -238,15 +242,15 @@ def panel_of(
     return Panel((*scoring, NoveltyReviewer(store)), judge)
 
 
-def ingestor_of(resources: Resources, screening: Screening) -> Ingestor:
+def ingestor_of(resources: Resources, screening: Screening, entries: Entries) -> Ingestor:
     """Build the ingestor, which screens texts, reads due times from them and writes memories to the
-    store.
+    store, with the token counts of their `entries` in a context.
     """
     return Ingestor(
         resources.store,
         resources.embedder,
         resources.sparse,
-        resources.tokenizer,
+        EntryCounter(resources.tokenizer, entries),
         system_clock,
         gates=(*screening.gates, DueTimes(system_clock)),
         redactor=screening.redactor,

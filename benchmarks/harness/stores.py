@@ -42,6 +42,7 @@ from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from memtypes.stores.operations.engine_store import EngineStore
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.retriever import Retriever, RetrieverParts
 
 TENANT = "default"
@@ -80,7 +81,7 @@ class Opened:
     @property
     def preparer(self) -> Preparer:
         """A preparer, which turns drafts into memories that can be written to the store."""
-        return Preparer(self.sparse, self.tokenizer)
+        return Preparer(self.sparse, EntryCounter(self.tokenizer, Entries()))
 
 
 class WrappedEmbedder(Embedder):
@@ -136,7 +137,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
                 store,
                 embedder,
                 sparse,
-                counter,
+                EntryCounter(counter, Entries()),
                 system_clock,
                 (),
                 Redactor(),

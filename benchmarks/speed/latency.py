@@ -138,7 +138,7 @@ async def _measure_size(
     await filled(settings, size, request.namespaces)
     bare = scratch / "bare"
     shutil.copytree(
-        settings.store_path, bare, ignore=shutil.ignore_patterns("tokens", "terms", "passages")
+        settings.store_path, bare, ignore=shutil.ignore_patterns("tokens", "terms", "fields")
     )
     in_process = settings_in(scratch / "in-process")
     shutil.copytree(settings.store_path, in_process.store_path)

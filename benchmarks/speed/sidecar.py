@@ -3,8 +3,8 @@ embedded engine.
 
 Runs the engine in this process, without encoder, HTTP or ranking: with all indexes and caches, or
 without one of them. A request searches a namespace for candidates of all memory types, with late
-interaction (token-level matching). Then it reads the passages (the texts that a context shows) of
-150 candidates. Vectors are random.
+interaction (token-level matching). Then it reads the fields of 150 candidates that a context shows.
+Vectors are random.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
-from memtypes.stores.operations.engine import EngineOperations
 from memtypes.stores.operations.schema import ITEMS, Collection, indexes_of
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from retrieval.context.entries import EntryFields
 
 WINNERS = 150
 _QUERY_TOKENS = 10
@@ -102,8 +102,8 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     measured = {
         "candidates": await complete.candidates(),
         "candidates, column cache off": await complete.candidates(cold=True),
-        f"passages of {WINNERS}": await complete.passages(),
-        f"passages of {WINNERS}, from their payloads": await complete.passages(payloads=True),
+        f"shown fields of {WINNERS}": await complete.fields(),
+        f"shown fields of {WINNERS}, from their payloads": await complete.fields(payloads=True),
     }
     engine.close()
     engine = EdgeEngine(
@@ -184,14 +184,18 @@ class Measured:
 
         return await p50(self._requests, find)
 
-    async def passages(self, *, payloads: bool = False) -> float:
-        """Median milliseconds to read the passages of candidates. payloads: from memories, not from
-        passage files.
+    async def fields(self, *, payloads: bool = False) -> float:
+        """Median milliseconds to read the fields of candidates that a context shows. payloads: from
+        the engine, not from the files with these fields.
         """
-        read_passages = EngineOperations.passages if payloads else EdgeEngine.passages
+        names = EntryFields.__struct_fields__
 
         async def show(scope: Scope, _: TypedSearch) -> None:
-            await read_passages(self._engine, scope, self._winners[scope.namespace])
+            ids = self._winners[scope.namespace]
+            if payloads:
+                await self._engine.payloads(scope, ids)
+            else:
+                await self._engine.fields(scope, ids, names)
 
         return await p50(self._requests, show)
 

@@ -21,9 +21,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from memtypes.model.memory import CURRENT_AGAIN, MAX_LABEL, MAX_LINKS, Link, LinkType, Memory, State
+from memtypes.model.memory import (
+    CURRENT_AGAIN,
+    MAX_LABEL,
+    MAX_LINKS,
+    Link,
+    LinkType,
+    Memory,
+    State,
+    TokenCount,
+)
 from memtypes.model.times import rfc3339
-from memtypes.search.passage import piece
 
 LINKED = "a link says that they contradict each other"
 
@@ -159,16 +167,11 @@ class States:
                 if not self._missing(memory_id) and self._settle(self.memories[memory_id]):
                     settled -= contradicted(self.memories[memory_id])
 
-    def count_lines(self, count: Callable[[str], int]) -> None:
-        """Recount the tokens of each changed memory's line in a context, to which a new state may
-        add a date.
-
-        count: returns the number of tokens of a text.
-        """
+    def count_tokens(self, count: Callable[[Memory], TokenCount]) -> None:
+        """Count the tokens of each changed memory again, as a context may show what has changed."""
         for memory_id in self.changed:
             memory = self.memories[memory_id]
-            tokens = memory.tokens.model_copy(update={"line": count(piece(memory))})
-            self.memories[memory_id] = memory.model_copy(update={"tokens": tokens})
+            self.memories[memory_id] = memory.model_copy(update={"tokens": count(memory)})
 
     def patch(self, memory_id: str) -> dict[str, Any]:
         """The payload fields to write to the stored memory `memory_id`. A field with the value None

@@ -74,12 +74,14 @@ class RecallGuard:
     """Removes from messages what they quote from memories that an agent was shown.
 
     flush_use_counts: writes to the store how often memories were shown. It is called before each
-    search, which looks for shown memories only.
+    search, which looks for shown memories only. shown_text: the text by which a context shows a
+    memory.
     """
 
     store: MemoryStore
     sparse: SparseEncoder
     flush_use_counts: Callable[[], Awaitable[None]]
+    shown_text: Callable[[Memory], str]
 
     async def without_recalled(
         self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()
@@ -98,7 +100,7 @@ class RecallGuard:
         if shown:
             memories = (await self.store.get(scope, list(shown))).values()
             others = [memory for memory in memories if memory.session_id != scope.session_id]
-            quotable = [passage for memory in others for passage in _passages(memory)]
+            quotable = [passage for memory in others for passage in self._quotable(memory)]
             remaining = await offload(
                 remaining, lambda: [without_quotes(text, quotable) for text in remaining]
             )
@@ -107,6 +109,15 @@ class RecallGuard:
                 scope, remaining[start : start + _BATCH]
             )
         return remaining
+
+    def _quotable(self, memory: Memory) -> set[str]:
+        """Texts that a session repeats if it quotes `memory`: its text in a context, its content,
+        each sentence of it.
+        """
+        texts = set(sentences_in(memory.content))
+        if len(memory.content) <= MAX_LENGTH:
+            texts |= {self.shown_text(memory), memory.content}
+        return {text for text in texts if len(text) >= MIN_SHOWN}
 
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
         long = [text for text in texts if len(text) >= MIN_LENGTH]
@@ -130,14 +141,6 @@ class RecallGuard:
         ]
         quotable = [content for content in others if MIN_LENGTH <= len(content) <= MAX_LENGTH]
         return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
-
-
-def _passages(memory: Memory) -> set[str]:
-    """Texts that a session repeats if it quotes `memory`: its line in a context, its content, each
-    sentence of it.
-    """
-    texts = {memory.line(), memory.content} if len(memory.content) <= MAX_LENGTH else set()
-    return {text for text in (*texts, *sentences_in(memory.content)) if len(text) >= MIN_SHOWN}
 
 
 def without_contexts(text: str) -> str:

@@ -3,7 +3,7 @@
 The text has the current values of resources (named values that events set), then the newest events.
 It is made of pieces (lines and list items). Each ends with a newline and begins with "-", "#" or
 "<", so that the tokens of the text are the sum of the tokens of its pieces; see
-`memtypes.search.passage`.
+`memtypes.markdown`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from memtypes.live.workflows import (
     WorkflowState,
     value_text,
 )
+from memtypes.markdown import bullet, cut_bullet
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
-from memtypes.search.passage import bullet
 
 OPENING = "<memories>\n"
 CLOSING = "</memories>\n"
@@ -323,7 +323,7 @@ class _HistoryWriter:
             return _Piece(kind, piece, tokens, older=older)
         if tokens <= limit or allowed < MIN_EVENT_TOKENS:
             return None
-        piece, tokens = self._tokenizer.cut_bullet(text, allowed)
+        piece, tokens = cut_bullet(text, allowed, self._tokenizer)
         return _Piece(kind, piece, tokens, complete=False) if piece else None
 
     def _heading(self, text: str) -> _Piece:

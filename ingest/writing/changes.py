@@ -82,7 +82,7 @@ class MemoryEditor:
     @property
     def state_writer(self) -> StateWriter:
         """Writes the states (current, replaced, contested) of memories in the editor's store."""
-        return StateWriter(self.store, self.preparer.tokenizer)
+        return StateWriter(self.store, self.preparer.count_tokens)
 
     async def revise(
         self,

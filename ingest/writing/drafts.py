@@ -8,10 +8,10 @@ complete except for its dense vector.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Hashable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 from pydantic import ValidationError
@@ -26,9 +26,8 @@ from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
-from memtypes.ports.encoders import SparseEncoder, Tokenizer
+from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import Record
-from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.words import lexicon
 
@@ -54,6 +53,9 @@ SUCCESSOR = "superseded_by"
 """Fields that a caller may change although drafts lack them: when a memory ends, and the id of what
 replaces it.
 """
+
+CountTokens: TypeAlias = Callable[[Memory], TokenCount]
+"""Counts the tokens of a memory's content, and of its entry in a context."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUE = re.compile(
@@ -184,7 +186,7 @@ class Preparer:
     """
 
     sparse: SparseEncoder
-    tokenizer: Tokenizer
+    count_tokens: CountTokens
 
     def prepare(self, draft: AnyDraft, scope: Scope, at: datetime, seq: int) -> PendingWrite:
         """Make a memory of `draft`, which arrived at the time `at` with the sequence number `seq`
@@ -221,10 +223,8 @@ class Preparer:
         """Compute a memory's content hash, token counts and sparse vector; return it with these,
         ready for writing.
         """
-        count = self.tokenizer.count(memory.content)
-        line = self.tokenizer.count(piece(memory))
         computed = {
-            "tokens": TokenCount(count=count, tokenizer=self.tokenizer.name, line=line),
+            "tokens": self.count_tokens(memory),
             "content_hash": content_hash(memory.content),
             "gives_value": gives_value(memory.content),
         }

@@ -24,7 +24,7 @@ from ingest.screening.redaction.redactor import Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
-from ingest.writing.drafts import PendingWrite, Preparer, check_draft, check_links
+from ingest.writing.drafts import CountTokens, PendingWrite, Preparer, check_draft, check_links
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
 from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
@@ -34,7 +34,7 @@ from memtypes.model.ids import memory_id
 from memtypes.model.memory import Draft
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
-from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
+from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectedText, RejectionStore
 
@@ -61,7 +61,8 @@ class Ingestor:
     """Writes memories. Its `restorer` stores exported memories, and its `editor` changes and
     removes stored ones.
 
-    gates: screening steps (such as redaction) that drafts pass first, in order. redactor: removes
+    count_tokens: counts the tokens of a memory, and of its entry in a context. gates: screening
+    steps (such as redaction) that drafts pass first, in order. redactor: removes
     secrets from edited and restored memories, which do not pass the gates. panel: reviews drafts.
     rejections: keeps rejected texts for 30 days; None to keep none. locks: one per namespace,
     shared by everything that writes to this store.
@@ -70,7 +71,7 @@ class Ingestor:
     store: MemoryStore
     embedder: Embedder
     sparse: SparseEncoder
-    tokenizer: Tokenizer
+    count_tokens: CountTokens
     clock: Clock
     gates: tuple[ScreeningGate, ...]
     redactor: Redactor
@@ -79,7 +80,7 @@ class Ingestor:
     locks: ScopeLocks = field(default_factory=ScopeLocks)
 
     def __post_init__(self) -> None:
-        preparer = Preparer(self.sparse, self.tokenizer)
+        preparer = Preparer(self.sparse, self.count_tokens)
         writer = MemoryWriter(self.store, self.embedder, preparer, self.clock, self.locks)
         self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
         self.editor = MemoryEditor(

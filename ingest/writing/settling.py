@@ -14,12 +14,13 @@ from datetime import datetime
 from typing import Any
 
 from ingest.identity.states import States, contradicted
+from ingest.writing.drafts import CountTokens
 from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not, Op, all_of
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
-from memtypes.ports.encoders import Tokenizer
+from memtypes.offload import offload
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 MAX_VERSIONS = 1_000
@@ -56,12 +57,12 @@ class StateWriter:
     """Computes and writes the states of memories that are linked to changed ones. Raises the errors
     of the store.
 
-    tokenizer: recounts the tokens of changed memories, because a state may add a date to a memory's
-    line in a context.
+    count_tokens: counts the tokens of changed memories again, because a context shows what has
+    changed.
     """
 
     store: MemoryStore
-    tokenizer: Tokenizer
+    count_tokens: CountTokens
 
     async def settle(self, scope: Scope, states: States) -> None:
         """Complete `states` with all memories whose state depends on its changes so far; write
@@ -71,7 +72,10 @@ class StateWriter:
         while missing := states.needed():
             states.add_loaded(missing, await self.store.get(scope, sorted(missing)))
             states.settle()
-        states.count_lines(self.tokenizer.count)
+        changed = [states.memories[memory_id] for memory_id in states.changed]
+        await offload(
+            (memory.content for memory in changed), lambda: states.count_tokens(self.count_tokens)
+        )
 
     async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
         """Write the changes in `states`, except to deleted memories and to memories whose ids are

@@ -225,19 +225,16 @@ class MemoryWriter:
         await offload(
             (fact.content for fact in arriving), lambda: place_facts(arriving, compared, states)
         )
-        # Also settle memories with links that a caller set, and those whose line in a context a
-        # merge has changed.
-        merged = plan.merged.values()
-        inserted = plan.inserts.values()
+        # Also settle memories with links that a caller set, and those that a merge has changed:
+        # their tokens are counted again.
         sent = {new_id: batch.pending[index].memory for new_id, index in plan.sources.items()}
-        states.changed |= {memory.id for memory in (*merged, *inserted) if contradicted(memory)}
+        states.changed |= plan.merged.keys()
         states.changed |= {
-            memory.id for memory in merged if memory.line() != stored[memory.id].line()
+            memory.id
+            for memory in plan.inserts.values()
+            if contradicted(memory) or memory != sent[memory.id]
         }
-        states.changed |= {
-            memory.id for memory in inserted if memory.line() != sent[memory.id].line()
-        }
-        await StateWriter(self.store, self.preparer.tokenizer).settle(batch.scope, states)
+        await StateWriter(self.store, self.preparer.count_tokens).settle(batch.scope, states)
         for changed_id in states.changed - states.deleted:
             if changed_id in plan.inserts:
                 plan.inserts[changed_id] = states.memories[changed_id]

@@ -101,17 +101,6 @@ class Episodic(EpisodicFields, Memory):
             self.created_at, self.speaker, f"{self.content_with_title('. ')}{self._context()}"
         )
 
-    def group(self) -> str | None:
-        """The heading under which a prompt context lists the event: its day, such as 2026-03-01."""
-        return f"{self.created_at:%Y-%m-%d}"
-
-    def line(self) -> str:
-        """The event's entry in a prompt context: speaker (if known), content and, in brackets, the
-        field `context`.
-        """
-        speaker = f"{self.speaker}: " if self.speaker else ""
-        return f"{speaker}{self.content}{self._context()}"
-
     def _context(self) -> str:
         return f" ({self.context})" if self.context else ""
 

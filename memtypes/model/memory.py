@@ -206,11 +206,15 @@ class UpkeepMark(Model):
 class TokenCount(Model):
     """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its
     entry in a context.
+
+    renderer: version of the rendering of that entry; empty in memories of earlier versions. `line`
+    holds for this tokenizer and this rendering alone.
     """
 
     count: Whole = Field(ge=0)
     tokenizer: str
     line: Whole = Field(default=0, ge=0)
+    renderer: str = ""
 
 
 class Decision(StrEnum):
@@ -470,14 +474,6 @@ class Memory(Model):
 
     def embedding_text(self) -> str:
         """The text that is embedded and indexed for this memory."""
-        return self.content
-
-    def group(self) -> str | None:
-        """The heading under which a context lists this memory; None for no heading."""
-        return None
-
-    def line(self) -> str:
-        """The memory's entry in a prompt context, without a bullet. It may have several lines."""
         return self.content
 
     def at(self, now: datetime) -> Self:

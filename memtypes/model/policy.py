@@ -1,6 +1,4 @@
-"""The five types of memory, and a table (POLICIES) with the visibility, budget share and ageing of
-each.
-"""
+"""The five types of memory, and a table (POLICIES) with the visibility and ageing of each."""
 
 from __future__ import annotations
 
@@ -35,32 +33,30 @@ class TypePolicy:
     """Policy of a type of memory. visibility: the default for memories of the type that are written
     in a session.
 
-    share: share (0-1) of a context's token budget for long-term memories that may be reserved for
-    the type. half_life: age at which the recency score of a memory is halved; None if it does not
+    half_life: age at which the recency score of a memory is halved; None if it does not
     fall with age. repetition_cosine: lowest cosine of two memories at which their texts are
     compared word by word, because one may repeat the other. It is lower for tasks, because a task
     is embedded with its due time.
     """
 
     visibility: Visibility
-    share: float
     half_life: timedelta | None
     repetition_cosine: float = 0.9
 
 
 POLICIES: Mapping[MemoryType, TypePolicy] = MappingProxyType(
     {
-        MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=7)),
-        MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, 0.375, timedelta(days=90)),
+        MemoryType.EPISODIC: TypePolicy(Visibility.NAMESPACE, timedelta(days=7)),
+        MemoryType.SEMANTIC: TypePolicy(Visibility.NAMESPACE, timedelta(days=90)),
         MemoryType.PROSPECTIVE: TypePolicy(
-            Visibility.NAMESPACE, 0.125, timedelta(days=3), repetition_cosine=0.65
+            Visibility.NAMESPACE, timedelta(days=3), repetition_cosine=0.65
         ),
-        MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, 0.25, timedelta(days=90)),
-        MemoryType.WORKING: TypePolicy(Visibility.SESSION, 0.0, None),
+        MemoryType.PROCEDURAL: TypePolicy(Visibility.NAMESPACE, timedelta(days=90)),
+        MemoryType.WORKING: TypePolicy(Visibility.SESSION, None),
     }
 )
 
-LONG_TERM: tuple[MemoryType, ...] = tuple(kind for kind in MemoryType if POLICIES[kind].share > 0)
-"""The types that share a context's long-term token budget. Working memory has a budget of its
-own.
-"""
+LONG_TERM: tuple[MemoryType, ...] = tuple(
+    kind for kind in MemoryType if kind is not MemoryType.WORKING
+)
+"""The types that are kept for good. Working memory is for the current task."""

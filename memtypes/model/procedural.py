@@ -55,13 +55,6 @@ class Procedural(ProceduralFields, Memory):
         """
         return "\n".join([self.content_with_title(": "), *self.steps, *self._conditions()])
 
-    def line(self) -> str:
-        """The procedure's entry in a prompt context: name, content, numbered steps and conditions,
-        on several lines.
-        """
-        steps = (f"{number}. {step}" for number, step in enumerate(self.steps, 1))
-        return "\n".join([self.content_with_title(": "), *steps, *self._conditions()])
-
     def _conditions(self) -> list[str]:
         labelled = {
             "Needs": self.prerequisites,

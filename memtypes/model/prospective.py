@@ -114,19 +114,6 @@ class Prospective(ProspectiveFields, Memory):
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
         return f"{self.content_with_title('. ')}{when}{due}"
 
-    def line(self) -> str:
-        """The intention's entry in a prompt context: "[STATUS] CONTENT (due TIME) (when:
-        TRIGGER)".
-        """
-        done = (
-            f" {self.completed_at:%Y-%m-%d}"
-            if self.completed_at and self.status is Status.COMPLETED
-            else ""
-        )
-        due = f" (due {self.due_at:%Y-%m-%d %H:%M}Z)" if self.due_at else ""
-        when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
-        return f"[{self.status}{done}] {self.content}{due}{when}"
-
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:
     return intention.due_at, intention.trigger_type, intention.trigger_condition

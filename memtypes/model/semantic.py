@@ -55,24 +55,3 @@ class Semantic(SemanticFields, Memory):
         """
         related = f" (related: {', '.join(self.related)})" if self.related else ""
         return f"{self.content_with_title(': ')}{related}"
-
-    def line(self) -> str:
-        """The fact's entry in a prompt context: the concept (unless it is the content's first line)
-        and the content.
-
-        A replaced fact ends with "(from DAY until DAY)", one that replaced or contests another with
-        "(since DAY)".
-        """
-        text = self.content_with_title(": ")
-        since = self.earlier[-1].until if self.earlier else self.valid_from
-        if (
-            self.superseded_by is not None
-            and self.valid_to is not None
-            and self.state_until is None
-        ):
-            since = min(since, self.valid_to)
-            return f"{text} (from {since:%Y-%m-%d} until {self.valid_to:%Y-%m-%d})"
-        days = dict.fromkeys(
-            f"{day:%Y-%m-%d}" for day in (since, self.restated_at) if day is not None
-        )
-        return f"{text} (since {', said again '.join(days)})" if self.dated else text

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from memtypes.search.passage import CUT_MARK, bullet
 from memtypes.search.vectors import Embedding, InContext, SparseVector
 
 
@@ -83,16 +82,3 @@ class Tokenizer(Protocol):
         """Return the longest beginning of `text` that has at most `limit` tokens; no character is
         split.
         """
-
-    def cut_bullet(self, text: str, room: int) -> tuple[str, int]:
-        """`text` as a list entry cut to `room` tokens, with CUT_MARK, and its token count; ("", 0)
-        if none fits.
-        """
-        limit = room
-        while limit > 0:
-            entry = bullet(self.truncate(text, limit) + CUT_MARK)
-            tokens = self.count(entry)
-            if tokens <= room:
-                return entry, tokens
-            limit -= tokens - room
-        return "", 0

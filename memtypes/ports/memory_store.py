@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -17,8 +17,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import TERMS
-from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors, Vectors, heaviest
+
+Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
@@ -141,9 +142,13 @@ class MemoryStore(Protocol):
                 return
             listing = replace(listing, cursor=page.next_cursor)
 
-    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """Return the passages (the fields that a context shows) of those memories in `ids` that
-        exist, by id.
+    async def read_as(
+        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
+    ) -> dict[str, Form]:
+        """Return those memories in `ids` that exist, by id, with only the fields of `form`.
+
+        form: a msgspec struct whose fields are fields of payloads (see `Memory.to_payload`). It is
+        faster than `get`; a store may keep the fields of one form at hand.
         """
 
     async def patch(

@@ -55,7 +55,8 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
         **dict.fromkeys(("live", "gives_value", "links"), ColumnKind.FLAG),
         **dict.fromkeys(
-            ("tokens.tokenizer", "speaker", "status", "todo_id", "session_id"), ColumnKind.TEXT
+            ("tokens.tokenizer", "tokens.renderer", "speaker", "status", "todo_id", "session_id"),
+            ColumnKind.TEXT,
         ),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,

@@ -16,12 +16,22 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.model.policy import POLICIES, MemoryType
+from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import TYPES
 from retrieval.ranking.ranked import CandidateOutcome
 
 TypeTokens: TypeAlias = dict[MemoryType, int]
 Oversize: TypeAlias = Literal["skip", "cut", "excerpt"]
+
+SHARES: Mapping[MemoryType, float] = MappingProxyType(
+    {
+        MemoryType.EPISODIC: 0.25,
+        MemoryType.SEMANTIC: 0.375,
+        MemoryType.PROSPECTIVE: 0.125,
+        MemoryType.PROCEDURAL: 0.25,
+    }
+)
+"""Shares of a context's budget for long-term memories that may be reserved for each type."""
 
 SHIFT = 500
 """Maximum tokens that a query for tasks or how-tos moves between types, reached with the default
@@ -220,7 +230,7 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
     asks for.
 
     A type with a maximum in plan.caps gets this maximum. The other types divide the rest in
-    proportion to their shares in POLICIES. If the maxima exceed `spendable`, they are granted in
+    proportion to their SHARES. If the maxima exceed `spendable`, they are granted in
     the order of plan.types until no tokens are left.
     """
     shares: TypeTokens = {}
@@ -229,8 +239,8 @@ def initial_shares(plan: BudgetPlan, spendable: int) -> TypeTokens:
             shares[kind] = min(plan.caps[kind], spendable - sum(shares.values()))
     rest = spendable - sum(shares.values())
     uncapped = [kind for kind in plan.types if kind not in plan.caps]
-    whole = sum(POLICIES[kind].share for kind in uncapped)
-    shares |= {kind: int(rest * POLICIES[kind].share / whole) for kind in uncapped}
+    whole = sum(SHARES[kind] for kind in uncapped)
+    shares |= {kind: int(rest * SHARES[kind] / whole) for kind in uncapped}
     return {kind: shares[kind] for kind in plan.types}
 
 

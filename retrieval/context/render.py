@@ -2,7 +2,7 @@
 
 Every piece of text ends with a newline, and the next piece begins with a character that no
 tokenizer joins to a newline, so that the token counts of pieces add up (see
-`memtypes.search.passage`).
+`memtypes.markdown`).
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from memtypes.markdown import CUT_MARK, bullet
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import CUT_MARK, Passage, bullet
 from retrieval.answer import ContextMessage
+from retrieval.context.entries import Entries, EntryFields, day_of
 
 BLOCK = "memories"
 WORKING_BLOCK = "working_memory"
@@ -62,8 +63,8 @@ class ContextLayout:
     A block has a part for each memory type, and a part has an entry for each memory. frame: texts
     around the context. opening, closing: texts around a block; {name} is its name. heading,
     footing: texts around a part; {type} and {title} are the type's name and title. separator: text
-    before each block, part and entry except the first. entry: renders a memory from its passage
-    (the fields to show) and the text to show. has_days: whether events stand under headings of
+    before each block, part and entry except the first. entry: renders a memory from its fields and
+    the text to show. has_days: whether events stand under headings of
     days. has_stored_counts: whether the token count stored with a memory is that of its entry in
     this format, so that it need not be counted again.
     """
@@ -74,7 +75,7 @@ class ContextLayout:
     footing: str
     separator: str
     frame: tuple[str, str]
-    entry: Callable[[Passage, str], str]
+    entry: Callable[[EntryFields, str], str]
     has_days: bool
     has_stored_counts: bool
 
@@ -82,11 +83,12 @@ class ContextLayout:
         """`piece` without its leading separator, as the first of several pieces is rendered."""
         return piece.removeprefix(self.separator)
 
-    def group(self, passage: Passage) -> str | None:
-        """Day heading for the passage of an event; None if the format has no day headings or the
-        passage has no day.
+    def group(self, memory: EntryFields) -> str | None:
+        """Day heading above an event; None if the format has no day headings or the memory is no
+        event.
         """
-        return day_heading(passage.group) if self.has_days and passage.group is not None else None
+        day = day_of(memory) if self.has_days else None
+        return None if day is None else day_heading(day)
 
     def around_block(self, name: str) -> tuple[str, str]:
         """Opening and closing text of the block with this name, such as "memories"."""
@@ -102,8 +104,8 @@ def day_heading(day: str) -> str:
     return f"### {day}\n"
 
 
-def _json_entry(passage: Passage, text: str) -> str:
-    fields = {"id": passage.id, "at": rfc3339(passage.created_at), "content": text}
+def _json_entry(memory: EntryFields, text: str) -> str:
+    fields = {"id": memory.id, "at": rfc3339(memory.created_at), "content": text}
     return "," + json.dumps(fields, ensure_ascii=False) + "\n"
 
 
@@ -149,7 +151,7 @@ class ShownMemory(NamedTuple):
     sentences are shown, not the beginning.
     """
 
-    passage: Passage
+    memory: EntryFields
     entry: str
     tokens: int
     rank: int
@@ -171,11 +173,14 @@ class RenderedBlock:
 
 
 class Renderer:
-    """Renders blocks of memories in one layout and counts their tokens with one tokenizer."""
+    """Renders blocks of memories in one layout and counts their tokens with one tokenizer. entries:
+    make the texts of the memories.
+    """
 
-    def __init__(self, layout: ContextLayout, tokenizer: Tokenizer) -> None:
+    def __init__(self, layout: ContextLayout, tokenizer: Tokenizer, entries: Entries) -> None:
         self.layout = layout
         self.tokenizer = tokenizer
+        self.entries = entries
 
     def cost(self, piece: str) -> int:
         """Tokens of `piece` with or without the separator at its beginning, whichever count is
@@ -186,6 +191,15 @@ class Renderer:
         first = self.layout.first(piece)
         alone = self.tokenizer.count(first)
         return alone if first == piece else max(alone, self.tokenizer.count(piece))
+
+    def is_counted(self, memory: EntryFields) -> bool:
+        """Whether the stored token count of `memory` is that of its entry in this layout."""
+        tokens = memory.tokens
+        return (
+            self.layout.has_stored_counts
+            and tokens.tokenizer == self.tokenizer.name
+            and tokens.renderer == self.entries.version
+        )
 
     def wrapper_tokens(self, block: str) -> int:
         """Tokens of the texts around the block with this name, and of those around the whole
@@ -199,50 +213,52 @@ class Renderer:
         """Tokens of the heading and footing of the part with memories of type `kind`."""
         return sum(map(self.cost, self.layout.around_type(kind)))
 
-    def whole(self, passage: Passage, rank: int, tokens: int | None = None) -> ShownMemory:
-        """`passage` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the
+    def whole(self, memory: EntryFields, rank: int, tokens: int | None = None) -> ShownMemory:
+        """`memory` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the
         tokens here.
         """
-        entry = self.layout.entry(passage, passage.line)
-        return ShownMemory(
-            passage, entry, self.cost(entry) if tokens is None else tokens, rank, passage.content
-        )
+        entry = self.layout.entry(memory, self.entries.text(memory))
+        size = self.cost(entry) if tokens is None else tokens
+        return ShownMemory(memory, entry, size, rank, memory.content)
 
-    def cut(self, passage: Passage, rank: int, allowed: int) -> ShownMemory | None:
-        """Show the beginning of `passage` and CUT_MARK in at most `allowed` tokens; None if not
-        even the mark fits.
+    def cut(self, memory: EntryFields, rank: int, allowed: int) -> ShownMemory | None:
+        """Show the beginning of `memory` and CUT_MARK in at most `allowed` tokens; None if not even
+        the mark fits.
         """
         # Most words have fewer tokens after a blank, as in an entry
-        line = f" {passage.line.lstrip()}"
-        room = allowed - self.cost(self.layout.entry(passage, CUT_MARK))
+        line = f" {self.entries.text(memory).lstrip()}"
+        room = allowed - self.cost(self.layout.entry(memory, CUT_MARK))
         while room > 0:
             text = self.tokenizer.truncate(line, room)[1:] + CUT_MARK
-            entry = self.layout.entry(passage, text)
+            entry = self.layout.entry(memory, text)
             tokens = self.cost(entry)
             if tokens <= allowed:
-                return ShownMemory(passage, entry, tokens, rank, text, cut=True, allowed=allowed)
+                return ShownMemory(memory, entry, tokens, rank, text, cut=True, allowed=allowed)
             room -= tokens - allowed
         return None
 
-    def excerpt(self, passage: Passage, rank: int, allowed: int, query: str) -> ShownMemory | None:
-        """Show the sentences of `passage` that best match `query`, else its beginning; None if
+    def excerpt(
+        self, memory: EntryFields, rank: int, allowed: int, query: str
+    ) -> ShownMemory | None:
+        """Show the sentences of `memory` that best match `query`, else its beginning; None if
         neither fits.
         """
+        whole = self.entries.text(memory)
         # Its only sentence is the whole text, which does not fit
-        if not _BOUNDARY.search(passage.line):
-            return self.cut(passage, rank, allowed)
-        mark = f" [excerpt of {passage.id[:8]}]"
+        if not _BOUNDARY.search(whole):
+            return self.cut(memory, rank, allowed)
+        mark = f" [excerpt of {memory.id[:8]}]"
 
         def fits(text: str) -> bool:
-            return self.cost(self.layout.entry(passage, text + mark)) <= allowed
+            return self.cost(self.layout.entry(memory, text + mark)) <= allowed
 
-        sentences = best_sentences(passage.line, query, fits)
+        sentences = best_sentences(whole, query, fits)
         if sentences is None:
-            return self.cut(passage, rank, allowed)
+            return self.cut(memory, rank, allowed)
         text = sentences + mark
-        entry = self.layout.entry(passage, text)
+        entry = self.layout.entry(memory, text)
         return ShownMemory(
-            passage, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True
+            memory, entry, self.cost(entry), rank, text, cut=True, allowed=allowed, excerpt=True
         )
 
     def block(
@@ -256,7 +272,7 @@ class Renderer:
         for kind in sorted(
             TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE
         ):
-            if of_type := [memory for memory in shown if memory.passage.type is kind]:
+            if of_type := [each for each in shown if each.memory.type is kind]:
                 text, per_type[kind] = self._part(kind, of_type)
                 parts.append(text)
         if not parts:
@@ -271,16 +287,16 @@ class Renderer:
         group = None
         if kind is MemoryType.EPISODIC:
             shown = sorted(
-                shown, key=lambda each: (each.passage.created_at, each.passage.seq, each.passage.id)
+                shown, key=lambda each: (each.memory.created_at, each.memory.seq, each.memory.id)
             )
-        for memory in shown:
-            day = self.layout.group(memory.passage)
+        for each in shown:
+            day = self.layout.group(each.memory)
             if day is not None and day != group:
                 pieces.append(day)
                 tokens += self.cost(day)
                 group = day
-            pieces.append(memory.entry)
-            tokens += memory.tokens
+            pieces.append(each.entry)
+            tokens += each.tokens
         heading, footing = self.layout.around_type(kind)
         return heading + self.layout.first("".join(pieces)) + footing, tokens
 

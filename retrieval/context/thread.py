@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from memtypes.live.thread_policy import ContextAllocation
+from memtypes.markdown import bullet
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.threads import ThreadTail
-from memtypes.search.passage import bullet
 from retrieval.context.thread_parts import (
     EarlierPart,
     FileMention,

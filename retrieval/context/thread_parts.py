@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from memtypes.live.sentences import most_important, sentences
 from memtypes.live.turns import Turn
+from memtypes.markdown import CUT_MARK, bullet, cut_bullet
 from memtypes.ports.encoders import Tokenizer
-from memtypes.search.passage import CUT_MARK, bullet
 
 _MIN_CUT = 12
 """Minimum tokens of a turn or summary that is cut; a shorter beginning is not shown at all."""
@@ -78,7 +78,7 @@ class TurnsPart:
             pieces.append(piece)
             room -= piece.tokens
         if not pieces and self.turns and room >= _MIN_CUT:
-            text, tokens = self.tokenizer.cut_bullet(_line(self.turns[0][2]), room)
+            text, tokens = cut_bullet(_line(self.turns[0][2]), room, self.tokenizer)
             pieces.append(replace(self._piece(0), text=text, tokens=tokens, cut=True))
         return pieces
 
@@ -134,7 +134,7 @@ class NotesPart:
             shown = bullet("\n".join(selected) + CUT_MARK)
             tokens = count(shown)
             if not selected:
-                return Piece(*self.tokenizer.cut_bullet(best, room), order, cut=True)
+                return Piece(*cut_bullet(best, room, self.tokenizer), order, cut=True)
             if tokens <= room:
                 return Piece(shown, tokens, order, cut=True)
             limit -= tokens - room

@@ -21,7 +21,6 @@ from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.candidates import TYPES
-from memtypes.search.passage import Passage
 from retrieval.answer import ContextItem, ContextMetadata, FloorAnswer, RetrieveAnswer
 from retrieval.context.budget import (
     BudgetEntries,
@@ -32,6 +31,7 @@ from retrieval.context.budget import (
     due_room,
     fill,
 )
+from retrieval.context.entries import EntryFields
 from retrieval.context.render import (
     BLOCK,
     WORKING_BLOCK,
@@ -92,13 +92,14 @@ class ContextWriter:
         self._request = self.settled.request
         self._ids = self.ranked.hit_ids
         self._kinds = self.ranked.candidates.kinds[: self.ranked.hits]
+        self._has_stored_counts = self._are_counts_stored()
         self._in_time: NDArray[np.bool_] = self.ranked.signals[SIGNALS.index("time")] == 1.0
 
-    async def texts_to_count(self) -> dict[str, Passage]:
+    async def texts_to_count(self) -> dict[str, EntryFields]:
         """Read the hits whose tokens must be counted: none if the stored counts are right, else the
         best ones.
         """
-        if self._has_stored_counts():
+        if self._has_stored_counts:
             return {}
         budget = 2 * (self._request.allowance.total + self._request.working_budget) + 2_000
         counts = self.ranked.candidates.columns.integers("tokens.count", 0)[: self.ranked.hits]
@@ -108,7 +109,7 @@ class ContextWriter:
             {self._ids[at]: TYPES[self._kinds[at]] for at in np.flatnonzero(needed).tolist()}
         )
 
-    async def fill(self, texts: Mapping[str, Passage]) -> Fills:
+    async def fill(self, texts: Mapping[str, EntryFields]) -> Fills:
         """Choose the context's hits: fill the working and the long-term budget. texts: from
         `texts_to_count`.
         """
@@ -129,7 +130,7 @@ class ContextWriter:
         working = self._working()
         long_term = np.flatnonzero(self._kinds != _WORKING)
         return await offload(
-            (passage.content for passage in texts.values()),
+            (memory.content for memory in texts.values()),
             lambda: Fills(
                 self._filled(working_plan, self._entries(working, texts), WORKING_BLOCK),
                 self._filled_with_due(plan, self._entries(long_term, texts)),
@@ -137,7 +138,9 @@ class ContextWriter:
             LONG_TEXT,
         )
 
-    async def chosen_texts(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, Passage]:
+    async def chosen_texts(
+        self, fills: Fills, texts: Mapping[str, EntryFields]
+    ) -> dict[str, EntryFields]:
         """Read the chosen memories that `texts` lacks; return all by id. Memories removed meanwhile
         are left out.
         """
@@ -147,40 +150,42 @@ class ContextWriter:
             **await self._fetch({each: kind for each, kind in chosen.items() if each not in texts}),
         }
 
-    async def repeats(self, fills: Fills, texts: Mapping[str, Passage]) -> dict[str, str]:
+    async def repeats(self, fills: Fills, texts: Mapping[str, EntryFields]) -> dict[str, str]:
         """Map each chosen hit whose text is part of another one of the same time to the id of that
         hit.
 
         Neither is replaced. A contested hit is only left out if the other one is contested too, and
         so tells it.
         """
-        by_time: dict[datetime, list[tuple[ChosenEntry, Passage]]] = {}
+        by_time: dict[datetime, list[tuple[ChosenEntry, EntryFields]]] = {}
         for entry in sorted(fills.long_term.chosen):
-            passage = texts.get(self._ids[entry.rank - 1])
-            if passage is not None and passage.state_at(self.as_of) is not State.REPLACED:
-                by_time.setdefault(passage.created_at, []).append((entry, passage))
+            memory = texts.get(self._ids[entry.rank - 1])
+            if memory is not None and memory.state_at(self.as_of) is not State.REPLACED:
+                by_time.setdefault(memory.created_at, []).append((entry, memory))
         groups = [group for group in by_time.values() if len(group) > 1]
-        contents = (passage.content for group in groups for _, passage in group)
+        contents = (memory.content for group in groups for _, memory in group)
         return await offload(
             contents,
             lambda: dict(pair for group in groups for pair in self._repeats(group)),
             LONG_TEXT,
         )
 
-    def _repeats(self, group: Sequence[tuple[ChosenEntry, Passage]]) -> Iterator[tuple[str, str]]:
+    def _repeats(
+        self, group: Sequence[tuple[ChosenEntry, EntryFields]]
+    ) -> Iterator[tuple[str, str]]:
         """Yield (id, id of a memory that contains its text). Only texts that have its rarest word
         are compared.
         """
-        lines = [" ".join(passage.line.split()) for _, passage in group]
-        states = [passage.state_at(self.as_of) for _, passage in group]
+        lines = [" ".join(self.renderer.entries.text(memory).split()) for _, memory in group]
+        states = [memory.state_at(self.as_of) for _, memory in group]
         by_word: defaultdict[str, list[int]] = defaultdict(list)
         for position in sorted(range(len(group)), key=lambda position: -len(lines[position])):
-            entry, passage = group[position]
+            entry, memory = group[position]
             words = {*_WORD.findall(lines[position]), ""}
             for longer in min((by_word[word] for word in words), key=len):
                 is_told = states[position] in {State.CURRENT, states[longer]}
                 if is_told and _has_part(lines[longer], lines[position]):
-                    yield passage.id, group[longer][1].id
+                    yield memory.id, group[longer][1].id
                     break
             else:
                 if not entry.cut:
@@ -198,13 +203,13 @@ class ContextWriter:
         return {self._ids[entry.rank - 1] for part in fills for entry in part.chosen}
 
     async def answer(
-        self, fills: Fills, texts: Mapping[str, Passage], degraded: Sequence[str]
+        self, fills: Fills, texts: Mapping[str, EntryFields], degraded: Sequence[str]
     ) -> tuple[RetrieveAnswer, tuple[ShownMemory, ...]]:
         """Render the chosen memories; return the answer, and what it shows. degraded: parts that
         did not respond.
         """
         working, long_term = await offload(
-            (passage.content for passage in texts.values()),
+            (memory.content for memory in texts.values()),
             lambda: [
                 list(filter(None, (self._part(entry, texts) for entry in part.chosen)))
                 for part in fills
@@ -214,7 +219,7 @@ class ContextWriter:
         task_like = fills.long_term.plan.task_like
         long_term = self._by_due(long_term) if task_like else long_term
         shown = (*working, *long_term)
-        shown_ids = {memory.passage.id for memory in shown}
+        shown_ids = {each.memory.id for each in shown}
         repeated = zip(
             self.ranked.candidates.ids[self.ranked.hits :].tolist(),
             self.ranked.duplicate_of,
@@ -235,7 +240,7 @@ class ContextWriter:
             utilization=block.tokens / total if total else 0.0,
             per_type=dict(block.per_type),
             working_tokens=working_block.tokens,
-            working_excerpted=[memory.passage.id for memory in working if memory.cut],
+            working_excerpted=[each.memory.id for each in working if each.cut],
             working_left_out=[memory_id for memory_id in of_working if memory_id not in shown_ids],
             duplicates=[memory_id.decode() for memory_id, hit in repeated if hit in shown_ids],
             trimmed_count=self.ranked.hits - len(shown),
@@ -253,30 +258,31 @@ class ContextWriter:
             context=context, items=[self._item(memory) for memory in shown], metadata=metadata
         ), shown
 
-    async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        return await self.store.passages(self.scope, ids) if ids else {}
+    async def _fetch(self, ids: Mapping[str, MemoryType]) -> dict[str, EntryFields]:
+        return await self.store.read_as(self.scope, ids, EntryFields) if ids else {}
 
-    def _has_stored_counts(self) -> bool:
+    def _are_counts_stored(self) -> bool:
+        """Whether all hits have a token count of their entry in this layout, by this tokenizer."""
         if not self.renderer.layout.has_stored_counts:
             return False
         columns = self.ranked.candidates.columns
-        return bool(
-            columns.where("tokens.tokenizer", self.renderer.tokenizer.name.__eq__)[
-                : self.ranked.hits
-            ].all()
-        )
+        same_tokenizer = columns.where("tokens.tokenizer", self.renderer.tokenizer.name.__eq__)
+        same_entries = columns.where("tokens.renderer", self.renderer.entries.version.__eq__)
+        return bool((same_tokenizer & same_entries)[: self.ranked.hits].all())
 
-    def _entries(self, positions: NDArray[np.intp], texts: Mapping[str, Passage]) -> BudgetEntries:
+    def _entries(
+        self, positions: NDArray[np.intp], texts: Mapping[str, EntryFields]
+    ) -> BudgetEntries:
         """The hits at `positions` as budget entries, with stored token counts or else those counted
         in `texts`.
         """
-        if not self._has_stored_counts():
+        if not self._has_stored_counts:
             layout = self.renderer.layout
             rows = []
             for position in positions.tolist():
-                if (passage := texts.get(self._ids[position])) is not None:
-                    tokens = self.renderer.whole(passage, position + 1).tokens
-                    rows.append((position + 1, passage.type, tokens, layout.group(passage)))
+                if (memory := texts.get(self._ids[position])) is not None:
+                    tokens = self.renderer.whole(memory, position + 1).tokens
+                    rows.append((position + 1, memory.type, tokens, layout.group(memory)))
             return BudgetEntries.of(rows)
         kinds = self._kinds[positions]
         columns = self.ranked.candidates.columns.take(positions)
@@ -367,29 +373,27 @@ class ContextWriter:
         )
         return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
 
-    def _part(self, entry: ChosenEntry, texts: Mapping[str, Passage]) -> ShownMemory | None:
+    def _part(self, entry: ChosenEntry, texts: Mapping[str, EntryFields]) -> ShownMemory | None:
         """Render the chosen memory; None if it was removed or does not fit into entry.allowed
         tokens.
         """
-        if (passage := texts.get(self._ids[entry.rank - 1])) is None:
+        if (memory := texts.get(self._ids[entry.rank - 1])) is None:
             return None
         if not entry.cut:
-            stored_by = (
-                self.renderer.tokenizer.name if self.renderer.layout.has_stored_counts else None
-            )
+            counted = self.renderer.is_counted(memory) and memory.tokens.line == entry.allowed
             # Since it was ranked
-            rewritten = passage.tokenizer == stored_by and passage.tokens != entry.allowed
-            whole = self.renderer.whole(passage, entry.rank, None if rewritten else entry.allowed)
+            rewritten = self._has_stored_counts and not counted
+            whole = self.renderer.whole(memory, entry.rank, None if rewritten else entry.allowed)
             return whole if whole.tokens <= entry.allowed else None
         if self._request.oversize_of(entry.type) == "excerpt":
-            return self.renderer.excerpt(passage, entry.rank, entry.allowed, self._request.query)
-        return self.renderer.cut(passage, entry.rank, entry.allowed)
+            return self.renderer.excerpt(memory, entry.rank, entry.allowed, self._request.query)
+        return self.renderer.cut(memory, entry.rank, entry.allowed)
 
     def _item(self, shown: ShownMemory) -> ContextItem:
-        state = shown.passage.state_at(self.as_of)
+        state = shown.memory.state_at(self.as_of)
         return ContextItem(
-            id=shown.passage.id,
-            type=shown.passage.type,
+            id=shown.memory.id,
+            type=shown.memory.type,
             rank=shown.rank,
             score=float(self.ranked.scores[shown.rank - 1]),
             tokens=shown.tokens,

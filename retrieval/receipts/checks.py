@@ -28,6 +28,7 @@ from retrieval.context.budget import (
     Oversize,
     fill,
 )
+from retrieval.context.entries import Entries
 from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
@@ -356,7 +357,7 @@ def counter_for(form: str, tokenizer: Tokenizer) -> TokenCounter:
     """A function that counts the tokens of an entry in a context. form: the context's format, such
     as "json".
     """
-    return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer).cost
+    return Renderer(LAYOUTS.get(form, LAYOUTS["markdown"]), tokenizer, Entries()).cost
 
 
 def read_receipt(raw: bytes) -> tuple[dict[str, Any], ReceiptContents]:

@@ -19,7 +19,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
 from memtypes.search.candidates import Candidates
-from memtypes.search.passage import passage_of
+from retrieval.context.entries import Entries, EntryFields
 from retrieval.context.render import (
     BLOCK,
     LAYOUTS,
@@ -134,7 +134,9 @@ class Receipts:
     async def _contents(
         self, tenant: str, receipt: Receipt, tokenizer: Tokenizer
     ) -> ReceiptContents:
-        contents = contents_of(receipt, await self._memories(tenant, receipt), tokenizer)
+        contents = contents_of(
+            receipt, await self._memories(tenant, receipt), tokenizer, self.parts.entries
+        )
         text = await self.queue.get(tenant, receipt.previous_id) if receipt.previous_id else None
         return contents if text is None else replace(contents, previous=json.loads(text))
 
@@ -154,7 +156,7 @@ class Receipts:
 
 
 def contents_of(
-    receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer
+    receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer, entries: Entries
 ) -> ReceiptContents:
     """The entries and the context of `receipt`, rendered again from the memories as they are now.
 
@@ -164,7 +166,7 @@ def contents_of(
     """
     request = RetrieveRequest.model_validate(receipt.request)
     retrieved_at = min(receipt.as_of, receipt.created_at)
-    renderer = Renderer(LAYOUTS[request.format], tokenizer)
+    renderer = Renderer(LAYOUTS[request.format], tokenizer, entries)
     shown: dict[str, ShownMemory] = {}
     for candidate in receipt.candidates:
         memory = memories.get(candidate.id)
@@ -206,13 +208,13 @@ def _rendered_again(
     recorded one.
     """
     rank = candidate.rank or 0
-    passage = passage_of(memory)
+    fields = EntryFields.of(memory)
     if candidate.allowed is None:
-        shown: ShownMemory | None = renderer.whole(passage, rank)
+        shown: ShownMemory | None = renderer.whole(fields, rank)
     elif request.oversize_of(candidate.type) == "excerpt":
-        shown = renderer.excerpt(passage, rank, candidate.allowed, request.query)
+        shown = renderer.excerpt(fields, rank, candidate.allowed, request.query)
     else:
-        shown = renderer.cut(passage, rank, candidate.allowed)
+        shown = renderer.cut(fields, rank, candidate.allowed)
     if shown is None or (
         candidate.entry_sha256 is not None
         and digest(shown.entry.encode()) != candidate.entry_sha256

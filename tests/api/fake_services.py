@@ -39,6 +39,7 @@ from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import Listing, Page, TypeStats
 from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
+from retrieval.context.entries import EntryCounter
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever, RetrieverParts
@@ -113,7 +114,7 @@ def fake_services(
         stored,
         embedder,
         sparse,
-        tokenizer,
+        EntryCounter(tokenizer, retrieving.entries),
         clock,
         gates,
         screened.redactor,
@@ -132,7 +133,7 @@ def fake_services(
     working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)
     sessions = FakeClientSessions()
-    guard = RecallGuard(stored, sparse, use_counts.write)
+    guard = RecallGuard(stored, sparse, use_counts.write, retrieving.entries.text_of)
     return Services(
         store=stored,
         ingestor=ingestor,

@@ -26,6 +26,7 @@ from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.stores.operations.engine import memory_of
+from retrieval.context.entries import Entries, EntryCounter
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
@@ -205,7 +206,10 @@ class Bench:
     def __post_init__(self) -> None:
         plain = plain_ingestor(self.store, self.clock, self.embedder, gates=self.gates)
         self.ingestor = replace(
-            plain, sparse=LengthSparse(), tokenizer=CharTokenizer(), panel=self.panel or plain.panel
+            plain,
+            sparse=LengthSparse(),
+            count_tokens=EntryCounter(CharTokenizer(), Entries()),
+            panel=self.panel or plain.panel,
         )
 
     def sink(self, scope: Scope = SCOPE) -> WriteItems:

@@ -15,8 +15,8 @@ from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
-from memtypes.search.passage import Passage
 from retrieval.answer import RetrieveAnswer, SearchAnswer
+from retrieval.context.entries import Entries, EntryCounter, EntryFields
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.receipts.recorder import ReceiptQueue
@@ -55,11 +55,11 @@ def clock() -> datetime:
 class RecordedUses(UseCounts):
     """Use counts that also append the memories that a context has shown to the list `shown`."""
 
-    def __init__(self, store: MemoryStore, shown: list[Passage]) -> None:
+    def __init__(self, store: MemoryStore, shown: list[EntryFields]) -> None:
         super().__init__(store)
         self.shown = shown
 
-    def note(self, scope: Scope, shown: Sequence[Passage], at: datetime) -> None:
+    def note(self, scope: Scope, shown: Sequence[EntryFields], at: datetime) -> None:
         """Count a use of each memory that a context has shown, and append these memories to the
         list `shown`.
         """
@@ -79,14 +79,20 @@ class World:
     embedder: Embedder = field(default_factory=FakeEmbedder)
     tokenizer: Tokenizer = field(default_factory=FakeTokenizer)
     store: InMemoryStore = field(default_factory=InMemoryStore)
-    shown: list[Passage] = field(default_factory=list)
+    shown: list[EntryFields] = field(default_factory=list)
     timings: list[dict[str, float]] = field(default_factory=list)
     receipt_store: ReceiptStore | None = None
     writer: Embedder = field(default_factory=FakeEmbedder)
     depth: int = DEPTH
+    entries: Entries = field(default_factory=Entries)
 
     def __post_init__(self) -> None:
-        self.ingestor = plain_ingestor(self.store, clock, self.writer, tokenizer=self.tokenizer)
+        self.ingestor = plain_ingestor(
+            self.store,
+            clock,
+            self.writer,
+            count_tokens=EntryCounter(self.tokenizer, self.entries),
+        )
         parts = RetrieverParts(
             self.store,
             self.embedder,
@@ -95,6 +101,7 @@ class World:
             clock,
             depth=self.depth,
             use_counts=RecordedUses(self.store, self.shown),
+            entries=self.entries,
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
         queue = ReceiptQueue(self.receipt_store or FakeReceipts())

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch
+from memtypes.ports.memory_store import CandidateSearch, Form
 from memtypes.search.candidates import Candidates
-from memtypes.search.passage import Passage
+from retrieval.context.entries import EntryTokens
 from tests.fakes import AwayEmbedder
 from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import World, filled
@@ -201,14 +202,14 @@ async def test_a_memory_removed_during_a_retrieval_is_left_out() -> None:
 class GrowingStore(InMemoryStore):
     """A store that returns each memory's text longer than it was when the memory was ranked."""
 
-    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The memories' texts for a context, each longer than when the memory was ranked."""
-        stored = await super().passages(scope, ids)
+    async def read_as(
+        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
+    ) -> dict[str, Form]:
+        """The memories' fields for a context, each longer than when the memory was ranked."""
+        stored = await super().read_as(scope, ids, form)
         longer = "the importer reads CSV, and JSON since it was rewritten"
-        return {
-            name: passage._replace(content=longer, said=None, tokens=99)
-            for name, passage in stored.items()
-        }
+        changes: dict[str, Any] = {"content": longer, "tokens": EntryTokens(99, "words", 99)}
+        return {name: msgspec.structs.replace(fields, **changes) for name, fields in stored.items()}
 
 
 async def test_a_memory_that_grows_during_a_retrieval_does_not_exceed_the_budget() -> None:

@@ -10,13 +10,14 @@ from itertools import pairwise
 from uuid import UUID
 
 import anyio
+import msgspec
 import pytest
 
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Use
-from memtypes.search.passage import Passage, passage_of
+from retrieval.context.entries import EntryFields
 from retrieval.use_counts import MAX_WAITING, PAUSE_FACTOR, UseCounts
 from tests.fakes_memories import InMemoryStore
 from tests.retrieval.builders import NOW, SCOPE, World
@@ -24,9 +25,9 @@ from tests.retrieval.builders import NOW, SCOPE, World
 pytestmark = pytest.mark.anyio
 
 
-async def passage(world: World, memory_id: str) -> Passage:
-    """The stored memory as a `Passage`, its form in a context."""
-    return passage_of(await stored(world, memory_id))
+async def fields_of(world: World, memory_id: str) -> EntryFields:
+    """The stored fields from which a context shows the memory."""
+    return EntryFields.of(await stored(world, memory_id))
 
 
 async def stored(world: World, memory_id: str) -> Memory:
@@ -38,7 +39,7 @@ async def test_uses_of_one_memory_are_added_up() -> None:
     """Several uses of a memory are written at once: their number, and the time of the last use."""
     world = World()
     used, unused = await world.add_all("semantic", ["a fact", "another fact"])
-    memory = await passage(world, used)
+    memory = await fields_of(world, used)
     use_counts = UseCounts(world.store)
     use_counts.note(SCOPE, [memory], NOW)
     use_counts.note(SCOPE, [memory, memory], NOW + timedelta(seconds=5))
@@ -54,7 +55,7 @@ async def test_closing_writes_waiting_uses() -> None:
     world = World()
     used = await world.add("semantic", "a fact")
     async with UseCounts(world.store, period_s=60).running() as use_counts:
-        use_counts.note(SCOPE, [await passage(world, used)], NOW)
+        use_counts.note(SCOPE, [await fields_of(world, used)], NOW)
     assert (await stored(world, used)).access_count == 1
 
 
@@ -87,7 +88,7 @@ async def test_writes_have_pauses_between_them() -> None:
     """
     store = SlowStore(after=2)
     world = World(store=store)
-    memory = await passage(world, await world.add("semantic", "a fact"))
+    memory = await fields_of(world, await world.add("semantic", "a fact"))
     scopes = [Scope(SCOPE.tenant, f"elsewhere {number}") for number in range(4)]
     async with UseCounts(store, period_s=0.01).running() as use_counts:
         for scope in scopes:
@@ -103,7 +104,7 @@ async def test_write_makes_no_pauses() -> None:
     """`write` stores all noted uses at once, without the pauses of the background task."""
     store = SlowStore(after=1)
     world = World(store=store)
-    memory = await passage(world, await world.add("semantic", "a fact"))
+    memory = await fields_of(world, await world.add("semantic", "a fact"))
     async with UseCounts(store, period_s=0.01).running() as use_counts:
         for number in range(3):
             use_counts.note(Scope(SCOPE.tenant, f"elsewhere {number}"), [memory], NOW)
@@ -116,7 +117,7 @@ async def test_uses_of_a_removed_memory_are_ignored() -> None:
     """Writing the uses of a memory that was removed meanwhile does not create it again."""
     world = World()
     used = await world.add("semantic", "a fact")
-    memory = await passage(world, used)
+    memory = await fields_of(world, used)
     await world.store.delete(SCOPE, [used])
     use_counts = UseCounts(world.store)
     use_counts.note(SCOPE, [memory], NOW)
@@ -140,7 +141,7 @@ async def test_a_failed_write_is_counted() -> None:
     world = World(store=AwayStore())
     used = await world.add("semantic", "a fact")
     use_counts = UseCounts(world.store)
-    use_counts.note(SCOPE, [await passage(world, used)], NOW)
+    use_counts.note(SCOPE, [await fields_of(world, used)], NOW)
     await use_counts.write()
     assert use_counts.lost == 1
 
@@ -170,7 +171,7 @@ async def test_counting_goes_on_after_an_unexpected_error() -> None:
     store = FaultyStore()
     world = World(store=store)
     used = await world.add("semantic", "a fact")
-    shown = [await passage(world, used)]
+    shown = [await fields_of(world, used)]
     async with UseCounts(store, period_s=0.01).running() as use_counts:
         use_counts.note(SCOPE, shown, NOW)
         await store.failed.wait()
@@ -190,13 +191,13 @@ async def test_the_number_of_memories_with_waiting_uses_is_bounded() -> None:
     Several uses of one memory count as one.
     """
     world = World()
-    memory = await passage(world, await world.add("semantic", "a fact"))
+    memory = await fields_of(world, await world.add("semantic", "a fact"))
     use_counts = UseCounts(world.store)
-    use_counts.note(
-        SCOPE,
-        [memory, *(memory._replace(id=str(UUID(int=n))) for n in range(MAX_WAITING + 6)), memory],
-        NOW,
-    )
+    others = [
+        msgspec.structs.replace(memory, id=str(UUID(int=number)))
+        for number in range(MAX_WAITING + 6)
+    ]
+    use_counts.note(SCOPE, [memory, *others, memory], NOW)
     assert use_counts.lost == 7
     await use_counts.write()
     assert (await stored(world, memory.id)).access_count == 2

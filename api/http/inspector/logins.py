@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from cachetools import TTLCache
 
-from api.auth.guards import RateLimit
 from api.auth.keys import Caller, KeyBook
+from api.auth.rate_limit import RateLimit
 
 LOGIN_S = 8 * 3_600
 MAX_LOGINS = 1_000

@@ -24,7 +24,7 @@ from litestar.types import Receive, Scope, Send
 
 from api.http.endpoint import Endpoint
 from api.http.mcp.catalog import ToolPreset
-from api.http.mcp.tools import McpConnection
+from api.http.mcp.tools import CONNECTION, McpConnection
 from api.http.problems import InvalidInput
 from api.http.request import NAMESPACE_HEADER, decoded_name, name_in_header
 from api.project import project_namespace
@@ -40,9 +40,6 @@ TOOLS_HEADER = "X-Remembrancer-Tools"
 
 DEFAULT_NAMESPACE = "default"
 """Namespace of an MCP call if neither the path, the headers nor the API key name a namespace."""
-
-CONNECTION = "remembrancer_connection"
-"""Key in the ASGI scope under which the MCP server finds the call's McpConnection."""
 
 ENDPOINT = Endpoint(f"POST {PATH}", "The MCP server")
 

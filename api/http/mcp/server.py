@@ -22,8 +22,14 @@ from mcp.shared.exceptions import MCPError
 
 from api.http.mcp import catalog
 from api.http.mcp.catalog import TOOLS, RecallArguments, ToolEntry, offered_tools
-from api.http.mcp.mount import CONNECTION
-from api.http.mcp.tools import TOOL_CALLS, McpConnection, memory_json, recall, receipt_json
+from api.http.mcp.tools import (
+    CONNECTION,
+    TOOL_CALLS,
+    McpConnection,
+    memory_json,
+    recall,
+    receipt_json,
+)
 from api.http.problems import Forbidden, log_fault, problem_of, validated
 from api.wiring.container import Services
 from memtypes.model.errors import NotFound, Overloaded, RemembrancerError, Unavailable

@@ -34,6 +34,9 @@ from retrieval.receipts.model import Receipt
 SOURCE = "mcp"
 """Name of the caller in the `source` of memories that a model writes by MCP."""
 
+CONNECTION = "remembrancer_connection"
+"""Key in the ASGI scope under which the MCP server finds the call's McpConnection."""
+
 
 @dataclass(frozen=True, slots=True)
 class McpConnection:

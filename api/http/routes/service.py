@@ -13,9 +13,9 @@ from litestar import Response
 from prometheus_client import generate_latest
 
 from api.http.endpoint import Endpoint, QueryScope
-from api.http.metrics import ServiceMetrics
 from api.http.openapi import document, page
 from api.http.request import ApiRequest
+from api.http.service_metrics import ServiceMetrics
 from api.wiring.container import AppServices, Ping
 from memtypes.model.errors import RemembrancerError
 from memtypes.model.filters import Not, in_view

@@ -2,7 +2,7 @@
 it was built with.
 
     store.json       current version of each collection, the embedder's fingerprint and dimensions
-    NAME/VERSION/    the shard of a collection, and beside it slots/, terms/, tokens/ and passages/
+    NAME/VERSION/    the shard of a collection, and beside it slots/, terms/, tokens/ and fields/
     engine.lock      held while the shards are open; has the ids of the worker and of its program
 
 Uses neither the engine nor Qdrant Edge.

@@ -57,9 +57,13 @@ def within(scope: Scope, *conditions: Condition) -> Condition:
     return {"must": [*bounds, *_flat(conditions)]}
 
 
+SCOPE_FIELDS = ("tenant", "namespace", "type", "agent_id")
+"""The payload fields that `in_scope` reads."""
+
+
 def in_scope(scope: Scope, payload: Mapping[str, Any]) -> bool:
     """True if a memory with this payload belongs to the scope. Checks memories that were read by id
-    alone.
+    alone. payload: with SCOPE_FIELDS.
     """
     if (payload["tenant"], payload["namespace"]) != (scope.tenant, scope.namespace):
         return False

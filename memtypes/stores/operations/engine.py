@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +24,6 @@ from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record
 from memtypes.search.columns import TERMS, Columns
-from memtypes.search.passage import Passage, passage_of
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.schema import Kind
@@ -233,13 +233,22 @@ class EngineOperations(ABC):
         payloads = await self.scroll(scrolls)
         return [payload for by_id in payloads.values() for payload in by_id.values()]
 
-    async def passages(
-        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]
-    ) -> list[Passage]:
-        """The passages (the fields that a context shows) of the memories with these `ids` that
-        exist in the scope.
+    async def fields(
+        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]], names: tuple[str, ...]
+    ) -> dict[str, bytes]:
+        """The payload fields `names` of the memories with these `ids` that exist in the scope, as
+        MessagePack, by id.
         """
-        return [passage_of(memory_of(payload)) for payload in await self.payloads(scope, ids)]
+        scrolls = {
+            kind: Scroll(within(scope, has_ids(ids_of_type)), len(ids_of_type), names)
+            for kind, ids_of_type in ids.items()
+        }
+        payloads = await self.scroll(scrolls)
+        return {
+            memory_id: msgspec.msgpack.encode(payload)
+            for by_id in payloads.values()
+            for memory_id, payload in by_id.items()
+        }
 
 
 def memory_of(payload: Payload) -> Memory:

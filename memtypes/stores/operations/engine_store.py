@@ -11,6 +11,8 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
+import msgspec
+
 from memtypes.model.errors import InvalidRequest, LockLost
 from memtypes.model.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.model.memory import Memory
@@ -18,6 +20,7 @@ from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import (
     CandidateSearch,
+    Form,
     Listing,
     MemoryStore,
     Page,
@@ -26,7 +29,6 @@ from memtypes.ports.memory_store import (
     Use,
 )
 from memtypes.search.candidates import Candidates
-from memtypes.search.passage import Passage
 from memtypes.search.vectors import DenseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
@@ -89,16 +91,23 @@ class EngineStore(MemoryStore):
         memories = {payload["id"]: memory_of(payload) for payload in payloads}
         return {memory_id: memories[memory_id] for memory_id in valid if memory_id in memories}
 
-    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """The passages (the fields that a context shows) of the memories that exist, by id, in the
-        order of `ids`.
-        """
+    async def read_as(
+        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
+    ) -> dict[str, Form]:
+        """The memories that exist, by id, in the order of `ids`, with only the fields of `form`."""
         valid = valid_ids(ids)
         if not valid:
             return {}
-        answer = await self.call(reads.get_passages, scope=scope, ids=by_type(valid, ids))
-        passages = {passage.id: passage for passage in answer}
-        return {memory_id: passages[memory_id] for memory_id in valid if memory_id in passages}
+        names = form.__struct_fields__
+        encoded = await self.call(
+            reads.get_fields, scope=scope, ids=by_type(valid, ids), names=names
+        )
+        decoder = msgspec.msgpack.Decoder(form)
+        return {
+            memory_id: decoder.decode(encoded[memory_id])
+            for memory_id in valid
+            if memory_id in encoded
+        }
 
     async def patch(
         self,

@@ -20,7 +20,6 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import TypeStats
-from memtypes.search.passage import Passage
 from memtypes.stores.operations.conditions import Condition, in_range, of_tenant, within
 from memtypes.stores.operations.engine import (
     EngineOperations,
@@ -44,13 +43,15 @@ async def get_payloads(
     return await engine.payloads(scope, ids)
 
 
-async def get_passages(
-    engine: EngineOperations, *, scope: Scope, ids: dict[MemoryType, list[str]]
-) -> list[Passage]:
-    """The passages (the fields that a context shows) of the requested memories that exist. ids:
-    memory ids by type.
-    """
-    return await engine.passages(scope, ids)
+async def get_fields(
+    engine: EngineOperations,
+    *,
+    scope: Scope,
+    ids: dict[MemoryType, list[str]],
+    names: tuple[str, ...],
+) -> dict[str, bytes]:
+    """The payload fields `names` of the requested memories that exist, as MessagePack, by id."""
+    return await engine.fields(scope, ids, names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from api.auth.guards import RateLimit
+from api.auth.rate_limit import RateLimit
 from api.cli.embedded import client_of
 from api.cli.serving import show_samples
 from api.wiring.container import Services

@@ -24,6 +24,7 @@ from ingest.screening.submission import ReviewMode
 from memtypes.model.memory import MAX_CONTENT, Memory
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Embedding, InContext
+from retrieval.context.entries import Entries
 from tests.fakes import FakeEmbedder, FakeSparse
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -59,7 +60,7 @@ def writer() -> SessionWriter:
         RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), lambda: NOW
     )
     ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
-    return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush))
+    return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush, Entries().text_of))
 
 
 def message(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from ingest.screening.recall_guard import CONTEXTS, RecallGuard, without_contexts, without_quotes
 from ingest.screening.redaction.rules import compile_re2
-from memtypes.search.passage import bullet
+from memtypes.markdown import bullet
+from retrieval.context.entries import Entries
 from tests.fakes import FakeSparse
 from tests.retrieval.builders import SCOPE, World
 
 pytestmark = pytest.mark.anyio
 FACT = "The stock counter lives in Postgres and is guarded by advisory locks."
+ENTRIES = Entries()
 LATER = replace(SCOPE, session_id="s2")
 
 MARKDOWN = "<memories>\n## Knowledge\n- Ann's car is red.\n  And fast.\n</memories>\n"
@@ -90,7 +92,7 @@ async def world_with(shown: int) -> tuple[World, str]:
 
 
 async def test_quotes_of_shown_memories_are_removed() -> None:
-    guard = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
+    guard = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush, ENTRIES.text_of)
     messages = [FACT, f"I recall that {FACT} Then the other counter can go.", "ok", ""]
     assert await guard.without_recalled(LATER, messages) == [
         "",
@@ -104,8 +106,8 @@ async def test_only_memories_of_other_sessions_that_were_shown_are_removed() -> 
     """A message keeps a memory's text if the memory was never shown, or belongs to the message's
     own session.
     """
-    never = RecallGuard((await world_with(0))[0].store, FakeSparse(), no_flush)
-    again = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush)
+    never = RecallGuard((await world_with(0))[0].store, FakeSparse(), no_flush, ENTRIES.text_of)
+    again = RecallGuard((await world_with(1))[0].store, FakeSparse(), no_flush, ENTRIES.text_of)
     assert await never.without_recalled(LATER, [FACT]) == [FACT]
     assert await again.without_recalled(SCOPE, [FACT]) == [FACT]
 
@@ -119,9 +121,8 @@ async def test_pending_access_counts_are_flushed_first() -> None:
     async def flush() -> None:
         await world.store.patch(SCOPE, {memory_id: {"access_count": 1}})
 
-    assert await RecallGuard(world.store, FakeSparse(), flush).without_recalled(LATER, [FACT]) == [
-        ""
-    ]
+    guard = RecallGuard(world.store, FakeSparse(), flush, ENTRIES.text_of)
+    assert await guard.without_recalled(LATER, [FACT]) == [""]
 
 
 @pytest.mark.parametrize("context", [MARKDOWN, WORKING + MARKDOWN, JSON, QUOTED])

@@ -26,9 +26,9 @@ from ingest.workflows.history import (
 )
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.live.workflows import Event, NewEvent, WorkflowEventType, WorkflowState, fold
+from memtypes.markdown import CUT_MARK
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.workflows import WorkflowLog
-from memtypes.search.passage import CUT_MARK
 from tests.fakes import FakeTokenizer
 from tests.memtypes.live.logs import LOGS, START, logged
 

@@ -19,6 +19,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.scope import Scope
 from memtypes.ports.rejections import RejectedText
 from memtypes.search.vectors import Embedding, InContext
+from retrieval.context.entries import Entries, EntryCounter
 from tests.fakes_rejections import FakeRejections
 from tests.ingest.doubles import (
     NOW,
@@ -336,7 +337,7 @@ async def test_removal_fails_without_the_encoder_and_can_be_repeated() -> None:
 def memory(kind: str, **fields: object) -> Memory:
     """A stored memory of type `kind` with the given fields."""
     return (
-        Preparer(LengthSparse(), CharTokenizer())
+        Preparer(LengthSparse(), EntryCounter(CharTokenizer(), Entries()))
         .prepare(draft("x", kind, **fields), SCOPE, NOW, 1)
         .memory
     )

@@ -21,10 +21,11 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import Visibility
 from memtypes.model.scope import Scope
-from memtypes.search.passage import piece
+from retrieval.context.entries import Entries, EntryCounter, EntryFields
 from tests.ingest.doubles import NOW, SCOPE, CharTokenizer, LengthSparse, draft
 
-PREPARER = Preparer(LengthSparse(), CharTokenizer())
+ENTRIES = Entries()
+PREPARER = Preparer(LengthSparse(), EntryCounter(CharTokenizer(), ENTRIES))
 
 
 contents = st.text(
@@ -68,7 +69,7 @@ def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
     assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (
         17,
         "chars",
-        len(piece(written)),
+        len(ENTRIES.markdown(EntryFields.of(written))),
     )
 
 

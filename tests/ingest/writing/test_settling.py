@@ -22,6 +22,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, InContext
+from retrieval.context.entries import Entries, EntryCounter
 from tests.builders import NOW, make_memory
 from tests.fakes import FakeEmbedder, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor
@@ -31,6 +32,7 @@ from tests.ingest.doubles import draft
 pytestmark = pytest.mark.anyio
 
 SCOPE = Scope("acme", "shop")
+COUNT_TOKENS = EntryCounter(FakeTokenizer(), Entries())
 
 
 class FailingStore(InMemoryStore):
@@ -102,7 +104,7 @@ async def test_a_failed_deletion_of_a_newer_memory_leaves_both_contested() -> No
         await ingestor.editor.remove(SCOPE, [new])
     assert (await store.get(SCOPE, [old]))[old].at(NOW).state is not State.REPLACED
     store.fails = ""
-    await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW)
+    await StateWriter(store, COUNT_TOKENS).mend(SCOPE, NOW)
     assert await states(store, old, new) == [State.CONTESTED] * 2
     await ingestor.editor.remove(SCOPE, [new])
     assert await states(store, old) == [State.CURRENT]
@@ -197,10 +199,10 @@ async def test_mending_makes_a_memory_without_its_successor_current() -> None:
     first, second, third = await ports(ingestor, 3)
     await store.delete(SCOPE, [third])
     before = await store.get(SCOPE, [first])
-    assert await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW) == 1
+    assert await StateWriter(store, COUNT_TOKENS).mend(SCOPE, NOW) == 1
     assert await states(store, first, second) == [State.REPLACED, State.CURRENT]
     assert await store.get(SCOPE, [first]) == before
-    assert await StateWriter(store, FakeTokenizer()).mend(SCOPE, NOW) == 0
+    assert await StateWriter(store, COUNT_TOKENS).mend(SCOPE, NOW) == 0
 
 
 async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_current() -> None:

@@ -187,15 +187,6 @@ def test_a_title_that_repeats_the_first_line_is_not_embedded_twice() -> None:
         == "Lost my job as a banker."
     )
     assert memory("semantic", concept="Work").embedding_text() == "Work: Lost my job as a banker."
-    assert (
-        memory("procedural", procedure_name="Deploy", steps=["a"]).line()
-        == "Deploy: Lost my job as a banker.\n1. a"
-    )
-
-
-def test_the_text_of_a_task_in_a_context_has_its_status_and_due_time() -> None:
-    line = memory("prospective", "Call the bank", due_at=AT, trigger_condition="after lunch").line()
-    assert line == "[pending] Call the bank (due 2023-01-20 16:04Z) (when: after lunch)"
 
 
 def test_the_speaker_is_part_of_an_events_identity() -> None:
@@ -255,24 +246,6 @@ def test_the_state_changes_with_time_without_a_write(
         assert (fact.valid_to, fact.superseded_by, fact.state_until) == (None, None, None)
 
 
-def test_a_dated_fact_says_since_or_until_when_it_holds() -> None:
-    """A dated fact is shown with its first day, or if it was replaced, with the day until which it
-    held.
-
-    If its replacement will expire, it is still shown with its first day. The embedded text has no
-    day.
-    """
-    fact = memory("semantic", dated=True)
-    assert fact.line() == f"{fact.content} (since 2023-01-20)"
-    again = fact.replace(restated_at=AT + timedelta(days=2))
-    assert again.line() == f"{fact.content} (since 2023-01-20, said again 2023-01-22)"
-    assert fact.edited("it is new", AT + timedelta(days=3)).line() == "it is new (since 2023-01-23)"
-    assert fact.embedding_text() == memory("semantic").line() == fact.content
-    replaced = fact.replace(superseded_by="m-2", valid_to=AT + timedelta(days=1))
-    assert replaced.line() == f"{fact.content} (from 2023-01-20 until 2023-01-21)"
-    assert replaced.replace(state_until=AT + timedelta(days=2)).line() == fact.line()
-
-
 def test_an_edited_memory_keeps_its_earlier_texts() -> None:
     """An edited memory keeps its earlier texts, each until the time at which the next text replaced
     it.
@@ -323,12 +296,7 @@ def test_a_default_title_is_neither_blank_nor_long(text: str) -> None:
     assert 1 <= len(line) <= 500
 
 
-def test_the_shares_of_the_long_term_types_sum_to_one() -> None:
-    """The long-term types divide their whole token budget among them.
-
-    Working memory is not one of them; it alone is private.
-    """
-    assert sum(POLICIES[kind].share for kind in LONG_TERM) == pytest.approx(1.0)
+def test_working_memory_alone_is_private_and_not_kept_for_good() -> None:
     assert MemoryType.WORKING not in LONG_TERM
     private = {kind for kind in MemoryType if POLICIES[kind].visibility is Visibility.SESSION}
     assert private == {MemoryType.WORKING}

@@ -5,7 +5,7 @@ and caps.
 from __future__ import annotations
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from retrieval.context.budget import BudgetPlan, initial_shares, shifted_shares
+from retrieval.context.budget import SHARES, BudgetPlan, initial_shares, shifted_shares
 
 EPISODIC, SEMANTIC, PROSPECTIVE, PROCEDURAL = LONG_TERM
 
@@ -17,6 +17,11 @@ def plan(
     a procedure.
     """
     return BudgetPlan(total, LONG_TERM, caps or {}, task, how)
+
+
+def test_the_long_term_types_divide_their_whole_budget() -> None:
+    assert set(SHARES) == set(LONG_TERM)
+    assert sum(SHARES.values()) == 1.0
 
 
 def test_the_default_total_is_shared_by_the_policy_table() -> None:

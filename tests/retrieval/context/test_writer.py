@@ -17,8 +17,9 @@ from memtypes.llms.registry import RegistrySource
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
-from memtypes.search.passage import Passage
+from memtypes.ports.memory_store import Form
 from retrieval.answer import RetrieveAnswer
+from retrieval.context.entries import Entries, EntryCounter
 from retrieval.context.writer import LONG_TEXT
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import MAX_FILLS, Retriever, RetrieverParts
@@ -245,7 +246,8 @@ async def facts_for(model: str | None, budget: int) -> RetrieveAnswer:
     sparse = FakeSparse()
     tokenizer = FakeTokenizer()
     clock = lambda: datetime(2026, 3, 1, tzinfo=UTC)  # noqa: E731 - a fixed clock
-    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, tokenizer=tokenizer)
+    count_tokens = EntryCounter(tokenizer, Entries())
+    ingestor = plain_ingestor(store, clock, embedder, sparse=sparse, count_tokens=count_tokens)
     facts = [
         SemanticDraft(type="semantic", content=f"the tide table of harbour {number}")
         for number in range(40)
@@ -422,14 +424,16 @@ async def test_a_contested_statement_is_shown_beside_the_message_that_repeats_it
 
 
 class CountingStore(InMemoryStore):
-    """A store that counts how often passages are read."""
+    """A store that counts how often memories are read for a context."""
 
     reads = 0
 
-    async def passages(self, scope: Scope, ids: Mapping[str, MemoryType]) -> dict[str, Passage]:
-        """Return the passages of `ids` and count the call."""
+    async def read_as(
+        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
+    ) -> dict[str, Form]:
+        """Return the memories in `ids` and count the call."""
         self.reads += 1
-        return await super().passages(scope, ids)
+        return await super().read_as(scope, ids, form)
 
 
 async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:

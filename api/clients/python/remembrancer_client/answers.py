@@ -385,7 +385,7 @@ class HealthAnswer(Struct, frozen=True):
 
 class HealthCheck(Struct, frozen=True):
     """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed.
+    failed, or what to know although it passed.
     """
 
     ok: bool
@@ -1299,11 +1299,15 @@ class TodoCreatedAnswer(Struct, frozen=True):
 class TokenCount(Struct, frozen=True):
     """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its
     entry in a context.
+
+    renderer: version of the rendering of that entry; empty in memories of earlier versions. `line`
+    holds for this tokenizer and this rendering alone.
     """
 
     count: int
     tokenizer: str
     line: int = 0
+    renderer: str = ""
 
 
 class TokenizerName(Struct, frozen=True):

@@ -60,15 +60,14 @@ class Retries:
         """
         unsent = isinstance(error, Unreachable) and not error.sent
         transient = isinstance(error, RateLimited | Unavailable | Unreachable)
-        may_repeat = unsent or (transient and (request.repeatable or request.key is not None))
+        repeatable = request.repeatable or request.key is not None
+        may_repeat = unsent or (transient and repeatable)
         if attempt >= self.attempts or not may_repeat:
             return None
-        asked_s = error.retry_after if isinstance(error, Problem) else None
-        wait = (
-            asked_s
-            if asked_s is not None
-            else random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
-        )
+        wait = error.retry_after if isinstance(error, Problem) else None
+        if wait is None:
+            # At random, so that clients that failed together do not come back together
+            wait = random.uniform(0.5, 1.0) * min(0.2 * 2**attempt, 5.0)  # noqa: S311
         return wait if wait <= self.longest_wait_s else None
 
 
@@ -171,7 +170,7 @@ class Connection:
             tail = b""
             with _translated(self._target.url):
                 for chunk in response.iter_bytes():
-                    # Not at other separators, which texts may contain
+                    # Only at line feeds, because texts may contain other separators
                     *lines, tail = (tail + chunk).split(b"\n")
                     for line in lines:
                         yield _decoded(description.request, response, line)
@@ -259,7 +258,7 @@ class AsyncConnection:
             tail = b""
             with _translated(self._target.url):
                 async for chunk in response.aiter_bytes():
-                    # Not at other separators, which texts may contain
+                    # Only at line feeds, because texts may contain other separators
                     *lines, tail = (tail + chunk).split(b"\n")
                     for line in lines:
                         yield _decoded(description.request, response, line)

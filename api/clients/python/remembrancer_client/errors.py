@@ -3,17 +3,16 @@
 RemembrancerError
 ├── Unreachable           the service cannot be reached, or the connection broke
 │   └── TimedOut          the service did not answer in time
-├── UnexpectedAnswer      the answer is not from this API: a proxy's page, a redirect, a body that
-cannot be read
-├── UploadFailed          a part of an upload failed; `result` has the results of the parts before
-it
-└── Problem               the service refused the call and said why ├── InvalidRequest    400, 413,
-422: the request has to be changed; `errors` names the fields ├── Unauthorized      401: the API key
-is missing or unknown ├── Forbidden         403: the key's role or agent may not do this ├──
-NotFound          404: the namespace has no memory, thread or other entry with this id ├── Conflict
-409: another version is stored, or an idempotency key came with another body ├── RateLimited
-429: too many calls; `retry_after` says when to try again └── Unavailable       502, 503, 504: a
-part of the service is away; `retry_after` says when to try again
+├── UnexpectedAnswer      the answer is not from this API, such as a proxy's page or a redirect
+├── UploadFailed          a part of an upload failed; `result` has the results of earlier parts
+└── Problem               the service refused the call and said why
+    ├── InvalidRequest    400, 413, 422: the request has to be changed; `errors` names the fields
+    ├── Unauthorized      401: the API key is missing or unknown
+    ├── Forbidden         403: the key's role or agent may not do this
+    ├── NotFound          404: the namespace has no memory, thread or other entry with this id
+    ├── Conflict          409: another version is stored, or the idempotency key has another body
+    ├── RateLimited       429: too many calls; `retry_after` says when to try again
+    └── Unavailable       502, 503, 504: a part of the service is away; `retry_after` as above
 """
 
 from __future__ import annotations
@@ -89,11 +88,9 @@ class Problem(RemembrancerError):
 
     def __init__(self, document: ProblemDocument, retry_after: float | None) -> None:
         faults = [f"{fault.path}: {fault.message}" for fault in document.errors if fault.path]
-        lines = [
-            document.detail or document.title,
-            *(fault for fault in faults if fault not in document.detail),
-        ]
-        super().__init__("\n  ".join(lines))
+        # The detail of a single fault repeats it
+        others = [fault for fault in faults if fault not in document.detail]
+        super().__init__("\n  ".join([document.detail or document.title, *others]))
         self.status = document.status
         self.title = document.title
         self.detail = document.detail
@@ -183,8 +180,7 @@ def _retry_after(header: str | None) -> float | None:
     except ValueError:
         pass
     try:
-        return max(
-            0.0, (parsedate_to_datetime(header) - datetime.now(timezone.utc)).total_seconds()
-        )
+        wait = parsedate_to_datetime(header) - datetime.now(timezone.utc)
     except (TypeError, ValueError):
         return None
+    return max(0.0, wait.total_seconds())

@@ -101,7 +101,9 @@ DecisionKind: TypeAlias = Literal[
 
 
 class DecisionOptions(TypedDict, total=False):
-    """Options for `GET /v1/decisions`."""
+    """Which decisions of the service about memories to list: the newest `limit`. kind: by default
+    any kind.
+    """
 
     namespace: str
     kind: DecisionKind
@@ -119,7 +121,13 @@ class DoneOptions(TypedDict, total=False):
 
 
 class DueOptions(TypedDict, total=False):
-    """Options for `GET /v1/prospective/due`."""
+    """Which tasks to list: those due at the time `at` (by default now), on `event`, or because of
+    the text `context`.
+
+    context: text that may meet a task's condition, such as a prompt. session_id: the calling
+    session; tasks that only another session may see are left out. mark: mark the listed tasks as
+    fired, so that they are not due again.
+    """
 
     namespace: str
     at: datetime
@@ -130,7 +138,7 @@ class DueOptions(TypedDict, total=False):
 
 
 class EraseOptions(TypedDict, total=False):
-    """Options for `DELETE /v1/memories`."""
+    """Which memories of a namespace to delete: by default all. confirm: must be `true`."""
 
     namespace: str
     type: MemoryType
@@ -138,7 +146,9 @@ class EraseOptions(TypedDict, total=False):
 
 
 class EventListOptions(TypedDict, total=False):
-    """Options for `GET /v1/workflows/{workflow_id}/events`."""
+    """Which events of a workflow to return: the `limit` oldest events whose version is above
+    `after`.
+    """
 
     namespace: str
     after: int
@@ -196,7 +206,7 @@ FlushStrategy: TypeAlias = Literal["simple_fifo", "lru", "token_aware_lru", "hyb
 
 
 class GetOptions(TypedDict, total=False):
-    """Options for `GET /v1/items`."""
+    """The address of a keyed item to read. refresh_ttl: whether to restart its time to live."""
 
     namespace: str
     agent_id: str
@@ -204,7 +214,13 @@ class GetOptions(TypedDict, total=False):
 
 
 class HistoryOptions(TypedDict, total=False):
-    """Options for `GET /v1/workflows/{workflow_id}/history`."""
+    """How to write the history of a workflow as text.
+
+    budget: maximum tokens; by default the part of the context window of `model` that is meant for
+    history, or 8,000 if no model is named or its window is unknown. model: the model whose tokens
+    are counted. versions: whether to show only the newest value of each resource, or all its
+    values.
+    """
 
     namespace: str
     budget: int
@@ -216,7 +232,9 @@ IntentionType: TypeAlias = Literal["todo", "reminder", "followup", "commitment"]
 
 
 class ItemScope(TypedDict, total=False):
-    """Options for `DELETE /v1/items`."""
+    """The address of a keyed item. path: its labels, joined by dots, such as `users.ada`; the root
+    if left out.
+    """
 
     namespace: str
     agent_id: str
@@ -277,7 +295,12 @@ LinkType: TypeAlias = Literal["reinforces", "contradicts", "extends", "refines",
 
 
 class ListOptions(TypedDict, total=False):
-    """Options for `GET /v1/memories`."""
+    """Query parameters of a list of memories, all of which must match.
+
+    created_after, created_before: only memories created at the first time or later, and before the
+    second. state: only memories in this state; by default, all except replaced and expired
+    memories. include_expired: list replaced and expired memories too; ignored if `state` is set.
+    """
 
     namespace: str
     type: MemoryType
@@ -672,7 +695,9 @@ State: TypeAlias = Literal["current", "contested", "replaced"]
 
 
 class StateOptions(TypedDict, total=False):
-    """Options for `GET /v1/workflows/{workflow_id}`."""
+    """Which state of a workflow to return. at_version: number of the last event to include; by
+    default the newest.
+    """
 
     namespace: str
     at_version: int
@@ -723,7 +748,11 @@ class ThreadContextOptions(TypedDict, total=False):
 
 
 class ThreadListOptions(TypedDict, total=False):
-    """Options for `GET /v1/threads`."""
+    """Filters for a list of threads, all of which must match. key_prefix: how the key of a thread
+    begins.
+
+    agent_id: id of the agent that opened the thread. parent_id: id of the thread that it continues.
+    """
 
     namespace: str
     key_prefix: str
@@ -751,7 +780,9 @@ class ThreadOptions(TypedDict, total=False):
 
 
 class ThreadPageOptions(TypedDict, total=False):
-    """Options for `GET /v1/threads/{thread_id}`."""
+    """Which turns of a thread to return: the `limit` oldest turns after the first `offset`
+    turns.
+    """
 
     namespace: str
     agent_id: str
@@ -760,7 +791,11 @@ class ThreadPageOptions(TypedDict, total=False):
 
 
 class ThreadScope(TypedDict, total=False):
-    """Options for `DELETE /v1/threads/{thread_id}`."""
+    """Parameters of a call by an agent.
+
+    agent_id: the calling agent. By default the agent that the API key is bound to, if it is bound
+    to exactly one.
+    """
 
     namespace: str
     agent_id: str
@@ -792,7 +827,9 @@ TriggerType: TypeAlias = Literal["time", "event", "context"]
 
 
 class TurnListOptions(TypedDict, total=False):
-    """Options for `GET /v1/threads/{thread_id}/turns`."""
+    """Which turns to list. include_flushed: also turns moved to memories. after: only turns with a
+    higher index.
+    """
 
     namespace: str
     agent_id: str
@@ -879,7 +916,9 @@ WorkflowEventType: TypeAlias = Literal[
 
 
 class WorkflowListOptions(TypedDict, total=False):
-    """Options for `GET /v1/workflows`."""
+    """Filters for a list of workflows. parent_id: id of the workflow that the listed workflows
+    continue.
+    """
 
     namespace: str
     status: WorkflowStatus
@@ -903,7 +942,12 @@ WorkflowStatus: TypeAlias = Literal["pending", "running", "completed", "failed",
 
 
 class WorkingListOptions(TypedDict, total=False):
-    """Options for `GET /v1/working`."""
+    """Which items of working memory to list. todo_id: only items of this to-do; by default all
+    items of the session.
+
+    agent_id: the calling agent, needed for an API key that is bound to several agents; only its
+    items are listed.
+    """
 
     namespace: str
     agent_id: str

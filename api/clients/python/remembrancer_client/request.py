@@ -93,7 +93,8 @@ class Upload:
     results of the parts.
 
     lines: each is a JSON object, as a mapping or as text; blank lines are skipped. path, query: of
-    the call that takes them. keyed: whether each part has an idempotency key.
+    the call that takes them. keyed: whether each part has an idempotency key. sent: number of lines
+    that were answered.
     """
 
     MAX_LINES = 1_000

@@ -20,7 +20,6 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.columns import COLUMN_FIELDS
-from memtypes.search.passage import Passage
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
 from memtypes.stores.edge.engine.shard import Shard, ShardCopy
@@ -162,21 +161,18 @@ class EdgeEngine(EngineOperations):
             payloads += shard.reader.payloads(shard.slots.existing(ids_of_type)).values()
         return [payload for payload in payloads if in_scope(scope, payload)]
 
-    async def passages(
-        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]]
-    ) -> list[Passage]:
-        """The passages (the fields that a context shows) of the memories with these `ids` that
-        exist in the scope.
+    async def fields(
+        self, scope: Scope, ids: Mapping[MemoryType, Sequence[str]], names: tuple[str, ...]
+    ) -> dict[str, bytes]:
+        """The payload fields `names` of the memories with these `ids` that exist in the scope, as
+        MessagePack, by id.
         """
-        if scope.agents and MemoryType.WORKING in ids:  # passage files do not contain agents
-            return await super().passages(scope, ids)
-        passages: list[Passage] = []
+        fields: dict[str, bytes] = {}
         for kind, ids_of_type in ids.items():
             shard = self._shards[kind]
-            passages += shard.passages.read(
-                scope, shard.slots.existing(ids_of_type), shard.reader.payloads
-            )
-        return passages
+            slots = shard.slots.existing(ids_of_type)
+            fields |= shard.fields.read(scope, slots, names, shard.reader.payloads)
+        return fields
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order. To survive a power cut, sync what

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import qdrant_edge as edge
 from memtypes.ports.memory_store import Record
 from memtypes.stores.edge.engine.reader import Reader, slots_in
 from memtypes.stores.edge.engine.vendor import Translator, engine_call, to_point
-from memtypes.stores.edge.sidecar.passage_file import PassageFile
+from memtypes.stores.edge.sidecar.field_file import FieldFile
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_search import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
@@ -40,11 +40,6 @@ from memtypes.stores.operations.uuids import ids_of
 
 _ID = "id"
 """The payload field with the memory's id."""
-
-_USE_FIELDS = frozenset({"access_count", "accessed_at"})
-"""Payload fields that change whenever the memory is part of an answer. They are not part of its
-passage.
-"""
 
 _MARK = "removed"
 """Name of a file in a shard's directory that marks the shard as having bytes of removed points."""
@@ -75,7 +70,7 @@ class Shard:
     slots: SlotFile
     tokens: TokenFile
     terms: TermFile
-    passages: PassageFile
+    fields: FieldFile
     reader: Reader
     deleted_since: int | None
 
@@ -91,7 +86,7 @@ class Shard:
         slots = SlotFile(path)
         terms = TermFile.beside(path)
         tokens = TokenFile.beside(path)
-        passages = PassageFile.beside(path)
+        fields = FieldFile.beside(path)
         marked = (path / _MARK).exists() or any(
             version != path for version in path.parent.iterdir()
         )
@@ -102,7 +97,7 @@ class Shard:
             slots,
             tokens,
             terms,
-            passages,
+            fields,
             Reader(engine, slots, terms),
             deleted_since,
         )
@@ -112,8 +107,8 @@ class Shard:
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """The directories to sync after a change: the log and the index files. Passages are only a
-        cache.
+        """The directories to sync after a change: the log and the index files. The field file is
+        only a cache.
         """
         return self.path / "wal", self.slots.directory, self.tokens.directory, self.terms.directory
 
@@ -128,14 +123,13 @@ class Shard:
                 return self._put(points, where)
             case RemovePoints():
                 return self._remove(self.reader.matching(change.where), where)
-            case SetFields(_, fields):
-                if not _USE_FIELDS.issuperset(fields):
-                    self._remove_passages(change)
+            case SetFields(_, values):
+                self._forget_fields(change, values)
                 engine_call(
-                    self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, fields)
+                    self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, values)
                 )
             case DropFields(_, names):
-                self._remove_passages(change)
+                self._forget_fields(change, names)
                 engine_call(
                     self.engine.update,
                     edge.UpdateOperation.delete_payload_by_filter(where, list(names)),
@@ -158,7 +152,7 @@ class Shard:
         engine_call(self.engine.close)
         self.tokens.close()
         self.terms.close()
-        self.passages.close()
+        self.fields.close()
         self.slots.close()
 
     def delete_other_versions(self) -> None:
@@ -175,7 +169,7 @@ class Shard:
         slots = self.slots.claim(ids_of(point.id for point in points))
         self.tokens.put(slots, [point.vectors.tokens for point in points])
         self.terms.put(slots, [point.vectors.sparse for point in points])
-        self.passages.remove(slots)
+        self.fields.remove(slots)
         converted = [
             to_point(point, slot) for point, slot in zip(points, slots.tolist(), strict=True)
         ]
@@ -183,7 +177,7 @@ class Shard:
             self.engine.update, edge.UpdateOperation.upsert_points(converted, condition=where)
         )
         written = zip(slots.tolist(), points, strict=True)
-        self.passages.put(
+        self.fields.put(
             {slot: point.payload for slot, point in written if isinstance(point, Record)}
         )
         return slots
@@ -194,7 +188,7 @@ class Shard:
         engine_call(self.engine.update, edge.UpdateOperation.delete_points_by_filter(where))
         self.tokens.remove(slots)
         self.terms.remove(slots)
-        self.passages.remove(slots)
+        self.fields.remove(slots)
         self.slots.remove(slots)
         return slots
 
@@ -207,9 +201,10 @@ class Shard:
         os.fsync(handle)
         os.close(handle)
 
-    def _remove_passages(self, change: SetFields | DropFields) -> None:
-        slots = self.listed_slots(change)
-        self.passages.remove(self.reader.matching(change.where) if slots is None else slots)
+    def _forget_fields(self, change: SetFields | DropFields, names: Iterable[str]) -> None:
+        if self.fields.holds_any(names):
+            slots = self.listed_slots(change)
+            self.fields.remove(self.reader.matching(change.where) if slots is None else slots)
 
     def _repair_slots(self) -> None:
         """Make the slot file agree with the engine after a power cut: its doubtful slots, and those
@@ -265,7 +260,7 @@ class ShardCopy:
             new = self.shard.slots.claim(source.slots.ids(old))
             self.shard.tokens.copy(source.tokens, old, new)
             self.shard.terms.copy(source.terms, old, new)
-            self.shard.passages.copy(source.passages, old, new)
+            self.shard.fields.copy(source.fields, old, new)
             pairs = zip(new.tolist(), records, strict=True)
             points = [
                 edge.Point(slot, record.vector or {}, record.payload) for slot, record in pairs

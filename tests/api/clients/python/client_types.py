@@ -252,7 +252,7 @@ def _options(document: Schema) -> dict[str, Schema]:
     for options in OPTIONS:
         call, operation = operations[options.operation]
         schemas[options.name] = {
-            "description": f"Options for `{call}`.",
+            "description": _parameters(operation) or f"Options for `{call}`.",
             **_option_members(options, operation, components),
         }
     names = [*ARGUMENTS, *_references(list(schemas.values()))]
@@ -283,6 +283,12 @@ def _option_members(options: Options, operation: Schema, components: Components)
     arguments = (required | set(options.arguments)) - {"namespace"}
     properties = {name: members[name] for name in members if name not in arguments}
     return {**body, "properties": properties, "required": []}
+
+
+def _parameters(operation: Schema) -> str:
+    """What a call's description says of its query parameters: all but the first paragraph."""
+    description: str = operation["description"]
+    return description.partition("\n\n")[2]
 
 
 def _body(operation: Schema, components: Components) -> Schema:

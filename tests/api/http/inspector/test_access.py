@@ -8,8 +8,8 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook, KeyEntry, Role, hashed
+from api.auth.rate_limit import RateLimit
 from api.http.inspector.logins import LOGIN_S, MAX_LOGINS_OF_KEY, Logins
 from api.http.inspector.page import STATIC
 from api.wiring.container import Services

@@ -21,6 +21,7 @@ from api.http.mcp.tools import TOOL_CALLS
 from api.wiring.container import Services
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from retrieval.answer import ContextMetadata, FloorAnswer, RetrieveAnswer
+from retrieval.context.entries import EntryCounter
 from retrieval.retriever import Retriever
 from tests.api.conftest import NOW
 from tests.api.fake_services import fake_services
@@ -155,7 +156,8 @@ def with_tokenizer(services: Services, tokenizer: TiktokenTokenizer) -> Services
     """A copy of `services` in which `tokenizer` counts the tokens of memories and contexts."""
     tokenizers = {"cl100k_base": tokenizer}
     parts = replace(services.retriever._parts, tokenizers=tokenizers)
-    ingestor = replace(services.ingestor, tokenizer=tokenizer)  # it stores the count of each entry
+    counter = EntryCounter(tokenizer, parts.entries)
+    ingestor = replace(services.ingestor, count_tokens=counter)  # it stores each entry's count
     return replace(services, tokenizers=tokenizers, retriever=Retriever(parts), ingestor=ingestor)
 
 

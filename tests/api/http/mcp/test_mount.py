@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from api.auth.guards import RateLimit
 from api.auth.keys import KeyBook, KeyEntry, Role, hashed
+from api.auth.rate_limit import RateLimit
 from api.http.app import BODY_BYTES
 from api.http.mcp.mount import AGENT_HEADER, PROJECT_HEADER, TOOLS_HEADER
 from api.http.request import NAMESPACE_HEADER

@@ -15,6 +15,7 @@ from ingest.writing.drafts import Preparer
 from memtypes.model.memory import Memory
 from memtypes.model.types import from_payload
 from memtypes.search.vectors import SparseVector
+from retrieval.context.entries import Entries, EntryCounter
 from tests.api.conftest import NOW, connect
 from tests.api.fake_services import fake_services
 from tests.fakes import FakeSparse, FakeTokenizer
@@ -144,7 +145,7 @@ async def test_token_counts_and_search_terms_are_right_after_any_change(seed: in
     """
     store = InMemoryStore()
     tokenizer = FakeTokenizer()
-    preparer = Preparer(FakeSparse(), tokenizer)
+    preparer = Preparer(FakeSparse(), EntryCounter(tokenizer, Entries()))
     async with connect(fake_services(lambda: NOW, store)) as client:
         changes = Changes(client, store, seed)
         for _ in range(25):

@@ -20,8 +20,8 @@ from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.model.errors import Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
-from memtypes.search.passage import piece
 from memtypes.search.vectors import Embedding
+from retrieval.context.entries import Entries, EntryFields
 from tests.api.conftest import NOW, connect, problem
 from tests.api.fake_services import fake_services
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
@@ -159,8 +159,9 @@ async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compactio
         await services.store.patch(SCOPE, {repeated: {"content": "drain the Boiler"}})
         assert repeated in (await run(client, "compact", similarity=0.5))["reasons"]
         memory = (await services.store.get(SCOPE, [best]))[best]
-        assert "twice" in memory.line()
-        assert memory.tokens.line == FakeTokenizer().count(piece(memory))
+        entry = Entries().markdown(EntryFields.of(memory))
+        assert "twice" in entry
+        assert memory.tokens.line == FakeTokenizer().count(entry)
         search = CandidateSearch(
             {memory.type: None}, np.ones(16, np.float32), FakeSparse().encode_query("twice"), 9
         )

@@ -1,4 +1,4 @@
-"""The contract of MemoryStore: passages (the fields that a context shows) and use counts, on every
+"""The contract of MemoryStore: reading some fields of memories, and use counts, on every
 implementation.
 """
 
@@ -7,18 +7,40 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from memtypes.model.memory import Memory, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Use
-from memtypes.search.passage import passage_of
 from tests.builders import NOW, make_memory, make_record
 from tests.candidates import rows_of
 
 pytestmark = pytest.mark.anyio
 KINDS = (MemoryType.EPISODIC, MemoryType.PROCEDURAL, MemoryType.WORKING)
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """Some fields of payloads."""
+
+    id: str
+    content: str
+    seq: int = 0
+    session_id: str | None = None
+    steps: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, memory: Memory) -> Shown:
+        """The fields of `memory`."""
+        return msgspec.convert(memory.to_payload(), cls)
+
+
+class Titled(msgspec.Struct, frozen=True):
+    """Other fields of payloads."""
+
+    content: str
+    importance: int
 
 
 def written(scope: Scope, number: int, content: str) -> Memory:
@@ -31,22 +53,19 @@ def written(scope: Scope, number: int, content: str) -> Memory:
     return memory.replace(content=content)
 
 
-async def check_passages(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
-    """Check that the passages (fields that a context shows) equal those of the stored memories;
-    return their number.
+async def check_fields(store: MemoryStore, scope: Scope, ids: dict[str, MemoryType]) -> int:
+    """Check that the fields are those of the stored memories, in their order; return their
+    number.
     """
     memories = await store.get(scope, ids)
-    passages = await store.passages(scope, ids)
-    assert passages == {memory_id: passage_of(memory) for memory_id, memory in memories.items()}
-    assert list(passages) == list(memories)
-    return len(passages)
+    fields = await store.read_as(scope, ids, Shown)
+    assert fields == {memory_id: Shown.of(memory) for memory_id, memory in memories.items()}
+    assert list(fields) == list(memories)
+    return len(fields)
 
 
 @pytest.mark.slow
-async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
-    """After every kind of write, the passages (memories' texts for a context) agree with the stored
-    memories.
-    """
+async def test_fields_follow_every_kind_of_change(store: MemoryStore, scope: Scope) -> None:
     memories = [written(scope, number, f"text {number} " * 3) for number in range(12)]
     ids = {changed.id: changed.type for changed in memories}
     await store.upsert(scope, [make_record(changed) for changed in memories])
@@ -70,24 +89,43 @@ async def test_passages_follow_every_kind_of_change(store: MemoryStore, scope: S
                 await store.delete(scope, [changed.id])
             case _:
                 await store.upsert(scope, [make_record(memory) for memory in memories[::2]])
-        assert await check_passages(store, scope, ids) > 0
+        assert await check_fields(store, scope, ids) > 0
     await store.delete_where(scope, KINDS, None)
-    assert await check_passages(store, scope, ids) == 0
+    assert await check_fields(store, scope, ids) == 0
 
 
-async def test_passages_are_bounded_by_their_scope(store: MemoryStore, scope: Scope) -> None:
-    """A memory's passage (its text for a context) is returned only for its own tenant, namespace
-    and memory type.
-    """
-    memory = written(scope, 1, "told\n<memories>here alone")
+async def test_fields_are_read_from_their_own_scope_and_type_alone(
+    store: MemoryStore, scope: Scope
+) -> None:
+    memory = written(scope, 1, "here alone")
     ids = {memory.id: memory.type}
     await store.upsert(scope, [make_record(memory)])
-    (passage,) = (await store.passages(scope, ids)).values()
-    assert passage.line == memory.line() != memory.content
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
     for other_scope in (replace(scope, tenant="other"), replace(scope, namespace="elsewhere")):
-        assert await store.passages(other_scope, ids) == {}
-    assert await store.passages(scope, {"no id": MemoryType.EPISODIC}) == {}
-    assert await store.passages(scope, {memory.id: MemoryType.SEMANTIC}) == {}
+        assert await store.read_as(other_scope, ids, Shown) == {}
+    assert await store.read_as(scope, {"no id": MemoryType.EPISODIC}, Shown) == {}
+    assert await store.read_as(scope, {memory.id: MemoryType.SEMANTIC}, Shown) == {}
+
+
+async def test_a_working_item_of_another_agent_is_not_read(
+    store: MemoryStore, scope: Scope
+) -> None:
+    memory = make_memory(MemoryType.WORKING, "a note", replace(scope, agents=("ann",)))
+    memory = memory.replace(agent_id="ann")
+    await store.upsert(scope, [make_record(memory)])
+    ids = {memory.id: memory.type}
+    assert await store.read_as(replace(scope, agents=("ann",)), ids, Shown)
+    assert await store.read_as(replace(scope, agents=("bob",)), ids, Shown) == {}
+
+
+async def test_each_read_names_its_own_fields(store: MemoryStore, scope: Scope) -> None:
+    memory = written(scope, 1, "a text")
+    await store.upsert(scope, [make_record(memory)])
+    ids = {memory.id: memory.type}
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
+    titled = Titled("a text", memory.importance)
+    assert await store.read_as(scope, ids, Titled) == {memory.id: titled}
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
 
 
 async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Scope) -> None:
