@@ -63,6 +63,15 @@ class Page:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The `limit` newest memories of one type that match a filter."""
+
+    type: MemoryType
+    filter: Filter
+    limit: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
     """A search for candidates (memories that ranking then orders) in one or several types of
@@ -72,7 +81,9 @@ class CandidateSearch:
     vectors, each of which is a search of its own; None omits the search. depth: maximum number of
     candidates for each vector and type. tokens: the query's token vectors for late interaction with
     the candidates; None omits late interaction. columns: whether to return the payload fields that
-    ranking reads, besides ids and scores.
+    ranking reads, besides ids and scores. linked: whether the memories to which the best candidates
+    link become candidates, too, if the filters accept them. newest: memories that become
+    candidates, too, whatever their scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -81,6 +92,51 @@ class CandidateSearch:
     depth: int = 200
     tokens: TokenVectors | None = None
     columns: bool = True
+    linked: bool = False
+    newest: Newest | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SimilarSearch:
+    """A search for the public memories of the type `kind` that are nearest to a text about to be
+    written, at most `depth`.
+
+    vector: the text's dense vector, or its sparse vector to search by words. minimum: the lowest
+    cosine of a hit; of a sparse search, the lowest share (0-1) of the text's heaviest terms that a
+    hit must contain.
+    """
+
+    kind: MemoryType
+    vector: DenseVector | SparseVector
+    minimum: float
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelatedSearch:
+    """What to read before texts are written, at the time `now`. ids: memory ids with their types.
+
+    similar: searches for similar memories. tasks: content hashes; tasks with one of them are read.
+    """
+
+    now: datetime
+    ids: Mapping[str, MemoryType]
+    similar: Sequence[SimilarSearch]
+    tasks: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The answer to a `RelatedSearch`.
+
+    memories: all memories that were found by id, similarity, text or link, by id. absent: ids that
+    were looked up and that no memory has. similar: for each search, the ids of its hits with their
+    cosines, the nearest first; None as the cosine of a hit of a sparse search.
+    """
+
+    memories: Mapping[str, Memory]
+    absent: frozenset[str]
+    similar: Sequence[Mapping[str, float | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +173,28 @@ class MemoryStore(Protocol):
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store `records`, replacing memories with the same ids. Of each type, all records are
         stored or none.
+        """
+
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Store `records` as `upsert` does, then set fields of other memories as `patch` does.
+
+        Everything is one call of the engine unless there are very many records. If it is cut short,
+        no change is made before all records are stored.
+        """
+
+    async def related(self, scope: Scope, search: RelatedSearch) -> Related:
+        """Return what the store has that concerns texts about to be written, by one call of the
+        engine.
+
+        If a search has as many hits as it may have, and one of them is past (a replaced memory, or
+        a task that was completed or cancelled), the nearest current memories are among its hits,
+        too. Memories with a link `contradicts` from a memory that was found, or that replaced one,
+        are also read, and those that these link to; links beyond that may be missing.
         """
 
     async def get(
@@ -185,11 +263,6 @@ class MemoryStore(Protocol):
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from
         another store.
-        """
-
-    async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """Return the ids of the `limit` newest memories of the type `kind` that match `where`,
-        newest first.
         """
 
     async def candidates(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.http.idempotency import IdempotentCalls
 from api.settings import Settings
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableItems, ErasableMemories
+from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableWorking
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.resources import Reembedding
 from api.wiring.services import local_panel, screening_of
@@ -40,9 +40,10 @@ from memtypes.ports.memory_store import Listing, Page, TypeStats
 from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
 from retrieval.context.entries import EntryCounter
+from retrieval.parts import RetrieverParts
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers
@@ -151,6 +152,7 @@ def fake_services(
         working=working,
         idempotency=IdempotentCalls(answers),
         erasable={
+            "working": ErasableWorking(working),
             "memories": ErasableMemories(ingestor),
             "items": ErasableItems(keyed),
             "answers": answers,
