@@ -88,11 +88,11 @@ class ContextMetadata(Answer):
     utilization: used share of that budget. trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
-    duplicates: ids of memories left out because one in the context has the same text or contains
-    theirs. thread_tokens: size of the thread's context, if a thread was named; included in
-    total_tokens and budget. margin: share by which the model's own count may exceed the
-    tokenizer's; the context fits the budget by both counts. model_tokens: the context's size as the
-    model's provider counts it, if one is configured.
+    duplicates: ids of memories left out because one in the context has the same text, or is the
+    message of which they are a sentence. thread_tokens: size of the thread's context, if a thread
+    was named; included in total_tokens and budget. margin: share by which the model's own count may
+    exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the context's
+    size as the model's provider counts it, if one is configured.
     """
 
     total_tokens: int

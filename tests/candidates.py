@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import KINDS, ColumnKind, Columns
+from memtypes.search.columns import KINDS, LISTS, ColumnKind, Columns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +73,8 @@ def _payload(columns: Columns, place: int) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     for path in columns.columns:
         value = _plain(KINDS[path], columns.column(path)[place], columns.tables.get(path, ()))
+        if path in LISTS and value is not None:
+            value = json.loads(value)
         if value is not None:
             outer, _, inner = path.partition(".")
             if inner:

@@ -35,7 +35,7 @@ from retrieval.answer import Answer, ContextItem, OmittedIfNone, RetrieveAnswer
 from retrieval.context.model_count import BuiltContext, WindowBudget, within_model_budget
 from retrieval.context.thread import OmittedParts
 from retrieval.query.request import DEFAULT_FLOOR, Floor, Query, RetrieveRequest
-from retrieval.receipts.build import Retrieval
+from retrieval.result import Retrieval
 
 MAX_QUERY_CHARACTERS = 2_000
 """How many characters of the newest turn are the query if the request has none."""

@@ -63,8 +63,9 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.rejections import RedisRejections
 from retrieval.context.entries import Entries, EntryCounter
+from retrieval.parts import RetrieverParts
 from retrieval.receipts.service import Receipts
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 from retrieval.use_counts import UseCounts
 
 ITEM_EXPIRY_S = 60.0

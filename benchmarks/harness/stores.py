@@ -43,7 +43,8 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from memtypes.stores.operations.engine_store import EngineStore
 from retrieval.context.entries import Entries, EntryCounter
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.parts import RetrieverParts
+from retrieval.retriever import Retriever
 
 TENANT = "default"
 DIMENSIONS = 384

@@ -30,8 +30,9 @@ from benchmarks.sets.data import EvaluationSet
 from benchmarks.sets.loading import Loaded, load
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import Embedding, SparseVector
+from retrieval.parts import RetrieverParts
 from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 
 Rankings: TypeAlias = list[Mapping[str, float]]
 """For each question, in the order of the set, its ranking metrics by name."""

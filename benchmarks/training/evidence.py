@@ -41,7 +41,7 @@ from memtypes.search.vectors import numbered
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.evidence import Matches, hit_features, question_features
-from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from retrieval.ranking.scoring import Scoring, rank
 from retrieval.retriever import Retriever
 
 ROOT = Path(__file__).parents[2]
@@ -285,7 +285,7 @@ def _features(
     """The features of the question, those of each hit, and the ids of the hits."""
     if scoring.tokens is None:
         raise ValueError("the encoder returns no token vectors, which the features need")
-    ranked = rank(SignalTable.of(candidates, scoring), scoring)
+    ranked = rank(candidates, scoring)
     hit_ids = ranked.candidates.ids[: ranked.hits]
     position = {memory_id: index for index, memory_id in enumerate(candidates.ids.tolist())}
     hits = candidates.take(np.array([position[memory_id] for memory_id in hit_ids.tolist()]))

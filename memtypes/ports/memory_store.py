@@ -63,6 +63,15 @@ class Page:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The `limit` newest memories of one type that match a filter."""
+
+    type: MemoryType
+    filter: Filter
+    limit: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateSearch:
     """A search for candidates (memories that ranking then orders) in one or several types of
@@ -72,7 +81,9 @@ class CandidateSearch:
     vectors, each of which is a search of its own; None omits the search. depth: maximum number of
     candidates for each vector and type. tokens: the query's token vectors for late interaction with
     the candidates; None omits late interaction. columns: whether to return the payload fields that
-    ranking reads, besides ids and scores.
+    ranking reads, besides ids and scores. linked: whether the memories to which the best candidates
+    link become candidates, too, if the filters accept them. newest: memories that become
+    candidates, too, whatever their scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]
@@ -81,6 +92,8 @@ class CandidateSearch:
     depth: int = 200
     tokens: TokenVectors | None = None
     columns: bool = True
+    linked: bool = False
+    newest: Newest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +198,6 @@ class MemoryStore(Protocol):
     async def page(self, scope: Scope, listing: Listing) -> Page:
         """Return the page that `listing` requests. Raises InvalidRequest if its cursor is from
         another store.
-        """
-
-    async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """Return the ids of the `limit` newest memories of the type `kind` that match `where`,
-        newest first.
         """
 
     async def candidates(

@@ -10,6 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +25,7 @@ class ColumnKind(Enum):
     TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
     WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
     NUMBER = np.dtype(np.float32), np.nan
-    FLAG = np.dtype(np.int8), -1  # 0 or 1; for a list, whether it has members
+    FLAG = np.dtype(np.int8), -1  # 0 or 1
     DIGEST = np.dtype("S64"), b""
     TEXT = np.dtype(np.int32), -1  # an index into the table of texts
     # A row of term numbers, see `vectors.numbered`
@@ -42,6 +43,16 @@ TERMS = "terms"
 stored.
 """
 
+LINKS = "links"
+"""Payload field with a memory's links to others."""
+
+TURNS = "source.turns"
+"""Payload field with the numbers of the turns that a memory was taken from."""
+
+LISTS = (LINKS, TURNS)
+"""Fields that are lists. A column has each list as one JSON text, without a value for an empty one.
+"""
+
 KINDS: Mapping[str, ColumnKind] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -53,11 +64,20 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         ),
         **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
-        **dict.fromkeys(("live", "gives_value", "links"), ColumnKind.FLAG),
+        **dict.fromkeys(("live", "gives_value"), ColumnKind.FLAG),
         **dict.fromkeys(
-            ("tokens.tokenizer", "tokens.renderer", "speaker", "status", "todo_id", "session_id"),
+            (
+                "tokens.tokenizer",
+                "tokens.renderer",
+                "speaker",
+                "status",
+                "todo_id",
+                "session_id",
+                "state",
+            ),
             ColumnKind.TEXT,
         ),
+        **dict.fromkeys(LISTS, ColumnKind.TEXT),
         "content_hash": ColumnKind.DIGEST,
         TERMS: ColumnKind.TERMS,
     }
@@ -70,6 +90,17 @@ COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for 
 """The top-level payload fields to read for the columns. Ranking does not read the texts of
 memories.
 """
+
+
+class ColumnLink(msgspec.Struct, frozen=True):
+    """A link to the memory `to`, as in a payload. type: the value of a `LinkType`."""
+
+    to: str
+    type: str
+    strength: float = 1.0
+
+
+_DECODER = msgspec.json.Decoder(list[ColumnLink])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,6 +198,14 @@ class Columns:
         # Index -1, for no text, selects the last entry, which is False
         return meets[self.column(path)]
 
+    def links(self) -> list[list[ColumnLink]]:
+        """The links of each memory. Each is decoded here, so select a few rows first."""
+        table = self.tables.get(LINKS, ())
+        return [
+            [] if code == ColumnKind.TEXT.none else _DECODER.decode(table[code])
+            for code in self.column(LINKS).tolist()
+        ]
+
     def take(self, rows: NDArray[Any]) -> Columns:
         """A table of the rows whose numbers are `rows`, in that order."""
         return Columns(
@@ -189,11 +228,15 @@ class Columns:
 
 def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
     """The value of the field at the dotted `path` in each payload; None for a payload without that
-    field.
+    field. A list, such as that of the links, is one JSON text, or None if it is empty.
     """
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
-    return [None if value is None else value.get(inner) for value in values] if inner else values
+    if inner:
+        values = [None if value is None else value.get(inner) for value in values]
+    if path in LISTS:
+        return [msgspec.json.encode(value).decode() if value else None for value in values]
+    return values
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:

@@ -3,21 +3,17 @@ memory type.
 
 The best-ranked hit that fits is taken first, then the others in order of rank. If the query asks
 for tasks or how-tos, tokens are reserved for this memory type: as many as its best hits need, but
-at most the type's share.
+at most the type's share. A message takes the place of the sentences of it that were chosen before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
 from memtypes.model.policy import MemoryType
-from memtypes.search.candidates import TYPES
 from retrieval.ranking.ranked import CandidateOutcome
 
 TypeTokens: TypeAlias = dict[MemoryType, int]
@@ -55,6 +51,9 @@ total tokens. Without a bound three of four tokens go to types without an answer
 entries may be a few long messages.
 """
 
+MAX_DEMAND_WINDOW = 128
+"""Maximum number of these entries, so that a receipt can list all of them."""
+
 MIN_CUT = 32
 """Minimum tokens of an entry that is cut; a shorter beginning of a memory is not worth its
 space.
@@ -89,44 +88,18 @@ class BudgetPlan:
     due_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BudgetEntries:
-    """Sizes and types of the hits offered to a budget, in the order of the offer, as columns of
-    equal length.
+class Offer(NamedTuple):
+    """A hit offered to a budget.
 
-    kinds: the memory type of each entry, as an index into TYPES. tokens: the size of each rendered
-    entry. groups: the day heading above each entry, as an index into `headings`; -1 for none.
-    ranks: the rank of each hit.
+    tokens: size of its rendered entry. group: day heading above it, if any. part_of: rank of the
+    message of which it is a sentence; 0 if there is none among the hits.
     """
 
-    kinds: NDArray[np.int8]
-    tokens: NDArray[np.int64]
-    groups: NDArray[np.int32]
-    headings: Sequence[str]
-    ranks: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, rows: Iterable[tuple[int, MemoryType, int, str | None]]) -> BudgetEntries:
-        """Build the columns from rows of (rank, memory type, tokens, day heading or None)."""
-        entries = list(rows)
-        headings = tuple(dict.fromkeys(group for *_, group in entries if group))
-        return cls(
-            np.array([TYPES.index(kind) for _, kind, _, _ in entries], dtype=np.int8),
-            np.array([tokens for _, _, tokens, _ in entries], dtype=np.int64),
-            np.array(
-                [headings.index(group) if group else -1 for *_, group in entries], dtype=np.int32
-            ),
-            headings,
-            np.array([rank for rank, *_ in entries], dtype=np.int64),
-        )
-
-    def take(self, positions: NDArray[np.intp] | slice) -> BudgetEntries:
-        """The entries at `positions`, in this order."""
-        columns = (self.kinds[positions], self.tokens[positions], self.groups[positions])
-        return BudgetEntries(*columns, self.headings, self.ranks[positions])
-
-    def __len__(self) -> int:
-        return len(self.tokens)
+    rank: int
+    type: MemoryType
+    tokens: int
+    group: str | None = None
+    part_of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +126,23 @@ class ChosenEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BudgetFill:
-    """Result of filling a budget: its limits, the entries offered, those chosen, and the tokens of
-    each memory type.
+    """Result of filling a budget with `offers`.
 
-    used: tokens that the chosen entries take, headings included. initial, shifted: tokens that
-    `initial_shares` and `shifted_shares` gave to each type. room: tokens left over. window: number
-    of best entries from which the demand was computed. demand: tokens that these entries need.
+    chosen: in the order of the offers. repeats: ranks of the offers that were left out as sentences
+    of a chosen message, with the message's rank. used: tokens that the chosen entries take,
+    headings included. initial, shifted: tokens that `initial_shares` and `shifted_shares` gave to
+    each type. room: tokens left over.
     """
 
     plan: BudgetPlan
-    entries: BudgetEntries
     overheads: Overheads
+    offers: Sequence[Offer]
     chosen: tuple[ChosenEntry, ...]
+    repeats: Mapping[int, int]
     used: TypeTokens
     initial: TypeTokens
     shifted: TypeTokens
     room: int
-    window: int
-    demand: TypeTokens
 
     def refusal(self, tokens: int) -> CandidateOutcome:
         """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if it fits into `room` tokens,
@@ -183,45 +155,43 @@ class BudgetFill:
         )
 
 
-def fill(
-    plan: BudgetPlan,
-    entries: BudgetEntries,
-    overheads: Overheads,
-    window: int | None = None,
-    unlisted: Mapping[MemoryType, int] = MappingProxyType({}),
-) -> BudgetFill:
-    """Choose the entries that go into the context, best first, in plan.total tokens and the caps of
-    their types.
+def fill(plan: BudgetPlan, offers: Sequence[Offer], overheads: Overheads) -> BudgetFill:
+    """Choose the offers that go into the context, in plan.total tokens and the caps of their types.
 
-    window: how many entries are counted, from the best, to compute the tokens that each type needs;
-    by default `demand_window` tells. unlisted: such tokens, by type, of counted entries that are
-    not among `entries`, because a receipt does not list them.
+    offers: in the order in which they are tried, mostly that of rank.
     """
     spendable = max(0, plan.total - overheads.wrapper)
     initial = initial_shares(plan, spendable)
     shifted = shifted_shares(plan, initial)
-    window = demand_window(plan, entries) if window is None else window
-    demand = demand_of(plan.types, entries.take(slice(window)), overheads)
-    demand = {kind: tokens + unlisted.get(kind, 0) for kind, tokens in demand.items()}
+    demand = demand_of(plan.types, offers[: demand_window(plan, offers)], overheads)
     asked = {
         MemoryType.PROSPECTIVE: plan.task_like or plan.due_tokens,
         MemoryType.PROCEDURAL: plan.how_to,
     }
-    reserved = {
-        kind: min(shifted[kind], demand[kind]) if asked.get(kind) else 0 for kind in plan.types
-    }
-    filling = _Filling(plan, entries, overheads, reserved)
+    reserved = {kind: min(shifted[kind], demand[kind]) for kind in plan.types if asked.get(kind)}
+    filling = _Filling(plan, overheads, reserved, offers)
     if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
         filling.take_excerpts()
     else:
         filling.take_best()
         filling.take_in_order(reserved=True)
         filling.take_in_order(reserved=False)
-    used = {TYPES[kind]: tokens for kind, tokens in filling.used.items()}
-    room = sum(initial.values()) - sum(used.values())
-    chosen = tuple(filling.chosen[index] for index in sorted(filling.chosen))
+    chosen = filling.chosen
+    repeats = {
+        offer.rank: offer.part_of
+        for offer in offers
+        if offer.rank not in chosen and filling.shows_whole(offer.part_of)
+    }
     return BudgetFill(
-        plan, entries, overheads, chosen, used, initial, shifted, room, window, demand
+        plan,
+        overheads,
+        offers,
+        tuple(chosen[offer.rank] for offer in offers if offer.rank in chosen),
+        repeats,
+        filling.used,
+        initial,
+        shifted,
+        sum(initial.values()) - sum(filling.used.values()),
     )
 
 
@@ -273,157 +243,180 @@ def due_room(total: int) -> int:
     return int(total * DUE_SHARE)
 
 
-def demand_window(plan: BudgetPlan, entries: BudgetEntries) -> int:
-    """Number of best entries from which types' needs are computed: as many as take DEMAND_WINDOW
-    times plan.total.
+def demand_window(plan: BudgetPlan, offers: Sequence[Offer]) -> int:
+    """Number of first offers from which types' needs are computed: as many as take DEMAND_WINDOW
+    times plan.total, at most MAX_DEMAND_WINDOW.
     """
-    limits = np.array([plan.caps.get(kind, plan.total) for kind in TYPES], dtype=np.int64)
-    worth = np.minimum(entries.tokens, limits[entries.kinds])
-    return int((np.cumsum(worth) - worth < DEMAND_WINDOW * plan.total).sum())
+    tokens = 0
+    for position, offer in enumerate(offers[:MAX_DEMAND_WINDOW]):
+        if tokens >= DEMAND_WINDOW * plan.total:
+            return position
+        tokens += min(offer.tokens, plan.caps.get(offer.type, plan.total))
+    return min(len(offers), MAX_DEMAND_WINDOW)
 
 
 def demand_of(
-    kinds: Sequence[MemoryType], entries: BudgetEntries, overheads: Overheads
+    kinds: Sequence[MemoryType], offers: Sequence[Offer], overheads: Overheads
 ) -> TypeTokens:
-    """Tokens that each of `kinds` needs to show all its `entries`, headings included; 0 if it has
-    no entries.
+    """Tokens that each of `kinds` needs to show all its `offers`, headings included; 0 if it has no
+    offers.
     """
-    totals = (
-        np.bincount(entries.kinds, entries.tokens, minlength=len(TYPES)).astype(np.int64).tolist()
-    )
-    for kind, group in set(zip(entries.kinds.tolist(), entries.groups.tolist(), strict=True)):
-        if group >= 0:
-            totals[kind] += overheads.groups[entries.headings[group]]
-    present = {TYPES[kind] for kind in set(entries.kinds.tolist())}
-    return {
-        kind: totals[TYPES.index(kind)] + overheads.headings[kind] if kind in present else 0
-        for kind in kinds
-    }
+    demand = dict.fromkeys(kinds, 0)
+    groups: set[tuple[MemoryType, str]] = set()
+    for offer in offers:
+        if offer.type not in demand:
+            continue
+        if not demand[offer.type]:
+            demand[offer.type] = overheads.headings[offer.type]
+        demand[offer.type] += offer.tokens
+        if offer.group is not None and (offer.type, offer.group) not in groups:
+            groups.add((offer.type, offer.group))
+            demand[offer.type] += overheads.groups[offer.group]
+    return demand
 
 
 class _Filling:
-    """A token budget while it is filled. An entry is identified by its position in the list of
-    offered entries.
+    """A token budget while it is filled.
 
     reserved: tokens, by type, that `take_in_order` does not give to other types. used: tokens that
-    each type takes so far, headings included; the keys are indexes into TYPES. chosen: the chosen
-    entries by position.
+    each type takes so far, headings included. chosen: the chosen entries by rank.
     """
 
     def __init__(
         self,
         plan: BudgetPlan,
-        entries: BudgetEntries,
         overheads: Overheads,
         reserved: Mapping[MemoryType, int],
+        offers: Sequence[Offer],
     ) -> None:
-        kinds = [TYPES.index(kind) for kind in plan.types]
-        self._free = max(0, plan.total - overheads.wrapper)
-        self._reserved = {TYPES.index(kind): tokens for kind, tokens in reserved.items() if tokens}
-        self._caps = {
-            kind: min(self._free, plan.caps.get(TYPES[kind], plan.total)) for kind in kinds
-        }
-        whole = self._free - sum(self._reserved.values())
-        self._whole = {
-            kind: min(self._caps[kind], whole + self._reserved.get(kind, 0)) for kind in kinds
-        }
-        self._headings = {kind: overheads.headings[TYPES[kind]] for kind in kinds}
-        self._heading_cost = [overheads.groups[heading] for heading in entries.headings]
-        self._paid: set[tuple[int, int]] = set()
+        self._overheads = overheads
         self._cuts = plan.oversize == "cut"
-        self._left: list[int] = np.flatnonzero(np.isin(entries.kinds, kinds)).tolist()
-        self._kinds: list[int] = entries.kinds.tolist()
-        self._ranks: list[int] = entries.ranks.tolist()
-        self._tokens: list[int] = entries.tokens.tolist()
-        self._groups: list[int] = entries.groups.tolist()
-        self._wanted = self._tokens
+        self._free = max(0, plan.total - overheads.wrapper)
+        self._reserved = {kind: tokens for kind, tokens in reserved.items() if tokens}
+        self._caps = {kind: min(self._free, plan.caps.get(kind, plan.total)) for kind in plan.types}
+        # What a type may take at most if all reserved tokens are used by the others
+        unreserved = self._free - sum(self._reserved.values())
+        self._whole = {
+            kind: min(self._caps[kind], unreserved + self._reserved.get(kind, 0))
+            for kind in plan.types
+        }
+        self._largest: dict[MemoryType, int] | None = None
         if plan.oversize == "excerpt":
-            most = [
-                max(MIN_EXCERPT, self._whole.get(kind, 0) // EXCERPT_DIVISOR)
-                for kind in range(len(TYPES))
-            ]
-            self._wanted = np.minimum(entries.tokens, np.array(most)[entries.kinds]).tolist()
-        self.used = dict.fromkeys(kinds, 0)
+            self._largest = {
+                kind: max(MIN_EXCERPT, whole // EXCERPT_DIVISOR)
+                for kind, whole in self._whole.items()
+            }
+        self._left = [offer for offer in offers if offer.type in self._caps]
+        self._parts: dict[int, list[Offer]] = {}
+        for offer in self._left:
+            if offer.part_of:
+                self._parts.setdefault(offer.part_of, []).append(offer)
+        self._groups: dict[tuple[MemoryType, str], int] = {}
+        self._count = dict.fromkeys(plan.types, 0)
+        self.used = dict.fromkeys(plan.types, 0)
         self.chosen: dict[int, ChosenEntry] = {}
+
+    def shows_whole(self, rank: int) -> bool:
+        """Whether the hit of this rank is chosen and not cut."""
+        entry = self.chosen.get(rank)
+        return entry is not None and not entry.cut
 
     def take_best(self) -> None:
         """Choose the best-ranked entry that fits into the budget, even with tokens reserved for
         other types.
         """
-        for index in sorted(self._left, key=self._ranks.__getitem__):
-            room = min(self._free, self._caps[self._kinds[index]])
-            fits = self._wanted[index] + self._overhead(index) <= room
+        for offer in sorted(self._left, key=lambda offer: offer.rank):
+            room = min(self._free, self._caps[offer.type])
+            wanted = self._wanted(offer)
+            fits = wanted + self._overhead(offer) <= room
             if fits:
-                self._take(index, self._wanted[index])
-            if fits or (self._cuts and self._cut(index, room)):
-                self._left.remove(index)
+                self._take(offer, wanted)
+            if fits or (self._cuts and self._cut(offer, room)):
+                self._left.remove(offer)
                 return
 
     def take_in_order(self, *, reserved: bool) -> None:
         """Choose entries that fit, in the order offered. reserved: cut others, and leave tokens
         that are reserved.
         """
-        passed: list[int] = []
+        passed: list[Offer] = []
         cuts = self._cuts and reserved
-        least = 0 if cuts else min(map(self._wanted.__getitem__, self._left), default=0)
-        for place, index in enumerate(self._left):
-            if least > self._free:
-                passed += self._left[place:]
-                break
-            if self._wanted[index] > self._free and not cuts:
-                passed.append(index)
+        for offer in self._left:
+            wanted = self._wanted(offer)
+            if (wanted > self._free and not cuts) or self.shows_whole(offer.part_of):
+                passed.append(offer)
                 continue
-            kind = self._kinds[index]
-            free = self._free
-            for other, tokens in self._reserved.items() if reserved else ():
-                free -= max(0, tokens - self.used[other]) if other != kind else 0
-            room = min(free, self._caps[kind] - self.used[kind])
-            if self._wanted[index] + self._overhead(index) <= room:
-                self._take(index, self._wanted[index])
-            elif not (cuts and self._cut(index, room)):
-                passed.append(index)
+            free = self._free - (self._reserved_for_others(offer.type) if reserved else 0)
+            room = min(free, self._caps[offer.type] - self.used[offer.type])
+            if wanted + self._overhead(offer) <= room:
+                self._take(offer, wanted)
+            elif not (cuts and self._cut(offer, room)):
+                passed.append(offer)
         self._left = passed
 
     def take_excerpts(self) -> None:
         """Choose entries in the order offered, cut so that MIN_EXCERPT tokens are left for each
         later entry.
         """
-        least: list[int] = np.minimum(self._tokens, MIN_EXCERPT).tolist()
-        reserved = sum(map(least.__getitem__, self._left))
-        smallest = min(map(least.__getitem__, self._left), default=0)
-        for index in self._left:
-            if min(smallest, MIN_CUT) > self._free:
-                break
-            reserved -= least[index]
-            kind = self._kinds[index]
-            room = min(self._free, self._caps[kind] - self.used[kind]) - self._overhead(index)
-            allowed = min(self._tokens[index], room, max(room - reserved, MIN_EXCERPT))
-            if allowed >= min(self._tokens[index], MIN_CUT):
-                self._take(index, allowed)
+        later = sum(min(offer.tokens, MIN_EXCERPT) for offer in self._left)
+        for offer in self._left:
+            later -= min(offer.tokens, MIN_EXCERPT)
+            room = min(self._free, self._caps[offer.type] - self.used[offer.type])
+            room -= self._overhead(offer)
+            allowed = min(offer.tokens, room, max(room - later, MIN_EXCERPT))
+            if allowed >= min(offer.tokens, MIN_CUT):
+                self._take(offer, allowed)
 
-    def _cut(self, index: int, room: int) -> bool:
+    def _wanted(self, offer: Offer) -> int:
+        """Tokens with which the entry is shown: all, or those of an excerpt."""
+        if self._largest is None:
+            return offer.tokens
+        return min(offer.tokens, self._largest[offer.type])
+
+    def _reserved_for_others(self, kind: MemoryType) -> int:
+        return sum(
+            max(0, tokens - self.used[other])
+            for other, tokens in self._reserved.items()
+            if other is not kind
+        )
+
+    def _cut(self, offer: Offer, room: int) -> bool:
         """If the entry exceeds its type's limit, choose it, cut to at most half this limit; return
         whether chosen.
         """
-        kind = self._kinds[index]
-        allowed = min(room - self._overhead(index), self._whole[kind] // 2)
-        if allowed < MIN_CUT or self._tokens[index] + self._headings[kind] <= self._whole[kind]:
+        whole = self._whole[offer.type]
+        allowed = min(room - self._overhead(offer), whole // 2)
+        fits_whole = offer.tokens + self._overheads.headings[offer.type] <= whole
+        if allowed < MIN_CUT or fits_whole:
             return False
-        self._take(index, allowed)
+        self._take(offer, allowed)
         return True
 
-    def _overhead(self, index: int) -> int:
-        kind = self._kinds[index]
-        group = self._groups[index]
-        of_group = 0 if group < 0 or (kind, group) in self._paid else self._heading_cost[group]
-        return of_group + (0 if self.used[kind] else self._headings[kind])
+    def _overhead(self, offer: Offer) -> int:
+        """Tokens of the headings that the entry needs and that are not in the context yet."""
+        of_type = 0 if self._count[offer.type] else self._overheads.headings[offer.type]
+        if offer.group is None or self._groups.get((offer.type, offer.group)):
+            return of_type
+        return of_type + self._overheads.groups[offer.group]
 
-    def _take(self, index: int, allowed: int) -> None:
-        kind = self._kinds[index]
-        cost = allowed + self._overhead(index)
-        self.used[kind] += cost
-        self._free -= cost
-        self._paid.add((kind, self._groups[index]))
-        self.chosen[index] = ChosenEntry(
-            self._ranks[index], TYPES[kind], allowed, allowed < self._tokens[index]
-        )
+    def _take(self, offer: Offer, allowed: int) -> None:
+        self._spend(offer, allowed + self._overhead(offer), 1)
+        cut = allowed < offer.tokens
+        self.chosen[offer.rank] = ChosenEntry(offer.rank, offer.type, allowed, cut)
+        for part in self._parts.get(offer.rank, ()) if not cut else ():
+            if part.rank in self.chosen:
+                self._put_back(part)
+
+    def _put_back(self, offer: Offer) -> None:
+        entry = self.chosen.pop(offer.rank)
+        # Without the entry, its headings cost what they would cost if it were offered again
+        self._spend(offer, 0, -1)
+        self._spend(offer, -entry.allowed - self._overhead(offer), 0)
+
+    def _spend(self, offer: Offer, tokens: int, entries: int) -> None:
+        self.used[offer.type] += tokens
+        self._free -= tokens
+        self._count[offer.type] += entries
+        if offer.group is not None:
+            key = (offer.type, offer.group)
+            self._groups[key] = self._groups.get(key, 0) + entries

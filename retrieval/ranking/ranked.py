@@ -4,7 +4,6 @@ candidate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -22,9 +21,9 @@ class CandidateOutcome(StrEnum):
 
     OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a
     required minimum. SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit
-    has the same text, or a hit in the context contains it. REMOVED: deleted after it was chosen and
-    before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that are not due yet
-    are ranked like other memories.
+    has the same text, or it is a sentence of a message in the context. REMOVED: deleted after it
+    was chosen and before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that
+    are not due yet are ranked like other memories.
     """
 
     INCLUDED = "included"
@@ -90,25 +89,6 @@ class RankedCandidates:
             hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked
         )
         return self.at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
-
-    def without_repeats(self, repeats: Mapping[str, str]) -> RankedCandidates:
-        """Turn hits whose ids are keys of `repeats` into duplicates of the hits whose ids are the
-        values.
-        """
-        if not repeats:
-            return self
-        ids = self.hit_ids
-        repeated = np.array(
-            [position for position, hit in enumerate(ids) if hit in repeats], dtype=np.intp
-        )
-        order = np.concatenate(
-            [np.delete(np.arange(self.hits), repeated), repeated, np.arange(self.hits, len(self))]
-        )
-        duplicate_of = (
-            *(repeats[ids[position]] for position in repeated.tolist()),
-            *(repeats.get(hit, hit) for hit in self.duplicate_of),
-        )
-        return self.at(order, self.hits - len(repeated), duplicate_of)
 
     def at(
         self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]

@@ -4,9 +4,10 @@ is deterministic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from memtypes.calendar import Window
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import Columns
 from memtypes.search.vectors import Numbers, TokenVectors
 from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
@@ -25,6 +25,12 @@ from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
+
+Signals: TypeAlias = NDArray[np.float64]
+"""Signals of candidates, shape (signals, candidates), with rows in the order of SIGNALS."""
+
+IDENTITY = ("content_hash", "speaker", "due_at", "status")
+"""Fields that are equal in two memories of one type which say the same."""
 
 _WORKING = TYPES.index(MemoryType.WORKING)
 
@@ -50,97 +56,98 @@ class Scoring:
     terms: Numbers = field(default_factory=lambda: np.empty(0, dtype=np.uint16))
     min_similarity: float | None = None
     min_score: float | None = None
-    links: Mapping[str, float] = field(default_factory=dict)
     floor: float = 0.0
     tokens: TokenVectors | None = None
     due_tokens: int = 0
     wish: Wish = Wish.OTHER
     budget: int = 0
-    contested: tuple[tuple[str, str], ...] = ()
+    prefer_newer: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SignalTable:
-    """Candidates, sorted by id, and their signals, shape (signals, candidates). The rows are in the
-    order of SIGNALS.
-
-    Signals that depend on other candidates' scores (SECOND_PASS) are 0; `rank` computes them in a
-    copy of the table.
-    """
-
-    candidates: Candidates
-    signals: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, candidates: Candidates, scoring: Scoring) -> SignalTable:
-        """Sort `candidates` by id and compute their signals."""
-        if not len(candidates):
-            return cls(candidates, np.empty((len(SIGNALS), 0)))
-        candidates = candidates.take(text_order(candidates.ids))
-        neighbours = neighbours_of(candidates)
-        late = late_similarity(candidates, neighbours)
-        legs = (candidates.dense, candidates.sparse)
-        dense, sparse = (None if leg is None else np.nan_to_num(leg, nan=0.0) for leg in legs)
-        similarities = similarity(
-            dense, sparse, late, candidates.columns.integers("tokens.count", 0)
-        )
-        rows = {
-            "similarity": similarities,
-            "context": signals.context(similarities, neighbours),
-            "mention": signals.mention(scoring.query, candidates),
-            "time": signals.nearness(signals.reference_times(candidates), scoring.windows),
-            "recency": signals.recency(candidates, scoring.as_of),
-            "importance": signals.importance(candidates.columns),
-            "access": signals.access(candidates.columns),
-            "due": signals.due(candidates, scoring.as_of),
-            **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
-        }
-        return cls(candidates, np.vstack([rows[name] for name in SIGNALS]))
-
-
-def rank(table: SignalTable, scoring: Scoring) -> RankedCandidates:
+def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
     """The candidates of all memory types, ranked together by sum(weight * signal), with duplicates
     of hits marked.
     """
-    candidates = table.candidates
-    signal_rows = table.signals.copy()
-    scores = _scores(candidates, signal_rows, scoring)
-    minimums = (scoring.min_similarity, scoring.min_score)
-    min_similarity, min_score = (-np.inf if minimum is None else minimum for minimum in minimums)
-    passed = (signal_rows[SIGNALS.index("similarity")] >= min_similarity) & (scores >= min_score)
+    if not len(candidates):
+        no_signals = np.empty((len(SIGNALS), 0))
+        return RankedCandidates(candidates, np.empty(0), no_signals, 0, floor=Floor(scoring.floor))
+    candidates = candidates.take(text_order(candidates.ids))
+    signal_rows = _signals(candidates, scoring)
+    scores, contested = _scores(candidates, signal_rows, scoring)
+
+    # From here on, all arrays are in the order of rank; equal scores are in the order of ids
     order = ascending(-scores)
-    above = order[passed[order]]
-    below = order[~passed[order]]
-    first = _first_occurrences(candidates.kinds[above], candidates.columns.take(above))
-    is_first = np.arange(len(above)) == first
-    certainty = _certainty(
-        candidates.take(above[is_first]), signal_rows[:, above[is_first]], scoring
+    candidates = candidates.take(order)
+    scores = scores[order]
+    signal_rows = signal_rows.take(order, axis=1)
+    passed = _passes_minimums(scores, signal_rows, scoring)
+    first = _first_occurrences(candidates, passed)
+    is_copy = first != np.arange(len(first))
+    originals = np.flatnonzero(passed & ~is_copy)
+
+    # A copy has the certainty of the first memory with its text
+    helps = np.ones(len(first), dtype=np.bool_)
+    certainty = None
+    probabilities = _certainty(
+        candidates.take(originals), signal_rows[:, originals], scoring, contested
     )
-    helps = np.ones(len(above), dtype=np.bool_)
-    certainties = None
-    if certainty is not None:
-        helps[is_first] = certainty >= scoring.floor
+    if probabilities is not None:
+        certainty = np.full(len(first), np.nan)
+        certainty[originals] = probabilities
+        helps[originals] = probabilities >= scoring.floor
         helps = helps[first]
-        certainties = np.full(len(candidates), np.nan)
-        certainties[above[is_first]] = certainty
-    shown = above[is_first & helps]
-    repeated = above[~is_first & helps]
-    order = np.concatenate(
-        [shown, repeated, above[is_first & ~helps], above[~is_first & ~helps], below]
-    )
+
+    # Hits come first, then their duplicates, what is below the floor, and what is below a minimum
+    groups = np.select([~passed, ~helps & is_copy, ~helps, is_copy], [4, 3, 2, 1], 0)
+    duplicates = np.flatnonzero(groups == 1)
+    order = ascending(groups)
     return RankedCandidates(
         replace(candidates, dense=None, sparse=None, late=None).take(order),
         scores[order],
         signal_rows.take(order, axis=1),
-        len(shown),
-        tuple(candidates.ids[above[first[~is_first & helps]]].astype(np.str_).tolist()),
-        Floor(scoring.floor, int((is_first & ~helps).sum())),
-        None if certainties is None else certainties[order],
+        int((groups == 0).sum()),
+        tuple(candidates.ids[first[duplicates]].astype(np.str_).tolist()),
+        Floor(scoring.floor, int((groups == 2).sum())),
+        None if certainty is None else certainty[order],
     )
 
 
+def _signals(candidates: Candidates, scoring: Scoring) -> Signals:
+    """The signals of `candidates`, with rows in the order of SIGNALS. Those that depend on other
+    candidates' scores (SECOND_PASS) are 0; `_scores` computes them.
+    """
+    neighbours = neighbours_of(candidates)
+    late = late_similarity(candidates, neighbours)
+    dense = None if candidates.dense is None else np.nan_to_num(candidates.dense, nan=0.0)
+    sparse = None if candidates.sparse is None else np.nan_to_num(candidates.sparse, nan=0.0)
+    similarities = similarity(dense, sparse, late, candidates.columns.integers("tokens.count", 0))
+    rows = {
+        "similarity": similarities,
+        "context": signals.context(similarities, neighbours),
+        "mention": signals.mention(scoring.query, candidates),
+        "time": signals.nearness(signals.reference_times(candidates), scoring.windows),
+        "recency": signals.recency(candidates, scoring.as_of),
+        "importance": signals.importance(candidates.columns),
+        "access": signals.access(candidates.columns),
+        "due": signals.due(candidates, scoring.as_of),
+        **dict.fromkeys(SECOND_PASS, np.zeros(len(candidates))),
+    }
+    return np.vstack([rows[name] for name in SIGNALS])
+
+
+def _passes_minimums(
+    scores: NDArray[np.float64], signal_rows: Signals, scoring: Scoring
+) -> NDArray[np.bool_]:
+    passed = np.ones(len(scores), dtype=np.bool_)
+    if scoring.min_similarity is not None:
+        passed &= signal_rows[SIGNALS.index("similarity")] >= scoring.min_similarity
+    if scoring.min_score is not None:
+        passed &= scores >= scoring.min_score
+    return passed
+
+
 def _certainty(
-    hits: Candidates, signal_rows: NDArray[np.float64], scoring: Scoring
+    hits: Candidates, signal_rows: Signals, scoring: Scoring, contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer; None if no floor is set or
     vectors are missing.
@@ -151,14 +158,13 @@ def _certainty(
     """
     if not scoring.floor:
         return None
-    similarities, contexts = (
-        signal_rows[SIGNALS.index(name)] for name in ("similarity", "context")
-    )
+    similarities = signal_rows[SIGNALS.index("similarity")]
+    contexts = signal_rows[SIGNALS.index("context")]
     certainty = certainty_of(scoring.terms, scoring.tokens, hits, similarities, contexts)
     if certainty is None:
         return None
     # A memory that contradicts a hit is about the same subject, even if it uses other words.
-    certainty = np.minimum(signals.newest_first(hits, certainty, scoring.contested), 1.0)
+    certainty = np.minimum(signals.newest_first(hits, certainty, contested), 1.0)
     in_time = (signal_rows[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
     listed = signals.overview(hits, scoring.wish, in_time)
     exempt = listed & (scoring.wish not in NEWEST)
@@ -175,50 +181,51 @@ def _certainty(
 
 
 def _scores(
-    candidates: Candidates, signal_rows: NDArray[np.float64], scoring: Scoring
-) -> NDArray[np.float64]:
-    """Weighted sums of the candidates' signals. Fills in the rows of `signal_rows` that depend on
-    other scores.
+    candidates: Candidates, signal_rows: Signals, scoring: Scoring
+) -> tuple[NDArray[np.float64], tuple[tuple[str, str], ...]]:
+    """Weighted sums of the candidates' signals, and pairs of ids of memories that contradict each
+    other. Fills in the rows of `signal_rows` that depend on other scores.
     """
     weights = np.array([scoring.weights[name] for name in SIGNALS])
     scores: NDArray[np.float64] = weights @ signal_rows
-    if scoring.weights["expansion"] and len(candidates):
+    if scoring.weights["expansion"]:
         signal_rows[SIGNALS.index("expansion")] = signals.expansion(
             candidates, scores, scoring.terms
         )
         scores = weights @ signal_rows
     raised = scores
-    if scoring.weights["link"] and (scoring.links or scoring.contested):
-        ids = candidates.ids.astype(np.str_).tolist()
-        minimums = np.array([scoring.links.get(memory_id, -np.inf) for memory_id in ids])
-        boosts = (
-            signals.newest_first(candidates, np.maximum(minimums, scores), scoring.contested)
-            - scores
-        )
+    contested: tuple[tuple[str, str], ...] = ()
+    links = signals.links_of_best(candidates, scores) if scoring.weights["link"] else {}
+    if links:
+        contested = signals.contested_pairs(links) if scoring.prefer_newer else ()
+        minimums = signals.linked_minimums(candidates, scores, links)
+        boosts = signals.newest_first(candidates, np.maximum(minimums, scores), contested) - scores
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
-    if scoring.weights["current"] and len(candidates):
+    if scoring.weights["current"]:
         boosts = signals.update_boosts(candidates, scores, raised)
         signal_rows[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         raised = weights @ signal_rows
-    return raised
+    return raised, contested
 
 
-def _first_occurrences(kinds: NDArray[np.int8], columns: Columns) -> NDArray[np.intp]:
-    """For each memory, the position of the first memory with the same content, type, speaker, due
-    time and status.
+def _first_occurrences(candidates: Candidates, passed: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """For each candidate, the position of the first with the same content, type, speaker, due time
+    and status among those that `passed`; its own position if it is the first or did not pass.
     """
-    first = np.arange(len(kinds), dtype=np.intp)
-    hashes = columns.column("content_hash")
-    suspects = duplicate_positions(text_prefixes(hashes))
+    first = np.arange(len(candidates), dtype=np.intp)
+    positions = np.flatnonzero(passed)
+    hashes = candidates.columns.column("content_hash")[positions]
+    suspects = positions[duplicate_positions(text_prefixes(hashes))]
     if not len(suspects):
         return first
-    columns = columns.take(suspects)
-    fields = (columns.column(path) for path in ("speaker", "due_at", "status"))
-    identity_columns = (kinds[suspects], hashes[suspects], *fields)
+    columns = candidates.columns.take(suspects)
+    identities = zip(
+        candidates.kinds[suspects].tolist(),
+        *(columns.column(path).tolist() for path in IDENTITY),
+        strict=True,
+    )
     first_by_identity: dict[tuple[object, ...], int] = {}
-    for position, *identity in zip(
-        suspects.tolist(), *(column.tolist() for column in identity_columns), strict=True
-    ):
-        first[position] = first_by_identity.setdefault(tuple(identity), position)
+    for position, identity in zip(suspects.tolist(), identities, strict=True):
+        first[position] = first_by_identity.setdefault(identity, position)
     return first

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.calendar import Window
-from memtypes.model.memory import LinkType, Memory
+from memtypes.model.memory import LinkType
 from memtypes.model.policy import POLICIES
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import TERMS, ColumnKind, Columns
+from memtypes.search.columns import TERMS, ColumnKind, ColumnLink, Columns
 from memtypes.search.vectors import Numbers
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
@@ -419,29 +419,46 @@ def newest_first(
     return raised
 
 
-def linked_scores(scores: Mapping[str, float], memories: Mapping[str, Memory]) -> dict[str, float]:
-    """Minimum scores of the memories to which `memories` link, by the linked memory's id.
+def links_of_best(
+    candidates: Candidates, scores: NDArray[np.float64]
+) -> dict[str, list[ColumnLink]]:
+    """The links of the LINKING_HITS best candidates that have any, by the linking memory's id."""
+    best = top_positions(scores, LINKING_HITS)
+    ids = candidates.ids[best].astype(np.str_).tolist()
+    links = zip(ids, candidates.columns.take(best).links(), strict=True)
+    return {memory_id: of_memory for memory_id, of_memory in links if of_memory}
 
-    Each is LINK_SHARE times the strength of the link times the linking memory's score. scores: by
-    memory id. Links to contradicted memories are left out, because `newest_first` ranks such pairs.
+
+def linked_minimums(
+    candidates: Candidates,
+    scores: NDArray[np.float64],
+    links: Mapping[str, Sequence[ColumnLink]],
+) -> NDArray[np.float64]:
+    """Minimum score of each candidate that another one links to, else -inf, shape (candidates,).
+
+    It is LINK_SHARE times the strength of the link times the linking memory's score. links: by the
+    linking memory's id. Links to contradicted memories are left out, because `newest_first` ranks
+    such pairs.
     """
-    least: dict[str, float] = {}
-    for memory_id, memory in memories.items():
-        for link in memory.links:
-            if link.type is not LinkType.CONTRADICTS:
-                least[link.to] = max(
-                    least.get(link.to, 0.0), LINK_SHARE * link.strength * scores[memory_id]
-                )
-    return least
+    ids = candidates.ids.astype(np.str_).tolist()
+    positions = {memory_id: position for position, memory_id in enumerate(ids)}
+    minimums = np.full(len(candidates), -np.inf)
+    for memory_id, of_memory in links.items():
+        for link in of_memory:
+            target = positions.get(link.to)
+            if target is not None and link.type != LinkType.CONTRADICTS:
+                minimum = LINK_SHARE * link.strength * scores[positions[memory_id]]
+                minimums[target] = max(minimums[target], minimum)
+    return minimums
 
 
-def contested_pairs(memories: Mapping[str, Memory]) -> tuple[tuple[str, str], ...]:
-    """A pair of ids for each contradiction that `memories` record: the memory, and the memory that
-    it contradicts.
+def contested_pairs(links: Mapping[str, Sequence[ColumnLink]]) -> tuple[tuple[str, str], ...]:
+    """A pair of ids for each contradiction among the `links`: the memory, and the memory that it
+    contradicts.
     """
     return tuple(
-        (memory.id, link.to)
-        for memory in memories.values()
-        for link in memory.links
-        if link.type is LinkType.CONTRADICTS
+        (memory_id, link.to)
+        for memory_id, of_memory in links.items()
+        for link in of_memory
+        if link.type == LinkType.CONTRADICTS
     )

@@ -5,8 +5,8 @@ the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
@@ -17,27 +17,21 @@ from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
-from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import canonical, digest
 from memtypes.search.candidates import TYPES, Candidates
-from retrieval.answer import ContextMessage, RetrieveAnswer
-from retrieval.context.budget import BudgetFill, ChosenEntry, demand_of
+from retrieval.answer import ContextMessage
+from retrieval.context.budget import MAX_DEMAND_WINDOW, BudgetFill, ChosenEntry
 from retrieval.context.render import ShownMemory
-from retrieval.context.writer import Fills
 from retrieval.query.profiles import SIGNALS
-from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome, RankedCandidates
 from retrieval.ranking.signals import comes_first
-from retrieval.receipts.model import SHORT_ID
-
-VERSION = 1
-"""Version of the receipt format."""
+from retrieval.receipts.model import SHORT_ID, VERSION
+from retrieval.result import Retrieval
 
 LISTED = 128
-"""Number of best hits that a receipt lists. It also lists all working items and hits in the
-context.
+"""Number of best hits that a receipt lists. It also lists all working items, the hits in the
+context, sentences of these, and the hits that were offered first.
 """
 
 SIGNAL_DIGITS = 9
@@ -49,48 +43,23 @@ best.
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Retrieval:
-    """A finished retrieval with everything that its receipt records.
-
-    as_of: the time that the request asks about. weights: of the signals. embedder: fingerprint of
-    the encoder. ended: memories that had expired or were superseded at `as_of`. shown: memories in
-    the context, working items first.
-    """
-
-    scope: Scope
-    request: RetrieveRequest
-    as_of: datetime
-    weights: Mapping[str, float]
-    embedder: str
-    tokenizer: Tokenizer
-    ranked: RankedCandidates
-    ended: Candidates
-    fills: Fills
-    shown: tuple[ShownMemory, ...]
-    answer: RetrieveAnswer
-
-
 def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict[str, Any]:
     """The JSON object of a receipt, without the members that link it to the previous receipt.
 
-    It lists the LISTED best hits, the hits in the context, the working items, the nearest memories
-    that are no longer valid, and OTHERS_LISTED of the other candidates (duplicates of hits, or
-    below a required minimum).
+    It lists the hits from which the context can be chosen again (see `_is_listed`), the nearest
+    memories that are no longer valid, and OTHERS_LISTED of the other candidates (duplicates of
+    hits, or below a required minimum).
     """
-    hits = _HitColumns.of(retrieval)
+    listed = _is_listed(retrieval)
     scope = retrieval.scope
     metadata = retrieval.answer.metadata
-    long_term = retrieval.fills.long_term
+    choice = retrieval.choice
     scope_members = {
         "namespace": scope.namespace,
         "session_id": scope.session_id,
         "agent_id": scope.agent_id,
     }
-    ranks = long_term.entries.ranks
-    # Hits that were offered to the budget before a better one
-    descents = np.flatnonzero(ranks[:-1] > ranks[1:])
-    return {
+    body = {
         "id": receipt_id,
         "version": VERSION,
         "created_at": created_at,
@@ -102,24 +71,25 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "tokenizer": {"name": retrieval.tokenizer.name, "sha256": retrieval.tokenizer.sha256},
         "weights": dict(retrieval.weights),
         "budgets": {
-            "initial": long_term.initial,
-            "shifted": long_term.shifted,
-            "final": long_term.used,
+            "initial": choice.long_term.initial,
+            "shifted": choice.long_term.shifted,
+            "final": choice.long_term.used,
         },
-        "long_term": {
-            **_terms(long_term, hits.listed),
-            "first": ranks[: descents.max(initial=-1) + 1].tolist(),
-        },
-        "working": _terms(retrieval.fills.working, hits.listed),
+        "long_term": _terms(choice.long_term, listed),
+        "working": _terms(choice.working, listed),
         "candidates": [
-            *_hit_rows(retrieval, hits),
+            *_hit_rows(retrieval, listed),
             *_other_rows(retrieval.ranked),
             *_ended_rows(retrieval.ended, retrieval.as_of),
         ],
-        "unlisted": _unlisted(retrieval.ranked, hits),
+        "unlisted": _unlisted(retrieval, listed),
         "total_tokens": metadata.total_tokens,
         "context_sha256": context_digest(retrieval.answer.context),
     }
+    if retrieval.first is not None:
+        first = retrieval.first.model_dump(mode="json", include={"budget", "working_budget"})
+        body["first"] = first
+    return body
 
 
 def context_digest(context: str | Sequence[ContextMessage]) -> str:
@@ -136,73 +106,40 @@ def plain_context(context: str | Sequence[ContextMessage]) -> str | list[dict[st
     return context if isinstance(context, str) else [message.model_dump() for message in context]
 
 
-def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
-    """The `FillTerms` of a budget, by which a check fills it again. listed: whether each hit is in
-    the receipt.
+def _is_listed(retrieval: Retrieval) -> NDArray[np.bool_]:
+    """Mask of the hits that a receipt lists: those from which the budgets can be filled again with
+    the same result. Others were not chosen, and decide nothing.
     """
+    listed = np.arange(retrieval.ranked.hits) < LISTED
+    working, long_term = retrieval.choice
+    ranks = [
+        *(offer.rank for offer in working.offers),
+        *(offer.rank for offer in long_term.offers[:MAX_DEMAND_WINDOW]),
+        *(entry.rank for entry in long_term.chosen),
+        *long_term.repeats,
+    ]
+    listed[np.array(ranks, dtype=np.intp) - 1] = True
+    return listed
+
+
+def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
+    """The `FillTerms` of a budget: what `fill` takes, besides the offers."""
     plan = filled.plan
     overheads = filled.overheads
-    entries = filled.entries
-    is_listed = listed[entries.ranks - 1]
-    in_window = entries.take(np.flatnonzero(is_listed[: filled.window]))
-    listed_demand = demand_of(plan.types, in_window, overheads)
-    groups = [entries.headings[group] for group in set(entries.groups[is_listed].tolist()) - {-1}]
+    groups = {offer.group for offer in filled.offers if listed[offer.rank - 1]}
     return {
         "total": plan.total,
         "types": list(plan.types),
         "caps": dict(plan.caps),
         "task_like": plan.task_like,
-        "by_due": plan.task_like,
         "how_to": plan.how_to,
-        "cut": plan.oversize == "cut",
-        "excerpt": plan.oversize == "excerpt",
+        "oversize": plan.oversize,
         "due_tokens": plan.due_tokens,
         "wrapper": overheads.wrapper,
         "headings": {kind: overheads.headings[kind] for kind in plan.types},
-        "groups": {group: overheads.groups[group] for group in groups},
+        "groups": {group: overheads.groups[group] for group in groups if group is not None},
         "used": filled.used,
-        "sight": len(in_window),
-        "unlisted": {kind: filled.demand[kind] - listed_demand[kind] for kind in plan.types},
     }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _HitColumns:
-    """Columns with a value for each hit, best first, from which the hit's row in the receipt is
-    written.
-
-    listed: whether the receipt lists it. tokens: size of its entry; -1 if it was not offered to a
-    budget. groups: index in `headings` of the day heading above its entry; -1 for none. places: its
-    index among the working items; -1 for other types. fits: whether its entry is not larger than
-    the unused tokens of its budget.
-    """
-
-    listed: NDArray[np.bool_]
-    tokens: NDArray[np.int64]
-    groups: NDArray[np.int32]
-    places: NDArray[np.int64]
-    fits: NDArray[np.bool_]
-    headings: Sequence[str]
-
-    @classmethod
-    def of(cls, retrieval: Retrieval) -> _HitColumns:
-        hits = retrieval.ranked.hits
-        tokens = np.full(hits, -1)
-        places = np.full(hits, -1)
-        groups = np.full(hits, -1, dtype=np.int32)
-        listed = np.arange(hits) < LISTED
-        fits = np.zeros(hits, dtype=np.bool_)
-        working, long_term = retrieval.fills
-        for filled in retrieval.fills:
-            positions = filled.entries.ranks - 1
-            tokens[positions] = filled.entries.tokens
-            fits[positions] = filled.entries.tokens <= filled.room
-            listed[[entry.rank - 1 for entry in filled.chosen]] = True
-        groups[long_term.entries.ranks - 1] = long_term.entries.groups  # working items have none
-        places[working.entries.ranks - 1] = np.arange(len(working.entries))
-        # Each item's share of the budget depends on their number
-        listed[working.entries.ranks - 1] = True
-        return cls(listed, tokens, groups, places, fits, long_term.entries.headings)
 
 
 class _CandidateRow(msgspec.Struct, gc=False):
@@ -222,6 +159,7 @@ class _CandidateRow(msgspec.Struct, gc=False):
     due: bool | UnsetType = UNSET
     group: str | UnsetType = UNSET
     place: int | UnsetType = UNSET
+    part_of: str | UnsetType = UNSET
     entry_sha256: str | UnsetType = UNSET
     certainty: float | UnsetType = UNSET
     whole: int | UnsetType = UNSET
@@ -237,37 +175,40 @@ _SignalRow: Any = msgspec.defstruct(
 )
 
 
-def _hit_rows(retrieval: Retrieval, hits: _HitColumns) -> list[_CandidateRow]:
-    positions = np.flatnonzero(hits.listed)
-    rows = _rows(retrieval.ranked, positions)
-    for_tasks = retrieval.request.include_due or retrieval.fills.long_term.plan.task_like
+def _hit_rows(retrieval: Retrieval, listed: NDArray[np.bool_]) -> list[_CandidateRow]:
+    positions = np.flatnonzero(listed)
+    ids = retrieval.ranked.hit_ids
+    for_tasks = retrieval.request.include_due or retrieval.choice.long_term.plan.task_like
     is_due = comes_first(
         retrieval.ranked.candidates.take(positions), retrieval.as_of, asked=for_tasks
     ).tolist()
-    columns = (hits.tokens, hits.groups, hits.places, hits.fits)
-    chosen = {entry.rank: entry for filled in retrieval.fills for entry in filled.chosen}
+    places = {
+        offer.rank: (place, offer, filled)
+        for filled in retrieval.choice
+        for place, offer in enumerate(filled.offers)
+    }
+    chosen = {entry.rank: entry for filled in retrieval.choice for entry in filled.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}
-    for row, due, rank, tokens, group, place, fits in zip(
-        rows,
-        is_due,
-        (positions + 1).tolist(),
-        *(column[positions].tolist() for column in columns),
-        strict=True,
-    ):
+    rows = _rows(retrieval.ranked, positions)
+    for row, due, rank in zip(rows, is_due, (positions + 1).tolist(), strict=True):
         row.rank = rank
         if due:
             row.due = True
-        row.outcome = CandidateOutcome.OVER_TYPE_BUDGET if fits else CandidateOutcome.OVER_TOTAL
-        if tokens < 0:
+        if rank not in places:
             row.counted = False
             continue
-        row.tokens = tokens
-        if group >= 0:
-            row.group = hits.headings[group]
-        if place >= 0:
-            row.place = place
+        row.place, offer, filled = places[rank]
+        row.tokens = offer.tokens
+        row.outcome = filled.refusal(offer.tokens)
+        if offer.group is not None:
+            row.group = offer.group
+        if offer.part_of and listed[offer.part_of - 1]:
+            row.part_of = ids[offer.part_of - 1]
         if rank in chosen:
             _add_chosen(row, chosen[rank], shown.get(rank))
+        elif rank in filled.repeats:
+            row.outcome = CandidateOutcome.DUPLICATE_OF
+            row.of = ids[filled.repeats[rank] - 1]
     return rows
 
 
@@ -349,31 +290,30 @@ def _rows(ranked: RankedCandidates, positions: NDArray[np.intp]) -> list[_Candid
     ]
 
 
-def _unlisted(ranked: RankedCandidates, hits: _HitColumns) -> dict[str, Any]:
+def _unlisted(retrieval: Retrieval, listed: NDArray[np.bool_]) -> dict[str, Any]:
     """The members of `UnlistedCandidates`: number, outcomes and use counts of the candidates that
     are not listed.
     """
-    unlisted_hits = ~hits.listed
-    hit_count = int(unlisted_hits.sum())
-    fitting_hits = int((unlisted_hits & hits.fits).sum())
-    unlisted_others = max(0, len(ranked) - ranked.hits - OTHERS_LISTED)
-    unlisted_duplicates = max(0, len(ranked.duplicate_of) - OTHERS_LISTED)
-    outcomes = {
-        CandidateOutcome.OVER_TYPE_BUDGET: fitting_hits,
-        CandidateOutcome.OVER_TOTAL: hit_count - fitting_hits,  # every chosen hit is listed
-        CandidateOutcome.DUPLICATE_OF: unlisted_duplicates,
-        CandidateOutcome.BELOW_THRESHOLD: unlisted_others - unlisted_duplicates,
-    }
-    others_mask = np.arange(len(ranked) - ranked.hits) >= OTHERS_LISTED
-    access_counts = ranked.candidates.columns.integers("access_count", 0)
-    used_positions = np.flatnonzero(
-        np.concatenate([unlisted_hits, others_mask]) & (access_counts > 0)
+    ranked = retrieval.ranked
+    outcomes = Counter(
+        retrieval.choice.long_term.refusal(offer.tokens)
+        for offer in retrieval.choice.long_term.offers
+        if not listed[offer.rank - 1]
     )
+    hits = int((~listed).sum())
+    outcomes[CandidateOutcome.OVER_TOTAL] += hits - outcomes.total()  # those not offered
+    others = max(0, len(ranked) - ranked.hits - OTHERS_LISTED)
+    duplicates = max(0, len(ranked.duplicate_of) - OTHERS_LISTED)
+    outcomes[CandidateOutcome.DUPLICATE_OF] = duplicates
+    outcomes[CandidateOutcome.BELOW_THRESHOLD] = others - duplicates
+    unlisted_others = np.arange(len(ranked) - ranked.hits) >= OTHERS_LISTED
+    access_counts = ranked.candidates.columns.integers("access_count", 0)
+    used = np.flatnonzero(np.concatenate([~listed, unlisted_others]) & (access_counts > 0))
     return {
-        "count": hit_count + unlisted_others,
+        "count": hits + others,
         "outcomes": {outcome: count for outcome, count in outcomes.items() if count},
         "access_counts": {
-            "ids": ranked.candidates.ids[used_positions].astype(f"S{SHORT_ID}").tobytes().decode(),
-            "counts": access_counts[used_positions].tolist(),
+            "ids": ranked.candidates.ids[used].astype(f"S{SHORT_ID}").tobytes().decode(),
+            "counts": access_counts[used].tolist(),
         },
     }

@@ -21,11 +21,10 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import GENESIS, canonical, digest, receipt_hash
 from retrieval.answer import ContextMessage
 from retrieval.context.budget import (
-    BudgetEntries,
     BudgetFill,
     BudgetPlan,
+    Offer,
     Overheads,
-    Oversize,
     fill,
 )
 from retrieval.context.entries import Entries
@@ -34,6 +33,7 @@ from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import SIGNAL_DIGITS, context_digest
 from retrieval.receipts.model import (
+    EARLIER_VERSIONS,
     FillTerms,
     Receipt,
     ReceiptCandidate,
@@ -81,6 +81,13 @@ def verify(
     None skips this.
     """
     seal = _check("sha256", _hash_faults(raw))
+    if raw.get("version") in EARLIER_VERSIONS:
+        detail = (
+            f"made by an earlier version of the service: version {raw['version']} of the format"
+        )
+        return ReceiptVerdict(
+            valid=False, checks=[ReceiptCheck(name="form", ok=False, detail=detail), seal]
+        )
     try:
         receipt = Receipt.model_validate(raw, strict=False)
     except ValidationError as error:
@@ -189,7 +196,7 @@ def _left_out_faults(receipt: Receipt) -> Iterator[str]:
     for candidate in receipt.candidates:
         if candidate.rank is None:
             yield from _exclusion(receipt, candidate, hits)
-        elif candidate.outcome in _NO_HIT:
+        elif candidate.outcome in _NO_HIT and candidate.part_of is None:
             yield f"{candidate.id} has a rank and outcome {candidate.outcome}"
         elif candidate.certainty is not None and candidate.certainty < _floor(receipt) - TOLERANCE:
             yield f"{candidate.id} is a hit, but below the floor"
@@ -232,9 +239,8 @@ def _exclusion(
 
 
 def _fill_checks(receipt: Receipt) -> Iterator[ReceiptCheck]:
-    offered = receipt.offered()
-    long_term = [candidate for candidate in offered if candidate.place is None]
-    working = [candidate for candidate in offered if candidate.place is not None]
+    long_term = receipt.offered(working=False)
+    working = receipt.offered(working=True)
     try:
         refilled = _refilled(receipt.long_term, long_term)
         refilled_working = _refilled(receipt.working, working)
@@ -269,14 +275,27 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
     """Fill a budget again by the recorded `terms`. candidates: in the order in which they were
     offered to it.
     """
-    oversize: Oversize = "cut" if terms.cut else "excerpt" if terms.excerpt else "skip"
-    wishes = (terms.task_like, terms.how_to)
     plan = BudgetPlan(
-        terms.total, tuple(terms.types), terms.caps, *wishes, oversize, terms.due_tokens
+        terms.total,
+        tuple(terms.types),
+        terms.caps,
+        terms.task_like,
+        terms.how_to,
+        terms.oversize,
+        terms.due_tokens,
     )
-    rows = ((row.rank or 0, row.type, _uncut_tokens(row), row.group) for row in candidates)
-    overheads = Overheads(terms.wrapper, terms.headings, terms.groups)
-    return fill(plan, BudgetEntries.of(rows), overheads, terms.sight, terms.unlisted)
+    ranks = {candidate.id: candidate.rank or 0 for candidate in candidates}
+    offers = [
+        Offer(
+            candidate.rank or 0,
+            candidate.type,
+            _uncut_tokens(candidate),
+            candidate.group,
+            ranks[candidate.part_of] if candidate.part_of is not None else 0,
+        )
+        for candidate in candidates
+    ]
+    return fill(plan, offers, Overheads(terms.wrapper, terms.headings, terms.groups))
 
 
 def _uncut_tokens(candidate: ReceiptCandidate) -> int:
@@ -290,9 +309,11 @@ def _outcome_faults(refilled: BudgetFill, candidates: Sequence[ReceiptCandidate]
     included = CandidateOutcome.INCLUDED
     chosen = {entry.rank for entry in refilled.chosen}
     for candidate in candidates:
-        derived = (
-            included if candidate.rank in chosen else refilled.refusal(_uncut_tokens(candidate))
-        )
+        derived = refilled.refusal(_uncut_tokens(candidate))
+        if candidate.rank in chosen:
+            derived = included
+        elif candidate.rank in refilled.repeats:
+            derived = CandidateOutcome.DUPLICATE_OF
         recorded = included if candidate.outcome in _CHOSEN else candidate.outcome
         if derived is not recorded:
             yield f"{candidate.id} has outcome {recorded}, but {derived} follows"

@@ -4,14 +4,25 @@ receipts.
 
 from __future__ import annotations
 
+import json
+from operator import itemgetter
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant
 from retrieval.answer import Answer, OmittedIfNone
+from retrieval.context.budget import Oversize
+from retrieval.query.request import AnyBudget
 from retrieval.ranking.ranked import CandidateOutcome
+
+VERSION = 2
+"""Version of the receipt format."""
+
+EARLIER_VERSIONS = tuple(range(1, VERSION))
+"""Versions of the format of which only the hash can be verified."""
 
 SHORT_ID = 13
 """Number of characters of an id by which a receipt names memories that it does not list: distinct
@@ -45,14 +56,8 @@ class ReceiptBudgets(ReceiptPart):
 
 
 class FillTerms(ReceiptPart):
-    """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens
-    used by each type.
-
-    A type's demand for tokens is computed from a window of the best candidates. sight: number of
-    these that the receipt lists. unlisted: demand, by type, of those that it does not list.
-    due_tokens: tokens of due tasks. first: ranks of the candidates offered to the budget out of
-    order, such as due tasks, up to the last that precedes a better one. by_due: whether the context
-    orders tasks by time of completion, or due time, instead of rank.
+    """The values by which `fill` filled a token budget, besides its offers: a `BudgetPlan` and
+    `Overheads`; and the tokens used by each type.
     """
 
     total: int
@@ -60,17 +65,21 @@ class FillTerms(ReceiptPart):
     caps: dict[MemoryType, int]
     task_like: bool
     how_to: bool
-    cut: bool
-    excerpt: bool
+    oversize: Oversize
     due_tokens: int = 0
     wrapper: int
     headings: dict[MemoryType, int]
     groups: dict[str, int]
     used: dict[MemoryType, int]
-    sight: int
-    unlisted: dict[MemoryType, int]
-    first: list[int] = Field(default_factory=list)
-    by_due: bool = False
+
+
+class FirstBudgets(ReceiptPart):
+    """The budgets of a first choice, whose context had too many tokens by the count of the model's
+    provider. Members as in a request.
+    """
+
+    budget: AnyBudget
+    working_budget: int
 
 
 class ReceiptCandidate(ReceiptPart):
@@ -79,9 +88,10 @@ class ReceiptCandidate(ReceiptPart):
     rank: position among the hits, from 1; None if it is not a hit. tokens: size of its entry in a
     context. counted: False if `tokens` is the count stored with the memory, because the entry was
     not offered to a budget. allowed, whole: if the entry was cut, its maximum tokens and its tokens
-    before the cut. group: day heading above its entry. place: its index among the working items.
-    due: whether it is a task that is overdue or due that day. of: id of the hit that it duplicates.
-    since: when it was superseded or expired. certainty: probability that it helps to answer.
+    before the cut. group: day heading above its entry. place: its index among the hits that were
+    offered to its budget. part_of: id of the listed hit of which it is a sentence. due: whether it
+    is a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it
+    was superseded or expired. certainty: probability that it helps to answer.
     """
 
     id: str
@@ -102,6 +112,7 @@ class ReceiptCandidate(ReceiptPart):
     counted: bool = True
     due: bool = False
     place: int | None = None
+    part_of: str | None = None
 
 
 class AccessCounts(ReceiptPart):
@@ -130,11 +141,11 @@ class UnlistedCandidates(ReceiptPart):
 
 class Receipt(ReceiptPart):
     """Record of how the context of one retrieval was made, with its hash and that of the tenant's
-    previous receipt.
+    previous receipt. first: set if memories were chosen again, among those of a first choice.
     """
 
     id: str
-    version: Literal[1]
+    version: Literal[2]
     created_at: Instant
     request: dict[str, Any]
     as_of: Instant
@@ -145,6 +156,7 @@ class Receipt(ReceiptPart):
     budgets: ReceiptBudgets
     long_term: FillTerms
     working: FillTerms
+    first: FirstBudgets | None = None
     candidates: list[ReceiptCandidate]
     unlisted: UnlistedCandidates
     total_tokens: int
@@ -153,23 +165,27 @@ class Receipt(ReceiptPart):
     previous_sha256: str
     sha256: str
 
-    def offered(self) -> list[ReceiptCandidate]:
-        """The hits that were offered to a budget, in the order in which they were offered, working
-        items first.
+    @classmethod
+    def read(cls, text: bytes) -> Receipt:
+        """The receipt in its JSON text. Raises InvalidRequest if an earlier version of the service
+        made it, in another form.
         """
-        offer_order = {rank: index for index, rank in enumerate(self.long_term.first)}
-
-        def order(hit: ReceiptCandidate) -> tuple[int, int, int]:
-            rank = hit.rank or 0
-            return (
-                (1, offer_order.get(rank, len(offer_order)), rank)
-                if hit.place is None
-                else (0, hit.place, rank)
+        if json.loads(text).get("version") in EARLIER_VERSIONS:
+            raise InvalidRequest(
+                "this receipt was made by an earlier version of the service", path="receipt_id"
             )
+        return cls.model_validate_json(text)
 
-        return sorted(
-            (hit for hit in self.candidates if hit.rank is not None and hit.counted), key=order
-        )
+    def offered(self, *, working: bool) -> list[ReceiptCandidate]:
+        """The hits that were offered to the budget of working memory or to the other one, in the
+        order in which they were offered.
+        """
+        hits = [
+            (hit.place, hit)
+            for hit in self.candidates
+            if hit.place is not None and (hit.type is MemoryType.WORKING) is working
+        ]
+        return [hit for _, hit in sorted(hits, key=itemgetter(0))]
 
 
 class ReceiptCheck(Answer):

@@ -23,7 +23,8 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_id
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.working import LIVE_DEGRADED
-from retrieval.receipts.build import Retrieval, receipt_body
+from retrieval.receipts.build import receipt_body
+from retrieval.result import Retrieval
 
 MAX_WAITING = 64
 """Maximum number of queued receipts; each holds the candidates of its retrieval, some 300 kB."""

@@ -28,6 +28,7 @@ from retrieval.context.render import (
     ShownMemory,
     context_of,
 )
+from retrieval.parts import RetrieverParts
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
@@ -39,6 +40,7 @@ from retrieval.receipts.checks import (
     verify,
 )
 from retrieval.receipts.model import (
+    EARLIER_VERSIONS,
     SHORT_ID,
     Receipt,
     ReceiptCandidate,
@@ -47,7 +49,7 @@ from retrieval.receipts.model import (
     ReplayAnswer,
 )
 from retrieval.receipts.recorder import ReceiptQueue
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 
 GRACE_S = 0.5
 """Seconds after a receipt's id was issued in which another process may still be writing the
@@ -92,6 +94,8 @@ class Receipts:
         previous receipt.
         """
         raw = json.loads(await self.text(tenant, receipt_id))
+        if raw.get("version") in EARLIER_VERSIONS:
+            return verify(raw, ReceiptContents(), None)
         receipt = Receipt.model_validate(raw)
         tokenizer = self._tokenizer(receipt)
         contents = await self._contents(tenant, receipt, tokenizer)
@@ -104,14 +108,17 @@ class Receipts:
         bound: whether the caller may act only as certain agents; then only this agent's working
         items are read.
         """
-        before = Receipt.model_validate_json(await self.text(tenant, receipt_id))
+        before = Receipt.read(await self.text(tenant, receipt_id))
         request = RetrieveRequest.model_validate(before.request)
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before)))
-        retrieval = await retriever.run(
-            scope, request.model_copy(update={"as_of": before.as_of}), with_ended=True
-        )
+        request = request.model_copy(update={"as_of": before.as_of})
+        first = None
+        if before.first is not None:
+            budgets = dict(before.first)
+            first = request.model_copy(update=budgets)
+        retrieval = await retriever.repeat(scope, request, first)
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(
             seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text
@@ -123,13 +130,12 @@ class Receipts:
         """A receipt's JSON text with its memories' entries and, if the memories are unchanged, its
         context added.
         """
-        raw = json.loads(text)
-        receipt = Receipt.model_validate(raw)
+        receipt = Receipt.read(text)
         contents = await self._contents(tenant, receipt, self._tokenizer(receipt))
         members: dict[str, Any] = {"entries": dict(contents.entries)}
         if contents.context is not None:
             members["context"] = plain_context(contents.context)
-        return canonical({**raw, "contents": sealed_contents(members)})
+        return canonical({**json.loads(text), "contents": sealed_contents(members)})
 
     async def _contents(
         self, tenant: str, receipt: Receipt, tokenizer: Tokenizer
@@ -176,11 +182,11 @@ def contents_of(
             shown[candidate.id] = entry
     included = [
         candidate
-        for candidate in receipt.offered()
+        for candidate in (*receipt.offered(working=True), *receipt.offered(working=False))
         if candidate.outcome is CandidateOutcome.INCLUDED
     ]
     unchanged = {hit.id for hit in included} <= shown.keys()
-    if unchanged and receipt.long_term.by_due:
+    if unchanged and receipt.long_term.task_like:
         fields = {hit.id: memories[hit.id].model_dump() for hit in included}
         included.sort(
             key=lambda hit: (

@@ -40,9 +40,10 @@ from memtypes.ports.memory_store import Listing, Page, TypeStats
 from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
 from retrieval.context.entries import EntryCounter
+from retrieval.parts import RetrieverParts
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_answers import FakeAnswers

@@ -19,7 +19,8 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
-from retrieval.retriever import Retriever, RetrieverParts
+from retrieval.parts import RetrieverParts
+from retrieval.retriever import Retriever
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.ingest.conversations.builders import threads_over
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import Filter, parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Record
+from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Newest, Record
 from memtypes.search.columns import COLUMN_FIELDS, TERMS
 from memtypes.search.vectors import DenseVector, heaviest
-from tests.builders import make_dense, make_memory, make_record, make_sparse
+from tests.builders import NOW, make_dense, make_memory, make_record, make_sparse
 from tests.candidates import CandidateRow, rows_of
 
 pytestmark = pytest.mark.anyio
@@ -254,18 +255,23 @@ async def test_idf_is_computed_over_the_namespace(store: MemoryStore, scope: Sco
 async def test_candidates_have_the_fields_for_ranking_and_no_text(
     store: MemoryStore, scope: Scope
 ) -> None:
-    """A candidate has the fields that ranking reads, its heaviest terms, and `links` as a bool, but
-    no content.
+    """A candidate has the fields that ranking reads, its heaviest terms and its links, but no
+    content.
     """
     memory = make_memory(
-        MemoryType.PROSPECTIVE, "x", scope, session_id="s", due_at="2026-04-01T00:00:00Z", seq=4
+        MemoryType.PROSPECTIVE,
+        "x",
+        scope,
+        session_id="s",
+        due_at="2026-04-01T00:00:00Z",
+        seq=4,
+        links=[{"to": "y", "type": "extends", "strength": 0.5}],
     )
     record = make_record(memory, terms={1: 0.5, 2: 1.0})
     await store.upsert(scope, [record])
     inside = Scope(scope.tenant, scope.namespace, "s")
     (hit,) = await search(store, inside, CandidateSearch({memory.type: None}, QUERY, None, 1))
     written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
-    written["links"] = bool(written["links"])
     assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
 
 
@@ -299,3 +305,87 @@ async def test_an_invalid_query_is_refused(store: MemoryStore, scope: Scope) -> 
         await search(store, scope, CandidateSearch({KIND: None}, make_dense(1, 5), None, 5))
     with pytest.raises(InvalidRequest):
         await search(store, scope, CandidateSearch({KIND: None}, QUERY, None, 0))
+
+
+async def test_the_newest_memories_become_candidates(store: MemoryStore, scope: Scope) -> None:
+    """The newest memories of a type are candidates with exact scores, though others match better.
+
+    Only those that match the filter are; of those created at the same time, the first by id.
+    """
+    records = [
+        make_record(
+            make_memory(
+                KIND, f"m{n}", scope, created_at=NOW + timedelta(days=n // 4), importance=1 + n % 3
+            ),
+            make_dense(n),
+            {2: 1.0},
+        )
+        for n in range(40)
+    ]
+    await store.upsert(scope, records)
+    where = parse_filter({"importance": {"gte": 2}})
+    matching = [record for record in records if record.payload["importance"] >= 2]
+    matching.sort(key=lambda record: record.id)
+    matching.sort(key=lambda record: record.payload["created_at"], reverse=True)
+    for limit in (1, 3, 7):
+        asked = CandidateSearch(
+            {KIND: None}, QUERY, make_sparse({2: 1.0}), 1, newest=Newest(KIND, where, limit)
+        )
+        scores = {row.id: row.dense for row in await search(store, scope, asked)}
+        newest = {record.id: cosine(record, QUERY) for record in matching[:limit]}
+        assert {memory_id: scores.get(memory_id) for memory_id in newest} == pytest.approx(
+            newest, abs=1e-6
+        )
+        best_only = replace(asked, newest=None)
+        best_ids = {row.id for row in await search(store, scope, best_only)}
+        assert scores.keys() == best_ids | newest.keys()
+
+
+async def test_memories_linked_from_the_best_candidates_become_candidates(
+    store: MemoryStore, scope: Scope
+) -> None:
+    """A linked memory is a candidate with its scores and fields, if the search covers its type and
+    its filter accepts it.
+    """
+    best = make_dense(999)
+    targets = {
+        name: make_memory(kind, name, scope, importance=importance)
+        for name, kind, importance in (
+            ("linked", MemoryType.EPISODIC, 5),
+            ("refused", MemoryType.EPISODIC, 1),
+            ("of another type", MemoryType.PROCEDURAL, 5),
+            ("by nobody", MemoryType.EPISODIC, 5),
+        )
+    }
+    links = [
+        {"to": targets[name].id, "type": "refines"}
+        for name in ("linked", "refused", "of another type")
+    ]
+    linking = make_memory(
+        KIND, "linking", scope, links=[*links, {"to": "nowhere", "type": "extends"}]
+    )
+    near = make_memory(MemoryType.EPISODIC, "near", scope)
+    await store.upsert(
+        scope,
+        [
+            make_record(linking, best, {}),
+            make_record(near, best, {}),
+            *(make_record(target, -best, {}) for target in targets.values()),
+        ],
+    )
+    filters = {
+        KIND: None,
+        MemoryType.EPISODIC: parse_filter({"importance": {"gte": 2}}),
+    }
+    asked = CandidateSearch(filters, QUERY, None, depth=1, linked=True)
+    rows = {row.id: row for row in await search(store, scope, asked)}
+    assert rows.keys() == {linking.id, near.id, targets["linked"].id}
+    row = rows[targets["linked"].id]
+    assert row.type is MemoryType.EPISODIC
+    assert row.dense == pytest.approx(float(np.dot(-best, QUERY)), abs=1e-6)
+    assert row.payload["importance"] == 5
+    assert [link["to"] for link in rows[linking.id].payload["links"]] == [
+        link.to for link in linking.links
+    ]
+    unlinked = await search(store, scope, replace(asked, linked=False))
+    assert {row.id for row in unlinked} == {linking.id, near.id}

@@ -65,33 +65,6 @@ async def test_pages_cover_everything_once_despite_equal_times(
     assert first_nine == [memory.id for memory in expected[:9]]
 
 
-async def test_the_newest_ids_are_those_of_the_first_page(store: MemoryStore, scope: Scope) -> None:
-    """The ids of the newest memories of a type are those of the first page, in its order, despite
-    equal times.
-    """
-    kinds = (MemoryType.EPISODIC, MemoryType.SEMANTIC)
-    where = parse_filter({"importance": {"gte": 2}})
-    await keep(
-        store,
-        scope,
-        *(
-            make_memory(
-                kinds[n % 2],
-                f"m{n}",
-                scope,
-                created_at=NOW + timedelta(days=n // 9),
-                importance=1 + n % 3,
-            )
-            for n in range(40)
-        ),
-    )
-    for limit in (1, 4, 13, 40):
-        page = await store.page(scope, Listing(kinds[:1], where, limit))
-        newest = await store.newest(scope, kinds[0], where, limit)
-        assert newest == [memory.id for memory in page.memories], limit
-        assert newest
-
-
 async def test_a_page_has_the_total(store: MemoryStore, scope: Scope) -> None:
     """Each page has the total number of memories that match. The last page has no cursor."""
     await keep(

@@ -17,11 +17,12 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context.entries import Entries, EntryCounter, EntryFields
+from retrieval.parts import DEPTH, RetrieverParts
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
-from retrieval.retriever import DEPTH, Retriever, RetrieverParts
+from retrieval.retriever import Retriever
 from retrieval.use_counts import UseCounts
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor

@@ -32,7 +32,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import ContextItem
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced, shortened
-from retrieval.receipts.build import Retrieval
+from retrieval.result import Retrieval
 
 PROMPT_TOKENS = 1_500
 START_TOKENS = 1_000

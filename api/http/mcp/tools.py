@@ -178,9 +178,7 @@ async def why(
     neither.
     """
     if arguments.receipt_id is not None:
-        receipt = Receipt.model_validate_json(
-            await receipt_json(services, connection, arguments.receipt_id)
-        )
+        receipt = Receipt.read(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:
             return texts.candidate_text(receipt, valid_id(arguments.id))
         kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
@@ -199,7 +197,7 @@ async def receipt_json(services: Services, connection: McpConnection, receipt_id
     """
     receipts = await readable_receipts(services, connection.caller, receipt_id)
     text = await receipts.text(connection.caller.tenant, receipt_id)
-    if Receipt.model_validate_json(text).request["namespace"] != connection.namespace:
+    if Receipt.read(text).request["namespace"] != connection.namespace:
         raise NotFound("this namespace has no such receipt")
     return text
 

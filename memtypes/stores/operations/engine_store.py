@@ -34,7 +34,7 @@ from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.engine import EngineOperations, memory_of
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
-from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from memtypes.stores.operations.searching import NewestOf, TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
 from memtypes.stores.operations.writes import batches, check_integers, group_changes
 
@@ -176,14 +176,6 @@ class EngineStore(MemoryStore):
         next_cursor = cursor_of(page.payloads[-1]) if page.more and page.payloads else None
         return Page(tuple(map(memory_of, page.payloads)), next_cursor, page.total)
 
-    async def newest(self, scope: Scope, kind: MemoryType, where: Filter, limit: int) -> list[str]:
-        """The ids of the newest `limit` memories of a type that match the filter `where`, newest
-        first.
-        """
-        return await self.call(
-            reads.newest_ids, scope=scope, kind=kind, where=to_condition(where), limit=limit
-        )
-
     async def candidates(
         self, scope: Scope, searches: Sequence[CandidateSearch]
     ) -> list[Candidates]:
@@ -241,8 +233,19 @@ class EngineStore(MemoryStore):
             filter_id: to_condition(all_of(where, visible)) for filter_id, where in filters.items()
         }
         wheres = {kind: conditions[id(where)] for kind, where in search.filters.items()}
+        newest = None
+        if search.newest is not None:
+            where = to_condition(search.newest.filter)
+            newest = NewestOf(search.newest.type, where, search.newest.limit)
         return TypedSearch(
-            wheres, search.dense, search.sparse, search.depth, search.tokens, search.columns
+            wheres,
+            search.dense,
+            search.sparse,
+            search.depth,
+            search.tokens,
+            search.columns,
+            search.linked,
+            newest,
         )
 
 

@@ -3,13 +3,14 @@ scores of both.
 
 A search runs a dense and a sparse query (its legs) in each memory type. The candidates of a type
 form a pool. All legs are sent to the engine at once. If only one leg found a candidate, a second
-operation gets its score by the other leg.
+operation gets its score by the other leg. Memories that a search asks for by id (the newest ones,
+and those to which its best hits link) are then searched for in the same way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -18,16 +19,32 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import Columns
+from memtypes.search.columns import LINKS, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
-from memtypes.stores.operations.conditions import Condition, within
+from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.engine import EngineOperations, Keys, QueryHits, VectorQuery
-from memtypes.stores.operations.uuids import texts_of
+from memtypes.stores.operations.reads import newest_ids
+from memtypes.stores.operations.uuids import texts_of, valid_ids
 
 Scores: TypeAlias = NDArray[np.float64]
 """The score of each candidate of a pool (`_Pool`), in the order of its keys; NaN for an unknown
 score.
 """
+
+
+LINKING_HITS = 8
+"""Number of best hits of each query in each type whose links are followed. Ranking uses the links
+of its five best hits.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewestOf:
+    """The `limit` newest memories of one type that meet the condition `where`."""
+
+    type: MemoryType
+    where: Condition
+    limit: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +53,8 @@ class TypedSearch:
 
     wheres: the condition of each memory type to search. dense, sparse, tokens: the query's vectors.
     depth: number of hits for each vector and type. columns: whether to return the payload fields
-    that ranking uses.
+    that ranking uses. linked, newest: which other memories become candidates, see
+    `CandidateSearch`.
     """
 
     wheres: dict[MemoryType, Condition]
@@ -45,6 +63,8 @@ class TypedSearch:
     depth: int
     tokens: TokenVectors | None = None
     columns: bool = True
+    linked: bool = False
+    newest: NewestOf | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -125,8 +145,8 @@ class _Pool:
 async def find_candidates(
     engine: EngineOperations, *, scope: Scope, searches: list[TypedSearch]
 ) -> list[Candidates]:
-    """The candidates of each search, ordered by memory type: the best hits of its dense and its
-    sparse query.
+    """The candidates of each search: the best hits of its dense and its sparse query, ordered by
+    memory type, then the linked and the newest memories that it asks for.
     """
     corpus = within(scope)
     hybrid = (
@@ -140,10 +160,56 @@ async def find_candidates(
     all_pools = [pool for group in pools for pool in group]
     await _find(engine, all_pools, corpus)
     await _add_missing_scores(engine, all_pools, corpus)
-    return [
+    found = [
         await _candidates(engine, search, group)
         for search, group in zip(searches, pools, strict=True)
     ]
+    return [
+        await _with_named(engine, scope, search, candidates)
+        for search, candidates in zip(searches, found, strict=True)
+    ]
+
+
+async def _with_named(
+    engine: EngineOperations, scope: Scope, search: TypedSearch, candidates: Candidates
+) -> Candidates:
+    """Add to `candidates` the newest memories, and those to which the best candidates link."""
+    named: set[str] = set()
+    if search.newest is not None:
+        newest = search.newest
+        named.update(
+            await newest_ids(
+                engine, scope=scope, kind=newest.type, where=newest.where, limit=newest.limit
+            )
+        )
+    if search.linked:
+        named.update(_linked_ids(candidates))
+    missing = valid_ids(sorted(named.difference(candidates.ids.astype(np.str_).tolist())))
+    if not missing:
+        return candidates
+    wheres = {kind: {"must": [where, has_ids(missing)]} for kind, where in search.wheres.items()}
+    by_id = replace(search, wheres=wheres, depth=len(missing), linked=False, newest=None)
+    (added,) = await find_candidates(engine, scope=scope, searches=[by_id])
+    return Candidates.joined([candidates, added])
+
+
+def _linked_ids(candidates: Candidates) -> set[str]:
+    """Ids of the memories to which the best candidates link: the LINKING_HITS best of each score in
+    each type.
+    """
+    columns = candidates.columns
+    has_links = columns.has_value(LINKS)
+    if not has_links.any():
+        return set()
+    best: set[int] = set()
+    for kind in np.unique(candidates.kinds):
+        positions = np.flatnonzero(candidates.kinds == kind)
+        for scores in (candidates.dense, candidates.sparse):
+            if scores is not None:
+                by_score = np.argsort(-scores[positions], kind="stable")
+                best.update(positions[by_score[:LINKING_HITS]].tolist())
+    rows = np.array(sorted(best), dtype=np.intp)
+    return {link.to for links in columns.take(rows).links() for link in links}
 
 
 def _pools(

@@ -27,7 +27,7 @@ from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
-from retrieval.retriever import RetrieverParts
+from retrieval.parts import RetrieverParts
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor
@@ -56,7 +56,7 @@ def opened() -> Opened:
         embedder=embedder,
         sparse=sparse,
         tokenizers={tokenizer.name: tokenizer},
-        ingestor=plain_ingestor(store, system_clock, embedder, sparse=sparse, tokenizer=tokenizer),
+        ingestor=plain_ingestor(store, system_clock, embedder, sparse=sparse),
         parts=RetrieverParts(store, embedder, sparse, {tokenizer.name: tokenizer}, system_clock),
         stages={},
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
-from memtypes.search.columns import KINDS, ColumnKind, Columns
+from memtypes.search.columns import KINDS, LISTS, ColumnKind, Columns
 from memtypes.search.vectors import heaviest
 from tests.builders import make_sparse
 from tests.candidates import CandidateRow, make_candidates, payloads_in, rows_of
@@ -29,6 +29,8 @@ VALUES: dict[ColumnKind, st.SearchStrategy[Any]] = {
     ),
 }
 
+LIST = st.lists(st.integers(0, 99), min_size=1, max_size=3)
+
 
 @st.composite
 def payloads(draw: st.DrawFn) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def payloads(draw: st.DrawFn) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for path in draw(st.sets(st.sampled_from(sorted(KINDS)))):
         outer, _, inner = path.partition(".")
-        value = draw(VALUES[KINDS[path]])
+        value = draw(LIST if path in LISTS else VALUES[KINDS[path]])
         if inner:
             made.setdefault(outer, {})[inner] = value
         else:

@@ -12,6 +12,7 @@ from memtypes.model.policy import MemoryType
 from retrieval.context.budget import (
     DEMAND_WINDOW,
     EXCERPT_DIVISOR,
+    MAX_DEMAND_WINDOW,
     MIN_CUT,
     MIN_EXCERPT,
     BudgetPlan,
@@ -25,13 +26,14 @@ from retrieval.context.budget import (
 class PlainEntry(NamedTuple):
     """A ranked hit, as the reference budget fill sees it.
 
-    group: the heading under which a context lists it, such as a day.
+    group: the heading under which a context lists it, such as a day. part_of: rank of its message.
     """
 
     id: str
     type: MemoryType
     tokens: int
     group: str | None = None
+    part_of: int = 0
 
 
 @dataclass
@@ -82,7 +84,7 @@ def plain_window(plan: BudgetPlan, entries: Sequence[PlainEntry]) -> list[PlainE
     """
     seen: list[PlainEntry] = []
     left = DEMAND_WINDOW * plan.total
-    for entry in entries:
+    for entry in entries[:MAX_DEMAND_WINDOW]:
         if left <= 0:
             break
         seen.append(entry)

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from memtypes.model.policy import LONG_TERM, MemoryType
 from retrieval.context.budget import (
     DEMAND_WINDOW,
+    MAX_DEMAND_WINDOW,
     MIN_EXCERPT,
-    BudgetEntries,
     BudgetFill,
     BudgetPlan,
+    Offer,
     Overheads,
     Oversize,
     demand_window,
@@ -46,18 +47,19 @@ def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
     return [PlainEntry(f"{kind}-{index}", kind, cost) for index, cost in enumerate(tokens)]
 
 
-def columns(entries: Sequence[PlainEntry]) -> BudgetEntries:
-    """The entries as `BudgetEntries`, the columns that the budget fill takes, with ranks from 1."""
-    return BudgetEntries.of(
-        (rank, entry.type, entry.tokens, entry.group) for rank, entry in enumerate(entries, 1)
-    )
+def offers(entries: Sequence[PlainEntry]) -> list[Offer]:
+    """The entries as offers to a budget, with ranks from 1."""
+    return [
+        Offer(rank, entry.type, entry.tokens, entry.group, entry.part_of)
+        for rank, entry in enumerate(entries, 1)
+    ]
 
 
 def filled(
     asked: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads = NO_OVERHEADS
 ) -> BudgetFill:
     """The result of filling the budget of the plan `asked` with `entries`."""
-    return fill(asked, columns(entries), overheads)
+    return fill(asked, offers(entries), overheads)
 
 
 def ranks(result: BudgetFill) -> list[int]:
@@ -208,7 +210,7 @@ def test_the_fast_fill_agrees_with_the_reference(
     result = filled(asked, hits, overheads)
     chosen = [(hits[entry.rank - 1].id, entry.allowed) for entry in result.chosen]
     assert (chosen, result.used) == plain_fill(asked, hits, overheads)
-    assert demand_window(asked, columns(hits)) == len(plain_window(asked, hits))
+    assert demand_window(asked, offers(hits)) == len(plain_window(asked, hits))
     assert all(entry.type is hits[entry.rank - 1].type for entry in result.chosen)
     assert all(
         entry.cut == (entry.allowed < hits[entry.rank - 1].tokens) for entry in result.chosen
@@ -296,9 +298,9 @@ def test_entries_that_cannot_be_shown_do_not_fill_the_demand_window() -> None:
     The demand window has the best entries, whose types decide how the budget is shared.
     """
     hits = entries(EPISODIC, *[100] * 40) + entries(SEMANTIC, *[100] * 40)
-    assert demand_window(plan(1000, {EPISODIC: 0}), columns(hits)) == 40 + DEMAND_WINDOW * 10
-    assert demand_window(plan(1000), columns(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW
-    assert demand_window(plan(0), columns(hits)) == 0
+    assert demand_window(plan(1000, {EPISODIC: 0}), offers(hits)) == 40 + DEMAND_WINDOW * 10
+    assert demand_window(plan(1000), offers(entries(EPISODIC, *[100_000] * 9))) == DEMAND_WINDOW
+    assert demand_window(plan(0), offers(hits)) == 0
 
 
 @pytest.mark.parametrize("total", [500, 1000, 4000, 8000])
@@ -318,11 +320,51 @@ def test_working_items_share_their_budget(sizes: list[int], total: int) -> None:
     items, none is cut.
     """
     working = MemoryType.WORKING
-    rows = [(rank, working, tokens, None) for rank, tokens in enumerate(sizes, 1)]
+    rows = [Offer(rank, working, tokens) for rank, tokens in enumerate(sizes, 1)]
     asked = BudgetPlan(total, (working,), {working: total}, oversize="excerpt")
-    result = fill(asked, BudgetEntries.of(rows), Overheads(2, {working: 3}))
+    result = fill(asked, rows, Overheads(2, {working: 3}))
     needed = sum(entry.allowed for entry in result.chosen)
     assert needed + 5 <= total or not result.chosen
     if sum(min(tokens, MIN_EXCERPT) for tokens in sizes) + 5 <= total:
         assert len(result.chosen) == len(sizes)
     assert any(entry.cut for entry in result.chosen) <= (sum(sizes) + 5 > total)
+
+
+def test_a_large_budget_counts_the_demand_of_some_entries_only() -> None:
+    many = offers(entries(EPISODIC, *[10] * (2 * MAX_DEMAND_WINDOW)))
+    assert demand_window(plan(8000), many) == MAX_DEMAND_WINDOW
+
+
+def sentences(tokens: int, message: int) -> PlainEntry:
+    """A fact that is a sentence of the entry of rank `message`."""
+    return PlainEntry("sentence", SEMANTIC, tokens, None, message)
+
+
+def test_a_sentence_of_a_chosen_message_is_a_repeat() -> None:
+    result = filled(plan(100), [PlainEntry("message", EPISODIC, 60), sentences(20, 1)])
+    assert (ranks(result), result.repeats) == ([1], {2: 1})
+
+
+def test_a_message_replaces_its_sentences_and_frees_their_tokens() -> None:
+    """The tokens of replaced sentences are free for later entries, and so are their headings."""
+    overheads = Overheads(0, dict.fromkeys(LONG_TERM, 5))
+    hits = [
+        sentences(20, 3),
+        sentences(20, 3),
+        PlainEntry("message", EPISODIC, 50),
+        PlainEntry("other", EPISODIC, 40),
+    ]
+    result = filled(plan(100), hits, overheads)
+    assert (ranks(result), result.repeats) == ([3, 4], {1: 3, 2: 3})
+    assert result.used == {**dict.fromkeys(LONG_TERM, 0), EPISODIC: 95}
+
+
+def test_a_cut_message_does_not_replace_its_sentences() -> None:
+    hits = [PlainEntry("message", EPISODIC, 5000), sentences(20, 1)]
+    result = filled(plan(400, oversize="cut"), hits)
+    assert (ranks(result), result.repeats) == ([1, 2], {})
+
+
+def test_a_sentence_is_shown_if_its_message_does_not_fit() -> None:
+    result = filled(plan(100), [sentences(20, 2), PlainEntry("message", EPISODIC, 90)])
+    assert (ranks(result), result.repeats) == ([1], {})

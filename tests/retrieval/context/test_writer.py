@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
-from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
-from memtypes.ports.memory_store import Form
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.entries import Entries, EntryCounter
-from retrieval.context.writer import LONG_TEXT
+from retrieval.parts import RetrieverParts
 from retrieval.query.request import RetrieveRequest
-from retrieval.retriever import MAX_FILLS, Retriever, RetrieverParts
-from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
+from retrieval.retriever import LONG_TEXT, Retriever
+from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer, WordEmbedder
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
@@ -289,16 +285,26 @@ RULE = "Never migrate by hand."
 MESSAGE = f"The night shift lost a table. {RULE} Ask Ana-Lena first."
 
 
-async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
-    """A fact whose text is part of a message that ranks higher is left out, and the receipt lists
+def captured(seq: int, turn: int = 1) -> dict[str, Any]:
+    """Fields of a message captured from a session, or with `seq` 0 of a sentence of it."""
+    return {"seq": seq, "source": {"thread_id": "s1", "turns": [turn]}}
+
+
+async def test_a_sentence_of_a_shown_message_is_left_out() -> None:
+    """A fact that is a sentence of a message which ranks higher is left out, and the receipt lists
     it as a duplicate.
+
+    The same text from another message, or without a message, is shown.
     """
     world = World(receipt_store=FakeReceipts())
-    message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
-    fact = await world.add("semantic", RULE, importance=1)
-    later = await world.add("procedural", RULE, importance=1, created_at="2026-02-20T12:00:00Z")
+    message = await world.add("episodic", MESSAGE, importance=10, **captured(7))
+    fact = await world.add("semantic", RULE, importance=1, **captured(0))
+    others = {
+        await world.add("procedural", RULE, importance=1, **captured(0, turn=2)),
+        await world.add("prospective", RULE, importance=1),
+    }
     answer = await world.retrieve("migrate by hand", weights={"importance": 1})
-    assert [item.id for item in answer.items] == [message, later]
+    assert {item.id for item in answer.items} == {message, *others}
     assert answer.metadata.duplicates == [fact]
     receipt = await receipt_of(world, answer)
     (repeated,) = (row for row in receipt["candidates"] if row["outcome"] == "duplicate_of")
@@ -306,94 +312,41 @@ async def test_a_text_that_a_better_hit_contains_is_shown_once() -> None:
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
-async def test_a_text_is_shown_once_beside_many_memories_of_its_time() -> None:
-    """If a message in the context says what a fact says, the fact is left out, also among 40 other
-    memories.
+async def test_a_message_takes_the_place_of_its_sentences() -> None:
+    """If the sentences of a message rank higher, the message is shown instead of them, in a budget
+    that it fits.
     """
-    world = World()
-    message = await world.add("episodic", MESSAGE, importance=10, speaker="user")
-    fact = await world.add("semantic", RULE, importance=9)
-    others = [
-        await world.add("semantic", f"Rule {number} is to ask.", importance=1)
-        for number in range(40)
+    world = World(receipt_store=FakeReceipts())
+    message = await world.add("episodic", MESSAGE, importance=1, **captured(7))
+    facts = [
+        await world.add(kind, RULE, importance=10, **captured(0))
+        for kind in ("semantic", "procedural")
     ]
-    answer = await world.retrieve("migrate by hand", weights={"importance": 1})
-    assert {item.id for item in answer.items} == {message, *others}
-    assert answer.metadata.duplicates == [fact]
+    asked: dict[str, Any] = {"query": "migrate by hand", "weights": {"importance": 1}, "floor": 0}
+    answer = await world.retrieve(**asked, budget=300)
+    assert [item.id for item in answer.items] == [message]
+    assert set(answer.metadata.duplicates) == set(facts)
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+    small = await world.retrieve(**asked, budget=40)
+    assert {item.id for item in small.items} == set(facts)
+    assert small.metadata.duplicates == []
+    assert (await world.receipts.verify(SCOPE.tenant, str(small.receipt_id))).valid
 
 
-@pytest.mark.parametrize("fact", ["Never migrate", "migrate by hand.", "Ask Ana"])
-async def test_a_text_that_is_only_part_of_a_longer_phrase_in_a_better_hit_is_shown(
-    fact: str,
-) -> None:
-    """A text is left out only if a better hit contains it between punctuation marks.
-
-    A hit with "Ask Ana-Lena" does not repeat the text "Ask Ana".
+async def test_a_sentence_belongs_to_the_piece_of_a_long_message_that_has_its_words() -> None:
+    """A long message is stored in pieces of the same turn. A sentence that none of them surely
+    contains is shown.
     """
     world = World()
-    ids = {
-        await world.add("episodic", MESSAGE, importance=10),
-        await world.add("semantic", fact, importance=1),
-    }
-    answer = await world.retrieve("migrate by hand", weights={"importance": 1})
-    assert {item.id for item in answer.items} == ids
-
-
-@pytest.fixture
-async def encoded(onnx_directory: Path) -> AsyncIterator[World]:
-    """A store and retriever with the default encoder, with which how-to questions are
-    recognised.
-    """
-    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
-    yield World(
-        embedder,
-        writer=embedder,
-        store=InMemoryStore(embedder.dimensions),
-        receipt_store=FakeReceipts(),
-    )
-    await embedder.aclose()
-
-
-async def add_rule_and_its_message(world: World) -> tuple[str, str]:
-    """Store a rule, a message that contains it, and a long procedure that scores lower.
-
-    Returns the ids of rule and message.
-    """
-    message = await world.add("episodic", f"{RULE} {'Ask Ana. ' * 20}", importance=9)
-    rule = await world.add("procedural", RULE, importance=8)
-    await world.add("procedural", "Deploy it. " * 28, importance=7)
-    return rule, message
-
-
-async def test_a_repeated_text_stays_if_the_message_with_it_would_not_fit_otherwise(
-    encoded: World,
-) -> None:
-    """A rule that a message repeats is usually left out of the context.
-
-    It stays if the freed tokens would let in a longer memory that displaces the message.
-    """
-    best = await encoded.add("semantic", "x", importance=10)
-    rule, message = await add_rule_and_its_message(encoded)
-    answer = await encoded.retrieve(
-        "how do I migrate?", weights={"importance": 1}, budget=110, floor=0
-    )
-    assert [item.id for item in answer.items] == [best, message, rule]
-    assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
-
-
-async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> None:
-    """If a rule is shown although a message repeats it, a fact that another message repeats is
-    still left out.
-    """
-    other = await encoded.add("episodic", "Lunch is at noon. Tea is at four.", importance=10)
-    rule, message = await add_rule_and_its_message(encoded)
-    fact = await encoded.add("semantic", "Tea is at four.", importance=6)
-    answer = await encoded.retrieve(
-        "how do I migrate?", weights={"importance": 1}, budget=127, floor=0
-    )
-    assert [item.id for item in answer.items] == [other, message, rule]
+    pieces = [
+        await world.add("episodic", text, importance=10, **captured(seq))
+        for seq, text in ((7, MESSAGE), (8, "Lunch is at noon, as it always was. Tea is at four."))
+    ]
+    fact = await world.add("semantic", "Tea is at four.", importance=1, **captured(0))
+    unclear = await world.add("semantic", "Coffee is at ten.", importance=1, **captured(0))
+    answer = await world.retrieve("when is tea?", weights={"importance": 1}, floor=0)
+    assert {item.id for item in answer.items} == {*pieces, unclear}
     assert answer.metadata.duplicates == [fact]
-    assert (await encoded.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 
 @pytest.mark.parametrize(
@@ -404,54 +357,67 @@ async def test_keeping_one_repeated_text_restores_no_other(encoded: World) -> No
         ("", ["message", "other"]),
     ],
 )
-async def test_a_contested_statement_is_shown_beside_the_message_that_repeats_it(
+async def test_a_contested_statement_is_shown_beside_its_message(
     contested: str, shown: list[str]
 ) -> None:
-    """A fact that a message repeats is left out, unless the fact is contested and the message is
-    not.
-    """
+    """A sentence of a shown message is left out, unless it is contested and the message is not."""
     world = World()
     ids = {"other": await world.add("semantic", "Ana is away.")}
     links = [{"to": ids["other"], "type": "contradicts"}]
-    for name, kind, text in (
-        ("message", "episodic", "Tea is at four. Ask Ana."),
-        ("fact", "semantic", "Tea is at four."),
+    for name, kind, text, seq in (
+        ("message", "episodic", "Tea is at four. Ask Ana.", 7),
+        ("fact", "semantic", "Tea is at four.", 0),
     ):
-        ids[name] = await world.add(kind, text, links=links if name == contested else [])
+        own_links = links if name == contested else []
+        ids[name] = await world.add(kind, text, links=own_links, **captured(seq))
     answer = await world.retrieve("when is tea?", floor=0)
     names = {memory_id: name for name, memory_id in ids.items()}
     assert sorted(names[item.id] for item in answer.items) == shown
 
 
 class CountingStore(InMemoryStore):
-    """A store that counts how often memories are read for a context."""
+    """A store that lists the calls that reach its engine."""
 
-    reads = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
 
-    async def read_as(
-        self, scope: Scope, ids: Mapping[str, MemoryType], form: type[Form]
-    ) -> dict[str, Form]:
-        """Return the memories in `ids` and count the call."""
-        self.reads += 1
-        return await super().read_as(scope, ids, form)
+    async def call(self, function: Any, *arguments: Any, **named: Any) -> Any:
+        """Run `function` on the engine, and list its name."""
+        self.calls.append(function.__name__)
+        return await super().call(function, *arguments, **named)
 
 
-async def test_a_message_with_many_facts_takes_a_few_rounds_of_filling() -> None:
-    """The budget is filled at most MAX_FILLS times, even if each time one more fact is shown that a
-    message repeats.
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"format": "json"},
+        {"query": "what was bought two weeks before the move to Lisbon?"},
+        {"query": "what was the limit before?"},
+        {"budget": 40, "oversize": "excerpt"},
+    ],
+    ids=str,
+)
+async def test_a_retrieval_takes_two_calls_of_the_engine(fields: dict[str, Any]) -> None:
+    """Links, an event that gives the time, and ended memories for the receipt are read by the first
+    call, the texts by the second.
     """
     store = CountingStore()
-    world = World(store=store)
-    facts = [f"Rule {number} holds." for number in range(20)]
-    message = await world.add("episodic", " ".join(facts), importance=10)
-    for fact in facts:
-        await world.add("procedural", fact, importance=5)
-    answer = await world.retrieve(
-        "which rule holds?", weights={"importance": 1}, budget=115, floor=0
+    world = World(
+        store=store,
+        embedder=WordEmbedder(),
+        writer=WordEmbedder(),
+        receipt_store=FakeReceipts(),
+        depth=2,
     )
-    assert [item.id for item in answer.items][:1] == [message]
-    assert (len(answer.items), len(answer.metadata.duplicates), store.reads) == (
-        2,
-        MAX_FILLS - 1,
-        MAX_FILLS,
-    )
+    far = await world.add("procedural", "call the tax office first")
+    link = {"to": far, "type": "extends"}
+    for number in range(8):
+        text = f"the move to Lisbon, step {number}: the limit is {number}"
+        await world.add("episodic", text, links=[link])
+    store.calls.clear()
+    asked: dict[str, Any] = {"query": "the move to Lisbon", "floor": 0}
+    answer = await world.retrieve(**asked | fields)
+    assert answer.items
+    assert store.calls == ["find_candidates", "get_fields"]

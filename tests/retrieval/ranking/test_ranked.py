@@ -11,7 +11,7 @@ import numpy as np
 from memtypes.model.policy import MemoryType
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from retrieval.ranking.scoring import Scoring, rank
 from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
 
@@ -32,7 +32,7 @@ def ranking() -> RankedCandidates:
         for name, (dense, content) in rows.items()
     ]
     scoring = Scoring(PROFILES["relevance"], datetime(2026, 3, 1, tzinfo=UTC), min_score=0.5)
-    return rank(SignalTable.of(make_candidates(candidates), scoring), scoring)
+    return rank(make_candidates(candidates), scoring)
 
 
 def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> None:
@@ -66,14 +66,3 @@ def test_unscored_hits_follow_the_scored_ones_by_id() -> None:
     assert [hit.id for hit in hit_rows(ranked)] == ["a", "c", "y", "z"]
     assert hit_rows(ranked)[2].signals == dict.fromkeys(SIGNALS, 0.0)
     assert [candidate.id for candidate in ranked.candidates][4:] == ["b", "d"]
-
-
-def test_a_repeated_hit_becomes_a_duplicate() -> None:
-    ranked = ranking().without_repeats({"c": "a"})
-    assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
-    assert (ranked.hit_ids, ranked.duplicate_of) == (["a"], ("a", "a"))
-
-
-def test_duplicates_of_a_repeated_hit_move_to_the_hit_that_repeats_it() -> None:
-    """If hit c contains the text of hit a, then a and its duplicates become duplicates of c."""
-    assert ranking().without_repeats({"a": "c"}).duplicate_of == ("c", "c")

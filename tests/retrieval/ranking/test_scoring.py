@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from retrieval.ranking.scoring import Scoring, rank
 from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
 
@@ -37,21 +35,18 @@ def candidate(
 
 def ranked(candidates: list[CandidateRow], scoring: Scoring = BALANCED) -> RankedCandidates:
     """The ranking of `candidates`."""
-    return rank(SignalTable.of(make_candidates(candidates), scoring), scoring)
+    return rank(make_candidates(candidates), scoring)
 
 
-def test_a_table_of_signals_can_be_ranked_again() -> None:
-    """A table of signals can be ranked a second time with links between memories. Ranking it does
-    not change it.
-    """
-    candidates = make_candidates([candidate("a", 0.6), candidate("b", 0.5)])
-    unlinked = Scoring(PROFILES["default"], NOW)
-    linked = replace(unlinked, links={"b": 1.5})
-    table = SignalTable.of(candidates, unlinked)
-    assert rank(table, unlinked).hit_ids == ["a", "b"]
-    again = rank(table, linked)
-    assert again.hit_ids == ["b", "a"]
-    assert np.array_equal(again.signals, rank(SignalTable.of(candidates, linked), linked).signals)
+def test_a_memory_that_a_hit_links_to_is_raised() -> None:
+    """The signal `link` raises the score of a memory that a better hit links to."""
+    link = {"to": "c", "type": "extends", "strength": 1.0}
+    rows = [candidate("a", 0.9, links=[link]), candidate("b", 0.1), candidate("c", 0.0)]
+    scoring = Scoring(PROFILES["default"], NOW)
+    linked = ranked(rows, scoring)
+    assert linked.hit_ids == ["a", "c", "b"]
+    assert linked.signals_at(1)["link"] > 0
+    assert ranked([candidate("a", 0.9), *rows[1:]], scoring).hit_ids == ["a", "b", "c"]
 
 
 candidate_lists = st.lists(

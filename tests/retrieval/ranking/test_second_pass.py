@@ -18,7 +18,7 @@ from memtypes.search.vectors import heaviest, numbered
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
-from retrieval.ranking.scoring import Scoring, SignalTable, rank
+from retrieval.ranking.scoring import Scoring, rank
 from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
 from tests.builders import NOW, make_sparse
 from tests.candidates import CandidateRow, make_candidates
@@ -135,7 +135,7 @@ def test_the_expansion_signal_decides_between_equal_scores() -> None:
     dense = {"a": ([1, 2], 0.9), "b": ([5], 0.4), "c": ([1, 2], 0.4), "d": ([6], 0.1)}
     candidates = [with_terms(name, terms, dense=cosine) for name, (terms, cosine) in dense.items()]
     scoring = Scoring(PROFILES["default"], NOW)
-    hits = hit_rows(rank(SignalTable.of(make_candidates(candidates), scoring), scoring))
+    hits = hit_rows(rank(make_candidates(candidates), scoring))
     assert [hit.id for hit in hits] == ["a", "c", "b", "d"]
     assert hits[1].signals["expansion"] > hits[2].signals["expansion"]
 
@@ -232,9 +232,7 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     scoring = Scoring(weights, NOW, request.query)
-    hits = hit_rows(
-        rank(SignalTable.of(make_candidates([turn("a", 1), turn("b", 5)]), scoring), scoring)
-    )
+    hits = hit_rows(rank(make_candidates([turn("a", 1), turn("b", 5)]), scoring))
     assert [hit.id for hit in hits] == ["b", "a"]
     for hit in hits:
         assert hit.score == pytest.approx(
@@ -275,12 +273,15 @@ def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> No
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
+    links = {"b": [{"to": "a", "type": "contradicts", "strength": 1.0}]}
     candidates = make_candidates(
         [
-            replace(turn(name, day, session_id=None), dense=similar)
+            replace(turn(name, day, session_id=None, links=links.get(name)), dense=similar)
             for name, (day, similar) in dense.items()
         ]
     )
-    scoring = Scoring(weights, NOW, request.query, contested=(("b", "a"),))
-    hits = hit_rows(rank(SignalTable.of(candidates, scoring), scoring))
+    scoring = Scoring(weights, NOW, request.query)
+    hits = hit_rows(rank(candidates, scoring))
     assert [hit.id for hit in hits] == ["c", "b", "a"]
+    past = replace(scoring, prefer_newer=False)
+    assert all(hit.signals["link"] == 0 for hit in hit_rows(rank(candidates, past)))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtypes.calendar import Window
-from memtypes.model.memory import Link, LinkType
+from memtypes.model.memory import LinkType
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
@@ -26,14 +26,14 @@ from retrieval.ranking.signals import (
     decay,
     due,
     importance,
-    linked_scores,
+    linked_minimums,
+    links_of_best,
     mention,
     mentions,
     nearness,
     recency,
     reference_times,
 )
-from tests.builders import make_memory
 from tests.candidates import CandidateRow, make_candidates
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -309,9 +309,15 @@ def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
 
     Links of the type "contradicts" raise no score.
     """
-    hit = make_memory(
-        MemoryType.SEMANTIC,
-        "The queue is Kafka.",
-        links=[Link(to="b", type=kind, strength=strength)],
+    hit = {"links": [{"to": "b", "type": str(kind), "strength": strength}]}
+    candidates = make_candidates(
+        [
+            CandidateRow(name, MemoryType.SEMANTIC, None, None, fields)
+            for name, fields in (("a", hit), ("b", {}))
+        ]
     )
-    assert linked_scores({hit.id: 0.5}, {hit.id: hit}) == pytest.approx(least)
+    scores = np.array([0.5, 0.1])
+    links = links_of_best(candidates, scores)
+    minimums = linked_minimums(candidates, scores, links)
+    assert {"b": minimums[1]} == pytest.approx(least or {"b": -np.inf})
+    assert minimums[0] == -np.inf

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from memtypes.model.errors import NotFound
+from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.ports.receipts import UnsealedReceipt, receipt_id
 from retrieval.receipts.service import GRACE_S
 from tests.fakes_receipts import FakeReceipts
@@ -76,3 +76,22 @@ async def test_waiting_for_a_receipt_that_is_never_written_ends() -> None:
     with pytest.raises(NotFound):
         await world.receipts.text(SCOPE.tenant, receipt_id(NOW))
     assert receipt_store.reads > 2
+
+
+async def test_of_a_receipt_of_an_earlier_version_only_the_hash_is_verified() -> None:
+    """The answer says so. It cannot be replayed, and its texts cannot be added to it."""
+    world = World(receipt_store=(receipt_store := FakeReceipts()))
+    earlier_id = receipt_id(NOW)
+    await receipt_store.append(
+        SCOPE.tenant,
+        [UnsealedReceipt.of(SCOPE.namespace, {"id": earlier_id, "version": 1, "sight": 3})],
+    )
+    verdict = await world.receipts.verify(SCOPE.tenant, earlier_id)
+    assert {check.name: check.ok for check in verdict.checks} == {"form": False, "sha256": True}
+    assert "made by an earlier version" in str(verdict.checks[0].detail)
+    assert not verdict.valid
+    text = await world.receipts.text(SCOPE.tenant, earlier_id)
+    with pytest.raises(InvalidRequest, match="made by an earlier version"):
+        await world.receipts.with_contents(SCOPE.tenant, text)
+    with pytest.raises(InvalidRequest, match="made by an earlier version"):
+        await world.receipts.replay(SCOPE.tenant, earlier_id)

@@ -132,6 +132,15 @@ class BegunAnswer(Struct, frozen=True):
     redactions: dict[str, int] = field(default_factory=dict)
 
 
+class Budget(Struct, frozen=True):
+    """A token budget of a context. total: for all long-term memories. per_type: maximum per type; 0
+    leaves it out.
+    """
+
+    total: int = 8000
+    per_type: dict[str, int] | None = None
+
+
 class ClassifyAnswer(Struct, frozen=True):
     """The memory type of a text, and why it was chosen. The confidences of all types sum to 1.
 
@@ -193,11 +202,11 @@ class ContextMetadata(Struct, frozen=True):
     utilization: used share of that budget. trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
-    duplicates: ids of memories left out because one in the context has the same text or contains
-    theirs. thread_tokens: size of the thread's context, if a thread was named; included in
-    total_tokens and budget. margin: share by which the model's own count may exceed the
-    tokenizer's; the context fits the budget by both counts. model_tokens: the context's size as the
-    model's provider counts it, if one is configured.
+    duplicates: ids of memories left out because one in the context has the same text, or is the
+    message of which they are a sentence. thread_tokens: size of the thread's context, if a thread
+    was named; included in total_tokens and budget. margin: share by which the model's own count may
+    exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the context's
+    size as the model's provider counts it, if one is configured.
     """
 
     total_tokens: int
@@ -322,14 +331,8 @@ class FileMention(Struct, frozen=True):
 
 
 class FillTerms(Struct, frozen=True):
-    """How a token budget was filled: its limits, the tokens of headings and wrapper, and the tokens
-    used by each type.
-
-    A type's demand for tokens is computed from a window of the best candidates. sight: number of
-    these that the receipt lists. unlisted: demand, by type, of those that it does not list.
-    due_tokens: tokens of due tasks. first: ranks of the candidates offered to the budget out of
-    order, such as due tasks, up to the last that precedes a better one. by_due: whether the context
-    orders tasks by time of completion, or due time, instead of rank.
+    """The values by which `fill` filled a token budget, besides its offers: a `BudgetPlan` and
+    `Overheads`; and the tokens used by each type.
     """
 
     total: int
@@ -337,17 +340,21 @@ class FillTerms(Struct, frozen=True):
     caps: dict[str, int]
     task_like: bool
     how_to: bool
-    cut: bool
-    excerpt: bool
+    oversize: str
     wrapper: int
     headings: dict[str, int]
     groups: dict[str, int]
     used: dict[str, int]
-    sight: int
-    unlisted: dict[str, int]
     due_tokens: int = 0
-    first: list[int] = field(default_factory=list)
-    by_due: bool = False
+
+
+class FirstBudgets(Struct, frozen=True):
+    """The budgets of a first choice, whose context had too many tokens by the count of the model's
+    provider. Members as in a request.
+    """
+
+    budget: int | Budget
+    working_budget: int
 
 
 class FloorAnswer(Struct, frozen=True):
@@ -817,6 +824,7 @@ class ReceiptAnswer(Struct, frozen=True):
     previous_id: str | None
     previous_sha256: str
     sha256: str
+    first: FirstBudgets | None = None
     contents: dict[str, Any] | None = None
 
 
@@ -838,9 +846,10 @@ class ReceiptCandidate(Struct, frozen=True):
     rank: position among the hits, from 1; None if it is not a hit. tokens: size of its entry in a
     context. counted: False if `tokens` is the count stored with the memory, because the entry was
     not offered to a budget. allowed, whole: if the entry was cut, its maximum tokens and its tokens
-    before the cut. group: day heading above its entry. place: its index among the working items.
-    due: whether it is a task that is overdue or due that day. of: id of the hit that it duplicates.
-    since: when it was superseded or expired. certainty: probability that it helps to answer.
+    before the cut. group: day heading above its entry. place: its index among the hits that were
+    offered to its budget. part_of: id of the listed hit of which it is a sentence. due: whether it
+    is a task that is overdue or due that day. of: id of the hit that it duplicates. since: when it
+    was superseded or expired. certainty: probability that it helps to answer.
     """
 
     id: str
@@ -861,6 +870,7 @@ class ReceiptCandidate(Struct, frozen=True):
     counted: bool = True
     due: bool = False
     place: int | None = None
+    part_of: str | None = None
 
 
 class ReceiptChange(Struct, frozen=True):

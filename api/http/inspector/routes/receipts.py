@@ -133,7 +133,7 @@ async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **f
     if page.is_fragment and fields:
         return page.render("receipt_result.html", **fields)
     receipts = await readable_receipts(services, page.caller, receipt_id)
-    receipt = Receipt.model_validate_json(await receipts.text(page.caller.tenant, receipt_id))
+    receipt = Receipt.read(await receipts.text(page.caller.tenant, receipt_id))
     params = InNamespace(namespace=str(receipt.request["namespace"]))
     budget = receipt.request["budget"]
     long_term = receipt.long_term
