@@ -25,6 +25,7 @@ from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
 from ingest.writing.drafts import CountTokens, PendingWrite, Preparer, check_draft, check_links
+from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
 from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
@@ -81,18 +82,19 @@ class Ingestor:
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.count_tokens)
-        writer = MemoryWriter(self.store, self.embedder, preparer, self.clock, self.locks)
-        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
+        embedder = MemoryEmbedder(self.store, self.embedder, preparer)
+        writer = MemoryWriter(self.store, embedder, preparer, self.clock, self.locks)
+        self._stages = Stages(self.gates, preparer, self.store, embedder, writer, self.panel)
         self.editor = MemoryEditor(
             self.store,
-            self.embedder,
+            embedder,
             preparer,
             self.clock,
             self.locks,
             self.redactor,
             self.rejections,
         )
-        self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
+        self.restorer = Restorer(self.store, embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
         """Write a single draft; return its outcome: stored, merged into an existing memory, or

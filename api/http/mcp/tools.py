@@ -22,7 +22,7 @@ from api.http.use_cases import (
 )
 from api.wiring.container import Services
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.settling import history_of
+from ingest.writing.versions import history_of
 from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status

@@ -40,7 +40,7 @@ from api.http.use_cases import read_memory, remove_memory, revise_memory, valid_
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.settling import history_of
+from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
