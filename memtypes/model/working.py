@@ -67,8 +67,8 @@ class ItemDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item (a note on the current task) as it is stored.
 
-    workflow_id: the workflow to which the item belongs. When the workflow ends, the item is cleared,
-    deleted or kept (see `OnEnd`).
+    workflow_id: the workflow to which the item belongs. When the workflow ends, the item is
+    cleared, deleted or kept (see `OnEnd`).
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
