@@ -22,13 +22,16 @@ from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from memtypes.search.candidates import Candidates
-from memtypes.search.columns import TERMS
+from memtypes.search.columns import TERMS, ColumnKind, ColumnKinds
 from memtypes.search.vectors import Vectors, heaviest, term_column
 
 DEPTH = 8
 """Number of nearest neighbours to fetch per memory: enough to include a statement that differs in
 one value.
 """
+
+COLUMNS: ColumnKinds = {TERMS: ColumnKind.TERMS}
+"""The payload fields that are read of each hit of a search for neighbours."""
 
 _PAGE = 500
 

@@ -70,4 +70,5 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
     ranked = ranked.where(~(is_working if view.away else np.isin(ranked.candidates.ids, live_ids)))
     if not view.memories:
         return ranked
-    return ranked.with_unscored_hits(Candidates.of(list(view.memories.values())))
+    added = Candidates.of(list(view.memories.values()), ranked.candidates.columns.kinds)
+    return ranked.with_unscored_hits(added)

@@ -14,6 +14,7 @@ from memtypes.search.candidates import Candidates
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.writes import FieldChange, patch, upsert
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 from tests.candidates import rows_of
 
@@ -28,7 +29,7 @@ POINTS = [make_record(memory) for memory in MEMORIES]
 
 def opened(path: Path) -> EdgeEngine:
     """Open an engine over the shards in the directory `path`."""
-    return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS)
+    return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS, COLUMNS)
 
 
 async def filled(path: Path) -> EdgeEngine:
