@@ -28,7 +28,6 @@ COLUMNS: ColumnKinds = {
     "priority": ColumnKind.WHOLE,
     "confidence": ColumnKind.NUMBER,
     "success_rate": ColumnKind.NUMBER,
-    "live": ColumnKind.FLAG,
     "gives_value": ColumnKind.FLAG,
     "tokens.tokenizer": ColumnKind.TEXT,
     "tokens.renderer": ColumnKind.TEXT,

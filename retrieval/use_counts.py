@@ -120,9 +120,9 @@ class LiveUses:
 
     def note(self, scope: Scope, shown: Sequence[EntryFields], at: datetime) -> None:
         """Start recording that the live working items among `shown` were used at time `at`; returns
-        at once.
+        at once. Working items that the live store does not have are ignored.
         """
-        used = [memory.id for memory in shown if memory.live]
+        used = [memory.id for memory in shown if memory.type is MemoryType.WORKING]
         if self._items is not None and used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
             self._tasks.add(task)

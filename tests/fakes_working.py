@@ -29,7 +29,7 @@ class FakeItems(LiveItemStore):
         ]
 
     def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
-        changed = replace(item, memory=item.memory.model_copy(update=fields), unsynced=True)
+        changed = replace(item, memory=item.memory.model_copy(update=fields))
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
@@ -53,6 +53,15 @@ class FakeItems(LiveItemStore):
         return sorted(
             self._reachable(scope), key=lambda item: (item.memory.created_at, item.memory.id)
         )
+
+    async def find(self, scope: Scope, memory_id: str) -> LiveItem | None:
+        """Return the item with this id from any session of the namespace."""
+        for session, items in self.sessions.items():
+            is_inside = (session.tenant, session.namespace) == (scope.tenant, scope.namespace)
+            item = items.get(memory_id)
+            if is_inside and item is not None:
+                return item if scope.reaches(item.memory.agent_id) else None
+        return None
 
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the time to live of the items with these ids, unless they are cleared or
@@ -87,7 +96,7 @@ class FakeItems(LiveItemStore):
         return len(changed)
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
-        """Return an empty list, because tests copy the items of a session to the memory store by
+        """Return an empty list, because tests move the items of a session to the memory store by
         direct calls.
         """
         return []
@@ -103,16 +112,16 @@ class FakeItems(LiveItemStore):
         ]
         return [session.session_id for session in sessions if session.session_id][:limit]
 
-    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, and delete those that are cleared or expired at
-        `at`.
-
-        An item that changed since the caller read it is left as it is.
-        """
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Delete the items with these ids, in any state; return how many."""
         stored = self._session(scope)
-        for item in [item for item in items if stored.get(item.memory.id) == item]:
-            stored[item.memory.id] = replace(item, unsynced=False)
-            if item.is_over(at):
+        return sum(stored.pop(memory_id, None) is not None for memory_id in ids)
+
+    async def remove_unchanged(self, scope: Scope, items: Sequence[LiveItem]) -> None:
+        """Delete `items`, except those that changed since the caller read them."""
+        stored = self._session(scope)
+        for item in items:
+            if stored.get(item.memory.id) == item:
                 del stored[item.memory.id]
 
     async def reschedule(self, due: DueNamespace) -> None:

@@ -20,8 +20,7 @@ from api.auth.keys import Caller
 from api.wiring.container import Services
 from ingest.screening.redaction.redactor import ID_FIELDS
 from ingest.working.intentions import DueRequest
-from ingest.writing.changes import existing_memory
-from memtypes.model.errors import AccessDenied, NotFound
+from memtypes.model.errors import AccessDenied, Conflict, NotFound
 from memtypes.model.filters import parse_filter
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
@@ -185,20 +184,60 @@ async def build_thread_context(
 
 
 async def read_memory(services: Services, scope: Scope, memory_id: str) -> Memory:
-    """The memory with its current state, such as replaced. Raises NotFound if this namespace has no
-    such memory.
+    """The memory with its current state, such as replaced, or the live working item with this id.
+    Raises NotFound if this namespace has neither.
     """
-    return (await existing_memory(services.store, scope, valid_id(memory_id))).at(services.clock())
+    memory_id = valid_id(memory_id)
+    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    item = await _live_item(services, scope, memory_id, memory)
+    if item is not None:
+        return item
+    if memory is None:
+        raise NotFound(f"no memory {memory_id} in namespace {scope.namespace!r}")
+    return memory.at(services.clock())
+
+
+async def revise_memory(
+    services: Services, scope: Scope, memory_id: str, changes: dict[str, Any]
+) -> Memory:
+    """Change fields of a memory; return it as read back. Raises what `MemoryEditor.revise` raises,
+    and Conflict for a live working item.
+    """
+    memory_id = valid_id(memory_id)
+    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    if await _live_item(services, scope, memory_id, memory) is not None:
+        raise Conflict(
+            "this is a live item of working memory, which can't be changed; clear it with "
+            "POST /v1/working/clear, and create another with POST /v1/working"
+        )
+    return await services.ingestor.editor.revise(scope, memory_id, changes)
+
+
+async def _live_item(
+    services: Services, scope: Scope, memory_id: str, memory: Memory | None
+) -> Working | None:
+    """The live working item with this id; None if there is none. memory: what the memory store has
+    under the id.
+
+    Of one id, the live store has the newer state: the memory is from an earlier life of the item.
+    """
+    if memory is not None and not isinstance(memory, Working):
+        return None
+    return await services.working.find(scope, memory_id)
 
 
 async def remove_memory(services: Services, scope: Scope, memory_id: str) -> None:
-    """Delete a memory. A working memory item is deleted from the live store too. Raises NotFound
+    """Delete a memory, or a working item from the live store and the memory store. Raises NotFound
     for an unknown id.
     """
-    memory = await existing_memory(services.store, scope, valid_id(memory_id))
-    if isinstance(memory, Working) and memory.live:
-        await services.working.forget(replace(scope, session_id=memory.session_id), memory.id)
-    await services.ingestor.editor.remove(scope, [memory.id])
+    memory_id = valid_id(memory_id)
+    memory = (await services.store.get(scope, [memory_id])).get(memory_id)
+    forgotten = 0
+    if memory is None or isinstance(memory, Working):
+        forgotten = await services.working.forget(scope, memory_id)
+    removed = await services.ingestor.editor.remove(scope, [memory_id])
+    if not forgotten and not removed:
+        raise NotFound(f"no memory {memory_id} in namespace {scope.namespace!r}")
 
 
 def valid_id(memory_id: str) -> str:

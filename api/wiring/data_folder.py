@@ -13,7 +13,11 @@ from pathlib import Path
 
 from api.settings import BadSettings, Settings
 from api.wiring.resources import Resources
+from ingest.working.copies import remove_live_copies
+from memtypes.model.errors import Unavailable
+from memtypes.model.times import system_clock
 from memtypes.stores.files import replace_file
+from memtypes.stores.redis.working import RedisWorking
 
 FIRST = 1
 
@@ -32,7 +36,20 @@ class Conversion:
     run: Callable[[Resources], Awaitable[None]]
 
 
-CONVERSIONS: tuple[Conversion, ...] = ()
+async def _one_home_of_live_items(resources: Resources) -> None:
+    items = RedisWorking(resources.live)
+    try:
+        removed = await remove_live_copies(items, resources.store, system_clock())
+    except Unavailable as error:
+        # A service starts without its Redis server. A copy is written over when its item ends.
+        _log.warning("copies of live working items stay until the items end: %s", error)
+    else:
+        _log.info("%d copies of live working items were removed", removed)
+
+
+CONVERSIONS: tuple[Conversion, ...] = (
+    Conversion("the memory store has no copies of live working items", _one_home_of_live_items),
+)
 """All changes of the format, oldest first. A folder of version 1 lacks all of them, and one of
 version 2 all but the first.
 """

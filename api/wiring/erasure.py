@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.scope import Scope
 from memtypes.model.times import Instant
@@ -34,6 +35,24 @@ class ErasableMemories(Erasable):
         if memory_id is not None:
             return len(await self.ingestor.store.get(scope, [memory_id]))
         return sum(size.count for size in (await self.ingestor.store.stats(scope)).values())
+
+
+@dataclass(frozen=True, slots=True)
+class ErasableWorking(Erasable):
+    """Erases items of working memory from the live store.
+
+    Must come before the memory store, to which items are moved when they have ended.
+    """
+
+    working: WorkingMemory
+
+    async def erase(self, scope: Scope, memory_id: str | None) -> int:
+        """Erase the item, or all items of the namespace if `memory_id` is None; return how many."""
+        return await self.working.forget(scope, memory_id)
+
+    async def remaining(self, scope: Scope, memory_id: str | None) -> int:
+        """Number of items in the live store: of the namespace, or of this one (1 or 0)."""
+        return await self.working.count(scope, memory_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from threadpoolctl import threadpool_limits
 
 from api.settings import Settings
 from ingest.conversations.policies import PolicyLookup
-from ingest.identity import neighbours
 from ingest.screening.judge import Judge
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
@@ -33,7 +32,6 @@ from memtypes.model.errors import Conflict, SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
-from memtypes.search.columns import ColumnKinds
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.rebuild import rebuild
@@ -41,7 +39,7 @@ from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.schema import Collection
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
-from retrieval import columns
+from retrieval.columns import COLUMNS
 from retrieval.query.intent import recognises_wishes
 from retrieval.ranking.evidence import judges_evidence
 from retrieval.receipts.recorder import ReceiptQueue
@@ -51,9 +49,6 @@ if TYPE_CHECKING:
 
 QUERY_CACHE = 4_096
 """Number of query embeddings that the embedder caches, in 6 MB."""
-
-STORE_COLUMNS: ColumnKinds = {**columns.COLUMNS, **neighbours.COLUMNS}
-"""The payload fields that searches of the store read of each candidate."""
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +167,7 @@ def store_settings(
     """
     fingerprint = f"{embedder.fingerprint}+{sparse.fingerprint}"
     if settings.qdrant_url is None:
-        return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions, STORE_COLUMNS)
+        return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions, COLUMNS)
     # Importing its client takes a third of the CPU time of a start, which the embedded store need
     # not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
@@ -182,7 +177,7 @@ def store_settings(
         url=settings.qdrant_url,
         fingerprint=fingerprint,
         dimensions=embedder.dimensions,
-        column_kinds=STORE_COLUMNS,
+        column_kinds=COLUMNS,
         api_key=key.get_secret_value() if key else None,
         shards=settings.qdrant_shards,
         replicas=settings.qdrant_replicas,

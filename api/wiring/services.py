@@ -18,7 +18,7 @@ from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
 from api.wiring.data_folder import DataFolder
-from api.wiring.erasure import ErasableItems, ErasableMemories
+from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableWorking
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
 from api.wiring.resources import Reembedding, Resources, left_out, open_resources
@@ -47,6 +47,7 @@ from ingest.screening.submission import ScreeningGate
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep, round_requests
 from ingest.working.intentions import Intentions
+from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
@@ -160,7 +161,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         ),
         reembedding=Reembedding(settings, embedder, resources.sparse),
         idempotency=IdempotentCalls(answers),
-        erasable=erasable_stores(resources, ingestor, screening, answers),
+        erasable=erasable_stores(resources, ingestor, live.working, screening, answers),
         receipts=Receipts(resources.receipts, retrieval),
         examiner=screening.examiner,
         items=items,
@@ -282,12 +283,19 @@ def retriever_parts(
 
 
 def erasable_stores(
-    resources: Resources, ingestor: Ingestor, screening: Screening, answers: RedisAnswers
+    resources: Resources,
+    ingestor: Ingestor,
+    working: WorkingMemory,
+    screening: Screening,
+    answers: RedisAnswers,
 ) -> Mapping[str, Erasable]:
-    """The stores that may hold parts of a memory, by name. Files come last, as they hold bytes of
-    deletions.
+    """The stores that may hold parts of a memory, by name, in the order of erasing.
+
+    Working memory comes first, because its items become memories; files come last, as they hold
+    bytes of deletions.
     """
     stores: dict[str, Erasable] = {
+        "working": ErasableWorking(working),
         "memories": ErasableMemories(ingestor),
         "items": ErasableItems(EngineItems(resources.store)),
         "answers": answers,

@@ -25,8 +25,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.training.embedding import embeddings_of
-from ingest.identity.evidence import Statement, features, has_same_form
 from ingest.identity.judgement import MODEL_FILE
+from ingest.identity.update_evidence import Statement, features, has_same_form
 
 ROOT = Path(__file__).parents[2]
 TEXTS = ROOT / "tests" / "data" / "training" / "updates.jsonl"

@@ -26,17 +26,14 @@ one are the same; with two due times they are two tasks.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from ingest.identity.merging import changed_fields, joined, sources_of, with_evidence, with_wording
-from ingest.identity.neighbours import Neighbour, Neighbours, is_public
+from ingest.identity.merging import sources_of
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
-from memtypes.model.policy import MemoryType
+from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.working import Working
 from memtypes.words import lexicon
@@ -61,118 +58,16 @@ _CONTRACTIONS = [
     (re.compile(short), long) for short, long in lexicon()["statements"]["contractions"]
 ]
 _WORD = re.compile(
-    r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
+    r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*"
+    r"|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
 )
 _DROPPED = frozenset(["the", "an"])
 _PLAIN_QUOTES = str.maketrans("\u2019\u201c\u201d", '\'""')
 
-_Statement: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...]]
+StatementKey: TypeAlias = tuple[MemoryType, tuple[str, ...], tuple[str | None, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedWrite:
-    """What to do with one arriving memory: store it as memory `id`, or merge it into the existing
-    memory `id`.
-
-    merged: the reason for the merge; None if the memory is stored. changed: the fields that the
-    merge changes.
-    """
-
-    id: str
-    merged: str | None = None
-    changed: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class WritePlan:
-    """What to write to the store for a list of arriving memories.
-
-    inserts: memories to store, by id. sources: for each id in `inserts`, the index of the arriving
-    memory that it comes from. merged: stored memories as changed by merges, by id. patches: the
-    payload fields to write to stored memories, by id. writes: the decision about each arriving
-    memory, in order of arrival.
-    """
-
-    inserts: dict[str, Memory] = field(default_factory=dict)
-    sources: dict[str, int] = field(default_factory=dict)
-    merged: dict[str, Memory] = field(default_factory=dict)
-    patches: dict[str, dict[str, Any]] = field(default_factory=dict)
-    writes: list[PlannedWrite] = field(default_factory=list)
-
-    def insert(self, index: int, memory: Memory) -> None:
-        """Plan to store `memory` as a new one. index: position of the arriving memory that it was
-        made from.
-        """
-        self.inserts[memory.id] = memory
-        self.sources[memory.id] = index
-        self.writes.append(PlannedWrite(memory.id))
-
-    def merge(
-        self, memory: Memory, fields: Mapping[str, Any], reason: str, now: datetime
-    ) -> Memory:
-        """Plan a merge that sets `fields` of the existing `memory`; return `memory` with these
-        fields.
-        """
-        changed = changed_fields(memory, memory.model_copy(update=fields))
-        self.writes.append(PlannedWrite(memory.id, reason, changed))
-        if not changed:
-            return memory
-        merged = memory.model_copy(update={**fields, "updated_at": now})
-        if memory.id in self.inserts:
-            self.inserts[memory.id] = merged
-        else:
-            self.merged[memory.id] = merged
-            written = merged.model_dump(mode="json", include={*changed, "updated_at"})
-            self.patches[memory.id] = {**self.patches.get(memory.id, {}), **written}
-        return merged
-
-
-def plan_writes(
-    arriving: Sequence[Memory], stored: Mapping[str, Memory], now: datetime
-) -> WritePlan:
-    """Decide for each memory in `arriving` whether to store it, or to merge it into the memory with
-    the same id.
-
-    stored: the memories in the store that have the id of an arriving memory, by id.
-    """
-    plan = WritePlan()
-    current = dict(stored)
-    resent = {
-        memory.id
-        for memory in arriving
-        if memory.id in stored and _is_sent_again(stored[memory.id], memory)
-    }
-    ids = {memory.id for memory in arriving}
-    for index, memory in enumerate(arriving):
-        existing = current.get(memory.id)
-        if existing is None:
-            current[memory.id] = memory
-            plan.insert(index, memory)
-        elif memory.id in resent:
-            current[memory.id] = plan.merge(existing, joined(existing, memory), SAME_WRITE, now)
-        elif (
-            is_over(existing, now)
-            and not is_over(memory, now)
-            and not _stays_replaced(existing, memory, ids)
-        ):
-            texts = {"earlier": existing.earlier, "rewordings": existing.rewordings}
-            renewed = memory.model_copy(update=with_evidence(memory, existing) | texts)
-            update = with_wording(renewed, existing, _merge_reason(existing, memory), now)
-            current[memory.id] = renewed.model_copy(update=update)
-            plan.insert(index, current[memory.id])
-        else:
-            reason = _merge_reason(existing, memory)
-            fields = (
-                joined(existing, memory)
-                | with_evidence(existing, memory)
-                | _restated_at(existing, memory)
-            )
-            fields |= with_wording(existing, memory, reason, now)
-            current[memory.id] = plan.merge(existing, fields, reason, now)
-    return plan
-
-
-def _restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
+def restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
     """The time at which `newer` states `fact` again, as {"restated_at": time}; {} if not later than
     `fact` was.
     """
@@ -183,7 +78,8 @@ def _restated_at(fact: Memory, newer: Memory) -> dict[str, Any]:
     return {"restated_at": newer.created_at} if later and fact.type is MemoryType.SEMANTIC else {}
 
 
-def _merge_reason(memory: Memory, repetition: Memory) -> str:
+def merge_reason(memory: Memory, repetition: Memory) -> str:
+    """Why `repetition` is merged into `memory`: how close their texts are."""
     if memory.content_hash == repetition.content_hash:
         return SAME_CONTENT
     return SAME_WORDS if _folded(memory.content) == _folded(repetition.content) else SAME_WORDING
@@ -246,7 +142,7 @@ def is_new_task(task: Memory, newer: Memory) -> bool:
         not isinstance(task, Prospective)
         or _is_open(task)
         or not _is_open(newer)
-        or _is_sent_again(task, newer)
+        or is_sent_again(task, newer)
     ):
         return False
     return newer.created_at >= (task.completed_at or task.updated_at)
@@ -260,81 +156,104 @@ def lacks_due(memory: Memory, other: Memory) -> bool:
     )
 
 
-def is_reasserted(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
+def is_reasserted(fact: Memory, repetition: Memory, *, together: bool) -> bool:
     """Whether `repetition` states `fact` again after that was replaced, so that it becomes a new
     memory.
 
-    arriving: ids of all memories that are written together with `repetition`.
+    together: see `stays_replaced`.
     """
     if (
         fact.superseded_by is None
         or fact.valid_to is None
-        or _stays_replaced(fact, repetition, arriving)
+        or stays_replaced(fact, repetition, together=together)
     ):
         return False
     return fact.valid_from < fact.valid_to
 
 
-def _stays_replaced(fact: Memory, repetition: Memory, arriving: Container[str]) -> bool:
+def stays_replaced(fact: Memory, repetition: Memory, *, together: bool) -> bool:
     """Whether the replaced `fact` stays replaced although `repetition` states it again.
 
-    It does if `repetition` is older than the fact that replaced it, or is written together with
-    that fact. So a batch that is sent twice has the same effect as a batch sent once. arriving: ids
-    of the memories written together.
+    It does if `repetition` is older than the fact that replaced it, or if that fact is stated again
+    after it in the same write (together). So a batch that is sent twice has the same effect as a
+    batch sent once.
     """
     if fact.superseded_by is None or fact.valid_to is None:
         return False
-    return repetition.valid_from < fact.valid_to or fact.superseded_by in arriving
+    return repetition.valid_from < fact.valid_to or together
 
 
-def originals(
-    arriving: Sequence[Memory], stored: Mapping[str, Memory], neighbours: Neighbours
-) -> dict[int, Memory]:
-    """The original of each memory in `arriving` that rewords another memory, by the index of the
-    rewording.
-
-    stored: stored memories by id. An arriving memory whose id is in `stored` is an exact
-    repetition, not a rewording. neighbours: similar stored memories for each arriving memory, by
-    its index.
+def is_public(memory: Memory) -> bool:
+    """Whether the whole namespace sees `memory`. Memories private to a session are not compared
+    with others.
     """
-    ids = {memory.id for memory in arriving}
-    similar = {near.memory.id: near.memory for group in neighbours.values() for near in group}
-    current = (
-        memory
-        for memory in similar.values()
-        if memory.superseded_by is None and memory.id not in ids
+    return memory.visibility is Visibility.NAMESPACE
+
+
+def statement(memory: Memory) -> StatementKey:
+    """A key that is equal for memories that make the same statement.
+
+    It consists of the memory type, the normalised words, and further identifying values, such as
+    the day of an event.
+    """
+    _, *values = memory.identity()
+    verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
+    words = (_folded(memory.content),) if verbatim else wording(memory.content)
+    return (memory.type, words, tuple(values))
+
+
+def undated_statement(memory: Memory) -> StatementKey:
+    """The `statement` of `memory`, for a task without its due time."""
+    return statement(memory if _due(memory) is None else memory.model_copy(update={"due_at": None}))
+
+
+def restates(
+    newer: Memory,
+    memory: Memory,
+    statement_of: Callable[[Memory], StatementKey] = undated_statement,
+) -> bool:
+    """Whether `newer` says what `memory` says, in the same words or sent again, so that it is
+    merged into it.
+
+    Memories that only one session sees are never compared. Two tasks with the same words and
+    different due times are two tasks. statement_of: `undated_statement`, or a cache of it.
+    """
+    if memory.type is not newer.type or not (is_public(memory) and is_public(newer)):
+        return False
+    if is_resent(newer, memory):
+        return True
+    if memory.superseded_by is not None or is_new_task(memory, newer):
+        return False
+    due_times = {_due(memory), _due(newer)} - {None}
+    return (
+        len(due_times) < 2
+        and statement_of(memory) == statement_of(newer)
+        and _same_options(memory, newer)
+        and not differ_in_identity(memory, newer)
     )
-    # Then by due time
-    by_statement: defaultdict[_Statement, dict[datetime | None, Memory]] = defaultdict(dict)
-    for memory in sorted(current, key=_is_open):
-        # Of tasks that say the same, the open one
-        by_statement[_undated(memory)][_due(memory)] = memory
-    neighbours_by_id = {arriving[index].id: group for index, group in neighbours.items()}
-    repeated: dict[int, Memory] = {}
-    for index, memory in enumerate(arriving):
-        if memory.id in stored or not is_public(memory):
-            continue
-        by_due = by_statement[_undated(memory)]
+
+
+def is_resent(newer: Memory, memory: Memory) -> bool:
+    """Whether `newer` is the same event or task as `memory`, sent again with another time."""
+    if newer.content_hash != memory.content_hash:
+        return False
+    if newer.type is MemoryType.EPISODIC:
+        return is_sent_again(memory, newer)
+    return newer.type is MemoryType.PROSPECTIVE and _said_once(memory, newer)
+
+
+def best_original(newer: Memory, restated: Iterable[Memory]) -> Memory | None:
+    """Of the memories that `newer` restates, the one to merge it into; None if there are none.
+
+    That is the memory with the same due time, then one without a due time; of these, an open task.
+    """
+
+    def preference(memory: Memory) -> tuple[int, bool]:
         due = _due(memory)
-        same = {due_at: other for due_at, other in by_due.items() if not is_new_task(other, memory)}
-        original = (
-            same.get(due)
-            or same.get(None)
-            or (next(iter(same.values()), None) if due is None else None)
-        )
-        if original is None:
-            original = by_due[due] = memory
-        if (
-            original.id != memory.id
-            and _same_options(original, memory)
-            and not differ_in_identity(original, memory)
-        ):
-            repeated[index] = original
-            if due is not None and due not in same:
-                by_due[due] = by_due.pop(None)  # the merge gives it the due time
-        elif resent := _resent(memory, neighbours_by_id.get(memory.id, ())):
-            repeated[index] = resent
-    return repeated
+        distance = 0 if due == _due(newer) else 1 if due is None else 2
+        return distance, not _is_open(memory)
+
+    return min(restated, key=preference, default=None)
 
 
 def _due(memory: Memory) -> datetime | None:
@@ -345,46 +264,11 @@ def _is_open(memory: Memory) -> bool:
     return isinstance(memory, Prospective) and memory.status in OPEN
 
 
-def _undated(memory: Memory) -> _Statement:
-    """The `statement` of `memory`, for a task without its due time."""
-    return statement(memory if _due(memory) is None else memory.model_copy(update={"due_at": None}))
-
-
-def _resent(memory: Memory, near: Sequence[Neighbour]) -> Memory | None:
-    """The event or task in `near` that is the same message as `memory`, sent before with another
-    time; or None.
-    """
-    is_same = {MemoryType.EPISODIC: _is_sent_again, MemoryType.PROSPECTIVE: _said_once}.get(
-        memory.type
-    )
-    if is_same is None:
-        return None
-    candidates = (
-        other.memory for other in near if other.memory.content_hash == memory.content_hash
-    )
-    return next(
-        (other for other in candidates if other.type is memory.type and is_same(other, memory)),
-        None,
-    )
-
-
-def _is_sent_again(memory: Memory, other: Memory) -> bool:
+def is_sent_again(memory: Memory, other: Memory) -> bool:
     """Whether `other` is `memory` sent again (same source or same message), so that it is no
     further evidence.
     """
     return same_place(memory, other) or _said_once(memory, other)
-
-
-def statement(memory: Memory) -> _Statement:
-    """A key that is equal for memories that make the same statement.
-
-    It consists of the memory type, the normalised words, and further identifying values, such as
-    the day of an event.
-    """
-    _, *values = memory.identity()
-    verbatim = memory.type in (MemoryType.PROCEDURAL, MemoryType.WORKING)
-    words = (_folded(memory.content),) if verbatim else wording(memory.content)
-    return (memory.type, words, tuple(values))
 
 
 def same_statement(memory: Memory, other: Memory) -> bool:

@@ -2,9 +2,9 @@
 
 The newer statement replaces the older one if both are the same sentence with another number or
 time, and the evidence is strong. Otherwise sufficient evidence makes the two contested. The
-evidence is weighed by boosted regression trees over `evidence.features`. The feature "telling" is a
-weighted sum of the newer text's words: how much it sounds like the report of a change. The effect
-of plans, questions, negations and the past tense is learnt from examples.
+evidence is weighed by boosted regression trees over `update_evidence.features`. The feature
+"telling" is a weighted sum of the newer text's words: how much it sounds like the report of a
+change. The effect of plans, questions, negations and the past tense is learnt from examples.
 `benchmarks.training.updates` trains the weights in `updates.npz`.
 """
 
@@ -20,7 +20,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.identity.evidence import Statement, features, has_same_form
+from ingest.identity.update_evidence import Statement, features, has_same_form
 
 MODEL_FILE = "updates.npz"
 
@@ -34,15 +34,13 @@ TELLS_CHANGE = -1.0
 report a change.
 """
 
-MAX_EVENT = 200
-"""Maximum characters of an event that is compared with facts. A longer one says more than that
-something changed.
-"""
-
 
 class Relation(StrEnum):
-    """How a newer statement affects an older one."""
+    """How a newer statement affects an older one. RESTATES is found by the words, not by the
+    model.
+    """
 
+    RESTATES = "restates"
     REPLACES = "replaces"
     CONTESTS = "contests"
     UNRELATED = "unrelated"
@@ -108,6 +106,10 @@ class UpdateModel:
             sorted(self.words[term] for term in newer.terms() if term in self.words)
         )
 
+    def tells_change(self, newer: Statement) -> bool:
+        """Whether `newer` sounds like the report of a change."""
+        return self.telling(newer) >= TELLS_CHANGE
+
     def probability(self, evidence: Mapping[str, float]) -> float:
         """Probability that the newer of two statements updates a value of the older one. evidence:
         feature values.
@@ -140,13 +142,6 @@ class UpdateModel:
         return Verdict(
             Relation.CONTESTS if strength >= self.contests else Relation.UNRELATED, strength
         )
-
-
-def tells_change(event: str) -> bool:
-    """Whether the text of an event is a short report of a change, such as "We moved the API to port
-    8443".
-    """
-    return len(event) <= MAX_EVENT and update_model().telling(Statement.of(event)) >= TELLS_CHANGE
 
 
 @cache

@@ -173,6 +173,10 @@ class States:
             memory = self.memories[memory_id]
             self.memories[memory_id] = memory.model_copy(update={"tokens": count(memory)})
 
+    def patches(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The payload fields to write to the stored memories with these ids, by id."""
+        return {memory_id: self.patch(memory_id) for memory_id in sorted(ids)}
+
     def patch(self, memory_id: str) -> dict[str, Any]:
         """The payload fields to write to the stored memory `memory_id`. A field with the value None
         is removed.

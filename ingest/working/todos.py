@@ -16,6 +16,7 @@ from memtypes.model.memory import Line, Model, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
+from memtypes.model.working import Working
 
 COMPLEX_STEPS = 5
 """A to-do that took more steps than this is also stored as a procedure (a how-to memory) when it is
@@ -50,17 +51,29 @@ async def complete_todo(
     """
     if len(steps) <= COMPLEX_STEPS:
         return await working.end_todos(scope, [todo_id]), None
-    live = await working.list_items(scope, todo_id, include_cleared=False)
-    items = live or await working.copies(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+    item = await _item_of(working, scope, todo_id)
     draft = ProceduralDraft(
         type=MemoryType.PROCEDURAL,
-        content=items[0].content if items else todo_id,
+        content=todo_id if item is None else item.content,
         session_id=scope.session_id,
         agent_id=scope.agent_id,
         steps=list(steps),
     )
     written = await working.ingestor.write_one(scope, draft)
     return await working.end_todos(scope, [todo_id]), written
+
+
+async def _item_of(working: WorkingMemory, scope: Scope, todo_id: str) -> Working | None:
+    """The first live item of a to-do or, if it has none, its last ended one."""
+    items = [item for item in await working.items.items(scope) if item.memory.todo_id == todo_id]
+    now = working.clock()
+    live = [item.memory for item in items if not item.is_over(now)]
+    if live:
+        return live[0]
+    if items:
+        return items[-1].memory
+    stored = await working.stored(scope, Compare("todo_id", Op.EQ, todo_id), 1)
+    return stored[0] if stored else None
 
 
 async def submit_todos(working: WorkingMemory, scope: Scope, todos: Sequence[Todo]) -> None:

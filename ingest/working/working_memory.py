@@ -5,36 +5,36 @@ An item of a to-do lives until the to-do ends, or until it was not used for `tod
 item expires after five minutes without use, unless it sets another time to live. While a session is
 stopped, its to-do items are not shown. `ingest.working.todos` says what begins and ends to-dos.
 
-An item is stored twice: in the live store, which the next prompts read, and as an embedded copy in
-the memory store. The copy is written first, with the item's expiry, so a crash in between leaves a
-copy that expires. Later changes are made in the live store, which marks the item as unsynced in the
-same transaction. The mark stays until the copy is updated, so after a crash the next sweep repairs
-the copy. A session is synced under its lock, and the updates carry the lock's fencing number, so a
-late sync cannot overwrite what a later sync wrote.
+While an item lives, it is in the live store (Redis) alone, neither embedded nor found by searches.
+Once it has been cleared or has expired, prompts do not show it, and the next sweep moves it to the
+memory store, which keeps it for audit: it is written there under the same id, then removed from the
+live store. A move that was interrupted in between is repeated by a later sweep and leaves one
+memory. Moves and removals of a session's items take its lock, so a removed item cannot be written
+by a move that had read it before.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from cachetools import LRUCache
 from pydantic import Field
 
 from ingest.screening.redaction.redactor import RedactedValue
-from ingest.writing.outcome import WriteOutcome, WriteStatus
+from ingest.writing.outcome import WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.live.workflows import OnEnd, WorkflowId
-from memtypes.model.errors import Conflict, InvalidRequest, RemembrancerError, Unavailable
+from memtypes.model.errors import Conflict, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after
 from memtypes.model.memory import Model, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
-from memtypes.model.working import ContextType, LiveDraft, Working, WorkingScope
+from memtypes.model.working import ContextType, ItemDraft, Working, WorkingScope
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.workflows import WorkflowStore
@@ -62,15 +62,8 @@ LOCK_S = 5.0
 process fails nobody.
 """
 
-_DRAFTED = ("context_type", "scope", "priority", "expires_at", "agent_id", "workflow_id")
-"""Fields that an existing item takes over from a new draft with the same content, which renews
-it.
-"""
-
-_COPIED = {*_DRAFTED, "live", "accessed_at", "cleared_at"} - {"agent_id"}
-"""Fields that the copy in the memory store takes over from the live item. `agent_id` never
-differs.
-"""
+_KEPT = ("created_at", "valid_from", "seq")
+"""Fields that a live item keeps when it is created again, which renews it."""
 
 _SWEEP_NAMESPACES = 100
 _SWEEP_SESSIONS = 100
@@ -112,12 +105,10 @@ class NewItem(Model):
         ),
     )
 
-    def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> LiveDraft:
-        """Make the draft of the item's copy in the memory store, which expires `ttl` after `now`,
-        in whole ms.
-        """
+    def draft(self, scope: Scope, now: datetime, ttl: timedelta) -> ItemDraft:
+        """Make the draft of the item, which expires `ttl` after `now`, in whole ms."""
         expires_at = now + ttl
-        return LiveDraft(
+        return ItemDraft(
             type=MemoryType.WORKING,
             session_id=scope.session_id,
             agent_id=scope.agent_id,
@@ -128,11 +119,11 @@ class NewItem(Model):
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists, clears and pauses the working-memory items of a session, and updates their
-    stored copies.
+    """Creates, lists, clears and pauses the working-memory items of a session, and moves ended ones
+    to the memory store.
 
-    Every scope must name the session. items: the live store (Redis). store: the memory store, which
-    has a copy of each item. ended: the to-dos that this process ended last and need not end again.
+    Every scope must name the session, unless noted. items: the live store (Redis). store: the
+    memory store. ended: the to-dos that this process ended last and need not end again.
     """
 
     items: LiveItemStore
@@ -145,44 +136,41 @@ class WorkingMemory:
     ended: LRUCache[tuple[Scope, str], None] = field(default_factory=lambda: LRUCache(MAX_ENDED))
 
     async def sweep(self) -> int:
-        """Update the copies of changed items in the memory store; return how many.
+        """Move ended items to the memory store; return how many.
 
         A call covers a limited number of sessions; the next call goes on. Raises Overloaded,
         LockLost and Unavailable.
         """
         now = self.clock()
-        synced = 0
+        moved = 0
         for namespace in await self.items.due_namespaces(now, _SWEEP_NAMESPACES):
             for session in await self.items.due_sessions(namespace.scope, now, _SWEEP_SESSIONS):
-                synced += await self.sync_session(replace(namespace.scope, session_id=session))
+                moved += await self.move_ended(replace(namespace.scope, session_id=session))
             await self.items.reschedule(namespace)
-        return synced
+        return moved
 
-    async def sync_session(self, scope: Scope) -> int:
-        """Update the stored copies of a session's changed or expired items; return the number of
-        items.
+    async def move_ended(self, scope: Scope) -> int:
+        """Move a session's cleared and expired items to the memory store; return how many.
 
-        Expired and cleared items are then deleted from the live store. Raises Overloaded, LockLost
-        and Unavailable.
+        Those that could not be stored stay in the live store, for the next sweep. Raises
+        Overloaded, LockLost and Unavailable.
         """
         scope = scope.unbound
-        async with self.locks.held(
-            LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)
-        ) as lease:
+        async with self._locked(scope):
             now = self.clock()
-            items = [
-                item for item in await self.items.items(scope) if item.unsynced or item.is_over(now)
-            ]
-            changes_by_removed: dict[tuple[str, ...], dict[str, dict[str, Any]]] = {}
-            for item in items:
-                fields = item.memory.model_dump(mode="json", include=_COPIED)
-                removed = tuple(name for name, value in fields.items() if value is None)
-                present = {name: value for name, value in fields.items() if value is not None}
-                changes_by_removed.setdefault(removed, {})[item.memory.id] = present
-            for removed, changes in changes_by_removed.items():
-                await self.store.patch(scope, changes, removed=removed, fence=lease.fence)
-            await self.items.mark_synced(scope, items, now)
-        return len(items)
+            ended = [item for item in await self.items.items(scope) if item.is_over(now)]
+            outcomes = await self.ingestor.restorer.restore(scope, [item.memory for item in ended])
+            moved: list[LiveItem] = []
+            for item, outcome in zip(ended, outcomes, strict=True):
+                if outcome.status is WriteStatus.FAILED:
+                    _log.warning("an ended working item is stored later: %s", outcome.reason)
+                    continue
+                if outcome.status is WriteStatus.REJECTED:  # by rules that are newer than the item
+                    _log.warning("an ended working item is not kept: %s", outcome.reason)
+                moved.append(item)
+            # An item that was created again meanwhile is live: it stays, and moves when it ends.
+            await self.items.remove_unchanged(scope, moved)
+        return len(moved)
 
     async def create(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
         """Create an item. If the session has an item with the same content, renew its time to live
@@ -191,13 +179,10 @@ class WorkingMemory:
         Raises InvalidRequest if the text is rejected, NotFound if there is no such workflow,
         Conflict if it has ended.
         """
-        now = self.clock()
-        ttl = self._ttl(new)
         if new.workflow_id is not None:
             await self.workflows.join(scope, new.workflow_id, session=scope.session_id)
-        draft = new.draft(scope, now, ttl)
-        outcome = await self.ingestor.write_one(scope, draft)
-        created = await self._put(scope, LiveItem(_item_of(outcome, draft, now), ttl), outcome)
+        screened = await self._screened(scope, new)
+        created = await self._put(scope, new, screened)
         if new.workflow_id is None:
             return created
         try:
@@ -215,33 +200,44 @@ class WorkingMemory:
         """Create the items that stand for to-dos; each replaces the item that the session has for
         the same to-do.
 
-        Raises InvalidRequest if a text is refused, and Unavailable if an item could not be stored.
-        Items that were written before the error stay.
+        Raises InvalidRequest if a text is refused; then no item is created.
         """
-        now = self.clock()
-        drafts = [new.draft(scope, now, self._ttl(new)) for new in todos]
-        outcomes = await self.ingestor.write(scope, drafts)
+        screened = [await self._screened(scope, new) for new in todos]
         return [
-            await self._put(
-                scope,
-                LiveItem(_item_of(outcome, draft, now), self._ttl(new), is_todo=True),
-                outcome,
-            )
-            for new, draft, outcome in zip(todos, drafts, outcomes, strict=True)
+            await self._put(scope, new, item, is_todo=True)
+            for new, item in zip(todos, screened, strict=True)
         ]
+
+    async def _screened(self, scope: Scope, new: NewItem) -> RedactedValue[Working]:
+        """The memory of a new item, screened like a memory that is stored, with the numbers of
+        secrets removed.
+        """
+        screened = await self.ingestor.make(scope, new.draft(scope, self.clock(), self._ttl(new)))
+        assert isinstance(screened.value, Working)  # noqa: S101 - the draft is one
+        return RedactedValue(screened.value, screened.counts)
+
+    async def _put(
+        self,
+        scope: Scope,
+        new: NewItem,
+        screened: RedactedValue[Working],
+        *,
+        is_todo: bool = False,
+    ) -> RedactedValue[Working]:
+        memory = screened.value
+        # An item with the same content is renewed: it keeps its age and its place among the others.
+        for item in await self.live_items(scope):
+            if item.memory.id == memory.id:
+                memory = memory.model_copy(
+                    update={name: getattr(item.memory, name) for name in _KEPT}
+                )
+        await self.items.put(scope, LiveItem(memory, self._ttl(new), is_todo=is_todo))
+        return RedactedValue(memory, screened.counts)
 
     def _ttl(self, new: NewItem) -> timedelta:
         if new.ttl_s is not None:
             return timedelta(seconds=new.ttl_s)
         return timedelta(seconds=TTL_S) if new.todo_id is None else self.todo_life
-
-    async def _put(
-        self, scope: Scope, item: LiveItem, outcome: WriteOutcome
-    ) -> RedactedValue[Working]:
-        await self.items.put(scope, item)
-        if outcome.status is WriteStatus.MERGED:
-            await self._try_sync(scope)
-        return RedactedValue(item.memory, outcome.redactions)
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """The session's items that are neither cleared nor expired, oldest first; paused items are
@@ -268,21 +264,48 @@ class WorkingMemory:
         """
         now = self.clock()
         items = await self.items.items(scope)
-        memories = {item.memory.id: item.memory for item in items if item.is_shown(now)}
+        memories = [item.memory for item in items if item.is_shown(now)]
         if include_cleared:
-            unswept = {
-                item.memory.id: item.memory for item in items if item.memory.cleared_at is not None
-            }
-            stored = await self.copies(scope, Not(Absent("cleared_at")), MAX_CLEARED)
-            memories = {memory.id: memory for memory in stored} | unswept | memories
-        selected = (memory for memory in memories.values() if todo_id in (None, memory.todo_id))
+            memories += [item.memory for item in items if item.memory.cleared_at is not None]
+            live_ids = {item.memory.id for item in items}
+            cleared = await self.stored(scope, Not(Absent("cleared_at")), MAX_CLEARED)
+            # A cleared item that was created again has its new state in the live store.
+            memories += [memory for memory in cleared if memory.id not in live_ids]
+        selected = (memory for memory in memories if todo_id in (None, memory.todo_id))
         return sorted(selected, key=lambda memory: (memory.created_at, memory.seq, memory.id))
+
+    async def find(self, scope: Scope, memory_id: str) -> Working | None:
+        """The item with this id in the live store, in any session of the namespace; None if there
+        is none.
+
+        An item that has ended but is not moved yet is found, too.
+        """
+        item = await self.items.find(scope, memory_id)
+        return None if item is None else item.memory
+
+    async def in_namespace(self, scope: Scope, limit: int) -> list[Working]:
+        """Items that prompts show, of any session of the namespace, at most `limit`."""
+        now = self.clock()
+        memories: list[Working] = []
+        async for item in self._everywhere(scope):
+            if len(memories) == limit:
+                break
+            if item.is_shown(now):
+                memories.append(item.memory)
+        return memories
+
+    async def count(self, scope: Scope, memory_id: str | None) -> int:
+        """Number of items of the namespace in the live store, in any state, or of those with this
+        id (1 or 0).
+        """
+        if memory_id is not None:
+            return int(await self.find(scope, memory_id) is not None)
+        return sum([1 async for _ in self._everywhere(scope)])
 
     async def clear(self, scope: Scope, selection: ItemSelection) -> int:
         """Clear the selected items, in the live store and the memory store; return how many.
 
-        A cleared item is not shown any more; its copy in the memory store is kept, marked as
-        cleared.
+        A cleared item is not shown any more, and the memory store keeps it, marked as cleared.
         """
         if selection.todo_id is not None:
             return await self.end_todos(scope, [selection.todo_id])
@@ -303,21 +326,21 @@ class WorkingMemory:
         """Clear the session's items that belong to an ended workflow, so that they are not shown;
         return how many.
 
-        With `delete`, also delete the copies of these items, and of those cleared before, from the
-        memory store.
+        With `delete`, delete these items, and those that ended before, from both stores.
         """
-        live = [
-            item.memory.id
-            for item in await self.live_items(scope)
-            if item.memory.workflow_id == workflow_id
-        ]
         if not delete:
-            return await self._clear_live(scope, [ItemSelection(id=item_id) for item_id in live])
-        for item_id in live:
-            await self.forget(scope, item_id)
+            live = [
+                ItemSelection(id=item.memory.id)
+                for item in await self.live_items(scope)
+                if item.memory.workflow_id == workflow_id
+            ]
+            return await self._clear_live(scope, live)
+        removed = await self._remove(scope, lambda memory: memory.workflow_id == workflow_id)
         session = Compare("session_id", Op.EQ, scope.session_id)
         where = all_of(session, Compare("workflow_id", Op.EQ, workflow_id))
-        return await self.ingestor.editor.remove_where(scope, (MemoryType.WORKING,), where)
+        return removed + await self.ingestor.editor.remove_where(
+            scope, (MemoryType.WORKING,), where
+        )
 
     async def stop_session(self, scope: Scope) -> None:
         """Pause the items that show the session's to-dos: they are not shown until the session's
@@ -332,47 +355,69 @@ class WorkingMemory:
         except Unavailable as error:
             _log.warning("items of a stopped session stay until they expire: %s", error)
 
-    async def forget(self, scope: Scope, memory_id: str | None = None) -> None:
-        """Remove items from the live store, from which prompts show them, before their memories are
-        deleted.
+    async def forget(self, scope: Scope, memory_id: str | None = None) -> int:
+        """Remove items from the live store without moving them to the memory store; return how
+        many.
 
-        Covers the scope's session, or all sessions if the scope names none. memory_id: remove only
-        this item.
+        Call this before their memories are deleted: a move that has begun is waited for, and none
+        begins later. Covers the scope's session, or all sessions if the scope names none.
+        memory_id: remove only this item.
         """
-        now = self.clock()
-        if scope.session_id is not None:
+        if memory_id is not None:
+            memory = await self.find(scope, memory_id)
+            sessions = [] if memory is None else [memory.session_id]
+        elif scope.session_id is not None:
             sessions = [scope.session_id]
         else:
-            sessions = await self.items.due_sessions(scope, now + _FAR_FUTURE, _ALL_SESSIONS)
-        for session in sessions:
-            session_scope = replace(scope, session_id=session)
-            await self.items.clear(session_scope, ItemSelection(id=memory_id), now)
-            await self.sync_session(session_scope)
+            sessions = list(await self._sessions(scope))
+        return sum(
+            [
+                await self._remove(
+                    replace(scope, session_id=session),
+                    lambda memory: memory_id in (None, memory.id),
+                )
+                for session in sessions
+            ]
+        )
+
+    async def _remove(self, scope: Scope, selects: Callable[[Working], bool]) -> int:
+        async with self._locked(scope):
+            items = await self.items.items(scope)
+            ids = [item.memory.id for item in items if selects(item.memory)]
+            return await self.items.remove(scope, ids)
+
+    async def _sessions(self, scope: Scope) -> list[str]:
+        """The sessions of the namespace that have items."""
+        return await self.items.due_sessions(scope, self.clock() + _FAR_FUTURE, _ALL_SESSIONS)
+
+    async def _everywhere(self, scope: Scope) -> AsyncIterator[LiveItem]:
+        for session in await self._sessions(scope):
+            for item in await self.items.items(replace(scope, session_id=session)):
+                yield item
+
+    @asynccontextmanager
+    async def _locked(self, scope: Scope) -> AsyncIterator[None]:
+        request = LockRequest(f"working {scope.session_id}", scope, ttl_s=LOCK_S)
+        async with self.locks.held(request):
+            yield
 
     async def _clear_live(self, scope: Scope, selections: Sequence[ItemSelection]) -> int:
         now = self.clock()
-        cleared = sum(
-            [len(await self.items.clear(scope, selection, now)) for selection in selections]
-        )
-        if cleared:
-            await self._try_sync(scope)
-        return cleared
+        return sum([len(await self.items.clear(scope, selection, now)) for selection in selections])
 
     async def _clear_stored(
         self, scope: Scope, where: Filter | None, memory_id: str | None = None
     ) -> int:
         """Clear the session's items that only the memory store has; with `where` or an id, also
         those of no session.
+
+        Such items were written as memories of the type `working`.
         """
         now = self.clock()
         session: Filter = Compare("session_id", Op.EQ, scope.session_id)
         if where is not None or memory_id is not None:
             session = AnyOf((session, Absent("session_id")))
-        current = (
-            Absent("cleared_at"),
-            ends_after("expires_at", now),
-            Not(Compare("live", Op.EQ, True)),
-        )
+        current = (Absent("cleared_at"), ends_after("expires_at", now))
         listing = Listing((MemoryType.WORKING,), all_of(session, where, *current), _PAGE)
         ids = [
             memory.id
@@ -384,33 +429,12 @@ class WorkingMemory:
             await self.store.patch(scope, dict.fromkeys(ids, change))
         return len(ids)
 
-    async def copies(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
-        """The copies in the memory store of the session's items that match `where`, newest first,
-        at most `limit`.
+    async def stored(self, scope: Scope, where: Filter, limit: int) -> list[Working]:
+        """The session's items in the memory store that match `where`, newest first, at most
+        `limit`.
         """
         session = Compare("session_id", Op.EQ, scope.session_id)
         page = await self.store.page(
             scope, Listing((MemoryType.WORKING,), all_of(session, where), limit)
         )
         return [memory for memory in page.memories if isinstance(memory, Working)]
-
-    async def _try_sync(self, scope: Scope) -> None:
-        try:
-            await self.sync_session(scope)
-        except RemembrancerError as error:
-            _log.warning("copies of working memory are updated with the next sweep: %s", error)
-
-
-def _item_of(outcome: WriteOutcome, draft: LiveDraft, now: datetime) -> Working:
-    """Make the item for the live store from the outcome of writing its copy to the memory store.
-
-    If the draft was merged into an existing item, this keeps its id and gets the draft's fields.
-    Raises InvalidRequest if the text was rejected, and Unavailable if the item was not stored.
-    """
-    if outcome.status is WriteStatus.FAILED:
-        raise Unavailable(f"the item was not stored: {outcome.reason}")
-    if outcome.status is WriteStatus.REJECTED or not isinstance(outcome.memory, Working):
-        raise InvalidRequest(f"not stored: {outcome.reason}")
-    fields = {name: getattr(draft, name) for name in _DRAFTED}
-    fields |= {"updated_at": now, "accessed_at": None, "cleared_at": None, "live": True, "fence": 0}
-    return outcome.memory.model_copy(update=fields)

@@ -13,23 +13,26 @@ vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import anyio
 
-from ingest.identity.contradictions import contradict, is_public_fact, judge_again
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
-from ingest.identity.neighbours import find_neighbours
+from ingest.identity.relation import contradict, is_public_fact
 from ingest.identity.states import States, contradicted
+from ingest.identity.stored import Neighbour
+from ingest.identity.timeline import judge_again
 from ingest.screening.redaction.redactor import Redactor
-from ingest.writing.drafts import END, SUCCESSOR, PendingWrite, Preparer, check_links, revised
-from ingest.writing.settling import StateWriter, linked_where, versions_of
+from ingest.writing.drafts import END, SUCCESSOR, Preparer, check_links, revised
+from ingest.writing.embedding import MemoryEmbedder
+from ingest.writing.linked_states import StateWriter, linked_where
+from ingest.writing.lookup import LookedUp, read_stored
+from ingest.writing.versions import versions_of
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
-from memtypes.conversation_context import ConversationContext, by_position, text_in_context
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id, normalise
@@ -39,10 +42,9 @@ from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.offload import offload
-from memtypes.ports.encoders import Embedder
-from memtypes.ports.memory_store import MemoryStore, Record
+from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.rejections import RejectionStore
-from memtypes.search.vectors import Embedding, Vectors
+from memtypes.search.vectors import Embedding
 
 RESTORED = "restored by a caller"
 SUPERSEDED = "replaced by a caller"
@@ -72,7 +74,7 @@ class MemoryEditor:
     """
 
     store: MemoryStore
-    embedder: Embedder
+    embedder: MemoryEmbedder
     preparer: Preparer
     clock: Clock
     locks: ScopeLocks
@@ -163,7 +165,7 @@ class MemoryEditor:
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             states = States(now, {known_id: stored.at(now)}, {known_id})
-            await self.state_writer.settle(scope, states)
+            await self.state_writer.complete(scope, states)
             memory = states.memories[known_id]
             others = {
                 other
@@ -210,19 +212,20 @@ class MemoryEditor:
                 states.unlink(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
         linked = states.retract(after.id)
-        (embedding,) = await self.embedder.embed_in_context([text_in_context(after, ())])
-        vectors = Vectors(
-            embedding.dense, self.preparer.sparse.encode_document(after.content), embedding.tokens
-        )
-        arriving = {} if has_ended(after, states.now) else {0: (after, vectors)}
-        similar = (await find_neighbours(self.store, scope, arriving, states.now)).get(0, ())
+        fact = await anyio.to_thread.run_sync(self.preparer.prepare_memory, after)
+        (fact,) = await self.embedder.embedded([fact])
+        similar: Sequence[Neighbour] = ()
+        if not has_ended(after, states.now) and fact.embedding is not None:
+            looked_up = LookedUp(after, fact.vectors(fact.embedding))
+            read = await read_stored(self.store, scope, [looked_up], states.now)
+            (similar,) = read.neighbours
         await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
         added = [link for link in after.links if link not in before.links]
         judged = states.memories[after.id]
         states.memories[after.id] = judged.model_copy(
             update={"links": joined_links(judged.links, added)}
         )
-        return embedding
+        return fact.embedding
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
         """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current
@@ -236,7 +239,7 @@ class MemoryEditor:
             return
         if end is None:
             states.changed.add(known_id)
-            await self.state_writer.settle(scope, states)  # knows its chain afterwards
+            await self.state_writer.complete(scope, states)  # knows its chain afterwards
             states.bring_back(known_id, RESTORED)
             return
         ended_at = parse_time(end, END)
@@ -262,7 +265,7 @@ class MemoryEditor:
             )
         states.add_loaded(newer, newer)
         states.stale |= {known_id, newer_id}
-        await self.state_writer.settle(scope, states)  # knows both chains afterwards
+        await self.state_writer.complete(scope, states)  # knows both chains afterwards
         if states.memories[newer_id].state is State.REPLACED:
             states.bring_back(newer_id, RESTORED)
         states.replace(known_id, newer_id, SUPERSEDED)
@@ -288,28 +291,31 @@ class MemoryEditor:
         """
         if not states.changed:
             return stored.at(states.now)
-        await self.state_writer.settle(scope, states)
+        await self.state_writer.complete(scope, states)
         updated = states.memories[stored.id].model_copy(update={"updated_at": states.now})
         if not has_ended(updated, states.now):
             updated = _without_upkeep(updated, pinned=pinned)
         pending = await anyio.to_thread.run_sync(
             self.preparer.prepare_memory, updated.at(states.now)
         )
-        same_vectors = pending.memory.embedding_text() == stored.embedding_text()
-        records = [] if same_vectors else [await self._record(scope, stored, pending, embedding)]
+        others = states.changed - states.deleted - {stored.id}
         replaced = {
             memory.id for memory in states.memories.values() if memory.superseded_by == stored.id
         }
-        written_last = {stored.superseded_by, *replaced}
-        await self.state_writer.write(scope, states, but=[stored.id, *written_last])
-        if same_vectors:
-            old = stored.to_payload()
-            new = pending.memory.to_payload()
-            changed = {name: value for name, value in new.items() if old.get(name) != value}
-            await self.store.patch(scope, {stored.id: changed}, removed=sorted(set(old) - set(new)))
+        last = others & {stored.superseded_by, *replaced}
+        first_patches = states.patches(others - last)
+        last_patches = states.patches(last)
+        if pending.memory.embedding_text() == stored.embedding_text():
+            changes = {stored.id: _payload_changes(stored, pending.memory)}
+            await self.store.patch(scope, {**first_patches, **changes, **last_patches})
         else:
-            await self.store.upsert(scope, records)
-        await self.state_writer.write(scope, states, but=states.changed - written_last)
+            if embedding is None:
+                (pending,) = await self.embedder.in_context(scope, [pending.memory])
+            records = await self.embedder.records([replace(pending, embedding=embedding)])
+            await self._embed_following(scope, [stored], [pending.memory])
+            if first_patches:
+                await self.store.patch(scope, first_patches)
+            await self.store.write(scope, records, last_patches)
         written = await existing_memory(self.store, scope, stored.id)
         if (written.content_hash, written.updated_at) != (
             pending.memory.content_hash,
@@ -380,62 +386,40 @@ class MemoryEditor:
                 await self.state_writer.detach(scope, linked, self.clock())
             return await self.store.delete_where(scope, types, where)
 
-    async def _record(
-        self, scope: Scope, before: Memory, pending: PendingWrite, embedding: Embedding | None
-    ) -> Record:
-        """Embed the turns after a changed memory again; return its record. embedding: None to
-        compute it here.
-        """
-        if embedding is None:
-            texts = await ConversationContext(self.store).in_context(scope, [pending.memory])
-            (embedding,) = await self.embedder.embed_in_context(texts)
-        await self._embed_following(scope, [before], [pending.memory])
-        return pending.record(embedding)
-
     async def embed_changed(self, scope: Scope, before: Mapping[str, Memory]) -> None:
         """Embed memories whose text to embed differs from `before` again, and the turns after them.
         Needs the lock.
         """
         for memory in (await self.store.get(scope, list(before))).values():
             if memory.embedding_text() != before[memory.id].embedding_text():
-                pending = await anyio.to_thread.run_sync(self.preparer.prepare_memory, memory)
-                await self.store.upsert(
-                    scope, [await self._record(scope, before[memory.id], pending, None)]
-                )
+                renewed = await self.embedder.in_context(scope, [memory])
+                records = await self.embedder.records(renewed)
+                await self._embed_following(scope, [before[memory.id]], [memory])
+                await self.store.upsert(scope, records)
 
     async def _embed_following(
         self, scope: Scope, removed: Sequence[Memory], added: Sequence[Memory] = ()
     ) -> None:
-        """Embed the stored conversation turns again that have the turns `removed` as context,
-        without these.
+        """Embed the stored conversation turns again that have the turns `removed` as context, with
+        `added` in their place.
 
-        added: turns that take the place of `removed` in this context. The caller changes or deletes
-        `removed` later. So if the encoder or the store fails here, the whole change can be
-        repeated.
+        The caller changes or deletes `removed` later. So if the encoder or the store fails here,
+        the whole change can be repeated.
         """
-        context = ConversationContext(self.store)
-        following = await context.following(scope, removed)
-        if not following:
-            return
-        pending = await anyio.to_thread.run_sync(
-            lambda: [self.preparer.prepare_memory(turn) for turn in following]
-        )
-        removed_ids = {memory.id for memory in removed}
-        befores = await context.turns_before(
-            scope, following, dict(by_position(added)), removed_ids
-        )
-        texts = [
-            text_in_context(turn, before) for turn, before in zip(following, befores, strict=True)
-        ]
-        embeddings = await self.embedder.embed_in_context(texts)
-        records = [
-            turn.record(embedding) for turn, embedding in zip(pending, embeddings, strict=True)
-        ]
-        await self.store.upsert(scope, records)
+        if following := await self.embedder.following(scope, removed, added):
+            await self.store.upsert(scope, await self.embedder.records(following))
 
 
 def _folded(text: str) -> str:
     return f" {normalise(text).casefold()} "  # no text begins or ends within a word of another
+
+
+def _payload_changes(before: Memory, after: Memory) -> dict[str, Any]:
+    """The payload fields in which `after` differs from `before`; None for a field that it lacks."""
+    old = before.to_payload()
+    new = after.to_payload()
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return {name: new.get(name) for name in names}
 
 
 def _without_upkeep(memory: Memory, *, pinned: bool) -> Memory:

@@ -20,18 +20,19 @@ from typing import TypeAlias, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from ingest.screening.redaction.redactor import Redactor
+from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
 from ingest.writing.drafts import CountTokens, PendingWrite, Preparer, check_draft, check_links
+from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
 from ingest.writing.stages import Stages, WriteCall
 from ingest.writing.transfer import Restorer
 from ingest.writing.writer import MemoryWriter, ScopeLocks
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Draft
+from memtypes.model.memory import Draft, Memory
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
@@ -81,18 +82,19 @@ class Ingestor:
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.count_tokens)
-        writer = MemoryWriter(self.store, self.embedder, preparer, self.clock, self.locks)
-        self._stages = Stages(self.gates, preparer, self.store, self.embedder, writer, self.panel)
+        embedder = MemoryEmbedder(self.store, self.embedder, preparer)
+        writer = MemoryWriter(self.store, embedder, preparer, self.clock, self.locks)
+        self._stages = Stages(self.gates, preparer, self.store, embedder, writer, self.panel)
         self.editor = MemoryEditor(
             self.store,
-            self.embedder,
+            embedder,
             preparer,
             self.clock,
             self.locks,
             self.redactor,
             self.rejections,
         )
-        self.restorer = Restorer(self.store, self.embedder, preparer, self.locks, self.redactor)
+        self.restorer = Restorer(self.store, embedder, preparer, self.locks, self.redactor)
 
     async def write_one(self, scope: Scope, draft: Submitted) -> WriteOutcome:
         """Write a single draft; return its outcome: stored, merged into an existing memory, or
@@ -115,6 +117,23 @@ class Ingestor:
         if outcome.status is WriteStatus.FAILED:
             raise Unavailable(f"the memory was not stored: {outcome.reason}")
         return outcome
+
+    async def make(self, scope: Scope, draft: Submitted) -> RedactedValue[Memory]:
+        """The memory that `write_one` would make of a draft, neither stored nor embedded, with the
+        numbers of secrets removed from it.
+
+        Raises InvalidRequest if the draft is invalid or is rejected.
+        """
+        submission = submission_of(draft)
+        call = WriteCall(scope, self.clock())
+        check_draft(submission.draft, call.received_at)
+        screened = await self._stages.screen(call, submission)
+        (entry,) = await self._stages.prepare(call, [screened])
+        if isinstance(entry, WriteOutcome):
+            await self._keep_rejected(call, [entry])
+            raise InvalidRequest(f"not stored: {entry.reason}")
+        redactions = entry.submission.redactions if entry.submission is not None else {}
+        return RedactedValue(entry.memory, redactions)
 
     async def write(self, scope: Scope, drafts: Sequence[Submitted]) -> list[WriteOutcome]:
         """Write a batch of drafts; return their outcomes in the same order.

@@ -14,6 +14,7 @@ from datetime import datetime
 
 import anyio
 
+from ingest.identity.plan import is_repetition
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
 from ingest.screening.submission import (
@@ -24,6 +25,7 @@ from ingest.screening.submission import (
     UntypedDraft,
 )
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
+from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
@@ -32,7 +34,6 @@ from memtypes.model.memory import Decision, Reviewed
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
-from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.search.vectors import Embedding
 
@@ -62,7 +63,7 @@ class Stages:
     gates: tuple[ScreeningGate, ...]
     preparer: Preparer
     store: MemoryStore
-    embedder: Embedder
+    embedder: MemoryEmbedder
     writer: MemoryWriter
     panel: Panel
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
@@ -125,22 +126,24 @@ class Stages:
         return replace(pending, submission=submission)
 
     async def look_up(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
-        """Mark the entries whose memory id is stored already, or is also the id of an earlier
-        entry, as `known`.
+        """Mark the entries that probably repeat a stored memory, or an earlier entry, as `known`.
 
-        A known entry usually repeats what a memory says and is merged into it, so the stage `embed`
-        skips the entry.
+        A known entry is neither embedded nor reviewed. If it turns out to be new when it is
+        written, it is embedded then.
         """
         pending = unfinished(entries)
-        ids = set(
-            await self.store.get(
-                call.scope, {entry.memory.id: entry.memory.type for entry in pending}
-            )
+        stored = await self.store.get(
+            call.scope, {entry.memory.id: entry.memory.type for entry in pending}
         )
         marked: list[PendingWrite] = []
+        earlier: set[str] = set()
         for entry in pending:
-            marked.append(replace(entry, known=entry.memory.id in ids))
-            ids.add(entry.memory.id)
+            namesake = stored.get(entry.memory.id)
+            repeats = namesake is not None and is_repetition(
+                entry.memory, namesake, call.received_at
+            )
+            marked.append(replace(entry, known=repeats or entry.memory.id in earlier))
+            earlier.add(entry.memory.id)
         return with_results(entries, marked)
 
     async def add_context(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
@@ -167,13 +170,11 @@ class Stages:
             else entry
             for entry in unfinished(entries)
         ]
-        texts = [entry.in_context for entry in pending if entry.needs_embedding]
-        embeddings = iter(await self.embedder.embed_in_context(texts) if texts else [])
-        embedded = [
-            replace(entry, embedding=next(embeddings)) if entry.needs_embedding else entry
-            for entry in pending
-        ]
-        return with_results(entries, embedded)
+        new = [entry for entry in pending if entry.needs_embedding]
+        embedded = iter(await self.embedder.embedded(new))
+        return with_results(
+            entries, [next(embedded) if entry.needs_embedding else entry for entry in pending]
+        )
 
     async def review(self, call: WriteCall, entries: list[Entry]) -> list[Entry]:
         """Have the panel of reviewers judge the writes that ask for review; a rejected write

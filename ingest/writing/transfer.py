@@ -21,16 +21,15 @@ from pydantic import ValidationError
 from ingest.screening.redaction.redactor import Redactor, SecretsRefused
 from ingest.screening.submission import as_invalid
 from ingest.writing.drafts import Preparer
+from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
 from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
-from memtypes.conversation_context import ConversationContext
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
-from memtypes.ports.encoders import Embedder
 from memtypes.ports.memory_store import Listing, MemoryStore
 
 EXPORT_PAGE = 500
@@ -95,7 +94,7 @@ class Restorer:
     """Stores exported memories after redacting them by this service's rules."""
 
     store: MemoryStore
-    embedder: Embedder
+    embedder: MemoryEmbedder
     preparer: Preparer
     locks: ScopeLocks
     redactor: Redactor
@@ -120,14 +119,8 @@ class Restorer:
         pending = unfinished(entries)
         # No turn is deleted while it is read as the context of another
         async with self.locks.of(scope):
-            texts = await ConversationContext(self.store).in_context(
-                scope, [entry.memory for entry in pending]
-            )
-            embeddings = await self.embedder.embed_in_context(texts)
-            records = [
-                entry.record(embedding)
-                for entry, embedding in zip(pending, embeddings, strict=True)
-            ]
+            in_context = await self.embedder.in_context(scope, [entry.memory for entry in pending])
+            records = await self.embedder.records(in_context)
             await self.store.upsert(scope, records)
             stored = await self.store.get(
                 scope, {entry.memory.id: entry.memory.type for entry in pending}

@@ -54,12 +54,9 @@ class WorkingDraft(WorkingFields, Draft):
     type: Literal[MemoryType.WORKING]
 
 
-class LiveDraft(WorkingDraft):
-    """Draft of the copy, in the memory store, of a working item whose original is in the live store
-    (Redis).
-    """
+class ItemDraft(WorkingDraft):
+    """Draft of a working item that lives in the live store (Redis)."""
 
-    live: Flag = True
     workflow_id: Name | None = None
 
 

@@ -96,6 +96,49 @@ class CandidateSearch:
     newest: Newest | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SimilarSearch:
+    """A search for the public memories of the type `kind` that are nearest to a text about to be
+    written, at most `depth`.
+
+    vector: the text's dense vector, or its sparse vector to search by words. minimum: the lowest
+    cosine of a hit; of a sparse search, the lowest share (0-1) of the text's heaviest terms that a
+    hit must contain.
+    """
+
+    kind: MemoryType
+    vector: DenseVector | SparseVector
+    minimum: float
+    depth: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RelatedSearch:
+    """What to read before texts are written, at the time `now`. ids: memory ids with their types.
+
+    similar: searches for similar memories. tasks: content hashes; tasks with one of them are read.
+    """
+
+    now: datetime
+    ids: Mapping[str, MemoryType]
+    similar: Sequence[SimilarSearch]
+    tasks: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The answer to a `RelatedSearch`.
+
+    memories: all memories that were found by id, similarity, text or link, by id. absent: ids that
+    were looked up and that no memory has. similar: for each search, the ids of its hits with their
+    cosines, the nearest first; None as the cosine of a hit of a sparse search.
+    """
+
+    memories: Mapping[str, Memory]
+    absent: frozenset[str]
+    similar: Sequence[Mapping[str, float | None]]
+
+
 @dataclass(frozen=True, slots=True)
 class TypeStats:
     """Statistics of one type of memory. count: number of memories. tokens: number of tokens in
@@ -130,6 +173,28 @@ class MemoryStore(Protocol):
     async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
         """Store `records`, replacing memories with the same ids. Of each type, all records are
         stored or none.
+        """
+
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Store `records` as `upsert` does, then set fields of other memories as `patch` does.
+
+        Everything is one call of the engine unless there are very many records. If it is cut short,
+        no change is made before all records are stored.
+        """
+
+    async def related(self, scope: Scope, search: RelatedSearch) -> Related:
+        """Return what the store has that concerns texts about to be written, by one call of the
+        engine.
+
+        If a search has as many hits as it may have, and one of them is past (a replaced memory, or
+        a task that was completed or cancelled), the nearest current memories are among its hits,
+        too. Memories with a link `contradicts` from a memory that was found, or that replaced one,
+        are also read, and those that these link to; links beyond that may be missing.
         """
 
     async def get(

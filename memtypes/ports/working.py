@@ -2,8 +2,8 @@
 their store.
 
 A live item is a working memory in the live store (Redis), with its current `accessed_at`,
-`expires_at` and `cleared_at`. Its copy in the memory store, which searches can find, is updated
-later (`ingest.working.working_memory`).
+`expires_at` and `cleared_at`. When it has been cleared or has expired, it is moved to the memory
+store (`ingest.working.working_memory`).
 """
 
 from __future__ import annotations
@@ -19,18 +19,15 @@ from memtypes.model.working import Working
 
 @dataclass(frozen=True, slots=True)
 class LiveItem:
-    """A working memory (a note on the current task) in the live store (Redis), which is copied to
-    the memory store.
+    """A working memory (a note on the current task) in the live store (Redis).
 
-    ttl: time to live after the last use. unsynced: whether the copy in the memory store differs
-    from the item. is_todo: whether it is a to-do itself and not a note on a to-do. paused: whether
-    prompts leave it out because its session has stopped. revision: opaque text that differs after
-    every change of the item.
+    ttl: time to live after the last use. is_todo: whether it is a to-do itself and not a note on a
+    to-do. paused: whether prompts leave it out because its session has stopped. revision: opaque
+    text that differs after every change of the item.
     """
 
     memory: Working
     ttl: timedelta
-    unsynced: bool = True
     is_todo: bool = False
     paused: bool = False
     revision: str = ""
@@ -63,7 +60,7 @@ class ItemSelection:
 
 @dataclass(frozen=True, slots=True)
 class DueNamespace:
-    """A namespace with working items to copy or delete. due_at: opaque text that `reschedule`
+    """A namespace in which working items may have ended. due_at: opaque text that `reschedule`
     needs.
     """
 
@@ -89,6 +86,11 @@ class LiveItemStore(Protocol):
         fail fast.
         """
 
+    async def find(self, scope: Scope, memory_id: str) -> LiveItem | None:
+        """Return the item with this id, also if it is cleared or expired. Looks in all sessions of
+        the namespace.
+        """
+
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the time to live of the working items with these ids, except those cleared or
         expired at `at`.
@@ -105,18 +107,19 @@ class LiveItemStore(Protocol):
         """
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return namespaces with items that are due to be copied, or deleted as ended; the longest
-        overdue first.
-        """
+        """Return namespaces in which items have ended, or may have; the longest overdue first."""
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return sessions of the namespace with items that are due to be copied or deleted, longest
-        overdue first.
+        """Return sessions of the namespace in which items have ended at `at`, or may have; the
+        longest overdue first. Every session with items is due at some time.
         """
 
-    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Record that `items`, unless changed since, were copied to the memory store; delete those
-        over at `at`.
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Delete the items with these ids, in any state; return how many."""
+
+    async def remove_unchanged(self, scope: Scope, items: Sequence[LiveItem]) -> None:
+        """Delete `items`, except those that were changed since they were read, and set when the
+        session is due next.
         """
 
     async def reschedule(self, due: DueNamespace) -> None:

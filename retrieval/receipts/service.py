@@ -154,11 +154,19 @@ class Receipts:
             )
         return tokenizer
 
+    async def memories(self, scope: Scope, receipt: Receipt) -> dict[str, Memory]:
+        """The candidates of a receipt that still exist, by id: memories, and live working items."""
+        types = {candidate.id: candidate.type for candidate in receipt.candidates}
+        memories = await self.parts.store.get(scope, types)
+        session_id = receipt.request.get("session_id")
+        has_working = MemoryType.WORKING in types.values()
+        if not has_working or session_id is None or self.parts.live is None:
+            return memories
+        items = await self.parts.live.items(replace(scope, session_id=session_id))
+        return memories | {item.memory.id: item.memory for item in items if item.memory.id in types}
+
     async def _memories(self, tenant: str, receipt: Receipt) -> dict[str, Memory]:
-        scope = Scope(tenant, str(receipt.request["namespace"]))
-        return await self.parts.store.get(
-            scope, {candidate.id: candidate.type for candidate in receipt.candidates}
-        )
+        return await self.memories(Scope(tenant, str(receipt.request["namespace"])), receipt)
 
 
 def contents_of(

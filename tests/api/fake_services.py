@@ -5,7 +5,7 @@ from __future__ import annotations
 from api.http.idempotency import IdempotentCalls
 from api.settings import Settings
 from api.wiring.container import Services
-from api.wiring.erasure import ErasableItems, ErasableMemories
+from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableWorking
 from api.wiring.jobs import BackgroundJobs
 from api.wiring.resources import Reembedding
 from api.wiring.services import local_panel, screening_of
@@ -152,6 +152,7 @@ def fake_services(
         working=working,
         idempotency=IdempotentCalls(answers),
         erasable={
+            "working": ErasableWorking(working),
             "memories": ErasableMemories(ingestor),
             "items": ErasableItems(keyed),
             "answers": answers,

@@ -11,15 +11,21 @@ from typing import Any
 import httpx
 
 from api.wiring.container import Services
+from api.wiring.erasure import ErasableWorking
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
 from ingest.workflows.engine import Workflows
 from ingest.working.working_memory import WorkingMemory
+from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
+from memtypes.model.working import Working
+from memtypes.ports.memory_store import Listing
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 from retrieval.parts import RetrieverParts
+from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.ingest.conversations.builders import threads_over
@@ -55,6 +61,20 @@ class WorkingClient:
         items: list[dict[str, Any]] = got.json()["items"]
         return items
 
+    async def memory(self, memory_id: str) -> dict[str, Any]:
+        """The memory, or live item, with this id."""
+        where = {"namespace": self.space["namespace"]}
+        got = await self.client.get(f"/v1/memories/{memory_id}", params=where)
+        assert got.status_code == 200, got.text
+        memory: dict[str, Any] = got.json()
+        return memory
+
+    async def memories(self) -> dict[str, Working]:
+        """The working items of all sessions that the memory store has, by id."""
+        listing = Listing((MemoryType.WORKING,))
+        page = await self.working.store.page(Scope("default", self.space["namespace"]), listing)
+        return {memory.id: memory for memory in page.memories if isinstance(memory, Working)}
+
     async def recall(self, query: str = "what now", **body: Any) -> dict[str, Any]:
         """Retrieve memories for a query. Returns once the service has recorded which items the
         context used.
@@ -89,7 +109,20 @@ def with_live(services: Services, live: LiveClient) -> Services:
     locks = RedisLocks(live)
     working = WorkingMemory(items, services.ingestor, services.store, services.clock, logs, locks)
     tokenizers = {"cl100k_base": FakeTokenizer()}
+    queue = services.receipts.queue
     parts = RetrieverParts(
-        services.store, FakeEmbedder(), FakeSparse(), tokenizers, services.clock, live=items
+        services.store,
+        FakeEmbedder(),
+        FakeSparse(),
+        tokenizers,
+        services.clock,
+        live=items,
+        receipts=queue,
     )
-    return replace(services, working=working, retriever=Retriever(parts))
+    return replace(
+        services,
+        working=working,
+        retriever=Retriever(parts),
+        receipts=Receipts(queue, parts),
+        erasable={**services.erasable, "working": ErasableWorking(working)},
+    )

@@ -13,7 +13,7 @@ from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.working import Working
-from memtypes.ports.working import ItemSelection, LiveItem, LiveItemStore
+from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 from memtypes.stores.redis.working import RedisWorking
 from tests.builders import make_memory
 from tests.fakes_working import FakeItems
@@ -55,7 +55,6 @@ def make_item(
     fields: dict[str, Any] = {
         "session_id": scope.session_id,
         "todo_id": todo_id,
-        "live": True,
         "tags": [],
         **times,
     }
@@ -69,16 +68,11 @@ async def by_content(items: LiveItemStore, scope: Scope) -> dict[str, LiveItem]:
     return {item.memory.content: item for item in await items.items(scope)}
 
 
-async def test_an_item_is_read_back_unchanged_and_unsynced(
-    items: LiveItemStore, scope: Scope
-) -> None:
-    """Quotes, braces and non-ASCII characters are kept. A new item is marked as not synced to the
-    memory store.
-    """
+async def test_an_item_is_read_back_unchanged(items: LiveItemStore, scope: Scope) -> None:
     item = make_item(scope, 'text with "quotes", {braces} and ünïcödé 日本', todo_id="t")
     await items.put(scope, item)
     (stored,) = await items.items(scope)
-    assert (stored.memory, stored.ttl, stored.unsynced) == (item.memory, TTL, True)
+    assert (stored.memory, stored.ttl) == (item.memory, TTL)
 
 
 async def test_touch_restarts_the_ttl_of_named_items_that_are_live(
@@ -156,26 +150,56 @@ async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(
     assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
 
 
-async def test_an_item_that_changed_during_the_sync_stays_unsynced(
+async def test_items_that_changed_since_they_were_read_are_not_removed(
     items: LiveItemStore, scope: Scope
 ) -> None:
-    """mark_synced() leaves an item unsynced if it changed after it was read. Cleared and expired
-    items are deleted.
-    """
     await items.put(scope, make_item(scope, "a"))
     await items.put(scope, make_item(scope, "b"))
-    before = await items.items(scope)
-    await items.touch(scope, [before[0].memory.id], NOW + timedelta(seconds=1))
-    await items.mark_synced(scope, before, NOW + timedelta(seconds=2))
-    unsynced = {item.memory.id: item.unsynced for item in await items.items(scope)}
-    assert unsynced == {before[0].memory.id: True, before[1].memory.id: False}
-    await items.clear(scope, ItemSelection(id=before[1].memory.id), NOW + timedelta(seconds=3))
-    await items.mark_synced(scope, await items.items(scope), NOW + timedelta(seconds=4))
-    assert [(item.memory.id, item.unsynced) for item in await items.items(scope)] == [
-        (before[0].memory.id, False)
-    ]
-    await items.mark_synced(scope, await items.items(scope), NOW + timedelta(hours=1))
+    read = await items.items(scope)
+    await items.touch(scope, [read[0].memory.id], NOW + timedelta(seconds=1))
+    await items.remove_unchanged(scope, read)
+    assert [item.memory.id for item in await items.items(scope)] == [read[0].memory.id]
+    await items.remove_unchanged(scope, await items.items(scope))
     assert await items.items(scope) == []
+
+
+async def test_items_are_removed_by_id_in_any_state(items: LiveItemStore, scope: Scope) -> None:
+    entries = [make_item(scope, content) for content in ("a", "b", "c")]
+    for item in entries:
+        await items.put(scope, item)
+    ids = [item.memory.id for item in entries]
+    await items.clear(scope, ItemSelection(id=ids[0]), NOW)
+    assert await items.remove(scope, [*ids[:2], str(uuid.uuid4())]) == 2
+    assert [item.memory.id for item in await items.items(scope)] == ids[2:]
+
+
+async def test_an_item_is_found_by_its_id_in_any_session_of_the_namespace(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    await items.put(scope, make_item(scope, "a"))
+    second = replace(scope, session_id="s 2")
+    item = make_item(second, "b")
+    await items.put(second, item)
+    memory_id = item.memory.id
+    namespace = replace(scope, session_id=None)
+    found = await items.find(namespace, memory_id)
+    assert found is not None
+    assert found.memory == item.memory
+    await items.clear(second, ItemSelection(), NOW)
+    cleared = await items.find(namespace, memory_id)
+    assert cleared is not None
+    assert cleared.memory.cleared_at == NOW
+    assert await items.find(replace(namespace, namespace="other"), memory_id) is None
+    assert await items.find(namespace, str(uuid.uuid4())) is None
+
+
+async def test_a_caller_bound_to_agents_finds_no_item_of_another(
+    items: LiveItemStore, scope: Scope
+) -> None:
+    item = make_item(scope, "a")
+    await items.put(scope, item)
+    assert await items.find(replace(scope, agents=("ann",)), item.memory.id) is None
+    assert await items.find(replace(scope, agents=("ann", None)), item.memory.id) is not None
 
 
 async def test_sessions_and_namespaces_with_hostile_names_share_no_items(
@@ -200,40 +224,55 @@ async def test_a_scope_without_a_session_is_refused(redis_items: RedisWorking) -
         await redis_items.items(Scope("acme", "n"))
 
 
-async def test_a_namespace_is_due_until_its_items_are_synced(
+async def due_namespace(items: RedisWorking, scope: Scope, at: datetime) -> DueNamespace | None:
+    """The scope's namespace, if it is due at `at`."""
+    due = await items.due_namespaces(at, 10_000)
+    return next((entry for entry in due if entry.scope.namespace == scope.namespace), None)
+
+
+async def test_a_namespace_is_due_when_an_item_has_expired(
     redis_items: RedisWorking, scope: Scope
 ) -> None:
-    """A namespace is due until its items are copied to the memory store, and again when an item
-    expires.
-
-    A change during the copying keeps the namespace due.
+    """A session is due again until its ended items are removed; a use of an item delays when it is
+    due.
     """
     items = redis_items
     await items.put(scope, make_item(scope, "a"))
-    (due,) = [
-        namespace
-        for namespace in await items.due_namespaces(NOW, 10_000)
-        if namespace.scope.namespace == scope.namespace
-    ]
-    assert await items.due_sessions(due.scope, NOW, 10) == ["s"]
-    await items.mark_synced(scope, await items.items(scope), NOW)
+    assert await due_namespace(items, scope, NOW) is None
+    later = NOW + timedelta(seconds=1)
+    await items.touch(scope, [(await items.items(scope))[0].memory.id], later)
+    due = await due_namespace(items, scope, NOW + TTL)
+    assert due is not None
+    assert await items.due_sessions(due.scope, NOW + TTL, 10) == ["s"]
+    await items.remove_unchanged(scope, [])
     await items.reschedule(due)
-    assert await items.due_sessions(due.scope, NOW, 10) == []
-    assert scope.namespace not in [
-        namespace.scope.namespace for namespace in await items.due_namespaces(NOW, 10_000)
-    ]
-    (later,) = [
-        namespace
-        for namespace in await items.due_namespaces(NOW + TTL, 10_000)
-        if namespace.scope.namespace == scope.namespace
-    ]
-    second = NOW + timedelta(seconds=1)
-    await items.touch(scope, [(await items.items(scope))[0].memory.id], second)
-    await items.reschedule(later)
-    assert await items.due_sessions(due.scope, second, 10) == ["s"]
-    assert scope.namespace in [
-        namespace.scope.namespace for namespace in await items.due_namespaces(second, 10_000)
-    ]
+    assert await due_namespace(items, scope, NOW + TTL) is None
+    due = await due_namespace(items, scope, later + TTL)
+    assert due is not None
+    assert await items.due_sessions(due.scope, later + TTL, 10) == ["s"]
+    await items.remove_unchanged(scope, await items.items(scope))
+    await items.reschedule(due)
+    assert await items.due_sessions(due.scope, later + TTL, 10) == []
+    assert await due_namespace(items, scope, NOW + 100 * TTL) is None
+
+
+async def test_a_namespace_is_due_when_an_item_is_cleared_or_replaced(
+    redis_items: RedisWorking, scope: Scope
+) -> None:
+    items = redis_items
+    await items.put(scope, replace(make_item(scope, "a", todo_id="t"), is_todo=True))
+    await items.put(scope, make_item(scope, "note"))
+    assert await due_namespace(items, scope, NOW) is None
+    await items.put(scope, replace(make_item(scope, "b", todo_id="t"), is_todo=True))
+    due = await due_namespace(items, scope, NOW)
+    assert due is not None
+    ended = [item for item in await items.items(scope) if item.is_over(NOW)]
+    await items.remove_unchanged(scope, ended)
+    await items.reschedule(due)
+    assert await due_namespace(items, scope, NOW) is None
+    await items.clear(scope, ItemSelection(todo_id="t"), NOW)
+    assert await due_namespace(items, scope, NOW) is not None
+    assert await items.due_sessions(scope, NOW, 10) == ["s"]
 
 
 async def test_a_scope_bound_to_agents_reaches_only_their_items(

@@ -11,9 +11,9 @@ import pytest
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.identity.duplicates import wording
-from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, update_model
 from ingest.identity.paraphrases import says_the_same
+from ingest.identity.update_evidence import Statement
 from memtypes.model.memory import Memory, State
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT

@@ -22,7 +22,14 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, AnyDraft
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
-from memtypes.ports.memory_store import CandidateSearch, Listing, Page, Record
+from memtypes.ports.memory_store import (
+    CandidateSearch,
+    Listing,
+    Page,
+    Record,
+    Related,
+    RelatedSearch,
+)
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
 from memtypes.stores.operations.engine import memory_of
@@ -85,6 +92,22 @@ class ObservedStore(InMemoryStore):
         """Store the records."""
         self._call("upsert")
         await super().upsert(scope, records)
+
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Store the records and change fields of other memories."""
+        self._call("write")
+        await super().write(scope, records, changes)
+
+    async def related(self, scope: Scope, search: RelatedSearch) -> Related:
+        """The memories with the ids of the search; nothing is similar to a text."""
+        self._call("related")
+        related = await super().related(scope, replace(search, similar=[]))
+        return replace(related, similar=[{} for _ in search.similar])
 
     async def get(
         self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]

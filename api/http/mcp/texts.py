@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from ingest.writing.outcome import WriteOutcome, WriteStatus
-from ingest.writing.settling import Version
+from ingest.writing.versions import Version
 from memtypes.model.memory import Memory, Source, State
 from memtypes.model.prospective import Prospective
 from retrieval.answer import RetrieveAnswer, SearchHit

@@ -22,7 +22,7 @@ from api.http.use_cases import (
 )
 from api.wiring.container import Services
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.settling import history_of
+from ingest.writing.versions import history_of
 from memtypes.model.errors import InvalidRequest, NotFound
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
@@ -181,8 +181,8 @@ async def why(
         receipt = Receipt.read(await receipt_json(services, connection, arguments.receipt_id))
         if arguments.id is not None:
             return texts.candidate_text(receipt, valid_id(arguments.id))
-        kinds = {candidate.id: candidate.type for candidate in receipt.candidates}
-        return texts.receipt_text(receipt, await services.store.get(connection.scope, kinds))
+        memories = await services.receipts.memories(connection.scope, receipt)
+        return texts.receipt_text(receipt, memories)
     if arguments.id is None:
         raise InvalidRequest("name a receipt_id or the id of a memory")
     memory = await read_memory(services, connection.scope, arguments.id)

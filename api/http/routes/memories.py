@@ -36,11 +36,11 @@ from api.http.shapes.memories import (
     WriteAnswer,
     results_of,
 )
-from api.http.use_cases import read_memory, remove_memory, valid_id
+from api.http.use_cases import read_memory, remove_memory, revise_memory, valid_id
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
-from ingest.writing.settling import history_of
+from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Model
 from memtypes.model.policy import MemoryType
@@ -215,8 +215,9 @@ async def erase_memories(
     session = request.scope_in(params.namespace, params.session_id)
     types = (params.type,) if params.type else ()
     where = Compare("session_id", Op.EQ, params.session_id) if params.session_id else None
+    forgotten = 0
     if params.type in (None, MemoryType.WORKING):
-        await services.working.forget(session)
+        forgotten = await services.working.forget(session)
     async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
         if params.type is None:
             await services.captures.discard(session)
@@ -225,7 +226,7 @@ async def erase_memories(
         await services.decisions.discard_rejected(session, params.type)
         deleted = await services.ingestor.editor.remove_where(scope, types, where)
     remaining = await services.store.page(scope, Listing(types, where, limit=1))
-    return DeletedAnswer(deleted=deleted, remaining=remaining.total)
+    return DeletedAnswer(deleted=deleted + forgotten, remaining=remaining.total)
 
 
 @Endpoint("GET /v1/memories/{memory_id}", errors=(404, 503))
@@ -244,9 +245,7 @@ async def patch_memory(
 
     The memory keeps its id. If its content changes, it is embedded again.
     """
-    return MemoryAnswer(
-        await services.ingestor.editor.revise(namespace, valid_id(memory_id), data.root)
-    )
+    return MemoryAnswer(await revise_memory(services, namespace, memory_id, data.root))
 
 
 @Endpoint("GET /v1/memories/{memory_id}/history", errors=(404, 503))

@@ -8,7 +8,7 @@ plain values, which can be pickled: the embedded engine runs in a worker process
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
@@ -25,18 +25,27 @@ from memtypes.ports.memory_store import (
     MemoryStore,
     Page,
     Record,
+    Related,
+    RelatedSearch,
     TypeStats,
     Use,
 )
 from memtypes.search.candidates import Candidates
-from memtypes.search.vectors import DenseVector
+from memtypes.search.vectors import DenseVector, SparseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
 from memtypes.stores.operations.engine import EngineOperations, memory_of
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
+from memtypes.stores.operations.related import current_at, read_related
 from memtypes.stores.operations.searching import NewestOf, TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
-from memtypes.stores.operations.writes import batches, check_integers, group_changes
+from memtypes.stores.operations.writes import (
+    FieldChange,
+    batches,
+    check_integers,
+    fits_one_write,
+    group_changes,
+)
 
 MAX_PAGE = 500
 IDENTITY = frozenset({"id", "type", "tenant", "namespace"})
@@ -76,7 +85,42 @@ class EngineStore(MemoryStore):
         for record in records:
             self._check_record(scope, record)
         for batch in batches({record.id: record for record in records}.values()):
-            await self.call(writes.upsert, scope=scope, kind=batch[0].type, points=batch)
+            await self.call(writes.write, scope=scope, points=batch, changes=[])
+
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Store memories, then set fields of others, in one call if the memories fit in one."""
+        for record in records:
+            self._check_record(scope, record)
+        grouped = self._grouped(changes)
+        points = list({record.id: record for record in records}.values())
+        if not fits_one_write(points):
+            await self.upsert(scope, points)
+            points = []
+        if points or grouped:
+            await self.call(writes.write, scope=scope, points=points, changes=grouped)
+
+    async def related(self, scope: Scope, search: RelatedSearch) -> Related:
+        """What the store has that concerns texts about to be written; see `MemoryStore`."""
+        for similar in search.similar:
+            if not isinstance(similar.vector, SparseVector):
+                self._check_dense(similar.vector)
+        valid = valid_ids(search.ids)
+        found = await self.call(
+            read_related,
+            scope=scope,
+            ids=by_type(valid, search.ids),
+            searches=list(search.similar),
+            current=to_condition(current_at(search.now)),
+            tasks=list(search.tasks),
+        )
+        memories = {payload["id"]: memory_of(payload) for payload in found.payloads}
+        absent = frozenset(search.ids.keys() - memories.keys()) | frozenset(found.absent)
+        return Related(memories, absent, found.similar)
 
     async def get(
         self, scope: Scope, ids: Sequence[str] | Mapping[str, MemoryType]
@@ -120,13 +164,8 @@ class EngineStore(MemoryStore):
         """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of
         IDENTITY.
         """
-        for fields in (*changes.values(), dict.fromkeys(removed)):
-            immutable = sorted(IDENTITY.intersection(fields))
-            if immutable:
-                raise InvalidRequest(f"can't be changed: {', '.join(immutable)}", path=immutable[0])
-        valid = valid_ids(list(changes))
-        if valid:
-            grouped = group_changes({memory_id: changes[memory_id] for memory_id in valid})
+        _check_changeable(removed)
+        if grouped := self._grouped(changes):
             protected = await self.call(
                 writes.patch, scope=scope, changes=grouped, removed=list(removed), fence=fence
             )
@@ -204,6 +243,14 @@ class EngineStore(MemoryStore):
         """The names of the tenant's namespaces, sorted."""
         return await self.call(reads.list_namespaces, tenant=tenant)
 
+    def _grouped(self, changes: Mapping[str, Mapping[str, Any]]) -> list[FieldChange]:
+        """The changes of memories whose id is valid. Raises InvalidRequest for a field of
+        IDENTITY.
+        """
+        for fields in changes.values():
+            _check_changeable(fields)
+        return group_changes({memory_id: changes[memory_id] for memory_id in valid_ids(changes)})
+
     def _check_record(self, scope: Scope, record: Record) -> None:
         if (record.payload["tenant"], record.payload["namespace"]) != (
             scope.tenant,
@@ -247,6 +294,12 @@ class EngineStore(MemoryStore):
             search.linked,
             newest,
         )
+
+
+def _check_changeable(fields: Iterable[str]) -> None:
+    immutable = sorted(IDENTITY.intersection(fields))
+    if immutable:
+        raise InvalidRequest(f"can't be changed: {', '.join(immutable)}", path=immutable[0])
 
 
 def visible_to(session_id: str | None) -> Filter:

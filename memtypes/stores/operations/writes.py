@@ -38,26 +38,34 @@ FENCE = "fence"
 _INTEGERS = range(-(2**63), 2**64)
 
 
-async def upsert(
-    engine: EngineOperations, *, scope: Scope, kind: MemoryType, points: list[Record]
-) -> None:
-    """Store memories of one type, replacing earlier ones. Raises Conflict if an id belongs to
-    another namespace.
-    """
-    ids = has_ids(point.id for point in points)
-    foreign = await engine.count({kind: {"must": [ids, negated(within(scope))]}})
-    if foreign[kind]:
-        raise Conflict(f"{foreign[kind]} of the ids can't be used in this namespace; use other ids")
-    # With this condition, memories that another scope has stored since the count are not replaced.
-    await engine.write({kind: [PutPoints(points, within(scope))]})
-
-
 @dataclass(frozen=True, slots=True)
 class FieldChange:
     """New values of payload fields, the same for all memories with these `ids`."""
 
     ids: list[str]
     fields: Payload
+
+
+async def write(
+    engine: EngineOperations, *, scope: Scope, points: list[Record], changes: list[FieldChange]
+) -> None:
+    """Store memories, replacing earlier ones; then set fields of others that exist. Raises Conflict
+    if an id belongs to another namespace.
+    """
+    typed: dict[MemoryType, list[Record]] = {}
+    for point in points:
+        typed.setdefault(point.type, []).append(point)
+    other_scopes = {
+        kind: {"must": [has_ids(point.id for point in batch), negated(within(scope))]}
+        for kind, batch in typed.items()
+    }
+    foreign = sum((await engine.count(other_scopes)).values()) if typed else 0
+    if foreign:
+        raise Conflict(f"{foreign} of the ids can't be used in this namespace; use other ids")
+    # With this condition, memories that another scope has stored since the count are not replaced.
+    await engine.write({kind: [PutPoints(batch, within(scope))] for kind, batch in typed.items()})
+    if changes:
+        await patch(engine, scope=scope, changes=changes, removed=[], fence=None)
 
 
 async def patch(
@@ -151,6 +159,12 @@ async def _existing(
         dict.fromkeys(MemoryType, Scroll(within(scope, has_ids(unique)), len(unique), ()))
     )
     return {kind: set(by_id) for kind, by_id in payloads.items() if by_id}
+
+
+def fits_one_write(records: Collection[Record]) -> bool:
+    """Whether `records` are few and short enough for one write."""
+    length = sum(len(record.payload["content"]) for record in records)
+    return len(records) <= MAX_RECORDS and length <= MAX_CHARACTERS
 
 
 def batches(records: Collection[Record]) -> Iterator[list[Record]]:

@@ -1,9 +1,9 @@
 """Live working memory (notes on the current task) on Redis: a hash of items for each session.
 
-A background job copies changed items to the memory store. A sorted set contains the namespaces that
-have such items, with the times at which the job must handle them. The sessions of a namespace are
-in one cluster slot; the sorted set is in another, so it is updated after the items. A crash in
-between only delays deletions.
+A background job moves ended items to the memory store. A sorted set has the namespaces with items,
+by the time at which the job must look at them next. The sessions of a namespace are in one cluster
+slot; the sorted set is in another, so it is updated after the items. A crash in between only delays
+the move until an item of the namespace changes or ends.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 DUE_NAMESPACES = service_key("working-due")
 
-_PUT, _TOUCH, _CLEAR, _PAUSE, _MARK_SYNCED = (
+_PUT, _TOUCH, _CLEAR, _PAUSE, _REMOVE = (
     Script.load("working_common", f"working_{name}")
-    for name in ("put", "touch", "clear", "pause", "mark_synced")
+    for name in ("put", "touch", "clear", "pause", "remove")
 )
+_FIND = Script.load("working_find")
 _RESCHEDULE = Script.load("working_reschedule")
+
+_SESSIONS = 500
+"""Maximum sessions in which one script looks for an item."""
 
 
 class RedisWorking(LiveItemStore):
@@ -41,13 +45,11 @@ class RedisWorking(LiveItemStore):
         self._live = live
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store a working memory item in the scope's session. A background job copies it to the
-        memory store.
-        """
+        """Store a working memory item in the scope's session; see `LiveItemStore`."""
         at = milliseconds(item.memory.updated_at)
         arguments = (item.memory.id, _record(item), _session(scope), at, _agents(scope))
-        await self._live.script(_PUT, _keys(scope), arguments, idempotent=True)
-        await self._set_due(scope, at)
+        due: int = await self._live.script(_PUT, _keys(scope), arguments, idempotent=True)
+        await self._set_due(scope, due)
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Return the working memory items of the scope's session, oldest first; see
@@ -63,13 +65,25 @@ class RedisWorking(LiveItemStore):
             items, key=lambda item: (item.memory.created_at, item.memory.seq, item.memory.id)
         )
 
+    async def find(self, scope: Scope, memory_id: str) -> LiveItem | None:
+        """Return the item with this id from any session of the namespace; see `LiveItemStore`."""
+        sessions: list[str] = await self._live.command("zrange", _sessions_key(scope), 0, -1)
+        keys = [_session_key(scope, session) for session in sessions]
+        for start in range(0, len(keys), _SESSIONS):
+            record = await self._live.script(
+                _FIND, keys[start : start + _SESSIONS], [memory_id], idempotent=True
+            )
+            if record is not None:
+                item = _item(record)
+                return item if scope.reaches(item.memory.agent_id) else None
+        return None
+
     async def touch(self, scope: Scope, ids: Sequence[str], at: datetime) -> None:
         """Restart the items' time to live. Call this after the API answer is sent, as it waits for
         a disk write.
         """
-        arguments: list[Argument] = [milliseconds(at), _session(scope), *ids]
-        if await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False):
-            await self._set_due(scope, milliseconds(at))
+        arguments: list[Argument] = [milliseconds(at), *ids]
+        await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False)
 
     async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
         """Mark the selected items of the session as cleared, so that prompts no longer show them.
@@ -96,29 +110,31 @@ class RedisWorking(LiveItemStore):
         return changed
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
-        """Return namespaces with working memory items that are due to be copied to the memory
-        store, or deleted.
-        """
+        """Return namespaces in which working memory items may have ended; see `LiveItemStore`."""
         due = await self._due(DUE_NAMESPACES, at, limit)
         return [DueNamespace(Scope(*json.loads(name)), f"{score:.0f}") for name, score in due]
 
     async def due_sessions(self, scope: Scope, at: datetime, limit: int) -> list[str]:
-        """Return sessions with working memory items that are due to be copied to the memory store,
-        or deleted.
-        """
+        """Return sessions in which working memory items may have ended; see `LiveItemStore`."""
         return [session for session, _ in await self._due(_sessions_key(scope), at, limit)]
 
-    async def mark_synced(self, scope: Scope, items: Sequence[LiveItem], at: datetime) -> None:
-        """Mark items as copied to the memory store, or delete them if cleared or expired. Skips
-        items changed since.
-        """
-        arguments: list[Argument] = [milliseconds(at), _session(scope)]
+    async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
+        """Delete the items with these ids, in any state; return how many."""
+        arguments: list[Argument] = [_session(scope)]
+        for memory_id in ids:
+            arguments += [memory_id, None]
+        removed: int = await self._live.script(_REMOVE, _keys(scope), arguments, idempotent=False)
+        return removed
+
+    async def remove_unchanged(self, scope: Scope, items: Sequence[LiveItem]) -> None:
+        """Delete `items`, except those changed since they were read; see `LiveItemStore`."""
+        arguments: list[Argument] = [_session(scope)]
         for item in items:
             arguments += [item.memory.id, item.revision]
-        await self._live.script(_MARK_SYNCED, _keys(scope), arguments, idempotent=True)
+        await self._live.script(_REMOVE, _keys(scope), arguments, idempotent=True)
 
     async def reschedule(self, due: DueNamespace) -> None:
-        """Set when a namespace's items must next be copied or deleted; see `LiveItemStore`."""
+        """Set when items of a namespace may end next; see `LiveItemStore`."""
         key = _sessions_key(due.scope)
         first: list[tuple[str, float]] = await self._live.command(
             "zrange", key, 0, 0, withscores=True
@@ -139,7 +155,11 @@ class RedisWorking(LiveItemStore):
 
 
 def _keys(scope: Scope) -> list[str]:
-    return [live_key(scope, "working", _session(scope)), _sessions_key(scope)]
+    return [_session_key(scope, _session(scope)), _sessions_key(scope)]
+
+
+def _session_key(scope: Scope, session_id: str) -> str:
+    return live_key(scope, "working", session_id)
 
 
 def _sessions_key(scope: Scope) -> str:
@@ -174,7 +194,6 @@ def _record(item: LiveItem) -> str:
             "expires": milliseconds(memory.expires_at or memory.updated_at + item.ttl),
             "accessed": 0 if memory.accessed_at is None else milliseconds(memory.accessed_at),
             "cleared": 0 if memory.cleared_at is None else milliseconds(memory.cleared_at),
-            "unsynced": True,
             "is_todo": item.is_todo,
             "paused": item.paused,
             "revision": secrets.randbelow(10**9),
@@ -189,5 +208,10 @@ def _item(record: str) -> LiveItem:
         for name in ("accessed", "cleared", "expires")
     }
     memory = Working.model_validate_json(stored["memory"]).model_copy(update=times)
-    flags = {name: bool(stored.get(name)) for name in ("unsynced", "is_todo", "paused")}
-    return LiveItem(memory, timedelta(milliseconds=stored["ttl"]), **flags, revision=record)
+    return LiveItem(
+        memory,
+        timedelta(milliseconds=stored["ttl"]),
+        is_todo=bool(stored.get("is_todo")),
+        paused=bool(stored.get("paused")),
+        revision=record,
+    )

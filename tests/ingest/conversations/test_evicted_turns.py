@@ -6,8 +6,9 @@ A batch of evicted turns that cannot be stored does not delay other batches, and
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -53,9 +54,14 @@ class CrashingStore(InMemoryStore):
 
     crashes = True
 
-    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records. While `crashes` is set, raise Unavailable afterwards."""
-        await super().upsert(scope, records)
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the memories. While `crashes` is set, raise Unavailable afterwards."""
+        await super().write(scope, records, changes)
         if self.crashes:
             raise Unavailable("killed")
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.identity.contradictions import MAX_CHARACTERS, place_facts
-from ingest.identity.evidence import Statement
 from ingest.identity.judgement import Relation, update_model
-from ingest.identity.neighbours import Neighbour
+from ingest.identity.relation import MAX_CHARACTERS
 from ingest.identity.states import States
+from ingest.identity.stored import Neighbour
+from ingest.identity.timeline import Timeline
+from ingest.identity.update_evidence import Statement
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.errors import Unavailable
@@ -23,7 +24,7 @@ from memtypes.model.memory import LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT
-from memtypes.ports.memory_store import Listing
+from memtypes.ports.memory_store import Listing, Record
 from tests.builders import NOW, make_memory
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -183,7 +184,9 @@ def states_after(
     neighbours: similar memories for each arriving fact, by the fact's id.
     """
     states = States(NOW)
-    place_facts(arriving, neighbours, states)
+    timeline = Timeline(states)
+    for new in arriving:
+        timeline.add(new, neighbours.get(new.id, ()))
     return states
 
 
@@ -419,23 +422,29 @@ async def test_repeating_a_batch_of_contradictions_changes_nothing() -> None:
     assert await _current(store, later) == ["The gateway listens on port 8083"]
 
 
-class _Patchless(InMemoryStore):
-    """A memory store whose patches fail while `away` is set."""
+class _Interrupted(InMemoryStore):
+    """A memory store whose writes end after the records while `away` is set."""
 
     away = False
 
-    async def patch(self, *arguments: Any, **options: Any) -> None:
-        """Patch the memories. While `away` is set, raise Unavailable."""
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the memories. While `away` is set, store only the records and raise Unavailable."""
         if self.away:
+            await super().upsert(scope, records)
             raise Unavailable("the engine is away")
-        await super().patch(*arguments, **options)
+        await super().write(scope, records, changes)
 
 
 async def test_an_interrupted_replacement_is_completed_by_the_next_write() -> None:
     """If the store fails before a new fact replaces the old one, writing the new fact again
     replaces the old one.
     """
-    store = _Patchless()
+    store = _Interrupted()
     old = await _write(_ingestor(store), "The gateway listens on port 8081", "2026-01-01T00:00:00Z")
     store.away = True
     with pytest.raises(Unavailable):

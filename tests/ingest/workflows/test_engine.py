@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -71,11 +72,16 @@ class UnreliableStore(InMemoryStore):
 
     available = True
 
-    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records. While `available` is false, raise Unavailable."""
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the memories. While `available` is false, raise Unavailable."""
         if not self.available:
             raise Unavailable("away")
-        await super().upsert(scope, records)
+        await super().write(scope, records, changes)
 
 
 def event(kind: str, **fields: object) -> NewEvent:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -114,7 +115,7 @@ async def test_a_single_write_returns_rejections_and_raises_failures() -> None:
         await bench.ingestor.write_one(SCOPE, draft("crash"))
 
 
-@pytest.mark.parametrize("call", ["get", "upsert"])
+@pytest.mark.parametrize("call", ["get", "related", "write"])
 async def test_a_failing_store_affects_only_its_piece(call: str) -> None:
     bench = Bench(store=ObservedStore(failing(AWAY, call, 1)))
     outcomes = await bench.ingestor.write(SCOPE, [draft(f"m{index}") for index in range(2 * PIECE)])
@@ -168,10 +169,15 @@ class WaitingStore(ObservedStore):
         super().__init__()
         self.event = event
 
-    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
         """Store the records after `event` is set."""
         await self.event.wait()
-        await super().upsert(scope, records)
+        await super().write(scope, records, changes)
 
 
 async def test_the_next_piece_is_embedded_while_one_is_written() -> None:

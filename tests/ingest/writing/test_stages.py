@@ -161,7 +161,7 @@ async def test_novelty_of_a_batch_is_one_search(
         novelty,
         novelty,
     ]
-    assert store.calls["candidates"] == (2 if novelty else 4)
+    assert store.calls["candidates"] == (1 if novelty else 3)
 
 
 async def test_review_rejects_a_text_and_its_copies_in_the_same_call() -> None:

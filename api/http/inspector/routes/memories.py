@@ -17,7 +17,7 @@ from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.shapes.memories import ListQuery
 from api.http.use_cases import read_memory, remove_memory, valid_id
 from api.wiring.container import AppServices, Services
-from ingest.writing.settling import history_of
+from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Filter, Op, all_of
 from memtypes.model.memory import MAX_CONTENT, Link, Memory
 from memtypes.model.policy import LONG_TERM, MemoryType

@@ -144,9 +144,7 @@ async def _receipt_page(services: Services, page: HtmlPage, receipt_id: str, **f
         "receipt.html",
         params,
         receipt=receipt,
-        memories=await services.store.get(
-            scope, {candidate.id: candidate.type for candidate in candidates}
-        ),
+        memories=await receipts.memories(scope, receipt),
         total=total,
         used=sum(long_term.used.values()) + (long_term.wrapper if long_term.used else 0),
         total_bar=total_bar(receipt, total),

@@ -98,17 +98,19 @@ async def show_session(
         for receipt in receipts.receipts
         for candidate in receipt.included
     }
+    injected = await services.store.get(namespace, dict(islice(ids.items(), MAX_INJECTED)))
+    items = await services.working.list_items(
+        replace(namespace, session_id=params.id), None, include_cleared=True
+    )
     memories = [(memory.created_at, memory.seq, memory, None) for memory in stored.memories]
     contexts = [(receipt.created_at, 0, None, receipt) for receipt in receipts.receipts]
     return await page.show(
         "session.html",
         params,
         moments=sorted([*memories, *contexts], key=itemgetter(0, 1)),
-        injected=await services.store.get(namespace, dict(islice(ids.items(), MAX_INJECTED))),
+        injected=injected | {item.id: item for item in items},
         total=stored.total,
         next_cursor=stored.next_cursor,
         receipts=receipts,
-        items=await services.working.list_items(
-            replace(namespace, session_id=params.id), None, include_cleared=True
-        ),
+        items=items,
     )

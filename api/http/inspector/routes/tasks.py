@@ -55,11 +55,18 @@ async def due(
         if isinstance(memory, Prospective) and memory.id not in due_ids
     ]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
-    items = (
-        await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))
-    ).memories
+    stored = await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))
+    live = await services.working.in_namespace(namespace, MOST)
+    items = {memory.id: memory for memory in (*stored.memories, *live)}
     not_due.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
-    return await page.show("due.html", params, due=due_tasks, later=not_due, items=items, most=MOST)
+    return await page.show(
+        "due.html",
+        params,
+        due=due_tasks,
+        later=not_due,
+        items=list(items.values())[:MOST],
+        most=MOST,
+    )
 
 
 @View("POST /due/complete", role=Role.WRITER)

@@ -1,11 +1,11 @@
 -- Shared by the scripts of working memory. Times are milliseconds by the caller's clock.
--- A session is a hash of records by item id: {memory, todo, agent, ttl, expires, accessed, cleared, unsynced, is_todo,
--- paused, revision}.
+-- A session is a hash of records by item id: {memory, todo, agent, ttl, expires, accessed, cleared, is_todo, paused,
+-- revision}.
 -- `memory` is JSON in a string, which no script parses. `revision` makes every state of a record unique.
--- A sorted set has the sessions of the namespace by the time they are due for syncing or sweeping.
+-- A sorted set has the sessions of the namespace by the time at which an item of theirs has ended or will expire.
 local session, due_sessions = KEYS[1], KEYS[2]
 local function save(id, item)
-  item.unsynced, item.revision = true, item.revision + 1
+  item.revision = item.revision + 1
   redis.call('HSET', session, id, cjson.encode(item))
 end
 local function set_due(session_id, at) redis.call('ZADD', due_sessions, 'LT', at, session_id) end
@@ -18,7 +18,7 @@ local function reachable(item, agents)
   end
   return #bound == 0
 end
--- An upper bound of thirty days; sweeps delete items long before.
+-- An upper bound of thirty days; sweeps move items out of Redis long before.
 local function keep()
   redis.call('PEXPIRE', session, 2592000000)
   redis.call('PEXPIRE', due_sessions, 2592000000)

@@ -1,5 +1,5 @@
 -- Pause the items that belong to to-dos, or resume all items. KEYS: session, due sessions. ARGV: now, 1 to pause or 0, agents.
--- Returns how many changed. The copies in the memory store do not have this flag, so nothing is due for syncing.
+-- Returns how many changed. A paused item still expires when it would have, so the session is due at the same time.
 local now, pause, changed = tonumber(ARGV[1]), ARGV[2] == '1', 0
 local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do

@@ -1,17 +1,21 @@
 -- Store an item, which ends a pause; a to-do clears the earlier item of that to-do. KEYS: session, due sessions.
--- ARGV: id, record, session id, now, agents.
+-- ARGV: id, record, session id, now, agents. Returns when the session is due because of this.
 local now, new = tonumber(ARGV[4]), cjson.decode(ARGV[2])
+local due = new.expires
 local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do
   local item = cjson.decode(all[index + 1])
   local replaced = new.is_todo and item.is_todo and item.todo == new.todo and all[index] ~= ARGV[1]
   if alive(item, now) and reachable(item, ARGV[5]) and (replaced or item.paused) then
     item.paused = false
-    if replaced then item.cleared = now end
+    if replaced then
+      item.cleared = now
+      due = now
+    end
     save(all[index], item)
   end
 end
 redis.call('HSET', session, ARGV[1], ARGV[2])
-set_due(ARGV[3], ARGV[4])
+set_due(ARGV[3], due)
 keep()
-return 1
+return due

@@ -1,6 +1,7 @@
--- Restart the TTL of items. KEYS: session, due sessions. ARGV: now, session id, ids. Returns how many were alive.
+-- Restart the TTL of items. KEYS: session, due sessions. ARGV: now, then ids.
+-- The session stays due at the earlier time; the sweep then finds nothing that has ended and sets the later one.
 local now, touched = tonumber(ARGV[1]), 0
-for index = 3, #ARGV do
+for index = 2, #ARGV do
   local record = redis.call('HGET', session, ARGV[index])
   local item = record and cjson.decode(record)
   if item and alive(item, now) then
@@ -9,8 +10,5 @@ for index = 3, #ARGV do
     touched = touched + 1
   end
 end
-if touched > 0 then
-  set_due(ARGV[2], now)
-  keep()
-end
+if touched > 0 then keep() end
 return touched

@@ -74,8 +74,16 @@ async def test_erase_empties_every_store_and_counts_what_remains(client: httpx.A
     await fill(client, "a")
     await fill(client, "b")
     erased = (await client.post("/v1/admin/erase", json={"namespace": "a"})).json()
-    assert erased["erased"] == {"memories": 2, "items": 0, "answers": 1, "receipts": 0, "recent": 0}
+    assert erased["erased"] == {
+        "working": 0,
+        "memories": 2,
+        "items": 0,
+        "answers": 1,
+        "receipts": 0,
+        "recent": 0,
+    }
     assert erased["remaining"] == {
+        "working": 0,
         "memories": 0,
         "items": 0,
         "answers": 0,

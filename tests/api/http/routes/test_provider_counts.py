@@ -105,6 +105,24 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
         assert len(answer["items"]) >= 2
 
 
+@pytest.mark.parametrize("form", ["markdown", "json"])
+async def test_a_context_cut_to_the_providers_count_is_verified_and_replayed(
+    services: Services, form: str
+) -> None:
+    """Its receipt tells the budgets of the first choice, among which memories were chosen again."""
+    async with counted(services, length_of) as client:
+        answer = await retrieve(client, budget=500, working_budget=0, format=form)
+        assert 0 < len(answer["items"]) < len(FACTS)
+        receipt = f"/v1/receipts/{answer['receipt_id']}"
+        recorded = (await client.get(receipt)).json()
+        first_total = recorded["first"]["budget"]["total"]
+        assert recorded["request"]["budget"]["total"] < first_total <= 500
+        verdict = (await client.post(f"{receipt}/verify")).json()
+        assert verdict["valid"], verdict
+        replay = (await client.post(f"{receipt}/replay")).json()
+        assert replay == {"identical": True, "changes": []}
+
+
 async def test_memories_do_not_use_the_budget_of_working_memory(services: Services) -> None:
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -252,12 +253,7 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
     assert (await world.recall())["context"] == ""
     (stored,) = await world.listed(include_cleared="true")
     assert stored["cleared_at"] == "2026-03-01T12:00:10Z"
-    copy = (
-        await world.client.get(
-            f"/v1/memories/{created['working_id']}", params={"namespace": stored["namespace"]}
-        )
-    ).json()
-    assert copy["cleared_at"] == stored["cleared_at"]
+    assert (await world.memory(created["working_id"]))["cleared_at"] == stored["cleared_at"]
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
 
 
@@ -317,26 +313,76 @@ async def test_a_cleared_item_is_listed_with_the_fields_of_its_last_creation(
     )
 
 
-async def test_sweep_updates_stored_items_and_removes_expired_ones(world: WorkingClient) -> None:
-    """A sweep (background job) copies the last use of notes from Redis to the store, and removes
-    expired notes.
+async def test_a_sweep_moves_expired_and_cleared_items_to_the_memory_store(
+    world: WorkingClient,
+) -> None:
+    """While an item lives, the memory store does not have it. An ended item is a memory that says
+    when it ended.
     """
-    item = await world.make("port the parser")
+    expiring = await world.make("port the parser")
+    cleared = await world.make("write the tests")
     world.later(100)
     await world.recall()
+    await world.post("/v1/working/clear", id=cleared["id"])
     await world.working.sweep()
-    path = f"/v1/memories/{item['id']}"
-    where = {"namespace": item["namespace"]}
-    copy = (await world.client.get(path, params=where)).json()
-    assert (copy["accessed_at"], copy["expires_at"]) == (
-        "2026-03-01T12:01:40Z",
-        "2026-03-01T12:06:40Z",
-    )
+    assert list(await world.memories()) == [cleared["id"]]
     world.later(1_000)
     await world.working.sweep()
+    ended = await world.memories()
+    assert ended.keys() == {expiring["id"], cleared["id"]}
+    used_at = world.now - timedelta(seconds=1_000)
+    assert ended[cleared["id"]].cleared_at == used_at
+    assert ended[expiring["id"]].accessed_at == used_at
+    assert ended[expiring["id"]].expires_at == used_at + timedelta(seconds=300)
     due = await world.working.items.due_namespaces(world.now, 1_000)
-    assert item["namespace"] not in [entry.scope.namespace for entry in due]
-    assert (await world.client.get(path, params=where)).json()["fence"] > copy["fence"]
+    assert world.space["namespace"] not in [entry.scope.namespace for entry in due]
+
+
+async def test_a_live_item_is_read_by_its_id_like_a_memory(world: WorkingClient) -> None:
+    item = await world.make("port the parser", todo_id="t1")
+    memory = await world.memory(item["id"])
+    assert (memory["type"], memory["content"], memory["todo_id"]) == (
+        "working",
+        "port the parser",
+        "t1",
+    )
+    await world.post("/v1/working/clear")
+    before = await world.memory(item["id"])
+    assert before["cleared_at"] == "2026-03-01T12:00:00Z"
+    await world.working.sweep()
+    assert await world.memory(item["id"]) == before
+
+
+async def test_a_live_item_that_was_cleared_before_is_read_in_its_new_state(
+    world: WorkingClient,
+) -> None:
+    await world.make("port the parser")
+    await world.post("/v1/working/clear")
+    await world.working.sweep()
+    item = await world.make("port the parser")
+    assert (await world.memory(item["id"]))["cleared_at"] is None
+
+
+async def test_a_live_item_is_not_found_by_searches_and_lists_of_memories(
+    world: WorkingClient,
+) -> None:
+    await world.make("port the parser")
+    found = await world.post("/v1/search", query="port the parser")
+    assert found["hits"] == []
+    assert await world.memories() == {}
+
+
+async def test_a_live_item_cannot_be_changed(world: WorkingClient) -> None:
+    item = await world.make("port the parser")
+    path = f"/v1/memories/{item['id']}"
+    where = {"namespace": item["namespace"]}
+    refused = await world.client.patch(path, params=where, json={"content": "x"})
+    assert refused.status_code == 409
+    assert "/v1/working/clear" in refused.json()["detail"]
+    await world.post("/v1/working/clear")
+    await world.working.sweep()
+    changed = await world.client.patch(path, params=where, json={"importance": 7})
+    assert changed.json()["importance"] == 7
 
 
 async def test_retrieval_of_the_past_does_not_count_as_use(world: WorkingClient) -> None:
@@ -388,6 +434,10 @@ async def test_deleting_a_working_memory_removes_its_live_item(
             "/v1/memories", params={**where, **session, "confirm": "true"}
         )
     assert got.status_code in (200, 204)
+    if how != "one":
+        assert got.json() == {"deleted": 1, "remaining": 0}
+    await world.working.sweep()
+    assert await world.memories() == {}
     assert await world.listed(include_cleared="true") == []
     assert (await world.recall("a secret"))["context"] == ""
 
@@ -400,12 +450,43 @@ async def test_deleting_another_session_or_type_keeps_items(world: WorkingClient
     assert [entry["id"] for entry in await world.listed()] == [item["id"]]
 
 
-async def test_erasing_a_memory_removes_its_live_item(
+async def test_deleting_an_item_that_lives_again_removes_its_earlier_life(
+    world: WorkingClient,
+) -> None:
+    await world.make("a secret")
+    await world.post("/v1/working/clear")
+    await world.working.sweep()
+    item = await world.make("a secret")
+    path = f"/v1/memories/{item['id']}"
+    where = {"namespace": item["namespace"]}
+    assert (await world.client.delete(path, params=where)).status_code == 204
+    assert (await world.client.get(path, params=where)).status_code == 404
+    assert (await world.client.delete(path, params=where)).status_code == 404
+    assert await world.listed(include_cleared="true") == []
+
+
+@pytest.mark.parametrize("how", ["one", "namespace"])
+@pytest.mark.parametrize("ended", [False, True])
+async def test_erasing_removes_items_from_both_stores(
+    world: WorkingClient, how: str, *, ended: bool
+) -> None:
+    item = await world.make("a secret")
+    if ended:
+        await world.post("/v1/working/clear")
+    body = {"namespace": item["namespace"]}
+    if how == "one":
+        body["memory_id"] = item["id"]
+    erased = (await world.client.post("/v1/admin/erase", json=body)).json()
+    assert erased["erased"]["working"] == 1
+    assert set(erased["remaining"].values()) == {0}
+    await world.working.sweep()
+    assert await world.memories() == {}
+    assert await world.listed(include_cleared="true") == []
+
+
+async def test_erasing_a_key_of_redis_removes_the_item_in_it(
     world: WorkingClient, live: LiveClient
 ) -> None:
-    """Erasing a note removes it from Redis. The erasure counts one removed entry, and then none
-    that remains.
-    """
     item = await world.make("a secret")
     state = LiveState(live)
     scope = Scope("default", item["namespace"])
@@ -413,6 +494,25 @@ async def test_erasing_a_memory_removes_its_live_item(
     assert await state.erase(scope, item["id"]) == 1
     assert await state.remaining(scope, item["id"]) == 0
     assert await world.listed() == []
+
+
+async def test_a_receipt_shows_the_texts_of_items_while_they_live_and_afterwards(
+    world: WorkingClient,
+) -> None:
+    item = await world.make("port the parser")
+    path = f"/v1/receipts/{(await world.recall())['receipt_id']}"
+
+    async def text() -> str:
+        answer = await world.client.get(path, params={"contents": "true"})
+        return str(answer.json()["contents"]["entries"][item["id"]])
+
+    live = await text()
+    assert "port the parser" in live
+    await world.post("/v1/working/clear")
+    assert await text() == live
+    await world.working.sweep()
+    assert await text() == live
+    assert (await world.client.post(f"{path}/verify")).json()["valid"]
 
 
 async def test_a_large_item_is_shown_as_an_excerpt(world: WorkingClient) -> None:

@@ -1,5 +1,4 @@
-"""Writes the states (current, replaced, contested) of the memories that a change affects, and reads
-histories.
+"""Writes the states (current, replaced, contested) of the memories that a change affects.
 
 Before a memory is deleted, the facts that it had replaced are made current in the store. If the
 process dies before the deletion, the memory and these facts are all current and marked as
@@ -8,48 +7,22 @@ contested, until the deletion is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingest.identity.states import States, contradicted
+from ingest.identity.states import States
 from ingest.writing.drafts import CountTokens
 from memtypes.model.filters import MAX_LIST, Absent, AnyOf, Compare, Filter, Not, Op, all_of
-from memtypes.model.memory import Memory, State
+from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
 from memtypes.offload import offload
 from memtypes.ports.memory_store import Listing, MemoryStore
 
-MAX_VERSIONS = 1_000
-"""Number of memories at which a history stops looking for further related memories."""
-
-EDITED = "edited"
-"""The reason that a history gives for the end of an earlier text of a memory."""
-
-ENDED = "ended by a caller"
-EXPIRED = "expired"
-
 _PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A text in the history of a memory, and the time during which it was true.
-
-    memory: the memory with this text as its content. since, until: the time; `until` is None if the
-    text is still true. replaced_by: id of the memory whose text replaced this one; the memory's own
-    id if it was edited, or if the text is a rewording that was merged into it. reason: why the text
-    was replaced or ended, or is contested.
-    """
-
-    memory: Memory
-    since: datetime
-    until: datetime | None = None
-    replaced_by: str | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +37,7 @@ class StateWriter:
     store: MemoryStore
     count_tokens: CountTokens
 
-    async def settle(self, scope: Scope, states: States) -> None:
+    async def complete(self, scope: Scope, states: States) -> None:
         """Complete `states` with all memories whose state depends on its changes so far; write
         nothing.
         """
@@ -77,14 +50,10 @@ class StateWriter:
             (memory.content for memory in changed), lambda: states.count_tokens(self.count_tokens)
         )
 
-    async def write(self, scope: Scope, states: States, but: Collection[str | None] = ()) -> None:
-        """Write the changes in `states`, except to deleted memories and to memories whose ids are
-        in `but`.
-        """
-        if changed := states.changed - states.deleted - set(but):
-            await self.store.patch(
-                scope, {memory_id: states.patch(memory_id) for memory_id in sorted(changed)}
-            )
+    async def write(self, scope: Scope, states: States) -> None:
+        """Write the changes in `states`, except to deleted memories."""
+        if changed := states.changed - states.deleted:
+            await self.store.patch(scope, states.patches(changed))
 
     async def detach(self, scope: Scope, removed: Mapping[str, Memory], now: datetime) -> None:
         """Remove the links to memories that are about to be deleted (by id), and write the states
@@ -94,7 +63,7 @@ class StateWriter:
         linking = {memory.id: memory for memory in linking.values() if memory.id not in removed}
         states = States(now, {**linking, **removed}, deleted=set(removed))
         states.changed |= linking.keys()
-        await self.settle(scope, states)
+        await self.complete(scope, states)
         await self.write(scope, states)
 
     async def mend(self, scope: Scope, now: datetime) -> int:
@@ -130,7 +99,7 @@ class StateWriter:
             stored, {memory_id: from_payload(payload) for memory_id, payload in payloads.items()}
         )
         states.stale |= stored.keys()
-        await self.settle(scope, states)
+        await self.complete(scope, states)
         settled = {
             memory_id: states.patch(memory_id)
             for memory_id in sorted(states.changed - states.deleted)
@@ -169,74 +138,3 @@ async def _with_any(
         page = Listing(listing.types, all_of(listing.filter, has_any), _PAGE)
         memories |= {memory.id: memory async for memory in store.list_all(scope, page)}
     return memories
-
-
-async def history_of(
-    store: MemoryStore, scope: Scope, memory: Memory, now: datetime
-) -> list[Version]:
-    """All versions of the text of `memory` and of its related memories, in the order in which they
-    became true.
-
-    Related are the memories that replaced `memory` or that it replaced, directly or through other
-    memories, and the memories that contest one of these. now: a text whose memory has expired by
-    this time counts as ended.
-    """
-    chain = {memory.id: memory.at(now)}
-    newest = dict(chain)
-    while newest and len(chain) < MAX_VERSIONS:
-        linked = [
-            {*contradicted(member), member.superseded_by or member.id} for member in newest.values()
-        ]
-        missing = set().union(*linked) - chain.keys()
-        loaded = [member.at(now) for member in (await store.get(scope, sorted(missing))).values()]
-        newest = {member.id: member for member in loaded if _belongs(member, chain)}
-        chain |= newest
-    versions = [version for member in chain.values() for version in versions_of(member, now)]
-    return sorted(
-        versions, key=lambda version: (version.since, version.until is None, version.memory.id)
-    )
-
-
-def _belongs(memory: Memory, chain: Mapping[str, Memory]) -> bool:
-    """Whether a memory of the history `chain` replaced `memory`, was replaced by it, or is
-    contested by it.
-    """
-    if memory.superseded_by in chain or any(
-        other.superseded_by == memory.id for other in chain.values()
-    ):
-        return True
-    return memory.state is State.CONTESTED and not contradicted(memory).isdisjoint(chain)
-
-
-def versions_of(memory: Memory, now: datetime) -> list[Version]:
-    """The earlier texts of `memory`, then the rewordings that were merged into it, and last its
-    present text.
-    """
-    versions: list[Version] = []
-    for text in memory.earlier:
-        fields = {
-            "content": text.content,
-            "state": State.REPLACED,
-            "valid_to": text.until,
-            "superseded_by": memory.id,
-        }
-        versions.append(
-            Version(memory.model_copy(update=fields), text.since, text.until, memory.id, EDITED)
-        )
-    for other in memory.rewordings:
-        fields = {"content": other.content, "state": State.REPLACED, "superseded_by": memory.id}
-        versions.append(
-            Version(memory.model_copy(update=fields), other.at, other.at, memory.id, other.reason)
-        )
-    since = memory.earlier[-1].until if memory.earlier else memory.valid_from
-    replaced_by = memory.superseded_by or (
-        memory.upkeep.into if memory.upkeep is not None else None
-    )
-    until = memory.valid_to
-    reason = memory.state_reason
-    if memory.state is State.REPLACED and replaced_by is None:
-        reason = reason or ENDED
-    if memory.expires_at is not None and memory.expires_at <= min(now, until or now):
-        until = memory.expires_at
-        reason = EXPIRED
-    return [*versions, Version(memory, since, until, replaced_by, reason)]

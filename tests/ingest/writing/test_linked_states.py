@@ -1,6 +1,4 @@
-"""The states of memories (current, replaced, contested) after interrupted changes, and the history
-of a memory.
-"""
+"""The states of memories (current, replaced, contested) after interrupted changes."""
 
 from __future__ import annotations
 
@@ -12,18 +10,16 @@ from typing import Any
 import pytest
 
 from ingest.identity.states import contradicted
-from ingest.writing import settling
+from ingest.writing.linked_states import StateWriter
 from ingest.writing.pipeline import Ingestor
-from ingest.writing.settling import StateWriter, history_of
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import State, UpkeepMark
-from memtypes.model.policy import MemoryType
+from memtypes.model.memory import State
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, InContext
 from retrieval.context.entries import Entries, EntryCounter
-from tests.builders import NOW, make_memory
+from tests.builders import NOW
 from tests.fakes import FakeEmbedder, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -48,6 +44,18 @@ class FailingStore(InMemoryStore):
         """Patch the memories. Raise Unavailable if `fails` is "patch"."""
         self._check("patch")
         await super().patch(scope, changes, **options)
+
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the memories. If `fails` is "write", store the records, then raise Unavailable."""
+        if self.fails == "write":
+            await super().upsert(scope, records)
+        self._check("write")
+        await super().write(scope, records, changes)
 
     async def delete(self, scope: Scope, ids: Sequence[str]) -> int:
         """Delete the memories. Raise Unavailable if `fails` is "delete"."""
@@ -122,10 +130,19 @@ class CountdownStore(InMemoryStore):
         self._count()
         await super().patch(scope, changes, **options)
 
-    async def upsert(self, scope: Scope, records: Sequence[Record]) -> None:
-        """Store the records. Raise Unavailable if no more writes are left."""
+    async def write(
+        self,
+        scope: Scope,
+        records: Sequence[Record],
+        changes: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Write the memories. If only one more write is left, store the records alone."""
         self._count()
-        await super().upsert(scope, records)
+        if records:
+            await super().upsert(scope, records)
+        if changes:
+            self._count()
+            await super().patch(scope, changes)
 
     def _count(self) -> None:
         self.left -= 1
@@ -133,8 +150,7 @@ class CountdownStore(InMemoryStore):
             raise Unavailable("the store is away")
 
 
-@pytest.mark.parametrize("left", [0, 1])
-@pytest.mark.parametrize("change", ["edit", "undo"])
+@pytest.mark.parametrize(("change", "left"), [("edit", 0), ("edit", 1), ("undo", 0)])
 async def test_an_interrupted_change_leaves_no_memory_wrongly_replaced(
     change: str, left: int
 ) -> None:
@@ -182,7 +198,7 @@ async def test_a_replacement_that_is_interrupted_is_completed_by_the_next_write(
     store = FailingStore()
     ingestor = ingestor_of(store)
     (old,) = await ports(ingestor, 1)
-    store.fails = "patch"
+    store.fails = "write"
     with pytest.raises(Unavailable):
         await ingestor.write_one(SCOPE, draft("The port of the API is 9000."))
     store.fails = ""
@@ -216,32 +232,3 @@ async def test_removal_by_filter_makes_replaced_memories_of_other_sessions_curre
     assert new.supersedes == (old,)
     assert await ingestor.editor.remove_where(SCOPE, (), Compare("session_id", Op.EQ, "s")) == 1
     assert await states(store, old) == [State.CURRENT]
-
-
-async def test_a_history_names_what_a_memory_was_merged_into() -> None:
-    """If an upkeep job merged a memory into another, the memory's history has the other's id and
-    the reason.
-    """
-    mark = UpkeepMark(job="compact", at=NOW, reason="the same statement", into="m-2")
-    ended = {"valid_to": NOW, "state": State.REPLACED, "state_reason": "the same statement"}
-    memory = make_memory(MemoryType.SEMANTIC, "The tea is green.", SCOPE, upkeep=mark, **ended)
-    (version,) = await history_of(InMemoryStore(), SCOPE, memory, NOW)
-    assert (version.until, version.replaced_by, version.reason) == (
-        NOW,
-        "m-2",
-        "the same statement",
-    )
-
-
-async def test_a_history_is_read_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A memory's history has at most MAX_VERSIONS earlier and later values: those nearest to the
-    requested memory.
-    """
-    store = InMemoryStore()
-    ids = await ports(ingestor_of(store), 6)
-    memory = (await store.get(SCOPE, [ids[2]]))[ids[2]]
-    versions = await history_of(store, SCOPE, memory, NOW)
-    assert [version.memory.id for version in versions] == ids
-    monkeypatch.setattr(settling, "MAX_VERSIONS", 3)
-    versions = await history_of(store, SCOPE, memory, NOW)
-    assert [version.memory.id for version in versions] == ids[1:4]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
-from ingest.identity.neighbours import DEPTH, find_neighbours
+from ingest.writing.lookup import DEPTH, LookedUp, read_stored
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
@@ -36,11 +36,8 @@ def embedded(
 
 async def neighbours_of(store: InMemoryStore, *arriving: Embedded) -> list[list[Memory]]:
     """The neighbours (similar memories) found for each memory in `arriving`, in order."""
-    neighbours = await find_neighbours(store, SCOPE, dict(enumerate(arriving)), NOW)
-    return [
-        [neighbour.memory for neighbour in neighbours.get(index, ())]
-        for index in range(len(arriving))
-    ]
+    stored = await read_stored(store, SCOPE, [LookedUp(*entry) for entry in arriving], NOW)
+    return [[neighbour.memory for neighbour in group] for group in stored.neighbours]
 
 
 async def test_neighbours_are_of_the_same_type() -> None:
@@ -62,16 +59,7 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
     await store.upsert(SCOPE, [Record.of(*private)])
     assert await neighbours_of(store, embedded("call ann")) == [[]]
-    assert await find_neighbours(store, SCOPE, {0: private}, NOW) == {}
-
-
-async def test_facts_that_arrive_earlier_in_a_call_are_neighbours() -> None:
-    """Similar facts in one write call are found as neighbours of the later facts, although they are
-    not stored yet.
-    """
-    first = embedded("The port is 1")
-    second = embedded("The port is 2")
-    assert await neighbours_of(InMemoryStore(DIMENSIONS), first, second) == [[], [first[0]]]
+    assert await neighbours_of(store, private) == [[]]
 
 
 async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None:
