@@ -23,7 +23,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record
-from memtypes.search.columns import TERMS, ColumnKinds, Columns
+from memtypes.search.columns import LINKS, TERMS, ColumnKind, ColumnKinds, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.schema import Kind
@@ -149,6 +149,9 @@ class RemovePoints:
 Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
+_SEARCH_COLUMNS: ColumnKinds = {LINKS: ColumnKind.LIST, TERMS: ColumnKind.TERMS}
+
+
 class EngineOperations(ABC):
     """Base class of vector engines. An engine has a collection of points for each memory type, and
     one for items.
@@ -157,8 +160,8 @@ class EngineOperations(ABC):
     the same order. Operations raise Unavailable when the engine can't be reached, and
     InvalidRequest if it refuses a request.
 
-    column_kinds: the columns (payload fields) of candidates. Links must be among them for searches
-    of linked memories.
+    column_kinds: the columns (payload fields) of candidates that its caller reads, and those that
+    searches for linked and for similar memories read.
     """
 
     score_all_factor: ClassVar[int] = 2
@@ -170,7 +173,7 @@ class EngineOperations(ABC):
     """
 
     def __init__(self, column_kinds: ColumnKinds) -> None:
-        self.column_kinds = column_kinds
+        self.column_kinds: ColumnKinds = {**column_kinds, **_SEARCH_COLUMNS}
 
     @abstractmethod
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:

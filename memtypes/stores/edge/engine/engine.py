@@ -78,8 +78,8 @@ class EdgeEngine(EngineOperations):
     ) -> None:
         super().__init__(column_kinds)
         self._shards = dict(shards)
-        self._column_fields = payload_fields(column_kinds)
-        self._columns = ColumnCache(column_kinds, self._read_columns)
+        self._column_fields = payload_fields(self.column_kinds)
+        self._columns = ColumnCache(self.column_kinds, self._read_columns)
         self._copies: dict[Collection, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
