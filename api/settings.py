@@ -33,8 +33,13 @@ def default_data_dir() -> Path:
 
 
 _HttpUrl: TypeAlias = Annotated[str, StringConstraints(pattern=r"^https?://")]
-# Path's raises for `~nobody`
-_FilePath: TypeAlias = Annotated[Path, AfterValidator(lambda path: Path(os.path.expanduser(path)))]  # noqa: PTH111
+
+
+def _expanded(path: Path) -> Path:
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's raises for `~nobody`
+
+
+_FilePath: TypeAlias = Annotated[Path, AfterValidator(_expanded)]
 """The path of a file or folder; a leading `~` stands for the home folder."""
 
 

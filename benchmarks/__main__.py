@@ -25,6 +25,7 @@ from benchmarks.speed.scale import ScaleRequest, measure_scale
 from benchmarks.speed.sidecar import SidecarRequest, measure_sidecar
 from benchmarks.speed.startup import StartupRequest, measure_startup
 from benchmarks.speed.throughput import ThroughputRequest, measure_throughput
+from benchmarks.speed.trace import TraceRequest, measure_trace
 from benchmarks.systems.compare import CompareRequest, measure_compare
 from memtypes.model.errors import RemembrancerError
 
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, tuple[type[Any], Callable[[Any], Any]]] = {
     "ingest": (IngestRequest, measure_ingest),
     "sidecar": (SidecarRequest, measure_sidecar),
     "startup": (StartupRequest, measure_startup),
+    "trace": (TraceRequest, measure_trace),
 }
 """For each command, the dataclass of its options, and the sync or async function that measures and
 returns a report.

@@ -69,8 +69,11 @@ class _StrictLoader(yaml.SafeLoader):
     use the last.
     """
 
-    # The library's signature
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - the library's signature
+    ) -> dict[Hashable, Any]:
         """Return the mapping that a YAML node contains. Raises YAMLError for a key that is repeated
         or no string.
         """

@@ -51,4 +51,5 @@ def client_of(
     limit.
     """
     app = create_app(replace(services, keys=KeyBook(tenant=tenant), rate=RateLimit()))
-    return ApiClient.open("http://localhost", None, httpx.ASGITransport(app))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+    return ApiClient.open("http://localhost", None, transport)

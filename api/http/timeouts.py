@@ -80,7 +80,9 @@ class TimedProtocol(HttpToolsProtocol):
     _head_bytes: int | None = 0
     """Bytes of the head received so far; None while a body arrives."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+    def connection_made(  # type: ignore[override]  # as uvicorn has it
+        self, transport: asyncio.Transport
+    ) -> None:
         """Start the timer for the head of the first request."""
         super().connection_made(transport)
         self._start_timer()

@@ -76,7 +76,8 @@ def _converter(kind: Any, least: float | None) -> Callable[[str], Any]:
 
 def request_of(parsed: argparse.Namespace, request: type[T]) -> T:
     """An instance of the dataclass `request` with the option values in `parsed`."""
-    values = {option.name: getattr(parsed, option.name) for option in fields(request)}  # type: ignore[arg-type]
+    options = fields(request)  # type: ignore[arg-type]
+    values = {option.name: getattr(parsed, option.name) for option in options}
     return request(
         **{
             name: tuple(value) if isinstance(value, list) else value

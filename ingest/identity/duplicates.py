@@ -58,7 +58,8 @@ _CONTRACTIONS = [
     (re.compile(short), long) for short, long in lexicon()["statements"]["contractions"]
 ]
 _WORD = re.compile(
-    r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
+    r"[-+]?[$\u20ac\u00a3]?\d+(?:[.,:-]\d+)*%?\w*|[^\W\d]+(?:['-]\w+)*"
+    r"|[^\w\s.,;:!\"'()\u2013\u2014\u2026-]"
 )
 _DROPPED = frozenset(["the", "an"])
 _PLAIN_QUOTES = str.maketrans("\u2019\u201c\u201d", '\'""')

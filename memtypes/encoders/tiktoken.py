@@ -33,8 +33,10 @@ _PATTERNS = {
         r"|\s+(?!\S)|\s"
     ),
     "o200k_base": (
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s"
+        r"|'t|'re|'ve|'m|'ll|'d)?"
+        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s"
+        r"|'t|'re|'ve|'m|'ll|'d)?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     ),
 }
@@ -71,7 +73,8 @@ _SEAM = re.compile(
     r"(?<=\S)(?= )"
     r"|(?<=\n)(?=[^\s/])"  # at the start of a line, but o200k_base joins a slash to the newline
     # between a letter or digit and punctuation, including Chinese and Japanese punctuation
-    r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f])"
+    r"|(?<=[^\W_])(?=[.,;:!?()\u3001\u3002\u300c-\u300f\u2026\uff01\uff08\uff09\uff0c\uff1a"
+    r"\uff1b\uff1f])"
 )
 """Seams: offsets in a text that no token of either encoding spans. So count(a + b) == count(a) +
 count(b) there.

@@ -39,12 +39,14 @@ _LENGTH = rf"(?P<count>\d{{1,3}}|{COUNT_WORD})\s+(?P<unit>day|week|month|year)s?
 _PERIOD = rf"(?P<period>day|night|morning|evening|week|weekend|month|year|{WEEKDAY})"
 _SIDE = r"(?P<side>before|prior to|after|following)"
 _RELATION = re.compile(
-    rf"\b(?:(?:on|in|over|during|at|the|this|(?P<first>first)|(?P<last>last))\s+)*(?:{_LENGTH}|{_PERIOD})"
+    rf"\b(?:(?:on|in|over|during|at|the|this|(?P<first>first)|(?P<last>last))\s+)*(?:{_LENGTH}"
+    rf"|{_PERIOD})"
     rf"\s+(?P<joint>{_SIDE}|of|on)\s+(?:the\s+)?$"
 )
 # "The" is required: "every morning before work" is a habit and no date.
 _EVENT_RELATION = re.compile(
-    rf"\b(?:{_LENGTH}|the\s+{_PERIOD})\s+{_SIDE}\s+(?:(?:the|my|our|your|his|her|its|their|an?)\s+)?"
+    rf"\b(?:{_LENGTH}|the\s+{_PERIOD})\s+{_SIDE}\s+(?:(?:the|my|our|your|his|her|its|their"
+    rf"|an?)\s+)?"
     r"(?P<event>[^?!.,;:\s][^?!.,;:\n]{2,120})"
 )
 

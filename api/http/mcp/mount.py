@@ -84,16 +84,19 @@ class McpMount:
         """
         scope["path_template"] = PATH  # what metrics and logs show; a namespace may be private
         connection: ASGIConnection[Any, Any, Any, Any] = ASGIConnection(scope)
-        scope[CONNECTION] = await anyio.to_thread.run_sync(connection_of, connection)  # type: ignore[literal-required]  # a key of this server's
+        caller = await anyio.to_thread.run_sync(connection_of, connection)
+        # A key of this server's
+        scope[CONNECTION] = caller  # type: ignore[literal-required]
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
         manager = await self._started()
-        await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]  # Starlette's types of the same
+        # Starlette's types of the same
+        await manager.handle_request(scope, receive, send)  # type: ignore[arg-type]
 
     async def _started(self) -> StreamableHTTPSessionManager:
         async with self._starting:
             if self._manager is None:
-                assert self._tasks is not None, "the application's lifespan has not begun"  # noqa: S101
+                assert self._tasks is not None, "the lifespan has not begun"  # noqa: S101
                 self._manager = await self._tasks.start(self._serve)
             return self._manager
 

@@ -31,7 +31,8 @@ TOO_LONG = f"lines of more than {MAX_LINE:,} bytes"
 REMINDERS = "texts of the program, such as commands and reminders"
 
 _REMINDER = re2.compile(
-    r"(?s)<system-reminder>.*?</system-reminder>|<user-prompt-submit-hook>.*?</user-prompt-submit-hook>"
+    r"(?s)<system-reminder>.*?</system-reminder>"
+    r"|<user-prompt-submit-hook>.*?</user-prompt-submit-hook>"
 )
 _CONTROL = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"

@@ -90,7 +90,11 @@ class DueTimes:
 
     clock: Clock
 
-    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:  # noqa: ARG002
+    async def examine(
+        self,
+        scope: Scope,  # noqa: ARG002 - of the protocol
+        submission: Submission,
+    ) -> Submission | Rejection:
         """Add the due time that its text names to a task whose trigger is a time and that has no
         due time yet.
         """

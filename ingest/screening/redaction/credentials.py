@@ -55,7 +55,8 @@ counts.
 
 KEYED = compile_re2(
     f"(?i:(?P<password>{NAMES['password']})|(?P<token>{NAMES['token']})|(?P<weak>{NAMES['weak']}))"
-    r"|(?i:(?:^|[^\pL])(?P<short>pass|pw|pwd|psk|pswd)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw|Pwd)(?:[^a-z]|$)"
+    r"|(?i:(?:^|[^\pL])(?P<short>pass|pw|pwd|psk|pswd)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw"
+    r"|Pwd)(?:[^a-z]|$)"
     r"|(?:^|\s)(?P<flag>-{1,2}(?:u|a|k|U|user|auth)\b|-p|/user)"
 )
 """Matches every text that has the name of a secret, such as "password"."""
@@ -68,7 +69,8 @@ it.
 
 _ATOM = re.compile(
     r"\"([^\s\"]{4,400})\"|'([^\s']{4,400})'|`([^\s`]{4,400})`|"
-    r"[^\s\"'`\xab\xbb\u2018-\u201e<>|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
+    r"[^\s\"'`\xab\xbb\u2018-\u201e<>"
+    r"|\u0590-\u06ff\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uff1f]+"
 )
 """Matches a word, in quotes or not. Characters of scripts without blanks between words, as in
 Japanese, end it.

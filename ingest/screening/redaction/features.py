@@ -22,15 +22,18 @@ _UUID = re.compile(r"(?i)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
 _NUMBERS = re.compile(r"[vV]?[\d.,:/+\-TZ_x()%#°]+(?:(?:rc|beta|alpha|ms|px|[smhdkKMG]B?)\d*)?")
 _PLACEHOLDER = re.compile(
-    r"(?i)[<\[{$%]|.*(?:x{4,}|\*{3,}|\.{3}|\u2026|example|changeme|placeholder|redacted|your[_-]?|dummy|replace|_here\b)|"
+    r"(?i)[<\[{$%]|.*(?:x{4,}|\*{3,}|\.{3}|\u2026|example|changeme|placeholder|redacted"
+    r"|your[_-]?|dummy|replace|_here\b)|"
     r"(?:none|null|true|false|undefined|string|\d?password|secret|token|pass|test|guest|abc\d*)$"
 )
 _TEMPLATE = re.compile(
-    r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$|.*process\.env|.*os\.environ|"
+    r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$"
+    r"|.*process\.env|.*os\.environ|"
     r"(?:~|\.{1,2})?/[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
 )
 _CODE = re.compile(
-    r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?|\{\d+,?\d*\})|"
+    r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?"
+    r"|\{\d+,?\d*\})|"
     r"[a-zA-Z_]+(?:\.[a-zA-Z_]+)+\??$|.*\)\.\w+$|[\w.]+\($"
 )
 _REFERENCE = re.compile(
@@ -162,9 +165,12 @@ _PURPOSE = re.compile(
 before the colon.
 """
 _HARMLESS_NAME = re.compile(
-    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version|url|uri|host|endpoint|file|"
-    r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model|image|resolved|source|repo|"
-    r"h1|bh|cache|(?:next|page|continuation|csrf)[a-z_]*token|public\w*|n|x|y|kid|alg|serial|ray|nonce|index|level|"
+    r"(?i)(?:sha-?\d*|md5|hash|digest|checksum|integrity|commit|rev|etag|fingerprint|version"
+    r"|url|uri|host|endpoint|file|"
+    r"path|name|user(?:name)?|login|email|type|kind|format|date|time|ts|region|zone|model"
+    r"|image|resolved|source|repo|"
+    r"h1|bh|cache|(?:next|page|continuation|csrf)[a-z_]*token|public\w*|n|x|y|kid|alg|serial"
+    r"|ray|nonce|index|level|"
     r"msg|status)$"
 )
 _ID_NAME = re.compile(r"(?:^|.*[_\-.])(?i:ids?|uuid|guid|key_id|keyid)$|.*[a-z]Ids?$")
@@ -176,7 +182,8 @@ def context_features(near: Surroundings) -> dict[str, float]:
     left = near.side in ("left", "heading")
     words = len(gap.split())
     assigned = re.fullmatch(
-        r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*",
+        r"[\w\-\]]{0,20}[\"'`*)\]]*\s{0,12}(?:=>|:=|[:=\uff1a\u2192|>])+"
+        r"[\s\"'`*$@({\[!|\-]*\w{0,8}[\s(\"'`]*",
         gap,
     )
     return {

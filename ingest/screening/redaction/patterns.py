@@ -136,7 +136,8 @@ and JCB), Diners.
 """
 
 _REFERENCE = re.compile(
-    r"(?:order|invoice|ticket|case|sku|part|ref|reference|isbn|serial|tracking|id|no|version|build|#)\W*(?:number|no)?\W*$",
+    r"(?:order|invoice|ticket|case|sku|part|ref|reference|isbn|serial|tracking|id|no"
+    r"|version|build|#)\W*(?:number|no)?\W*$",
     re.IGNORECASE,
 )
 _DAY = r"(?:0?[1-9]|[12][0-9]|3[01])"
@@ -358,7 +359,10 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ),
     (
         "token",
-        r"""(?i)\b(?:echo|printf)\s[^|\n]{0,12}?["']?(?P<s>[^\s"'|]{16,})["']?\s*\|[^|\n]*\b(?:login|auth)\b""",
+        (
+            r"""(?i)\b(?:echo|printf)\s[^|\n]{0,12}?["']?(?P<s>[^\s"'|]{16,})["']?"""
+            r"""\s*\|[^|\n]*\b(?:login|auth)\b"""
+        ),
         _token,
     ),
     (

@@ -130,8 +130,10 @@ async def nearest_similarities(
 
 
 _ORDERS = re.compile(
-    r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior)"
-    r"|[\"']?\b(?:importance|relevance|novelty|score|rating|rate)\b[\"']?.{0,30}\b(?:10|ten|highest|maximum|max)\b"
+    r"(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above"
+    r"|previous|prior)"
+    r"|[\"']?\b(?:importance|relevance|novelty|score|rating|rate)\b[\"']?.{0,30}\b(?:10|ten"
+    r"|highest|maximum|max)\b"
     r"|\b(?:you are|as) (?:a|an|the) "
     r"(?:reviewer|judge|grader|rater)\b|^[^\S\n]*(?:system|assistant)[^\S\n]*:"
     r"|<\|?\s*(?:system|im_start)",

@@ -135,8 +135,10 @@ def build_graph(weights: Weights, *, int8: bool) -> Any:
     """
     writer = GraphWriter(weights, int8)
     mask = writer.float_(MASK, "mask")
-    padding = writer.node("Sub", [writer.constant("one", np.float32(1)), mask], "padding")  # type: ignore[arg-type]
-    low = writer.node("Mul", [padding, writer.constant("masked", np.float32(MASKED))], "low")  # type: ignore[arg-type]
+    one = writer.constant("one", np.float32(1))  # type: ignore[arg-type]
+    masked = writer.constant("masked", np.float32(MASKED))  # type: ignore[arg-type]
+    padding = writer.node("Sub", [one, mask], "padding")
+    low = writer.node("Mul", [padding, masked], "low")
     bias = writer.node("Unsqueeze", [low, writer.indices(1, 2)], "attention_bias")
     states = _embeddings(writer)
     normed_by = "embeddings.LayerNorm"

@@ -51,8 +51,10 @@ class RedisLocks(Locks):
         deadline = time.monotonic() + request.wait_s
         fence = -1
         try:
-            # The server has no event to wait for
-            while (fence := await self._try(request, token)) < 0 and time.monotonic() < deadline:  # noqa: ASYNC110
+            while True:  # the server has no event to wait for
+                fence = await self._try(request, token)
+                if fence >= 0 or time.monotonic() >= deadline:
+                    break
                 await anyio.sleep(POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         finally:
             if fence < 0:

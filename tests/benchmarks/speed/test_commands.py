@@ -53,6 +53,17 @@ def test_scale_compares_two_sizes(figures: Run) -> None:
 
 
 @slow
+def test_trace_counts_what_one_call_runs(figures: Run) -> None:
+    """A write needs more calls of the engine than a retrieval, and both need at least one."""
+    result = figures("trace --warm-up 1")
+    write = result["a plain write"]
+    retrieval = result["a retrieval"]
+    assert write["engine calls"] > retrieval["engine calls"] > 0
+    assert "upsert 1" in write["by name"]
+    assert retrieval["functions"] > retrieval["files"] > 20
+
+
+@slow
 def test_throughput_compares_clients_with_tasks(figures: Run) -> None:
     """The command `throughput` has, for each round, the ratio of HTTP clients' speed to that of
     in-process tasks.

@@ -58,7 +58,9 @@ def connect(url: str) -> Connection:
         if parts.scheme == "redis+sentinel":
             pairs = (address.partition(":") for address in parts.netloc.split(","))
             hosts = [(host, int(port or 26_379)) for host, _, port in pairs]
-            sentinels = Sentinel(hosts, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]
+            sentinels = Sentinel(  # type: ignore[no-untyped-call]
+                hosts, sentinel_kwargs=options, **options
+            )
             return sentinels.master_for(parts.path.strip("/") or "mymaster")
         if parts.scheme == "redis+cluster":
             host = parts.hostname or "localhost"
