@@ -121,8 +121,6 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
     candidates = found.get("candidates", nothing)
     if parts.adjust is not None:
         candidates = parts.adjust(candidates)
-    if parts.live is not None and isinstance(request, RetrieveRequest):
-        candidates = candidates.take(np.flatnonzero(candidates.columns.column("live") != 1))
     away = {"embedder": embedded is None, LIVE_DEGRADED: live.away}
     return Pool(
         candidates,

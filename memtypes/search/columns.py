@@ -64,7 +64,7 @@ KINDS: Mapping[str, ColumnKind] = MappingProxyType(
         ),
         **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
         **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
-        **dict.fromkeys(("live", "gives_value"), ColumnKind.FLAG),
+        "gives_value": ColumnKind.FLAG,
         **dict.fromkeys(
             (
                 "tokens.tokenizer",

@@ -78,18 +78,6 @@ class RankedCandidates:
         """The signals of the candidate at `position`, by name."""
         return dict(zip(SIGNALS, self.signals[:, position].tolist(), strict=True))
 
-    def where(self, mask: NDArray[np.bool_]) -> RankedCandidates:
-        """Only the candidates for which `mask` is True; the hits among them are ranked again
-        without gaps.
-        """
-        if mask.all():
-            return self
-        duplicates = mask[self.hits : self.hits + len(self.duplicate_of)].tolist()
-        duplicate_of = tuple(
-            hit for hit, marked in zip(self.duplicate_of, duplicates, strict=True) if marked
-        )
-        return self.at(np.flatnonzero(mask), int(mask[: self.hits].sum()), duplicate_of)
-
     def at(
         self, positions: NDArray[np.intp], hits: int, duplicate_of: tuple[str, ...]
     ) -> RankedCandidates:

@@ -9,7 +9,6 @@ import pytest
 
 from memtypes.model.policy import MemoryType
 from memtypes.model.working import Working
-from memtypes.ports.memory_store import Listing
 from memtypes.ports.working import LiveItem
 from retrieval.retriever import Retriever
 from tests.builders import make_memory
@@ -47,22 +46,19 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
     return memory
 
 
-async def test_without_the_live_store_an_answer_has_no_working_memory(
+async def test_without_the_live_store_an_answer_has_no_live_items(
     world: World, items: FakeItems
 ) -> None:
-    """If the live store is unavailable, a context has no working memory, and its metadata lists
-    "live" as degraded.
-
-    The copies of working items in the memory store are not shown either.
+    """If the live store is unavailable, a context has only the working memory of the memory store,
+    and its metadata lists "live" as degraded.
     """
     await keep(items, "the live task")
     await world.add("working", "a stored note")
     await world.add("semantic", "a fact")
     items.away = True
     answer = await world.retrieve("a stored note, a fact")
-    assert [item.content for item in answer.items] == ["a fact"]
+    assert {item.content for item in answer.items} == {"a stored note", "a fact"}
     assert answer.metadata.degraded == ["live"]
-    assert answer.metadata.working_tokens == 0
 
 
 async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeItems) -> None:
@@ -74,31 +70,6 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
     answer = await world.retrieve("stored note")
     assert {item.content for item in answer.items} == {"the live task", "a stored note"}
     assert answer.metadata.degraded == []
-
-
-async def test_the_stored_copy_of_a_live_item_is_never_shown(
-    world: World, items: FakeItems
-) -> None:
-    await world.add("working", "the live task")
-    (copy,) = (await world.store.page(SCOPE, Listing())).memories
-    await world.store.patch(SCOPE, {copy.id: {"live": True}})
-    assert (await world.retrieve("the live task")).items == []
-    await keep(items, "the live task", id=copy.id)
-    assert [item.id for item in (await world.retrieve("the live task")).items] == [copy.id]
-
-
-async def test_the_stored_copy_of_a_live_item_changes_no_score(world: World) -> None:
-    """The copy of a live item in the memory store does not change the signals of other memories."""
-    await world.add_all("semantic", ["a fact about ferns", "a note about mosses"])
-    before = await world.search("ferns")
-    asked = await world.retrieve("ferns", explain=True, floor=0)
-    copy = await world.add("working", "ferns, mosses and a fact about a note", importance=10)
-    await world.store.patch(SCOPE, {copy: {"live": True}})
-    assert len((await world.search("ferns")).hits) == len(before.hits) + 1
-    again = await world.retrieve("ferns", explain=True, floor=0)
-    assert [(item.id, item.signals) for item in again.items] == [
-        (item.id, item.signals) for item in asked.items
-    ]
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import numpy as np
-
 from memtypes.model.policy import MemoryType
 from retrieval.query.profiles import PROFILES, SIGNALS
 from retrieval.ranking.ranked import RankedCandidates
@@ -39,16 +37,6 @@ def test_hits_come_first_then_duplicates_then_candidates_below_a_threshold() -> 
     ranked = ranking()
     assert [candidate.id for candidate in ranked.candidates] == ["a", "c", "b", "d"]
     assert (ranked.hits, ranked.duplicate_of) == (2, ("a",))
-
-
-def test_removing_candidates_keeps_the_order_of_the_others() -> None:
-    """After a hit or a duplicate was removed from a ranking, the others keep their order, and ranks
-    have no gaps.
-    """
-    ranked = ranking().where(np.array([False, True, True, True]))
-    assert (ranked.hit_ids, ranked.duplicate_of) == (["c"], ("a",))
-    without_duplicate = ranking().where(np.array([True, True, False, True]))
-    assert (without_duplicate.hit_ids, without_duplicate.duplicate_of) == (["a", "c"], ())
 
 
 def test_unscored_hits_follow_the_scored_ones_by_id() -> None:

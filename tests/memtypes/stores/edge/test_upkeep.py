@@ -14,7 +14,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge.upkeep import Upkeep
 from memtypes.stores.edge.worker import OpenStore, Worker
-from memtypes.stores.operations.writes import upsert
+from memtypes.stores.operations.writes import write
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import settings_for
 
@@ -42,9 +42,7 @@ async def test_a_quiet_store_is_flushed(tmp_path: Path) -> None:
     """Some time after the last call, its changes are in the segments of the shards."""
     worker = await Worker.start(settings_for(tmp_path))
     records = [make_record(make_memory(MemoryType.SEMANTIC, "tea"))]
-    await worker.run(
-        OpenStore.answer, upsert, scope=SCOPE, kind=MemoryType.SEMANTIC, points=records
-    )
+    await worker.run(OpenStore.answer, write, scope=SCOPE, points=records, changes=[])
     assert not await worker.run(OpenStore.is_flushed)
     upkeep = asyncio.create_task(Upkeep(worker).run())
     await asyncio.sleep(3.0)

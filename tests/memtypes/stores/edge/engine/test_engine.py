@@ -13,7 +13,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
-from memtypes.stores.operations.writes import FieldChange, patch, upsert
+from memtypes.stores.operations.writes import FieldChange, patch, write
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 from tests.candidates import rows_of
 
@@ -34,7 +34,7 @@ def opened(path: Path) -> EdgeEngine:
 async def filled(path: Path) -> EdgeEngine:
     """An engine to which all of MEMORIES were written."""
     engine = opened(path)
-    await upsert(engine, scope=SCOPE, kind=KIND, points=POINTS)
+    await write(engine, scope=SCOPE, points=POINTS, changes=[])
     return engine
 
 
