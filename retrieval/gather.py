@@ -121,6 +121,10 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
     candidates = found.get("candidates", nothing)
     if parts.adjust is not None:
         candidates = parts.adjust(candidates)
+    if live.memories:
+        # The store may have an earlier life of a live item, or a memory with its text and id.
+        live_ids = np.array([memory_id.encode() for memory_id in live.memories], dtype=np.bytes_)
+        candidates = candidates.take(np.flatnonzero(~np.isin(candidates.ids, live_ids)))
     away = {"embedder": embedded is None, LIVE_DEGRADED: live.away}
     return Pool(
         candidates,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
-from memtypes.model.memory import Draft, Flag, Memory, Whole
+from memtypes.model.memory import Draft, Memory, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
+
+_FORMER = frozenset({"live", "fence"})
+"""Fields by which earlier versions, also in exports, marked copies of live items."""
 
 
 class ContextType(StrEnum):
@@ -63,8 +67,6 @@ class ItemDraft(WorkingDraft):
 class Working(WorkingFields, Memory):
     """A working item (a note on the current task) as it is stored.
 
-    live: whether this is a copy of an item in the live store (Redis). Contexts show that item, not
-    the copy. fence: number of the lock (see `Lease`) under which the copy was last written.
     workflow_id: the workflow to which the item belongs. When the workflow ends, the item is
     cleared, deleted or kept (see `OnEnd`).
     """
@@ -72,9 +74,14 @@ class Working(WorkingFields, Memory):
     own_fields: ClassVar[frozenset[str]] = frozenset(WorkingFields.model_fields)
 
     type: Literal[MemoryType.WORKING] = MemoryType.WORKING
-    live: Flag = False
-    fence: Whole = Field(default=0, ge=0)
     workflow_id: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_former_fields(cls, fields: object) -> object:
+        if isinstance(fields, Mapping) and not _FORMER.isdisjoint(fields):
+            return {name: value for name, value in fields.items() if name not in _FORMER}
+        return fields
 
     def identity(self) -> tuple[str | None, ...]:
         """The values of a working item that determine its id: content, to-do, agent and, if

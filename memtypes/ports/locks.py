@@ -1,8 +1,8 @@
 """Port of locks between processes, each with a TTL and a fencing number.
 
 A process that was paused for longer than the TTL may write after it has lost the lock. So every
-holder gets a fence, a number higher than that of every earlier holder, and a store refuses a write
-after a write with a higher fence.
+holder gets a fence, a number higher than that of every earlier holder, by which a store can refuse
+a write after a write with a higher fence.
 """
 
 from __future__ import annotations

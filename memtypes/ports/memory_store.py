@@ -235,14 +235,11 @@ class MemoryStore(Protocol):
         changes: Mapping[str, Mapping[str, Any]],
         *,
         removed: Sequence[str] = (),
-        fence: int | None = None,
     ) -> None:
         """Set payload fields of memories; vectors are not changed. Unknown ids are ignored.
 
         changes: for each memory id, the new values of top-level fields, as JSON (see
         `Memory.to_payload`); None clears a field. removed: fields to drop from all these memories.
-        fence: number of the caller's lock (see `Lease`). Raises LockLost if a memory was patched
-        under a higher fence before; such memories stay unchanged.
         """
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:

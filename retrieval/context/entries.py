@@ -43,7 +43,7 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     """The stored fields of a memory from which a context shows it.
 
     A context shows hundreds of memories: these fields are read and decoded in a tenth of the time
-    that whole memories take. `live` marks a copy of an item in the live store (Redis).
+    that whole memories take.
     """
 
     id: str
@@ -53,7 +53,6 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     valid_from: datetime
     tokens: EntryTokens
     seq: int = 0
-    live: bool = False
     state: State = State.CURRENT
     valid_to: datetime | None = None
     state_until: datetime | None = None
@@ -240,7 +239,6 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "success_conditions": (("it is out", "it runs"),),
         "failure_patterns": (("no key", "no tag"),),
         "seq": (7,),
-        "live": (True,),
     }
 )
 """Values of each field of the sample memories, besides the field's default."""

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 import msgspec
 
-from memtypes.model.errors import InvalidRequest, LockLost
+from memtypes.model.errors import InvalidRequest
 from memtypes.model.filters import AnyOf, Compare, Filter, Op, all_of
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
@@ -159,18 +159,13 @@ class EngineStore(MemoryStore):
         changes: Mapping[str, Mapping[str, Any]],
         *,
         removed: Sequence[str] = (),
-        fence: int | None = None,
     ) -> None:
         """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of
         IDENTITY.
         """
         _check_changeable(removed)
         if grouped := self._grouped(changes):
-            protected = await self.call(
-                writes.patch, scope=scope, changes=grouped, removed=list(removed), fence=fence
-            )
-            if protected:
-                raise LockLost(f"{protected} memories were patched by a later holder of the lock")
+            await self.call(writes.patch, scope=scope, changes=grouped, removed=list(removed))
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Add to the memories' access counts. On a Qdrant server, concurrent uses of a memory may

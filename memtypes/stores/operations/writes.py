@@ -15,7 +15,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Record, Use
-from memtypes.stores.operations.conditions import Condition, has_ids, in_range, negated, within
+from memtypes.stores.operations.conditions import Condition, has_ids, negated, within
 from memtypes.stores.operations.engine import (
     Change,
     DropFields,
@@ -65,48 +65,28 @@ async def write(
     # With this condition, memories that another scope has stored since the count are not replaced.
     await engine.write({kind: [PutPoints(batch, within(scope))] for kind, batch in typed.items()})
     if changes:
-        await patch(engine, scope=scope, changes=changes, removed=[], fence=None)
+        await patch(engine, scope=scope, changes=changes, removed=[])
 
 
 async def patch(
-    engine: EngineOperations,
-    *,
-    scope: Scope,
-    changes: list[FieldChange],
-    removed: list[str],
-    fence: int | None,
-) -> int:
+    engine: EngineOperations, *, scope: Scope, changes: list[FieldChange], removed: list[str]
+) -> None:
     """Set payload fields of the memories that exist, and remove the fields `removed` from all of
     them.
-
-    fence: the fencing number of the caller's lock, which is stored with the memories; None without
-    a lock. Returns how many memories were left unchanged, because they had been patched under a
-    higher fence.
     """
     existing = await _existing(
         engine, scope, (memory_id for change in changes for memory_id in change.ids)
     )
-    fence_field = {} if fence is None else {FENCE: fence}
-    unfenced = {} if fence is None else negated(in_range(FENCE, gt=fence))
     typed_changes: dict[MemoryType, list[Change]] = {}
     for kind, ids in existing.items():
         for change in changes:
-            if (ids_to_change := ids.intersection(change.ids)) and (change.fields or fence_field):
-                where = within(scope, has_ids(sorted(ids_to_change)), unfenced)
-                typed_changes.setdefault(kind, []).append(
-                    SetFields(where, {**change.fields, **fence_field})
-                )
+            if (ids_to_change := ids.intersection(change.ids)) and change.fields:
+                where = within(scope, has_ids(sorted(ids_to_change)))
+                typed_changes.setdefault(kind, []).append(SetFields(where, change.fields))
         if removed:
-            where = within(scope, has_ids(sorted(ids)), unfenced)
+            where = within(scope, has_ids(sorted(ids)))
             typed_changes.setdefault(kind, []).append(DropFields(where, tuple(removed)))
     await engine.write(typed_changes)
-    if fence is None:
-        return 0
-    newer = {
-        kind: within(scope, has_ids(sorted(ids)), in_range(FENCE, gt=fence))
-        for kind, ids in existing.items()
-    }
-    return sum((await engine.count(newer)).values())
 
 
 async def note_uses(

@@ -70,7 +70,7 @@ def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
         ([], "filters", "at least one field"),
         ("x", "filters", "at least one field"),
         ({"tenant": {"eq": "other"}}, "filters", "unknown field 'tenant'"),
-        ({"fence": {"gt": 1}}, "filters", "unknown field 'fence'"),
+        ({"gives_value": {"gt": 1}}, "filters", "unknown field 'gives_value'"),
         ({"metadata.": {"eq": 1}}, "filters", "unknown field"),
         ({"importance": 7}, "filters.importance", "object of operators"),
         ({"importance": {}}, "filters.importance", "object of operators"),
@@ -179,7 +179,7 @@ def test_internal_fields_can_not_be_filtered_by() -> None:
     """A filter on the tenant or an internal field is refused, and no error lists such a field as
     allowed.
     """
-    assert not {"tenant", "fence", "live", "gives_value"} & set(FIELD_KINDS)
+    assert not {"tenant", "gives_value"} & set(FIELD_KINDS)
 
 
 def test_all_of_skips_filters_that_are_none() -> None:

@@ -345,3 +345,8 @@ def test_links_due_text_and_firing_time_are_stored_in_the_payload() -> None:
     task = memory("prospective", **fields)
     assert task.to_payload().items() >= fields.items()
     assert from_payload(task.to_payload()) == task
+
+
+def test_a_working_memory_of_earlier_versions_is_read_without_its_former_fields() -> None:
+    item = memory("working")
+    assert from_payload({**item.to_payload(), "live": True, "fence": 3}) == item

@@ -36,7 +36,6 @@ async def keep(items: FakeItems, content: str, **fields: object) -> Working:
     """Store a live item of session s1 and return it."""
     defaults = {
         "session_id": "s1",
-        "live": True,
         "created_at": NOW,
         "expires_at": NOW + timedelta(minutes=5),
     }
@@ -70,6 +69,15 @@ async def test_stored_items_are_shown_with_live_ones(world: World, items: FakeIt
     answer = await world.retrieve("stored note")
     assert {item.content for item in answer.items} == {"the live task", "a stored note"}
     assert answer.metadata.degraded == []
+
+
+async def test_a_live_item_takes_the_place_of_a_memory_with_its_id(
+    world: World, items: FakeItems
+) -> None:
+    memory_id = await world.add("working", "the live task")
+    assert [item.id for item in (await world.retrieve("the live task")).items] == [memory_id]
+    await keep(items, "the live task", id=memory_id)
+    assert [item.id for item in (await world.retrieve("the live task")).items] == [memory_id]
 
 
 async def test_live_items_rank_last_by_id(world: World, items: FakeItems) -> None:

@@ -678,8 +678,6 @@ class Memory(Struct, frozen=True):
     context_type: str | None = None
     scope: str | None = None
     cleared_at: datetime | None = None
-    live: bool | None = None
-    fence: int | None = None
     workflow_id: str | None = None
 
 

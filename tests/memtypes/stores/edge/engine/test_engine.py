@@ -56,7 +56,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps
     assert not list(engine.warm())  # nothing is read again
     change = FieldChange([MEMORIES[0].id], {"importance": 9})
-    await patch(engine, scope=SCOPE, changes=[change], removed=[], fence=None)
+    await patch(engine, scope=SCOPE, changes=[change], removed=[])
     candidates = await search(engine)
     engine.close()
     assert {row.id: row.payload["importance"] for row in rows_of(candidates)} == {

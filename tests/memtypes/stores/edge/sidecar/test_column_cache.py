@@ -65,7 +65,7 @@ def test_a_payload_is_read_once() -> None:
     ("change", "slots", "cached"),
     [
         (
-            SetFields(within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), {"importance": 5}),
+            SetFields(within(SCOPE, has_ids(["a"]), in_range("seq", gt=3)), {"importance": 5}),
             [0, 1],
             [2],
         ),
@@ -95,7 +95,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     ("where", "reads"),
     [
         (within(SCOPE, has_ids(["a", "x"])), []),
-        (within(SCOPE, has_ids(["a"]), in_range("fence", gt=3)), [0]),
+        (within(SCOPE, has_ids(["a"]), in_range("seq", gt=3)), [0]),
     ],
 )
 def test_values_that_a_change_sets_are_cached_without_reading(
