@@ -21,6 +21,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Newest
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, Numbers, SparseVector, TokenVectors, numbered
+from retrieval.columns import COLUMNS
 from retrieval.context.working import LIVE_DEGRADED, LiveView, read_live
 from retrieval.parts import RetrieverParts, StageTimings
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish, wish_of
@@ -117,7 +118,7 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
             parts.store.candidates(query.scope, list(searches.values())), _live(parts, query)
         )
     found = dict(zip(searches, answers, strict=True))
-    nothing = Candidates.of([])
+    nothing = Candidates.of([], COLUMNS)
     candidates = found.get("candidates", nothing)
     if parts.adjust is not None:
         candidates = parts.adjust(candidates)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import KINDS, LISTS, ColumnKind, Columns
+from memtypes.search.columns import ColumnKind, Columns
+from retrieval.columns import COLUMNS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +43,7 @@ def make_candidates(rows: Sequence[CandidateRow]) -> Candidates:
         np.array([TYPES.index(row.type) for row in rows], dtype=np.int8),
         _scores([row.dense for row in rows]),
         _scores([row.sparse for row in rows]),
-        Columns.of([row.payload for row in rows]),
+        Columns.of([row.payload for row in rows], COLUMNS),
         np.vstack([unscored if row.late is None else row.late for row in rows]) if width else None,
     )
 
@@ -72,9 +73,8 @@ def _scores(scores: Sequence[float | None]) -> NDArray[np.float64] | None:
 def _payload(columns: Columns, place: int) -> dict[str, Any]:
     payload: dict[str, Any] = {}
     for path in columns.columns:
-        value = _plain(KINDS[path], columns.column(path)[place], columns.tables.get(path, ()))
-        if path in LISTS and value is not None:
-            value = json.loads(value)
+        kind = columns.kinds[path]
+        value = _plain(kind, columns.column(path)[place], columns.tables.get(path, ()))
         if value is not None:
             outer, _, inner = path.partition(".")
             if inner:
@@ -96,8 +96,8 @@ def _plain(kind: ColumnKind, value: Any, table: Sequence[str]) -> Any:
         return term_text(value)
     if np.isnan(value) if kind is ColumnKind.NUMBER else value == kind.none:
         return None
-    if kind is ColumnKind.TEXT:
-        return table[value]
+    if kind.has_table:
+        return json.loads(table[value]) if kind is ColumnKind.LIST else table[value]
     if kind is ColumnKind.DIGEST:
         return value.decode()
     return bool(value) if kind is ColumnKind.FLAG else value.item()

@@ -16,7 +16,7 @@ from qdrant_client.local.payload_filters import check_filter
 
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
-from memtypes.search.columns import Columns
+from memtypes.search.columns import ColumnKinds, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
@@ -41,6 +41,7 @@ from memtypes.stores.operations.engine_store import Answer, EngineFunction, Engi
 from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind
 from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
 from memtypes.stores.qdrant.translate import to_filter
+from retrieval.columns import COLUMNS
 
 _UNIT = 127.0
 """The length of a token vector, which is stored as int8."""
@@ -72,7 +73,8 @@ class InMemoryStore(EngineStore):
 class InMemoryEngine(EngineOperations):
     """Points in dictionaries by collection and id; the engine's key of a point is that id."""
 
-    def __init__(self) -> None:
+    def __init__(self, column_kinds: ColumnKinds = COLUMNS) -> None:
+        super().__init__(column_kinds)
         self._points: dict[Collection, dict[str, Point]] = {kind: {} for kind in COLLECTIONS}
 
     @property
@@ -127,9 +129,8 @@ class InMemoryEngine(EngineOperations):
             self._points[kind].get(one) for kind, ids in keys.items() for one in strings_of(ids)
         ]
         exists = np.array([point is not None for point in points], dtype=np.bool_)
-        return ExistingColumns(
-            exists, Columns.of([point.payload for point in points if point is not None])
-        )
+        payloads = [point.payload for point in points if point is not None]
+        return ExistingColumns(exists, Columns.of(payloads, self.column_kinds))
 
     async def token_maxima(
         self, query: TokenVectors, keys: Mapping[MemoryType, Keys]

@@ -39,6 +39,7 @@ from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.schema import Collection
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
+from retrieval.columns import COLUMNS
 from retrieval.query.intent import recognises_wishes
 from retrieval.ranking.evidence import judges_evidence
 from retrieval.receipts.recorder import ReceiptQueue
@@ -166,7 +167,7 @@ def store_settings(
     """
     fingerprint = f"{embedder.fingerprint}+{sparse.fingerprint}"
     if settings.qdrant_url is None:
-        return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions)
+        return EdgeSettings(settings.store_path, fingerprint, embedder.dimensions, COLUMNS)
     # Importing its client takes a third of the CPU time of a start, which the embedded store need
     # not spend.
     from memtypes.stores.qdrant.store import QdrantSettings  # noqa: PLC0415
@@ -176,6 +177,7 @@ def store_settings(
         url=settings.qdrant_url,
         fingerprint=fingerprint,
         dimensions=embedder.dimensions,
+        column_kinds=COLUMNS,
         api_key=key.get_secret_value() if key else None,
         shards=settings.qdrant_shards,
         replicas=settings.qdrant_replicas,

@@ -25,9 +25,13 @@ from qdrant_edge import (
 from qdrant_edge import SparseVector as EdgeSparseVector
 
 from memtypes.model.scope import Scope
-from memtypes.search.columns import COLUMN_FIELDS
+from memtypes.search.columns import payload_fields
 from memtypes.search.vectors import Vectors
 from memtypes.stores.edge.layout import Layout
+from retrieval.columns import COLUMNS
+
+_FIELDS = payload_fields(COLUMNS)
+"""The payload fields that retrieval reads of each candidate."""
 
 
 class BareEngine:
@@ -52,9 +56,7 @@ class BareEngine:
                 [stack.enter_context(closing(EdgeShard.load(str(path)))) for path in paths], depth
             )
 
-    def query(
-        self, scope: Scope, question: Vectors, fields: tuple[str, ...] = COLUMN_FIELDS
-    ) -> int:
+    def query(self, scope: Scope, question: Vectors, fields: tuple[str, ...] = _FIELDS) -> int:
         """Run a dense and a sparse query on each shard. Returns the number of points. fields:
         payload to read.
         """

@@ -43,6 +43,7 @@ from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache
 from memtypes.stores.operations.schema import ITEMS, Collection, indexes_of
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from retrieval.columns import COLUMNS
 from retrieval.context.entries import EntryFields
 
 WINNERS = 150
@@ -97,7 +98,7 @@ async def measure_sidecar(request: SidecarRequest) -> Report:
 async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str, float]:
     paths = Layout(settings.store_path).shard_paths()
     requests = _requests(request, settings.candidate_depth)
-    engine = EdgeEngine.open(paths, DIMENSIONS)
+    engine = EdgeEngine.open(paths, DIMENSIONS, COLUMNS)
     complete = Measured(engine, requests)
     measured = {
         "candidates": await complete.candidates(),
@@ -107,7 +108,9 @@ async def _measure_size(request: SidecarRequest, settings: Settings) -> dict[str
     }
     engine.close()
     engine = EdgeEngine(
-        {kind: without_keyword_search(kind, path) for kind, path in paths.items()}, DIMENSIONS
+        {kind: without_keyword_search(kind, path) for kind, path in paths.items()},
+        DIMENSIONS,
+        COLUMNS,
     )
     measured["candidates, keyword search off"] = await Measured(engine, requests).candidates()
     engine.close()

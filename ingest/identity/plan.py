@@ -44,7 +44,6 @@ from ingest.identity.duplicates import (
     restated_at,
     same_place,
     stays_replaced,
-    undated_statement,
 )
 from ingest.identity.judgement import Relation
 from ingest.identity.merging import changed_fields, joined, with_evidence, with_wording
@@ -248,7 +247,7 @@ class _Planner:
         for earlier, cosine in self.cosines.get(index, ()):
             if earlier in self.writes:
                 cosines[self.writes[earlier].id] = cosine
-        same_words = [*self.restated[undated_statement(memory)]]
+        same_words = [*self.restated[self.timeline.relations.statement(memory)]]
         # A value that returns may have returned before. Then it ends the chain of the first.
         namesake = self._current(self.arriving[index].memory.id)
         if namesake is not None and namesake.superseded_by is not None:
@@ -264,7 +263,7 @@ class _Planner:
 
     def _remember(self, memory: Memory) -> None:
         if is_public(memory):
-            self.restated[undated_statement(memory)][memory.id] = None
+            self.restated[self.timeline.relations.statement(memory)][memory.id] = None
 
     def _follow(self, memory: Memory) -> None:
         """Add the memories that replaced `memory`, one after the other, to `states`."""

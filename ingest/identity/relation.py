@@ -63,7 +63,7 @@ class Relations:
         If `near` became valid later than `newer`, a verdict that one fact replaces the other means
         that `near` replaces `newer`.
         """
-        if restates(newer, near.memory, self._statement):
+        if restates(newer, near.memory, self.statement):
             return Verdict(Relation.RESTATES, 1.0)
         return self._update(newer, near)
 
@@ -96,7 +96,8 @@ class Relations:
     def _tells_change(self, event: Memory) -> bool:
         return len(event.content) <= MAX_EVENT and update_model().tells_change(self._parse(event))
 
-    def _statement(self, memory: Memory) -> StatementKey:
+    def statement(self, memory: Memory) -> StatementKey:
+        """The statement that a memory makes, a task without its due time."""
         key = (memory.id, memory.content_hash)
         if key not in self._statements:
             self._statements[key] = undated_statement(memory)

@@ -80,10 +80,10 @@ class CandidateSearch:
     filters: the types to search, each with a filter; None for no filter. dense, sparse: the query's
     vectors, each of which is a search of its own; None omits the search. depth: maximum number of
     candidates for each vector and type. tokens: the query's token vectors for late interaction with
-    the candidates; None omits late interaction. columns: whether to return the payload fields that
-    ranking reads, besides ids and scores. linked: whether the memories to which the best candidates
-    link become candidates, too, if the filters accept them. newest: memories that become
-    candidates, too, whatever their scores.
+    the candidates; None omits late interaction. columns: whether to return, besides ids and
+    scores, the payload fields for which the store was opened. linked: whether the memories to which
+    the best candidates link become candidates, too, if the filters accept them. newest: memories
+    that become candidates, too, whatever their scores.
     """
 
     filters: Mapping[MemoryType, Filter | None]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import Columns
+from memtypes.search.columns import ColumnKinds, Columns
 
 TYPES: tuple[MemoryType, ...] = tuple(MemoryType)
 
@@ -38,9 +38,9 @@ class Candidates:
 
     ids: memory ids as ASCII bytes, which sort like the ids. kinds: memory types, as indices into
     TYPES. dense, sparse: scores as in `Candidate`, NaN for a candidate without that score; None if
-    no candidate has it. columns: the payload fields that ranking reads. late: late-interaction
-    scores, shape (candidates, query tokens): for each query token, its best cosine with any token
-    of the memory.
+    no candidate has it. columns: the payload fields for which the store was opened. late:
+    late-interaction scores, shape (candidates, query tokens): for each query token, its best cosine
+    with any token of the memory.
     """
 
     ids: NDArray[np.bytes_]
@@ -51,22 +51,24 @@ class Candidates:
     late: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, memories: Sequence[Memory]) -> Candidates:
+    def of(cls, memories: Sequence[Memory], column_kinds: ColumnKinds) -> Candidates:
         """Make candidates without scores from stored memories."""
         return cls(
             np.array([memory.id.encode() for memory in memories], dtype=np.bytes_),
             np.array([TYPES.index(memory.type) for memory in memories], dtype=np.int8),
             None,
             None,
-            Columns.of([memory.to_payload() for memory in memories]),
+            Columns.of([memory.to_payload() for memory in memories], column_kinds),
         )
 
     @classmethod
     def joined(cls, parts: Sequence[Candidates]) -> Candidates:
-        """Concatenate candidates: the rows of all `parts`, one part after the other."""
-        parts = [part for part in parts if len(part)]
-        if len(parts) < 2:
-            return parts[0] if parts else cls.of([])
+        """Concatenate candidates: the rows of all `parts` (at least one), one part after the
+        other.
+        """
+        parts = [part for part in parts if len(part)] or parts[:1]
+        if len(parts) == 1:
+            return parts[0]
         counts = [len(part) for part in parts]
         return cls(
             np.concatenate([part.ids for part in parts]),

@@ -1,5 +1,8 @@
-"""The payload fields that ranking reads, as one array for each field: thousands of dictionaries
-would be slow.
+"""Payload fields of many memories as one array for each field: thousands of dictionaries would be
+slow.
+
+Which fields these are is not known here. Whoever reads columns names them, each with its kind, and
+the store is opened with that list.
 """
 
 from __future__ import annotations
@@ -7,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -22,19 +24,38 @@ class ColumnKind(Enum):
     missing value.
     """
 
-    TIME = np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
-    WHOLE = np.dtype(np.int64), np.iinfo(np.int64).min
-    NUMBER = np.dtype(np.float32), np.nan
-    FLAG = np.dtype(np.int8), -1  # 0 or 1
-    DIGEST = np.dtype("S64"), b""
-    TEXT = np.dtype(np.int32), -1  # an index into the table of texts
+    dtype: np.dtype[Any]
+    none: Any
+
+    TIME = "time", np.dtype("datetime64[us]"), np.datetime64("NaT")  # in UTC
+    WHOLE = "whole", np.dtype(np.int64), np.iinfo(np.int64).min
+    NUMBER = "number", np.dtype(np.float32), np.nan
+    FLAG = "flag", np.dtype(np.int8), -1  # 0 or 1
+    DIGEST = "digest", np.dtype("S64"), b""
+    TEXT = "text", np.dtype(np.int32), -1  # an index into the table of texts
+    # Like TEXT: each list as one JSON text, without a value for an empty one
+    LIST = "list", np.dtype(np.int32), -1
     # A row of term numbers, see `vectors.numbered`
-    TERMS = np.dtype((np.uint16, (vectors.MAX_TERMS,))), 0
+    TERMS = "terms", np.dtype((np.uint16, (vectors.MAX_TERMS,))), 0
 
-    def __init__(self, dtype: np.dtype[Any], none: Any) -> None:
-        self.dtype = dtype
-        self.none = none
+    def __new__(cls, name: str, dtype: np.dtype[Any], none: Any) -> Self:
+        """A member whose value is `name`. It is pickled by value, and NaN is not equal to
+        itself.
+        """
+        member = object.__new__(cls)
+        member._value_ = name
+        member.dtype = dtype
+        member.none = none
+        return member
 
+    @property
+    def has_table(self) -> bool:
+        """True if a column of this kind has indices into a table of texts."""
+        return self in (ColumnKind.TEXT, ColumnKind.LIST)
+
+
+ColumnKinds: TypeAlias = Mapping[str, ColumnKind]
+"""The columns of a table: the kind of each, by the field's dotted path in a payload."""
 
 Column: TypeAlias = NDArray[Any]
 
@@ -44,52 +65,7 @@ stored.
 """
 
 LINKS = "links"
-"""Payload field with a memory's links to others."""
-
-TURNS = "source.turns"
-"""Payload field with the numbers of the turns that a memory was taken from."""
-
-LISTS = (LINKS, TURNS)
-"""Fields that are lists. A column has each list as one JSON text, without a value for an empty one.
-"""
-
-KINDS: Mapping[str, ColumnKind] = MappingProxyType(
-    {
-        **dict.fromkeys(
-            ("created_at", "restated_at", "due_at", "completed_at", "last_used_at"), ColumnKind.TIME
-        ),
-        **dict.fromkeys(("valid_to", "state_until", "expires_at"), ColumnKind.TIME),
-        **dict.fromkeys(
-            ("access_count", "usage_count", "seq", "tokens.count", "tokens.line"), ColumnKind.WHOLE
-        ),
-        **dict.fromkeys(("importance", "emotional_valence", "priority"), ColumnKind.WHOLE),
-        **dict.fromkeys(("confidence", "success_rate"), ColumnKind.NUMBER),
-        "gives_value": ColumnKind.FLAG,
-        **dict.fromkeys(
-            (
-                "tokens.tokenizer",
-                "tokens.renderer",
-                "speaker",
-                "status",
-                "todo_id",
-                "session_id",
-                "state",
-            ),
-            ColumnKind.TEXT,
-        ),
-        **dict.fromkeys(LISTS, ColumnKind.TEXT),
-        "content_hash": ColumnKind.DIGEST,
-        TERMS: ColumnKind.TERMS,
-    }
-)
-"""The kind of each column, by the field's dotted path in a payload. Add a field here if ranking
-shall read it.
-"""
-
-COLUMN_FIELDS: tuple[str, ...] = tuple(dict.fromkeys(path.partition(".")[0] for path in KINDS))
-"""The top-level payload fields to read for the columns. Ranking does not read the texts of
-memories.
-"""
+"""Payload field with a memory's links to others. A search with `linked` reads its column."""
 
 
 class ColumnLink(msgspec.Struct, frozen=True):
@@ -108,29 +84,30 @@ class Columns:
     """A table with `count` rows, one for each memory, and a column (array) for each payload field,
     by the field's path.
 
-    A column may be missing if no memory has a value. A text column has indices into the list of its
-    distinct texts, `tables[path]`. rows: numbers of the rows of the arrays in `columns` that the
-    table has, in this order; None for all. So rows are selected without copying the columns, of
-    which ranking reads only some.
+    kinds: the columns that the table may have. One is missing in `columns` if no memory has a
+    value. A text column has indices into the list of its distinct texts, `tables[path]`. rows:
+    numbers of the rows of the arrays in `columns` that the table has, in this order; None for all.
+    So rows are selected without copying the columns, of which ranking reads only some.
     """
 
     count: int
+    kinds: ColumnKinds
     columns: Mapping[str, Column] = field(default_factory=dict)
     tables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rows: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, payloads: Sequence[Mapping[str, Any]]) -> Columns:
+    def of(cls, payloads: Sequence[Mapping[str, Any]], kinds: ColumnKinds) -> Columns:
         """Make a table with a row for each of `payloads`, the JSON objects in which memories are
-        stored.
+        stored, and the columns `kinds`.
         """
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
-        for path, kind in KINDS.items():
-            values = values_at(path, payloads)
+        for path, kind in kinds.items():
+            values = values_at(path, kind, payloads)
             if all(value is None for value in values):
                 continue
-            if kind is ColumnKind.TEXT:
+            if kind.has_table:
                 codes = {
                     text: code
                     for code, text in enumerate(dict.fromkeys(v for v in values if v is not None))
@@ -141,22 +118,25 @@ class Columns:
                 )
             else:
                 columns[path] = column_of(kind, values)
-        return cls(len(payloads), columns, tables)
+        return cls(len(payloads), kinds, columns, tables)
 
     @classmethod
     def joined(cls, parts: Sequence[Columns]) -> Columns:
-        """Concatenate tables: the rows of all `parts`, one part after the other."""
+        """Concatenate tables of the same kinds: the rows of all `parts`, one part after the
+        other.
+        """
+        kinds = parts[0].kinds
         columns: dict[str, Column] = {}
         tables: dict[str, Sequence[str]] = {}
-        for path in KINDS:
+        for path, kind in kinds.items():
             if any(path in part.columns for part in parts):
                 arrays = [part.column(path) for part in parts]
-                if KINDS[path] is ColumnKind.TEXT:
+                if kind.has_table:
                     arrays, tables[path] = _merged_tables(
                         arrays, [part.tables.get(path, ()) for part in parts]
                     )
                 columns[path] = np.concatenate(arrays)
-        return cls(sum(part.count for part in parts), columns, tables)
+        return cls(sum(part.count for part in parts), kinds, columns, tables)
 
     def column(self, path: str) -> Column:
         """The column of the field at `path`. A missing value is marked by the `none` of the
@@ -164,7 +144,7 @@ class Columns:
         """
         column = self.columns.get(path)
         if column is None:
-            return np.full(self.count, KINDS[path].none, dtype=KINDS[path].dtype)
+            return np.full(self.count, self.kinds[path].none, dtype=self.kinds[path].dtype)
         # Faster than an index
         return column if self.rows is None else column.take(self.rows, axis=0)
 
@@ -181,7 +161,7 @@ class Columns:
 
     def has_value(self, path: str) -> NDArray[np.bool_]:
         """A mask of the rows: True where the field at `path` has a value."""
-        kind = KINDS[path]
+        kind = self.kinds[path]
         values = self.column(path)
         if kind is ColumnKind.TIME:
             return ~np.isnat(values)
@@ -202,7 +182,7 @@ class Columns:
         """The links of each memory. Each is decoded here, so select a few rows first."""
         table = self.tables.get(LINKS, ())
         return [
-            [] if code == ColumnKind.TEXT.none else _DECODER.decode(table[code])
+            [] if code == ColumnKind.LIST.none else _DECODER.decode(table[code])
             for code in self.column(LINKS).tolist()
         ]
 
@@ -210,39 +190,39 @@ class Columns:
         """A table of the rows whose numbers are `rows`, in that order."""
         return Columns(
             len(rows),
+            self.kinds,
             self.columns,
             self.tables,
             rows if self.rows is None else self.rows.take(rows),
         )
 
     def changed(self, path: str, column: Column) -> Columns:
-        """A copy of the table with another column for the field at `path`, which must not be a text
-        field.
+        """A copy of the table with another column for the field at `path`, whose kind must not have
+        a table.
         """
         return Columns(
             self.count,
+            self.kinds,
             {**{name: self.column(name) for name in self.columns}, path: column},
             self.tables,
         )
 
 
-def values_at(path: str, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """The value of the field at the dotted `path` in each payload; None for a payload without that
-    field. A list, such as that of the links, is one JSON text, or None if it is empty.
+def values_at(path: str, kind: ColumnKind, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """The value of the field at the dotted `path` in each payload, for a column of `kind`. None for
+    a payload without that field.
     """
     outer, _, inner = path.partition(".")
     values = [payload.get(outer) for payload in payloads]
     if inner:
         values = [None if value is None else value.get(inner) for value in values]
-    if path in LISTS:
+    if kind is ColumnKind.LIST:
         return [msgspec.json.encode(value).decode() if value else None for value in values]
     return values
 
 
 def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
-    """Convert JSON values to a column of `kind`, which must not be TEXT: a text column needs a
-    table of texts.
-    """
+    """Convert JSON values to a column of `kind`, which must be one without a table of texts."""
     if kind is ColumnKind.TIME:
         # numpy parses times ten times as fast as datetime.
         return np.array(
@@ -260,6 +240,11 @@ def column_of(kind: ColumnKind, values: Sequence[Any]) -> Column:
             [kind.none if value is None else bool(value) for value in values], dtype=kind.dtype
         )
     return np.array([kind.none if value is None else value for value in values], dtype=kind.dtype)
+
+
+def payload_fields(kinds: ColumnKinds) -> tuple[str, ...]:
+    """The top-level payload fields to read for the columns `kinds`."""
+    return tuple(dict.fromkeys(path.partition(".")[0] for path in kinds))
 
 
 def _merged_tables(

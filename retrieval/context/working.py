@@ -54,4 +54,5 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
     """Add the items in `view` as hits."""
     if not view.memories:
         return ranked
-    return ranked.with_unscored_hits(Candidates.of(list(view.memories.values())))
+    added = Candidates.of(list(view.memories.values()), ranked.candidates.columns.kinds)
+    return ranked.with_unscored_hits(added)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from memtypes.model.memory import State
 from memtypes.search.candidates import Candidates
-from memtypes.search.columns import TERMS, TURNS, Columns
+from memtypes.search.columns import TERMS, Columns
+from retrieval.columns import TURNS
 from retrieval.ranking.signals import to_datetime64
 
 

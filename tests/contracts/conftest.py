@@ -24,6 +24,7 @@ from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
 from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS
 from tests.fakes_memories import InMemoryStore
 
@@ -94,13 +95,16 @@ async def _open(name: str, url: str, prefix: str, directory: Path) -> EngineStor
     if name == "memory":
         return InMemoryStore(DIMENSIONS)
     if name == "edge":
-        return await EdgeStore.open(EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS))
+        return await EdgeStore.open(
+            EdgeSettings(directory / "memories", FINGERPRINT, DIMENSIONS, COLUMNS)
+        )
     key = os.environ.get("QDRANT_TEST_API_KEY") if name == "qdrant-server" else None
     return await QdrantStore.open(
         QdrantSettings(
             LOCAL if name == "qdrant-local" else url,
             FINGERPRINT,
             DIMENSIONS,
+            COLUMNS,
             api_key=key,
             prefix=prefix,
         )

@@ -16,8 +16,9 @@ from memtypes.model.filters import Filter, parse_filter
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore, Newest, Record
-from memtypes.search.columns import COLUMN_FIELDS, TERMS
+from memtypes.search.columns import TERMS, payload_fields
 from memtypes.search.vectors import DenseVector, heaviest
+from retrieval.columns import COLUMNS
 from tests.builders import NOW, make_dense, make_memory, make_record, make_sparse
 from tests.candidates import CandidateRow, rows_of
 
@@ -272,7 +273,9 @@ async def test_candidates_have_the_fields_for_ranking_and_no_text(
     inside = Scope(scope.tenant, scope.namespace, "s")
     (hit,) = await search(store, inside, CandidateSearch({memory.type: None}, QUERY, None, 1))
     written = memory.to_payload() | {TERMS: heaviest(record.vectors.sparse)}
-    assert hit.payload == {key: value for key, value in written.items() if key in COLUMN_FIELDS}
+    assert hit.payload == {
+        key: value for key, value in written.items() if key in payload_fields(COLUMNS)
+    }
 
 
 async def test_searches_see_the_latest_write(store: MemoryStore, scope: Scope) -> None:

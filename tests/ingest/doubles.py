@@ -131,7 +131,7 @@ class ObservedStore(InMemoryStore):
     ) -> list[Candidates]:
         """No candidates."""
         self._call("candidates")
-        return [Candidates.of([]) for _ in searches]
+        return [Candidates.of([], {}) for _ in searches]
 
     async def ping(self) -> None:
         """Count the call as one of `ping`."""

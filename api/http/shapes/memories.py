@@ -10,7 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, TypeVar, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+    get_args,
+)
 
 from pydantic import (
     BeforeValidator,
@@ -92,6 +102,9 @@ class ItemFields(Draft):
     it is left out, there is no review.
     """
 
+    draft_class: ClassVar[type[AnyDraft | UntypedDraft]]
+    """The draft of the type; `_by_type` sets it in the model that it makes for each type."""
+
     review: Literal["auto", "skip"] | None = None
 
     def submission(self) -> Submission:
@@ -104,14 +117,8 @@ class ItemFields(Draft):
         """The memory to write, without `review` and `namespace`. Its fields are already valid and
         not checked again.
         """
-        kind: type[Any] = next(
-            base for base in type(self).__mro__ if not issubclass(base, ItemFields)
-        )
-        fields = {name: getattr(self, name) for name in kind.model_fields}
-        draft: AnyDraft | UntypedDraft = kind.model_construct(
-            self.model_fields_set & fields.keys(), **fields
-        )
-        return draft
+        fields = {name: getattr(self, name) for name in self.draft_class.model_fields}
+        return self.draft_class.model_construct(self.model_fields_set & fields.keys(), **fields)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -153,6 +160,7 @@ def _by_type(fields: type[ItemFields], suffix: str) -> Any:
             __base__=(fields, draft),
             __doc__=f"A memory to write, {description}.",
         )
+        model.draft_class = draft  # type: ignore[attr-defined]
         models.append(Annotated[model, Tag(kind.lower())])
     return Annotated[reduce(operator.or_, models), Discriminator(tag)]
 

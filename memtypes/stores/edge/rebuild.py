@@ -54,8 +54,9 @@ async def _rebuild_shards(
     if manifest is None:
         raise InvalidRequest(f"{layout.directory} is not a store; there is nothing to re-embed")
     paths = {kind: await asyncio.to_thread(layout.next_path, kind) for kind in COLLECTIONS}
-    old = EdgeEngine.open(layout.shard_paths(), manifest.dimensions)
-    with closing(old), closing(EdgeEngine.open(paths, settings.dimensions)) as new:
+    columns = settings.column_kinds
+    old = EdgeEngine.open(layout.shard_paths(), manifest.dimensions, columns)
+    with closing(old), closing(EdgeEngine.open(paths, settings.dimensions, columns)) as new:
         counts = {kind: await _copy(old, new, kind, embed) for kind in COLLECTIONS}
         for directory in new.take_unsynced():
             await asyncio.to_thread(sync_directory, directory)

@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.platform import exit_with_parent, keep_freed_memory
+from memtypes.search.columns import ColumnKinds
 from memtypes.stores.edge.engine.engine import EdgeEngine
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import locked
@@ -44,7 +45,8 @@ _log = logging.getLogger(__name__)
 class EdgeSettings:
     """Settings of an embedded store: its directory, its embedder, and timeouts in seconds.
 
-    fingerprint, dimensions: of the embedder. timeout_s: for one call. start_timeout_s: for the
+    fingerprint, dimensions: of the embedder. column_kinds: the payload fields that searches read of
+    each candidate, which the worker caches. timeout_s: for one call. start_timeout_s: for the
     start of the worker, which replays the log after a crash. lock_wait_s: how long a start waits
     for another program to give up the store, such as a service that is just ending.
     """
@@ -52,6 +54,7 @@ class EdgeSettings:
     directory: Path
     fingerprint: str
     dimensions: int
+    column_kinds: ColumnKinds
     timeout_s: float = 30.0
     start_timeout_s: float = 60.0
     lock_wait_s: float = 3.0
@@ -79,7 +82,9 @@ class OpenStore:
             _acquire(stack, layout, time.monotonic() + settings.lock_wait_s)
             layout.prepare(settings.fingerprint, settings.dimensions)
             try:
-                engine = EdgeEngine.open(layout.shard_paths(), settings.dimensions)
+                engine = EdgeEngine.open(
+                    layout.shard_paths(), settings.dimensions, settings.column_kinds
+                )
             except StoreInUse as error:
                 raise StoreInUse(
                     f"the store in {layout.directory} is held by another program, which does not "
@@ -120,7 +125,7 @@ class OpenStore:
         self.engine.flush_one()
 
     def warm_step(self) -> bool:
-        """Cache the ranking fields of some more memories. Returns False if none is left."""
+        """Cache the columns of some more memories. Returns False if none is left."""
         return next(self._warming, _END) is not _END
 
     def with_deleted_bytes(self, removed_by: int) -> int:

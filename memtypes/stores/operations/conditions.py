@@ -195,7 +195,7 @@ def _has_any_id(ids: Iterable[Any]) -> Condition:
 
     The ids may not exist in the scope. The condition is nested in a `must` to mark this: an id
     condition that is not nested lists only ids that were found in the scope, so the cache of
-    ranking fields need not check them.
+    columns need not check them.
     """
     return {"must": [has_ids(valid_ids(ids))]}
 

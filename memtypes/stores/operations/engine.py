@@ -23,7 +23,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import from_payload
 from memtypes.ports.memory_store import Record
-from memtypes.search.columns import TERMS, Columns
+from memtypes.search.columns import LINKS, TERMS, ColumnKind, ColumnKinds, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors, Vectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
 from memtypes.stores.operations.schema import Kind
@@ -90,8 +90,8 @@ class Scroll:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExistingColumns:
-    """A mask of the requested memories that exist, and the ranking fields of these, in the order of
-    the request.
+    """A mask of the requested memories that exist, and the columns of these, in the order of the
+    request.
     """
 
     exists: NDArray[np.bool_]
@@ -149,6 +149,9 @@ class RemovePoints:
 Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
 
 
+_SEARCH_COLUMNS: ColumnKinds = {LINKS: ColumnKind.LIST, TERMS: ColumnKind.TERMS}
+
+
 class EngineOperations(ABC):
     """Base class of vector engines. An engine has a collection of points for each memory type, and
     one for items.
@@ -156,6 +159,9 @@ class EngineOperations(ABC):
     A point has an id, a payload and vectors. An answer has the same collections as the request, in
     the same order. Operations raise Unavailable when the engine can't be reached, and
     InvalidRequest if it refuses a request.
+
+    column_kinds: the columns (payload fields) of candidates that its caller reads, and those that
+    searches for linked and for similar memories read.
     """
 
     score_all_factor: ClassVar[int] = 2
@@ -165,6 +171,9 @@ class EngineOperations(ABC):
     With more memories, it asks for the best hits of each of its two vectors. A second call then
     gets the missing scores of the hits that only one of the vectors found.
     """
+
+    def __init__(self, column_kinds: ColumnKinds) -> None:
+        self.column_kinds: ColumnKinds = {**column_kinds, **_SEARCH_COLUMNS}
 
     @abstractmethod
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
@@ -198,9 +207,7 @@ class EngineOperations(ABC):
 
     @abstractmethod
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of
-        those that exist.
-        """
+        """Return which memories in `keys` exist, and the columns of those that exist."""
 
     @abstractmethod
     async def token_maxima(

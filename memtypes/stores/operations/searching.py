@@ -286,7 +286,7 @@ async def _search(
 async def _candidates(
     engine: EngineOperations, search: TypedSearch, pools: Sequence[_Pool]
 ) -> Candidates:
-    """The candidates in `pools`: ids, scores, ranking fields and, with token vectors,
+    """The candidates in `pools`: ids, scores, columns and, with token vectors,
     late-interaction scores.
     """
     pools = [pool for pool in pools if len(pool.keys)]
@@ -299,7 +299,7 @@ async def _candidates(
             pool.keep(mask)
         pools = [pool for pool in pools if len(pool.keys)]
     if not pools:
-        return Candidates.of([])
+        return Candidates.of([], engine.column_kinds)
     keys = {pool.kind: pool.keys for pool in pools}
     counts = [len(pool.keys) for pool in pools]
     tokens = search.tokens
@@ -308,7 +308,7 @@ async def _candidates(
         np.repeat(np.array([TYPES.index(pool.kind) for pool in pools], dtype=np.int8), counts),
         _concatenated_scores([pool.dense for pool in pools]),
         _concatenated_scores([pool.sparse for pool in pools]),
-        columns or Columns(sum(counts)),
+        columns or Columns(sum(counts), engine.column_kinds),
         await engine.token_maxima(tokens, keys) if tokens is not None and len(tokens) else None,
     )
 

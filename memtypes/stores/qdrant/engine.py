@@ -12,7 +12,7 @@ import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import COLUMN_FIELDS, Columns
+from memtypes.search.columns import ColumnKinds, Columns, payload_fields
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import (
@@ -50,8 +50,14 @@ class QdrantEngine(EngineOperations):
     """
 
     def __init__(
-        self, client: AsyncQdrantClient, aliases: Mapping[Collection, str], *, local: bool
+        self,
+        client: AsyncQdrantClient,
+        aliases: Mapping[Collection, str],
+        column_kinds: ColumnKinds,
+        *,
+        local: bool,
     ) -> None:
+        super().__init__(column_kinds)
         self._client = client
         self._aliases = aliases
         self._local = local
@@ -123,14 +129,13 @@ class QdrantEngine(EngineOperations):
         return await _ask_concurrently(queries, ask)
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of
-        those that exist.
-        """
+        """Return which memories in `keys` exist, and the columns of those that exist."""
+        fields = list(payload_fields(self.column_kinds))
 
         async def ask(kind: MemoryType, ids: Keys) -> tuple[list[bool], list[Payload]]:
             texts = strings_of(ids)
             records = await self._client.retrieve(
-                self._aliases[kind], list(texts), with_payload=list(COLUMN_FIELDS)
+                self._aliases[kind], list(texts), with_payload=fields
             )
             payloads = {str(record.id): record.payload or {} for record in records}
             flags = [memory_id in payloads for memory_id in texts]
@@ -138,9 +143,8 @@ class QdrantEngine(EngineOperations):
 
         answers = (await _ask_concurrently(keys, ask)).values()
         exists = np.array([flag for flags, _ in answers for flag in flags], dtype=np.bool_)
-        return ExistingColumns(
-            exists, Columns.of([payload for _, payloads in answers for payload in payloads])
-        )
+        payloads = [payload for _, existing in answers for payload in existing]
+        return ExistingColumns(exists, Columns.of(payloads, self.column_kinds))
 
     async def token_maxima(
         self, query: TokenVectors, keys: Mapping[MemoryType, Keys]

@@ -20,6 +20,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from memtypes.model.errors import EmbedderMismatch, SetupRequired
 from memtypes.model.policy import MemoryType
+from memtypes.search.columns import ColumnKinds
 from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations import schema
 from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
@@ -50,11 +51,15 @@ _INDEX_PARAMS: Mapping[Index, Any] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class QdrantSettings:
-    """Settings of a store on a Qdrant server. The last four apply to new collections only."""
+    """Settings of a store on a Qdrant server. The last four apply to new collections only.
+
+    column_kinds: the payload fields that searches read of each candidate.
+    """
 
     url: str
     fingerprint: str
     dimensions: int
+    column_kinds: ColumnKinds
     api_key: str | None = None
     timeout_s: int = 30
     prefix: str = "remembrancer"
@@ -77,7 +82,7 @@ class QdrantStore(EngineStore):
         self.aliases: Mapping[Collection, str] = {
             kind: f"{settings.prefix}_{kind}" for kind in schema.COLLECTIONS
         }
-        self._engine = QdrantEngine(client, self.aliases, local=self._local)
+        self._engine = QdrantEngine(client, self.aliases, settings.column_kinds, local=self._local)
 
     @classmethod
     async def open(cls, settings: QdrantSettings) -> QdrantStore:

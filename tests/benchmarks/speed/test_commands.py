@@ -59,7 +59,7 @@ def test_trace_counts_what_one_call_runs(figures: Run) -> None:
     write = result["a plain write"]
     retrieval = result["a retrieval"]
     assert write["engine calls"] > retrieval["engine calls"] > 0
-    assert "upsert 1" in write["by name"]
+    assert "write 1" in write["by name"]
     assert retrieval["functions"] > retrieval["files"] > 20
 
 

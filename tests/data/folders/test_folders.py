@@ -49,7 +49,7 @@ def test_everything_in_an_older_folder_is_found(archive: Path, service: Process)
         assert answers[part] == expected[part], part
 
 
-def test_receipts_in_an_older_folder_are_valid(archive: Path, service: Process) -> None:
+def test_receipts_in_an_older_folder_are_read(archive: Path, service: Process) -> None:
     expected = expectation(archive)["receipt"]
     assert verified(service.url, expected["id"]) == expected
 

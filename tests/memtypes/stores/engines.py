@@ -15,6 +15,7 @@ from typing import Any
 from memtypes.platform import dies_with_parent
 from memtypes.stores.edge import EdgeSettings
 from memtypes.stores.edge.layout import Layout
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +26,7 @@ def settings_for(directory: Path, **changes: float | str) -> EdgeSettings:
     defaults: dict[str, Any] = {
         "fingerprint": "test-embedder",
         "dimensions": DIMENSIONS,
+        "column_kinds": COLUMNS,
     }
     return EdgeSettings(directory, **defaults | changes)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
+from retrieval.columns import COLUMNS
 from retrieval.ranking.evidence import certainty_of, combined_certainty
 from tests.candidates import CandidateRow, make_candidates
 
@@ -73,7 +74,10 @@ def test_without_vectors_the_certainty_is_none() -> None:
     similarity = np.array([1.0])
     assert certainty_of(NO_TERMS, None, hits(0.9), similarity, similarity) is None
     assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), similarity, similarity) is None
-    assert certainty_of(NO_TERMS, TOKENS, Candidates.of([]), similarity[:0], similarity[:0]) is None
+    assert (
+        certainty_of(NO_TERMS, TOKENS, Candidates.of([], COLUMNS), similarity[:0], similarity[:0])
+        is None
+    )
 
 
 def test_hits_have_certainty_0_if_the_question_has_no_tokens() -> None:

@@ -16,6 +16,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import Columns
+from retrieval.columns import COLUMNS
 from retrieval.query.named_times import time_windows
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.signals import (
@@ -106,7 +107,7 @@ def test_decay_falls_with_age_and_stays_between_0_and_1(
 
 
 def test_the_importance_signal_spans_0_to_1() -> None:
-    columns = Columns.of([{"importance": 1}, {"importance": 10}])
+    columns = Columns.of([{"importance": 1}, {"importance": 10}], COLUMNS)
     assert importance(columns).tolist() == pytest.approx([0.0, 1.0])
 
 
@@ -125,18 +126,20 @@ def test_reliable_and_emotional_memories_are_more_important(
     importance.
     """
     higher, lower = importance(
-        Columns.of([{"importance": 5} | higher_fields, {"importance": 5} | lower_fields])
+        Columns.of([{"importance": 5} | higher_fields, {"importance": 5} | lower_fields], COLUMNS)
     ).tolist()
     assert higher > lower
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
     values = access(
-        Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)])
+        Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)], COLUMNS)
     ).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
-    assert access(Columns.of([{"access_count": 4, "usage_count": 6}])).tolist() == values[2:3]
+    assert (
+        access(Columns.of([{"access_count": 4, "usage_count": 6}], COLUMNS)).tolist() == values[2:3]
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import numpy as np
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.search.columns import COLUMN_FIELDS
+from memtypes.search.columns import ColumnKinds, payload_fields
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.edge.engine.reader import SlotPayloads
 from memtypes.stores.edge.engine.shard import Shard, ShardCopy
@@ -68,14 +68,18 @@ _log = logging.getLogger(__name__)
 
 class EdgeEngine(EngineOperations):
     """Implements `EngineOperations` on Qdrant Edge: a shard for each collection, and a cache of
-    ranking fields.
+    the columns that searches read.
     """
 
     score_all_factor: ClassVar[int] = 10
 
-    def __init__(self, shards: Mapping[Collection, Shard], dimensions: int) -> None:
+    def __init__(
+        self, shards: Mapping[Collection, Shard], dimensions: int, column_kinds: ColumnKinds
+    ) -> None:
+        super().__init__(column_kinds)
         self._shards = dict(shards)
-        self._columns = ColumnCache(self._ranking_fields)
+        self._column_fields = payload_fields(self.column_kinds)
+        self._columns = ColumnCache(self.column_kinds, self._read_columns)
         self._copies: dict[Collection, ShardCopy] = {}
         self._dimensions = dimensions
         self._matcher = Matcher()
@@ -83,7 +87,9 @@ class EdgeEngine(EngineOperations):
         self._unflushed: set[Collection] = set()
 
     @classmethod
-    def open(cls, paths: Mapping[Collection, Path], dimensions: int) -> EdgeEngine:
+    def open(
+        cls, paths: Mapping[Collection, Path], dimensions: int, column_kinds: ColumnKinds
+    ) -> EdgeEngine:
         """Open the engine on the shards in `paths`; missing shards are created. Raises StoreInUse
         or Unavailable.
         """
@@ -93,7 +99,7 @@ class EdgeEngine(EngineOperations):
             )
             for kind, path in paths.items()
         }
-        return cls(shards, dimensions)
+        return cls(shards, dimensions, column_kinds)
 
     async def count(self, wheres: Mapping[Kind, Condition]) -> dict[Kind, int]:
         """For each collection in `wheres`, the exact number of points that meet its condition."""
@@ -128,9 +134,7 @@ class EdgeEngine(EngineOperations):
         }
 
     async def columns(self, keys: Mapping[MemoryType, Keys]) -> ExistingColumns:
-        """Return which memories in `keys` exist, and the columns (payload fields for ranking) of
-        those that exist.
-        """
+        """Return which memories in `keys` exist, and the columns of those that exist."""
         return self._columns.read(keys)
 
     async def token_maxima(
@@ -190,7 +194,7 @@ class EdgeEngine(EngineOperations):
         return bool(self._unflushed)
 
     def warm(self) -> Iterator[None]:
-        """Cache the ranking fields of all memories. Yields every few milliseconds, so that queries
+        """Cache the columns of all memories. Yields every few milliseconds, so that queries
         can run.
         """
         for kind in MemoryType:
@@ -198,14 +202,14 @@ class EdgeEngine(EngineOperations):
             limit = WARM_UP_STEP
             while len(slots := self._columns.uncached(kind, slots)):
                 began = time.thread_time()
-                self._columns.add(kind, self._ranking_fields(kind, slots[:limit]).items())
+                self._columns.add(kind, self._read_columns(kind, slots[:limit]).items())
                 slow = time.thread_time() - began > LONG_STEP_S
                 yield
                 slots = slots[limit:]
                 limit = max(1, limit // 2) if slow else limit
 
     def forget_columns(self) -> None:
-        """Drop all cached ranking fields; later searches read them again."""
+        """Drop all cached columns; later searches read them again."""
         for kind in MemoryType:
             self._columns.invalidate(kind, None)
 
@@ -311,5 +315,5 @@ class EdgeEngine(EngineOperations):
                 _log.exception("the copy of the %s shard is dropped", kind)
                 self._drop_copy(kind)
 
-    def _ranking_fields(self, kind: MemoryType, slots: Slots) -> SlotPayloads:
-        return self._shards[kind].reader.payloads(slots, COLUMN_FIELDS)
+    def _read_columns(self, kind: MemoryType, slots: Slots) -> SlotPayloads:
+        return self._shards[kind].reader.payloads(slots, self._column_fields)

@@ -1,37 +1,28 @@
-"""Cache of the payload fields that ranking uses: for each field an array (column), indexed by slot
-(point number).
+"""Cache of payload fields for searches: for each field an array (column), indexed by slot (point
+number). Which fields these are is a setting of the store.
 
 The engine takes microseconds to read a payload, and a search needs the fields of thousands of
 memories. The worker is the only writer of its shards, so each change can update the cache.
-A memory takes about 290 bytes.
+A memory takes about 290 bytes with the columns of retrieval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
-from memtypes.search.columns import KINDS, Column, ColumnKind, Columns, column_of, values_at
+from memtypes.search.columns import Column, ColumnKind, ColumnKinds, Columns, column_of, values_at
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
 from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
 
 _INITIAL_ROWS = 1_024
 """Number of rows for which the cache of a memory type has room at first."""
-
-_ROW = np.dtype([(path, kind.dtype) for path, kind in KINDS.items()])
-"""Dtype of a row: all fields of one memory. Copying a thousand rows is much faster than copying
-twenty columns.
-"""
-
-_EMPTY_ROW = np.array(
-    [tuple(np.full(kind.dtype.shape, kind.none) for kind in KINDS.values())], _ROW
-)
 
 
 class _Texts:
@@ -66,15 +57,19 @@ class _Texts:
 
 @dataclass(slots=True, eq=False)
 class _TypeColumns:
-    """The cache of a memory type. cached: which slots have a cached row. used: fields of which a
-    row has a value.
+    """The cache of a memory type. empty_row: the row of a memory without values. cached: which
+    slots have a cached row. used: fields of which a row has a value.
     """
 
-    cached: NDArray[np.bool_] = field(
-        default_factory=lambda: np.zeros(_INITIAL_ROWS, dtype=np.bool_)
-    )
-    rows: NDArray[Any] = field(default_factory=lambda: np.repeat(_EMPTY_ROW, _INITIAL_ROWS))
-    used: set[str] = field(default_factory=set)
+    empty_row: NDArray[Any]
+    cached: NDArray[np.bool_]
+    rows: NDArray[Any]
+    used: set[str]
+
+    @classmethod
+    def empty(cls, empty_row: NDArray[Any]) -> _TypeColumns:
+        cached = np.zeros(_INITIAL_ROWS, dtype=np.bool_)
+        return cls(empty_row, cached, np.repeat(empty_row, _INITIAL_ROWS), set())
 
     def are_cached(self, slots: Slots) -> NDArray[np.bool_]:
         self.reserve(slots)
@@ -86,7 +81,7 @@ class _TypeColumns:
         if size > len(self.cached):
             added = size + size // 4 - len(self.cached)
             self.cached = np.concatenate([self.cached, np.zeros(added, dtype=np.bool_)])
-            self.rows = np.concatenate([self.rows, np.repeat(_EMPTY_ROW, added)])
+            self.rows = np.concatenate([self.rows, np.repeat(self.empty_row, added)])
 
     def take(self, slots: Slots) -> NDArray[np.uint8]:
         """The cached rows of these slots (point numbers) as bytes, shape (slots, bytes of a
@@ -96,14 +91,18 @@ class _TypeColumns:
 
 
 class ColumnCache:
-    """Caches the payload fields that ranking uses. read_payloads: reads the payloads of uncached
-    memories.
-    """
+    """Caches the payload fields `kinds`. read_payloads: reads the payloads of uncached memories."""
 
-    def __init__(self, read_payloads: Callable[[MemoryType, Slots], Mapping[int, Payload]]) -> None:
+    def __init__(
+        self,
+        kinds: ColumnKinds,
+        read_payloads: Callable[[MemoryType, Slots], Mapping[int, Payload]],
+    ) -> None:
+        self._kinds = kinds
         self._read_payloads = read_payloads
-        self._types = {kind: _TypeColumns() for kind in MemoryType}
-        self._texts = {path: _Texts() for path, kind in KINDS.items() if kind is ColumnKind.TEXT}
+        self._empty_row = _empty_row(kinds)
+        self._types = {kind: _TypeColumns.empty(self._empty_row) for kind in MemoryType}
+        self._texts = {path: _Texts() for path, kind in kinds.items() if kind.has_table}
 
     def read(self, slots: Mapping[MemoryType, Slots]) -> ExistingColumns:
         """Return which of these slots (point numbers) have a memory, and the memories' fields.
@@ -124,13 +123,13 @@ class ColumnCache:
         return slots[~self._types[kind].are_cached(slots)]
 
     def add(self, kind: MemoryType, payloads: Iterable[tuple[int, Payload]]) -> None:
-        """Cache the ranking fields of memories. payloads: (slot, payload) pairs, each with all
-        COLUMN_FIELDS.
+        """Cache the fields of memories. payloads: (slot, payload) pairs, each with all fields of
+        the columns.
         """
         by_slot = dict(payloads)
         slots = slots_of(by_slot)
         self._types[kind].reserve(slots)
-        self._set(kind, slots, KINDS, list(by_slot.values()))
+        self._set(kind, slots, self._kinds, list(by_slot.values()))
         self._types[kind].cached[slots] = True
 
     def update(self, kind: MemoryType, change: Change, slots: Slots | None) -> None:
@@ -142,7 +141,7 @@ class ColumnCache:
                 kind, zip(slots.tolist(), (point.payload for point in change.points), strict=True)
             )
         elif isinstance(change, SetFields) and slots is not None and _selects_by_id(change.where):
-            paths = [path for path in KINDS if path.partition(".")[0] in change.fields]
+            paths = [path for path in self._kinds if path.partition(".")[0] in change.fields]
             self._set(kind, slots[self._types[kind].are_cached(slots)], paths, [change.fields])
         else:
             self.invalidate(kind, slots)
@@ -152,7 +151,7 @@ class ColumnCache:
         whole type.
         """
         if slots is None:
-            self._types[kind] = _TypeColumns()
+            self._types[kind] = _TypeColumns.empty(self._empty_row)
         else:
             self._types[kind].reserve(slots)
             self._types[kind].cached[slots] = False
@@ -162,7 +161,7 @@ class ColumnCache:
         -1 if removed.
         """
         before = self._types[kind]
-        after = _TypeColumns()
+        after = _TypeColumns.empty(self._empty_row)
         after.reserve(new_slots)
         size = min(len(new_slots), len(before.cached))
         old_slots = np.flatnonzero(before.cached[:size] & (new_slots[:size] >= 0))
@@ -177,13 +176,13 @@ class ColumnCache:
         """
         rows = np.concatenate(
             [self._types[kind].take(requested) for kind, requested in slots.items()]
-        ).view(_ROW)[:, 0]
+        ).view(self._empty_row.dtype)[:, 0]
         used = set().union(*(self._types[kind].used for kind in slots))
-        columns: dict[str, Column] = {path: rows[path] for path in KINDS if path in used}
+        columns: dict[str, Column] = {path: rows[path] for path in self._kinds if path in used}
         tables: dict[str, Sequence[str]] = {}
         for path in self._texts.keys() & used:
             columns[path], tables[path] = self._texts[path].table(columns[path])
-        return Columns(len(rows), columns, tables)
+        return Columns(len(rows), self._kinds, columns, tables)
 
     def _set(
         self, kind: MemoryType, slots: Slots, paths: Iterable[str], payloads: Sequence[Payload]
@@ -193,13 +192,24 @@ class ColumnCache:
         """
         columns = self._types[kind]
         for path in paths:
-            values = values_at(path, payloads)
+            column_kind = self._kinds[path]
+            values = values_at(path, column_kind, payloads)
             if path not in columns.used and all(value is None for value in values):
                 continue
             columns.used.add(path)
-            is_text = KINDS[path] is ColumnKind.TEXT
-            written = self._texts[path].codes(values) if is_text else column_of(KINDS[path], values)
-            columns.rows[path][slots] = written
+            columns.rows[path][slots] = (
+                self._texts[path].codes(values)
+                if column_kind.has_table
+                else column_of(column_kind, values)
+            )
+
+
+def _empty_row(kinds: ColumnKinds) -> NDArray[Any]:
+    """An array of one row without values, whose dtype has all fields of one memory. Copying a
+    thousand rows is much faster than copying twenty columns.
+    """
+    dtype = np.dtype([(path, kind.dtype) for path, kind in kinds.items()])
+    return np.array([tuple(np.full(kind.dtype.shape, kind.none) for kind in kinds.values())], dtype)
 
 
 def _selects_by_id(where: Condition) -> bool:

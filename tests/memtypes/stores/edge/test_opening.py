@@ -11,6 +11,7 @@ from memtypes.model.errors import EmbedderMismatch, StoreInUse, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.layout import Layout
+from retrieval.columns import COLUMNS
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import settings_for, start_python
 
@@ -36,7 +37,7 @@ async def test_another_embedder_is_refused_and_nothing_changes(tmp_path: Path) -
     before = Layout(tmp_path).manifest_path.read_bytes()
     for settings in (
         settings_for(tmp_path, fingerprint="other"),
-        EdgeSettings(tmp_path, "test-embedder", 9),
+        EdgeSettings(tmp_path, "test-embedder", 9, COLUMNS),
     ):
         with pytest.raises(
             EmbedderMismatch,

@@ -18,13 +18,14 @@ from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.qdrant.rebuild import BATCH, rebuild
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 
 pytestmark = pytest.mark.anyio
 
 OTHER = Scope("other", "shop")
-OLD = QdrantSettings(LOCAL, "old", DIMENSIONS, prefix="p")
-WIDER = QdrantSettings(LOCAL, "wider", 12, prefix="p")
+OLD = QdrantSettings(LOCAL, "old", DIMENSIONS, COLUMNS, prefix="p")
+WIDER = QdrantSettings(LOCAL, "wider", 12, COLUMNS, prefix="p")
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.operations.uuids import ids_of
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant.translate import to_query
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS, SCOPE, make_dense, make_memory, make_record, make_sparse
 from tests.memtypes.stores.stub import StubAnswer, StubRequest, stub_server
 
@@ -35,6 +36,7 @@ def settings_for(url: str, **changes: Any) -> QdrantSettings:
     defaults: dict[str, Any] = {
         "fingerprint": "test-embedder",
         "dimensions": DIMENSIONS,
+        "column_kinds": COLUMNS,
         "timeout_s": 5,
         "prefix": "p",
     }

@@ -11,9 +11,11 @@ import pytest
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
+from memtypes.search.columns import LINKS, TERMS, ColumnKind, ColumnKinds
 from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.writes import FieldChange, patch, write
+from retrieval.columns import COLUMNS
 from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 from tests.candidates import rows_of
 
@@ -26,9 +28,9 @@ MEMORIES = [
 POINTS = [make_record(memory) for memory in MEMORIES]
 
 
-def opened(path: Path) -> EdgeEngine:
+def opened(path: Path, columns: ColumnKinds = COLUMNS) -> EdgeEngine:
     """Open an engine over the shards in the directory `path`."""
-    return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS)
+    return EdgeEngine.open({kind: path / kind for kind in MemoryType}, DIMENSIONS, columns)
 
 
 async def filled(path: Path) -> EdgeEngine:
@@ -36,6 +38,16 @@ async def filled(path: Path) -> EdgeEngine:
     engine = opened(path)
     await write(engine, scope=SCOPE, points=POINTS, changes=[])
     return engine
+
+
+async def test_candidates_have_the_columns_for_which_the_engine_was_opened(tmp_path: Path) -> None:
+    (await filled(tmp_path)).close()
+    engine = opened(tmp_path, {"importance": ColumnKind.WHOLE})
+    candidates = await search(engine)
+    # Those of links and terms are the store's own; links have no values here.
+    assert candidates.columns.kinds.keys() == {"importance", LINKS, TERMS}
+    assert candidates.columns.columns.keys() == {"importance", TERMS}
+    engine.close()
 
 
 async def search(engine: EdgeEngine) -> Candidates:

@@ -12,11 +12,12 @@ import pytest
 
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import Record
-from memtypes.search.columns import Columns
+from memtypes.search.columns import ColumnKind, Columns
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition, has_ids, in_range, within
 from memtypes.stores.operations.engine import Change, DropFields, PutPoints, RemovePoints, SetFields
+from retrieval.columns import COLUMNS
 from tests.builders import SCOPE, make_memory, make_record
 from tests.candidates import payloads_in
 
@@ -54,7 +55,7 @@ def test_a_payload_is_read_once() -> None:
     Slots (point numbers) without a memory are looked up each time.
     """
     source = Payloads(2)
-    cache = ColumnCache(source)
+    cache = ColumnCache(COLUMNS, source)
     for _ in range(2):
         assert cache.read({KIND: slots_of([1, 0, 9])}).exists.tolist() == [True, True, False]
         assert read(cache, 1, 0) == [source.payloads[1], source.payloads[0]]
@@ -83,7 +84,7 @@ def test_memories_that_a_change_may_affect_leave_the_cache(
     A change without ids drops all memories of the type.
     """
     source = Payloads(3)
-    cache = ColumnCache(source)
+    cache = ColumnCache(COLUMNS, source)
     read(cache, 0, 1, 2)
     source.read.clear()
     cache.update(KIND, change, None if slots is None else slots_of(slots))
@@ -105,7 +106,7 @@ def test_values_that_a_change_sets_are_cached_without_reading(
     are read again.
     """
     source = Payloads(2)
-    cache = ColumnCache(source)
+    cache = ColumnCache(COLUMNS, source)
     read(cache, 0, 1)
     source.read.clear()
     source.payloads[0] |= {"access_count": 3, "speaker": "Eve"}
@@ -117,7 +118,7 @@ def test_values_that_a_change_sets_are_cached_without_reading(
 
 def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
     source = Payloads(3)
-    cache = ColumnCache(source)
+    cache = ColumnCache(COLUMNS, source)
     cache.add(KIND, [(0, {"importance": 7, "content": "long"}), (5_000, {"importance": 1})])
     assert read(cache, 0, 5_000) == [{"importance": 7}, {"importance": 1}]
     assert cache.uncached(KIND, slots_of([0, 1, 5_000])).tolist() == [1]
@@ -125,18 +126,26 @@ def test_payloads_that_were_passed_to_the_cache_are_not_read() -> None:
 
 
 def test_a_replaced_memory_has_its_new_values() -> None:
-    cache = ColumnCache(Payloads(0))
+    cache = ColumnCache(COLUMNS, Payloads(0))
     cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     point = Record("a", KIND, {"importance": 4}, make_record(make_memory(KIND, "a")).vectors)
     cache.update(KIND, PutPoints((point,), within(SCOPE)), slots_of([1]))
     assert read(cache, 2, 1) == [{"speaker": "Ben"}, {"importance": 4}]
 
 
+def test_the_cache_has_the_columns_that_were_asked_for() -> None:
+    cache = ColumnCache({"speaker": ColumnKind.TEXT, "colour": ColumnKind.TEXT}, Payloads(2))
+    assert read(cache, 1, 0) == [{"speaker": "Ada 1"}, {"speaker": "Ada 0"}]
+    change = SetFields(within(SCOPE, has_ids(["a"])), {"colour": "red", "importance": 7})
+    cache.update(KIND, change, slots_of([0]))
+    assert read(cache, 1, 0) == [{"speaker": "Ada 1"}, {"speaker": "Ada 0", "colour": "red"}]
+
+
 def test_columns_of_several_types_are_read_together() -> None:
     """Memories of several types are read into one table, in the requested order, with one list of
     texts for all.
     """
-    cache = ColumnCache(Payloads(0))
+    cache = ColumnCache(COLUMNS, Payloads(0))
     cache.add(KIND, [(1, {"importance": 1, "speaker": "Ada"}), (2, {"speaker": "Ben"})])
     cache.add(OTHER, [(1, {"speaker": "Ada", "seq": 4}), (7, {"seq": 5})])
     answer = cache.read({OTHER: slots_of([7, 1]), KIND: slots_of([2, 3, 1])})
@@ -155,7 +164,7 @@ def test_cached_values_move_with_a_shard_rewrite() -> None:
     memories under none.
     """
     source = Payloads(4)
-    cache = ColumnCache(source)
+    cache = ColumnCache(COLUMNS, source)
     read(cache, 0, 1, 2)
     source.read.clear()
     cache.renumber(KIND, np.array([1, -1, 0, 3]))
@@ -174,8 +183,8 @@ def test_a_column_without_values_is_left_out() -> None:
         {"importance": 3},
         {"speaker": "Ada", "due_at": "2026-03-01T09:30:00Z"},
     ]
-    cache = ColumnCache(Payloads(0))
+    cache = ColumnCache(COLUMNS, Payloads(0))
     cache.add(KIND, enumerate(payloads))
     columns = cache.read({KIND: slots_of([0, 1])}).columns
-    assert columns.columns.keys() == Columns.of(payloads).columns.keys()
+    assert columns.columns.keys() == Columns.of(payloads, COLUMNS).columns.keys()
     assert payloads_in(columns) == payloads
