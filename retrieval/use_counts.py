@@ -122,8 +122,10 @@ class LiveUses:
         """Start recording that the live working items among `shown` were used at time `at`; returns
         at once. Working items that the live store does not have are ignored.
         """
+        if self._items is None or scope.session_id is None:
+            return  # live items belong to a session; other working memories are stored ones
         used = [memory.id for memory in shown if memory.type is MemoryType.WORKING]
-        if self._items is not None and used:
+        if used:
             task = asyncio.create_task(self._touch(self._items, scope, used, at))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

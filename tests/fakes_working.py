@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from memtypes.model.errors import Unavailable
+from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 
@@ -21,6 +21,8 @@ class FakeItems(LiveItemStore):
     def _session(self, scope: Scope) -> dict[str, LiveItem]:
         if self.away:
             raise Unavailable("the live store is away")
+        if scope.session_id is None:
+            raise InvalidRequest("live items belong to a session; name it", path="session_id")
         return self.sessions.setdefault(replace(scope, agent_id=None, agents=()), {})
 
     def _reachable(self, scope: Scope) -> list[LiveItem]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from memtypes.model.policy import MemoryType
+from memtypes.model.scope import Scope
 from memtypes.model.working import Working
 from memtypes.ports.working import LiveItem
 from retrieval.retriever import Retriever
@@ -115,6 +116,13 @@ async def test_a_use_that_could_not_be_noted_does_not_fail_a_retrieval(world: Wo
     assert [item.content for item in answer.items] == ["the live task"]
     await world.retriever.live_uses.noted()
     assert world.retriever.live_uses.lost == 1
+
+
+async def test_without_a_session_no_use_of_a_live_item_is_noted(world: World) -> None:
+    await world.add("working", "a note for everybody", visibility="namespace")
+    answer = await world.retrieve("a note for everybody", Scope("acme", "shop"))
+    assert [item.content for item in answer.items] == ["a note for everybody"]
+    await world.retriever.live_uses.noted()
 
 
 @pytest.mark.parametrize("form", ["markdown", "json", "messages"])
