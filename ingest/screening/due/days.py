@@ -240,7 +240,8 @@ class Days:
         words = self.words
         # A word: "the first", "first of"
         if ordinal := words.get("ordinal", i):
-            number, end = int(ordinal[0]), ordinal[1]
+            number = int(ordinal[0])
+            end = ordinal[1]
             leads = ("det", "on", "by") if words.language.flag("ordinal_after_on") else ("det",)
             after_lead = any(words.is_a(lead, i - 1) for lead in leads)
             if 1 <= number <= 31 and (after_lead or words.is_a("of", end)):
@@ -429,9 +430,11 @@ class Days:
         words = self.words
         number = self._day_number(i)
         if named := words.get("ordinal", i):
-            nth, end = int(named[0]), named[1]
+            nth = int(named[0])
+            end = named[1]
         elif number and number.is_ordinal:
-            nth, end = number.number, number.end
+            nth = number.number
+            end = number.end
         else:
             return None
         weekday = words.get("weekday", end) if nth else None

@@ -33,8 +33,6 @@ MAX_CHARACTERS = 1_000_000
 writes.
 """
 
-FENCE = "fence"
-
 _INTEGERS = range(-(2**63), 2**64)
 
 
