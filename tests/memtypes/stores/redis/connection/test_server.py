@@ -87,6 +87,22 @@ async def test_a_directory_keeps_the_program_that_wrote_it(
         assert await live.run(lambda redis: redis.get("a"), idempotent=True) == "ü"
 
 
+async def test_files_that_the_first_program_cannot_read_are_read_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that was copied from a machine with a newer server."""
+    async with running_server(tmp_path / "live") as live:
+        await live.run(lambda redis: redis.set("a", "ü"), idempotent=True)
+    (tmp_path / "live" / "server.path").write_text("/of/another/machine/valkey-server")
+    unable = tmp_path / "bin" / "redis-server"
+    unable.parent.mkdir()
+    unable.write_text("#!/bin/sh\nexit 1\n")
+    unable.chmod(0o700)
+    monkeypatch.setenv("PATH", str(unable.parent), prepend=os.pathsep)
+    async with running_server(tmp_path / "live") as live:
+        assert await live.run(lambda redis: redis.get("a"), idempotent=True) == "ü"
+
+
 async def test_the_server_ends_with_a_killed_parent_and_loses_nothing(tmp_path: Path) -> None:
     with start_writer(tmp_path) as writer:
         assert writer.stdout is not None
