@@ -18,7 +18,7 @@ from pydantic import Field
 
 from memtypes.items.index_paths import IndexPaths, texts_at
 from memtypes.items.item import MAX_TTL_S, Item, ItemAddress, ItemSearch, Key, Path, PathListing
-from memtypes.model.memory import Model, Number
+from memtypes.model.memory import Number, StrictModel
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, Instant
 from memtypes.ports.encoders import Embedder
@@ -44,7 +44,7 @@ _SAME = ("agent_id", "value", "created_at", "updated_at", "expires_at")
 """Fields that an item and its line in an export have in the same form."""
 
 
-class ExportedItem(Model):
+class ExportedItem(StrictModel):
     """A keyed item (a JSON value under a path and a key) as a line of an export."""
 
     type: Literal["item"] = "item"
@@ -59,7 +59,7 @@ class ExportedItem(Model):
     expires_at: Instant | None = None
 
     @classmethod
-    def of(cls, item: Item) -> ExportedItem:
+    def from_item(cls, item: Item) -> ExportedItem:
         """The export line for `item`."""
         return cls(
             path=item.address.path,

@@ -22,8 +22,8 @@ from memtypes.ports.memory_store import CandidateSearch, Newest
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, Numbers, SparseVector, TokenVectors, numbered
 from retrieval.columns import COLUMNS
-from retrieval.context.working import LIVE_DEGRADED, LiveView, read_live
-from retrieval.parts import RetrieverParts, StageTimings
+from retrieval.context.live_notes import LIVE_DEGRADED, LiveView, read_live
+from retrieval.dependencies import RetrieverParts, StageTimings
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish, wish_of
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, RetrieveRequest
@@ -118,7 +118,7 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
             parts.store.candidates(query.scope, list(searches.values())), _live(parts, query)
         )
     found = dict(zip(searches, answers, strict=True))
-    nothing = Candidates.of([], COLUMNS)
+    nothing = Candidates.from_memories([], COLUMNS)
     candidates = found.get("candidates", nothing)
     if parts.adjust is not None:
         candidates = parts.adjust(candidates)

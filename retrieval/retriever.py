@@ -27,23 +27,23 @@ from retrieval.context.choice import (
     has_stored_counts,
 )
 from retrieval.context.entries import EntryFields
+from retrieval.context.live_notes import with_live
 from retrieval.context.model_count import BuiltContext, within_model_budget
 from retrieval.context.render import LAYOUTS, Renderer
-from retrieval.context.working import with_live
 from retrieval.context.writer import ContextWriter
+from retrieval.dependencies import RetrieverParts, StageTimings
 from retrieval.gather import Pool, Query, gather
-from retrieval.parts import RetrieverParts, StageTimings
 from retrieval.query.intent import asks_about_past
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import (
     RankedRequest,
+    ResolvedRequest,
     RetrieveRequest,
     SearchRequest,
-    SettledRequest,
-    settle,
+    resolve,
 )
-from retrieval.ranking.evidence import judges_evidence
+from retrieval.ranking.helpfulness import judges_evidence
 from retrieval.ranking.scoring import Scoring, rank
 from retrieval.ranking.signals import event_time
 from retrieval.result import Retrieval
@@ -155,14 +155,14 @@ class Retriever:
         were read, in a smaller budget.
         """
         with_ended = self._parts.receipts is not None and request.receipt
-        settled = settle(request, self._parts.models())
-        ranked = await self._ranked(scope, settled.request, with_ended=with_ended)
-        first = await self._first_retrieval(ranked, settled)
+        resolved = resolve(request, self._parts.models())
+        ranked = await self._ranked(scope, resolved.request, with_ended=with_ended)
+        first = await self._first_retrieval(ranked, resolved)
 
         async def build(margin: float) -> BuiltContext[Retrieval]:
             retrieval = first
             if margin:
-                smaller = settle(request, self._parts.models(), margin)
+                smaller = resolve(request, self._parts.models(), margin)
                 retrieval = await self._again(ranked, smaller, first)
             answer = retrieval.answer
             working = math.ceil(answer.metadata.working_tokens * (1.0 + answer.metadata.margin))
@@ -183,11 +183,11 @@ class Retriever:
         """
         ranked = await self._ranked(scope, first or request, with_ended=True)
         retrieval = await self._first_retrieval(
-            ranked, settle(first or request, self._parts.models())
+            ranked, resolve(first or request, self._parts.models())
         )
         if first is None:
             return retrieval
-        return await self._again(ranked, settle(request, self._parts.models()), retrieval)
+        return await self._again(ranked, resolve(request, self._parts.models()), retrieval)
 
     async def _ranked(self, scope: Scope, request: RetrieveRequest, *, with_ended: bool) -> _Ranked:
         renderer = self._renderers.get((request.format, request.tokenizer))
@@ -207,32 +207,34 @@ class Retriever:
             hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish)
         return _Ranked(query, pool, hits, renderer, has_stored_counts(hits, renderer), timings)
 
-    async def _first_retrieval(self, ranked: _Ranked, settled: SettledRequest) -> Retrieval:
+    async def _first_retrieval(self, ranked: _Ranked, resolved: ResolvedRequest) -> Retrieval:
         """Choose among all hits, read the texts of those chosen, and write the context.
 
         If the tokens of the hits must be counted, the texts of the best hits are read first.
         """
         hits = ranked.hits
         live = {
-            memory_id: EntryFields.of(memory)
+            memory_id: EntryFields.from_memory(memory)
             for memory_id, memory in ranked.pool.live.memories.items()
         }
         to_count: dict[str, EntryFields] | None = None
         if not ranked.has_stored_counts:
-            to_count = live | await self._texts(ranked, best_to_count(hits, settled.request), live)
-        choice = await _chosen(ranked, settled, to_count)
+            to_count = live | await self._texts(ranked, best_to_count(hits, resolved.request), live)
+        choice = await _chosen(ranked, resolved, to_count)
         texts = to_count
         if texts is None:
             ids = hits.ids
             chosen = {ids[entry.rank - 1]: entry.type for part in choice for entry in part.chosen}
             texts = live | await self._texts(ranked, chosen, live)
-        return await self._written(ranked, settled, choice, texts)
+        return await self._written(ranked, resolved, choice, texts)
 
-    async def _again(self, ranked: _Ranked, settled: SettledRequest, first: Retrieval) -> Retrieval:
+    async def _again(
+        self, ranked: _Ranked, resolved: ResolvedRequest, first: Retrieval
+    ) -> Retrieval:
         """Choose again among the memories that `first` shows, and write the context."""
         texts = {each.memory.id: each.memory for each in first.shown}
-        choice = await _chosen(ranked, settled, texts)
-        retrieval = await self._written(ranked, settled, choice, texts)
+        choice = await _chosen(ranked, resolved, texts)
+        retrieval = await self._written(ranked, resolved, choice, texts)
         return replace(retrieval, first=first.request)
 
     async def _texts(
@@ -250,12 +252,12 @@ class Retriever:
     async def _written(
         self,
         ranked: _Ranked,
-        settled: SettledRequest,
+        resolved: ResolvedRequest,
         choice: Choice,
         texts: Mapping[str, EntryFields],
     ) -> Retrieval:
         writer = ContextWriter(
-            ranked.hits, settled, ranked.renderer, texts, ranked.has_stored_counts
+            ranked.hits, resolved, ranked.renderer, texts, ranked.has_stored_counts
         )
         with ranked.timings.stage("render"):
             answer, shown = await offload(
@@ -265,7 +267,7 @@ class Retriever:
             )
         return Retrieval(
             scope=ranked.query.scope,
-            request=settled.request,
+            request=resolved.request,
             first=None,
             as_of=ranked.hits.as_of,
             weights=ranked.query.weights,
@@ -279,7 +281,7 @@ class Retriever:
         )
 
     def _times(self, request: RankedRequest) -> QueryTimes:
-        return QueryTimes.of(request.query, request.as_of or to_utc(self._parts.clock()))
+        return QueryTimes.from_query(request.query, request.as_of or to_utc(self._parts.clock()))
 
 
 def scoring_of(query: Query, pool: Pool) -> Scoring:
@@ -313,12 +315,12 @@ def scoring_of(query: Query, pool: Pool) -> Scoring:
 
 
 async def _chosen(
-    ranked: _Ranked, settled: SettledRequest, texts: Mapping[str, EntryFields] | None
+    ranked: _Ranked, resolved: ResolvedRequest, texts: Mapping[str, EntryFields] | None
 ) -> Choice:
     """Choose in a thread if many texts must be counted."""
     with ranked.timings.stage("budget"):
         return await offload(
             (memory.content for memory in (texts or {}).values()),
-            lambda: choose(ranked.hits, settled.request, ranked.renderer, texts),
+            lambda: choose(ranked.hits, resolved.request, ranked.renderer, texts),
             LONG_TEXT,
         )

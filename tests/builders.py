@@ -67,4 +67,4 @@ def make_record(
     id.
     """
     chosen = make_dense(int(memory.id[:8], 16)) if dense is None else dense
-    return Record.of(memory, Vectors(chosen, make_sparse(terms)))
+    return Record.from_memory(memory, Vectors(chosen, make_sparse(terms)))

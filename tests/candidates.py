@@ -43,7 +43,7 @@ def make_candidates(rows: Sequence[CandidateRow]) -> Candidates:
         np.array([TYPES.index(row.type) for row in rows], dtype=np.int8),
         _scores([row.dense for row in rows]),
         _scores([row.sparse for row in rows]),
-        Columns.of([row.payload for row in rows], COLUMNS),
+        Columns.from_payloads([row.payload for row in rows], COLUMNS),
         np.vstack([unscored if row.late is None else row.late for row in rows]) if width else None,
     )
 

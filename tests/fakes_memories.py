@@ -19,9 +19,11 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.columns import ColumnKinds, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
+from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind
+from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
+from memtypes.stores.operations.vector_engine import (
     Change,
-    DropFields,
     EngineOperations,
     ExistingColumns,
     FacetCounts,
@@ -37,9 +39,6 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
-from memtypes.stores.operations.schema import COLLECTIONS, Collection, Kind
-from memtypes.stores.operations.uuids import Ids, ids_of, strings_of
 from memtypes.stores.qdrant.translate import to_filter
 from retrieval.columns import COLUMNS
 
@@ -130,7 +129,7 @@ class InMemoryEngine(EngineOperations):
         ]
         exists = np.array([point is not None for point in points], dtype=np.bool_)
         payloads = [point.payload for point in points if point is not None]
-        return ExistingColumns(exists, Columns.of(payloads, self.column_kinds))
+        return ExistingColumns(exists, Columns.from_payloads(payloads, self.column_kinds))
 
     async def token_maxima(
         self, query: TokenVectors, keys: Mapping[MemoryType, Keys]
@@ -195,12 +194,6 @@ class InMemoryEngine(EngineOperations):
                 points |= {
                     one: _with_payload(point, {**point.payload, **fields})
                     for one, point in matching.items()
-                }
-            case DropFields(_, names):
-                left = {one: set(point.payload) - set(names) for one, point in matching.items()}
-                points |= {
-                    one: _with_payload(matching[one], _fields(matching[one].payload, left[one]))
-                    for one in left
                 }
             case RemovePoints():
                 self._points[kind] = {

@@ -41,7 +41,7 @@ async def check_access(
             raise Unauthorized(
                 "send a known key as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
             )
-        services.rate.take(caller.key_id)
+        services.rate.spend(caller.key_id)
         if not caller.role.may(endpoint.role):
             raise Forbidden(f"this call needs the role {endpoint.role}; the key has {caller.role}")
         connection.scope["auth"] = caller

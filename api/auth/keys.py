@@ -32,7 +32,7 @@ from memtypes.model.errors import (
     RemembrancerError,
     Unavailable,
 )
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import DEFAULT_TENANT, Name, Scope
 from memtypes.model.strict_json import strict_json
 from memtypes.model.times import Clock, Instant, to_utc
@@ -65,7 +65,7 @@ class Role(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
-class KeyRights(Model):
+class KeyRights(StrictModel):
     """What an API key gives access to. agents: the agents that its caller may act as; left out for
     any agent.
 
@@ -166,7 +166,7 @@ class HashedKey(KnownKey):
     sha256: str
 
     @classmethod
-    def of(cls, key: str, rights: KeyRights, created_at: datetime | None = None) -> HashedKey:
+    def from_key(cls, key: str, rights: KeyRights, created_at: datetime | None = None) -> HashedKey:
         """The hash of the API key `key` together with the key's rights."""
         digest = _sha256(key)
         fields = {name: getattr(rights, name) for name in KeyRights.model_fields}
@@ -180,7 +180,7 @@ class HashedKey(KnownKey):
 
 def hashed(entries: Iterable[KeyEntry]) -> tuple[HashedKey, ...]:
     """The `entries` of a keys file, with hashes in place of the keys."""
-    return tuple(HashedKey.of(entry.key, entry) for entry in entries)
+    return tuple(HashedKey.from_key(entry.key, entry) for entry in entries)
 
 
 def load_keys(path: Path | None) -> tuple[HashedKey, ...]:
@@ -286,7 +286,7 @@ class KeyBook:
         shown again.
         """
         key = f"rm_{secrets.token_urlsafe(32)}"
-        hashed_key = HashedKey.of(key, rights, to_utc(clock()))
+        hashed_key = HashedKey.from_key(key, rights, to_utc(clock()))
         async with self._exclusive():
             await self._store([*self._created, hashed_key])
         return hashed_key.id, key

@@ -19,7 +19,7 @@ class RateLimit:
         self._now = now
         self._buckets: dict[str, tuple[float, float]] = {}
 
-    def take(self, key_id: str) -> None:
+    def spend(self, key_id: str) -> None:
         """Count one call with the key `key_id`. Raises TooMany if the calls exceed the limit."""
         if not self._per_minute:
             return

@@ -19,11 +19,11 @@ from api.settings import Settings
 from api.wiring.container import Services
 from api.wiring.services import open_services
 from ingest.upkeep.planners import JobRequest, UpkeepJob
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import DEFAULT_TENANT
 from retrieval.query.request import RetrieveRequest, SearchRequest
 
-_BODIES: Mapping[str, type[Model]] = {
+_BODIES: Mapping[str, type[StrictModel]] = {
     "/v1/search": SearchRequest,
     "/v1/retrieve": RetrieveRequest,
     **{f"/v1/admin/jobs/{job}": JobRequest for job in UpkeepJob},

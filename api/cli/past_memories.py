@@ -73,7 +73,7 @@ def plan_memories(
     """
     plan = MemoriesPlan()
     for group in groups:
-        namespace, reason = destination.of(group.folder)
+        namespace, reason = destination.namespace_of(group.folder)
         if namespace is None:
             plan.left_out[f"files {reason}"] += len(group.paths)
             continue

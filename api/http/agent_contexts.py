@@ -26,7 +26,7 @@ from memtypes.live.workflows import JsonObject
 from memtypes.llms.registry import Allocation, Tokens
 from memtypes.markdown import bullet
 from memtypes.model.errors import NotFound, Unavailable
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Instant
@@ -50,7 +50,7 @@ _Read = TypeVar("_Read")
 _log = logging.getLogger(__name__)
 
 
-class AgentContextPost(Model):
+class AgentContextPost(StrictModel):
     """A request for an agent's context. query: by default the beginning of the newest turn of the
     agent's threads.
 
@@ -186,7 +186,7 @@ class AgentContextBuilder:
         model = None if request.model is None else services.models().find(request.model)
 
         async def build(margin: float) -> BuiltContext[_AgentContext]:
-            context = await self._build_within(WindowBudget.of(request.budget, model, margin))
+            context = await self._build_within(WindowBudget.divided(request.budget, model, margin))
             return BuiltContext(context, context.text, context.tokens, context.budget.total)
 
         margin = model.margin if model else 0.0

@@ -19,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from api.auth.keys import Caller
 from api.http.problems import FieldError, InvalidInput, UnsupportedMedia, quoted, validated
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name, Scope, clean_name
 from memtypes.model.strict_json import MalformedJson, strict_json
 
@@ -52,7 +52,7 @@ QueryFlag: TypeAlias = Annotated[bool, Field(strict=True), BeforeValidator(_bool
 QueryWhole: TypeAlias = Annotated[int, Field(strict=True), BeforeValidator(_integer)]
 
 
-class InNamespace(Model):
+class InNamespace(StrictModel):
     """Parameters of a call that works in one namespace."""
 
     namespace: Name
@@ -68,7 +68,7 @@ class AsAgent(InNamespace):
     agent_id: Name | None = None
 
 
-class MaybeNamespace(Model):
+class MaybeNamespace(StrictModel):
     """Query parameters of a call that may name its namespace elsewhere, such as in the body of a
     batch.
     """

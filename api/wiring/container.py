@@ -21,7 +21,7 @@ from ingest.screening.classifier import Examiner
 from ingest.screening.recall_guard import RecallGuard
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep
-from ingest.workflows.engine import Workflows
+from ingest.workflows.workflows import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor

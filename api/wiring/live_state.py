@@ -24,7 +24,7 @@ from ingest.screening.completions import CompletionClient
 from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
-from ingest.workflows.engine import Workflows
+from ingest.workflows.workflows import Workflows
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock

@@ -41,7 +41,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.receipts import RedisReceipts
 from retrieval.columns import COLUMNS
 from retrieval.query.intent import recognises_wishes
-from retrieval.ranking.evidence import judges_evidence
+from retrieval.ranking.helpfulness import judges_evidence
 from retrieval.receipts.recorder import ReceiptQueue
 
 if TYPE_CHECKING:

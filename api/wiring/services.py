@@ -64,7 +64,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.erasure import LiveLog, LiveState
 from memtypes.stores.redis.rejections import RedisRejections
 from retrieval.context.entries import Entries, EntryCounter
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 from retrieval.use_counts import UseCounts

@@ -43,7 +43,7 @@ from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, TokenVectors, Vectors
 from memtypes.stores.operations.engine_store import EngineStore
 from retrieval.context.entries import Entries, EntryCounter
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.retriever import Retriever
 
 TENANT = "default"
@@ -250,7 +250,7 @@ def _record(prepared: PendingWrite, rng: np.random.Generator, pool: TokenVectors
     start = int(rng.integers(len(pool)))
     # About as many as the encoder's word pieces
     tokens = pool[start : start + prepared.memory.tokens.count]
-    return Record.of(
+    return Record.from_memory(
         prepared.memory,
         Vectors(vector / np.float32(np.linalg.norm(vector)), prepared.sparse, tokens),
     )

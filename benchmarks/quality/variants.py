@@ -30,7 +30,7 @@ from benchmarks.sets.data import EvaluationSet
 from benchmarks.sets.loading import Loaded, load
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.search.vectors import Embedding, SparseVector
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.query.profiles import DEFAULT_PROFILE, PROFILES
 from retrieval.retriever import Retriever
 

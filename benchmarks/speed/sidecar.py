@@ -36,7 +36,7 @@ from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import Vectors
-from memtypes.stores.edge.engine.engine import EdgeEngine
+from memtypes.stores.edge.engine.edge_engine import EdgeEngine
 from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.layout import Layout
@@ -207,7 +207,7 @@ def without_keyword_search(kind: Collection, path: Path) -> Shard:
     """Open the shard in `path` so that the engine runs keyword searches itself, without the
     service's own index.
     """
-    shard = Shard.of(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
+    shard = Shard.opened(path, open_shard(path, DIMENSIONS, indexes_of(kind), texts=kind is ITEMS))
     sizes = shard.reader.namespaces  # not reader.count, which asks the cache that is set here
     shard.reader.namespaces = NamespaceCache(
         lambda _where, limit: np.arange(limit), lambda where: sizes.count(where) or 0, small=0

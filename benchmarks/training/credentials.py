@@ -23,13 +23,13 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from ingest.screening.redaction.credential_features import BigramTable, features
 from ingest.screening.redaction.credentials import (
     CandidateWord,
     CredentialModel,
     candidates,
     credential_model,
 )
-from ingest.screening.redaction.features import BigramTable, features
 from ingest.screening.redaction.patterns import BUILT_IN, CredentialPattern, Pattern
 from ingest.screening.redaction.scan import redact, secrets_in
 from memtypes.linear_model import from_binary

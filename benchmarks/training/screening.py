@@ -26,7 +26,6 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.training.attention import Target, fit_attention, with_kinds
 from benchmarks.training.embedding import embeddings_of, trained_on
-from ingest.screening.features import AHEAD, Conversation, Later, is_machine, read, words_of
 from ingest.screening.judge import (
     ALONE,
     BY_MACHINE,
@@ -38,6 +37,7 @@ from ingest.screening.judge import (
     MessagePosition,
     typing_features,
 )
+from ingest.screening.text_features import AHEAD, Conversation, Later, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import Embedding

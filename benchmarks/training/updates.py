@@ -128,7 +128,7 @@ class Author:
     cosines: list[float]
 
     @classmethod
-    def of(cls, name: str, pairs: list[Pair]) -> Author:
+    def from_pairs(cls, name: str, pairs: list[Pair]) -> Author:
         """An author with `pairs`, and with pairs of similar statements of different examples,
         labelled as unrelated.
         """
@@ -165,7 +165,7 @@ class Words:
     @classmethod
     def fit(cls, texts: dict[str, bool]) -> Words:
         """A model trained on `texts`, whose values say whether the text reports a change."""
-        counts = Counter(term for text in texts for term in Statement.of(text).terms())
+        counts = Counter(term for text in texts for term in Statement.from_text(text).terms())
         terms = sorted(term for term, count in counts.items() if count >= MIN_TEXTS)
         words = cls({term: index for index, term in enumerate(terms)}, np.zeros(0), 0.0)
         model = LogisticRegression(C=0.3, max_iter=500).fit(
@@ -183,7 +183,7 @@ class Words:
                 row,
                 [
                     self.vocabulary[term]
-                    for term in Statement.of(text).terms() & self.vocabulary.keys()
+                    for term in Statement.from_text(text).terms() & self.vocabulary.keys()
                 ],
             ] = 1.0
         return matrix
@@ -308,7 +308,9 @@ def evidence_of(
     """Features of each pair by name. cosines: of each pair. log_odds: that it reports a change, by
     newer text.
     """
-    parsed = {text: Statement.of(text) for pair in pairs for text in (pair.older, pair.newer)}
+    parsed = {
+        text: Statement.from_text(text) for pair in pairs for text in (pair.older, pair.newer)
+    }
     return [
         features(parsed[pair.newer], parsed[pair.older], cosine, log_odds[pair.newer])
         for pair, cosine in zip(pairs, cosines, strict=True)
@@ -350,9 +352,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
-    authors = [Author.of("authored", list(authored()))]
+    authors = [Author.from_pairs("authored", list(authored()))]
     files = sorted(arguments.data.glob("updates*.jsonl"))
-    authors += [Author.of(path.stem, list(labelled(path))) for path in files]
+    authors += [Author.from_pairs(path.stem, list(labelled(path))) for path in files]
     for author in authors:
         other_authors = [other for other in authors if other is not author]
         trained = Trained.fit(other_authors)

@@ -84,7 +84,7 @@ async def threads_of_agent(
     request = OpenRequest(agent_id=scope.agent_id, variables=variables)
     existing = []
     for reference in threads.policies.references(scope.agent_id):
-        key = thread_key(reference.key or threads.policies.of(reference.id).key, request)
+        key = thread_key(reference.key or threads.policies.of_resource(reference.id).key, request)
         if key is not None:
             thread_id = await threads.store.find(scope, reference.id, key)
         else:

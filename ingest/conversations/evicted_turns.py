@@ -115,7 +115,7 @@ class EvictedTurnWriter:
         if self._persisting is None or self._persisting.done():
             self._persisting = asyncio.create_task(self._persist_due())
 
-    async def settled(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until the background work that `persist_soon` started has ended."""
         while self._persisting is not None and not self._persisting.done():
             await asyncio.wait({self._persisting})
@@ -125,7 +125,7 @@ class EvictedTurnWriter:
         service starts again.
         """
         self._closing = True
-        await self.settled()
+        await self.wait_until_idle()
 
     async def _persist_due(self) -> None:
         while self._due and not self._closing:
@@ -139,13 +139,13 @@ class EvictedTurnWriter:
         """
         memory_ids: dict[str, list[str]] = {}
         key = scope.tenant, scope.namespace
-        async with self._runs.of(scope):
+        async with self._runs.lock(scope):
             try:
                 queued = self._waiting[key] = (await self.store.backlog(scope)).waiting
                 for _ in range(queued):
                     if self._closing:
                         return memory_ids
-                    async with self.locks.of(scope):
+                    async with self.locks.lock(scope):
                         for batch in await self.store.pending(scope, 1):
                             memory_ids.setdefault(batch.thread_id, []).extend(
                                 await self._persist(scope, batch)

@@ -18,7 +18,7 @@ from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_go
 from memtypes.live.thread_policy import Flush, FlushStrategy
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, RemembrancerError
-from memtypes.model.memory import Flag, Model
+from memtypes.model.memory import Flag, StrictModel
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.encoders import Tokenizer
@@ -43,7 +43,7 @@ are flushed.
 _log = logging.getLogger(__name__)
 
 
-class FlushRequest(Model):
+class FlushRequest(StrictModel):
     """Options for flushing a thread.
 
     strategy: used instead of the strategy in the thread's policy. dry_run: report what a flush
@@ -136,7 +136,9 @@ class Flusher:
     async def _flush_locked(
         self, scope: Scope, thread_id: str, request: FlushRequest, wait_s: float
     ) -> FlushResult:
-        lock_s = self.policies.of((await self.store.get(scope, thread_id)).resource).locks.flush
+        lock_s = self.policies.of_resource(
+            (await self.store.get(scope, thread_id)).resource
+        ).locks.flush
         lock = LockRequest(f"flush {thread_id}", scope, ttl_s=lock_s, wait_s=wait_s)
         async with self.locks.held(lock):
             with time_limit(lock_s, "flush"):
@@ -151,7 +153,7 @@ class Flusher:
         for attempt in range(_ATTEMPTS):
             content = await self.store.read(scope, thread_id)
             thread = content.thread
-            policy = self.policies.of(content.thread.resource)
+            policy = self.policies.of_resource(content.thread.resource)
             settings = policy.flush.model_copy(
                 update={"strategy": request.strategy or policy.flush.strategy}
             )

@@ -67,9 +67,9 @@ class PolicyLookup:
                 path="resource",
                 got=resource,
             )
-        return self.of(resource)
+        return self.of_resource(resource)
 
-    def of(self, resource: str | None) -> ThreadPolicy:
+    def of_resource(self, resource: str | None) -> ThreadPolicy:
         """The policy of a stored thread whose `resource` names a policy of the policy file.
 
         The default policy (at most 50 messages) applies if `resource` is None or no longer in the
@@ -167,7 +167,7 @@ class PolicyLookup:
             )
             governed = resource is not None and (owned or agent_id in agents)
             return None if bound or governed else AccessMode.READ_WRITE
-        template = reference.key or self.of(resource).key
+        template = reference.key or self.of_resource(resource).key
         theirs = not bound or template is None or is_key_of(template, key or "", agent_id)
         return reference.mode if theirs else None
 

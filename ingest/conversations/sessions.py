@@ -17,11 +17,10 @@ from datetime import UTC, date, datetime
 
 from pydantic import Field, ValidationError
 
-from ingest.screening.features import AHEAD, REACH, Conversation, Later
-from ingest.screening.parts import reasons_in, sentences_in
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
 from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
+from ingest.screening.sentences import reasons_in, sentences_in
 from ingest.screening.submission import (
     CapturedMessage,
     ReviewMode,
@@ -29,13 +28,22 @@ from ingest.screening.submission import (
     UntypedDraft,
     as_invalid,
 )
+from ingest.screening.text_features import AHEAD, REACH, Conversation, Later
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
 from memtypes.conversation_context import TURNS_BEFORE
 from memtypes.model.episodic import said_on
 from memtypes.model.errors import InvalidRequest, Unavailable
-from memtypes.model.memory import MAX_CONTENT, MAX_LABEL, Label, Model, Source, Whole, printable
+from memtypes.model.memory import (
+    MAX_CONTENT,
+    MAX_LABEL,
+    Label,
+    Source,
+    StrictModel,
+    Whole,
+    printable,
+)
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -61,7 +69,7 @@ its status.
 """
 
 
-class SessionMessage(Model):
+class SessionMessage(StrictModel):
     """One message of a chat session. Its time is checked when it is written, so an invalid one
     fails only this message.
 
@@ -74,7 +82,7 @@ class SessionMessage(Model):
     timestamp: str | None = None
 
 
-class SaidBefore(Model):
+class SaidBefore(StrictModel):
     """The earlier messages of a session that is sent in several calls.
 
     count: number of all earlier messages, which is the position of the next message. messages: the

@@ -28,7 +28,7 @@ from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, 
 from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.live.workflows import JsonObject, OnEnd, WorkflowId
 from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, Unavailable
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.ports.threads import (
@@ -48,7 +48,7 @@ _CACHED_THREADS = 100_000
 """Maximum number of threads whose resource and key are cached."""
 
 
-class OpenRequest(Model):
+class OpenRequest(StrictModel):
     """A thread to create, or to find by its resource (the name of its policy) and key.
 
     variables: values for the placeholders of the key's template. parent_id: the thread that this
@@ -247,7 +247,7 @@ class Threads:
         for agent_id in {turn.agent_id for turn in turns} - {scope.agent_id, None}:
             speaker = replace(scope.unbound, agent_id=agent_id)
             self.policies.check_access(speaker, resource, None, write=True)
-        return self.policies.of(resource)
+        return self.policies.of_resource(resource)
 
     async def turns(
         self, scope: Scope, thread_id: str, *, include_flushed: bool

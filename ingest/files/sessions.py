@@ -26,7 +26,7 @@ from ingest.files.readers.chats import ChatFile
 from ingest.files.readers.rows import in_utc
 from ingest.files.readers.transcripts import PastMessage, PastSession, TranscriptFile, clean
 from ingest.files.report import ProgressBar, SessionReport
-from ingest.screening.features import REACH
+from ingest.screening.text_features import REACH
 from ingest.writing.outcome import WriteStatus, retried
 from memtypes.model.errors import InvalidRequest, Overloaded, RemembrancerError, Unavailable
 from memtypes.model.scope import MAX_NAME
@@ -108,7 +108,7 @@ class Destination:
     fixed: str | None = None
     only: str | None = None
 
-    def of(self, folder: str | None) -> tuple[str | None, str]:
+    def namespace_of(self, folder: str | None) -> tuple[str | None, str]:
         """Return the namespace into which sessions that ran in `folder` are imported, and "".
 
         If they are not imported, return None and the reason, such as that they belong to another
@@ -202,7 +202,7 @@ class SessionImport:
             count_before = plan.new
             times = list[str]()
             for session in sessions:
-                namespace, reason = self.destination.of(session.folder)
+                namespace, reason = self.destination.namespace_of(session.folder)
                 if namespace is None:
                     plan.left_out[f"messages {reason}"] += len(session.messages)
                 else:
@@ -258,7 +258,7 @@ class SessionImport:
         unavailable.
         """
         for session in await self._read(file, self.report.problems):
-            namespace, _ = self.destination.of(session.folder)
+            namespace, _ = self.destination.namespace_of(session.folder)
             if namespace is None:
                 continue
             for part in parts_of(namespace, session, self._unsent(namespace, session)):

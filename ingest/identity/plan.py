@@ -381,13 +381,13 @@ class _Planner:
             memory = states.memories[new_id]
             if contradicted(memory) or memory != self.arriving[index].memory:
                 states.changed.add(new_id)
-        states.settle()
+        states.recompute()
         while needed := states.needed():
             if unread := {end for end in needed if not self.stored.looked_up(end)}:
                 self.missing |= unread
                 break
             self._load(needed)
-            states.settle()
+            states.recompute()
         states.count_tokens(self.count)
         if self.missing or self.unembedded:
             return Plan(missing=frozenset(self.missing), unembedded=tuple(self.unembedded))

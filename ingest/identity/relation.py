@@ -105,7 +105,7 @@ class Relations:
 
     def _parse(self, fact: Memory) -> Statement:
         if fact.id not in self._parsed:
-            self._parsed[fact.id] = Statement.of(fact.content)
+            self._parsed[fact.id] = Statement.from_text(fact.content)
         return self._parsed[fact.id]
 
 
@@ -115,7 +115,7 @@ def may_update(memory: Memory) -> bool:
     """
     if memory.type is MemoryType.EPISODIC:
         short = len(memory.content) <= MAX_EVENT
-        return short and update_model().tells_change(Statement.of(memory.content))
+        return short and update_model().tells_change(Statement.from_text(memory.content))
     return memory.type is MemoryType.SEMANTIC
 
 

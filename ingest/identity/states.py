@@ -123,7 +123,7 @@ class States:
         self._change(memory_id, valid_to=ended_at, **({} if replaced else {"state_reason": None}))
 
     def unlink(self, memory_id: str, others: Iterable[str]) -> None:
-        """Remove the links `contradicts` between a memory and `others`. Call `settle` to update
+        """Remove the links `contradicts` between a memory and `others`. Call `recompute` to update
         their states.
         """
         loaded = set(others) & self.memories.keys()
@@ -149,23 +149,23 @@ class States:
         self.deleted |= set(ids) - stored.keys()
 
     def needed(self) -> set[str]:
-        """Ids of memories to load and pass to `add_loaded`, so that `settle` can compute all
+        """Ids of memories to load and pass to `add_loaded`, so that `recompute` can compute all
         affected states.
         """
         return {missing for memory_id in self._affected() for missing in self._missing(memory_id)}
 
-    def settle(self) -> None:
+    def recompute(self) -> None:
         """Compute the state (current, replaced or contested) of each memory that the changes
         affect.
 
         A memory whose state depends on a memory that is not loaded keeps its state for now.
         """
-        settled: set[str] = set()
-        while waiting := self._affected() - self.deleted - settled:
-            settled |= waiting
+        recomputed: set[str] = set()
+        while waiting := self._affected() - self.deleted - recomputed:
+            recomputed |= waiting
             for memory_id in sorted(waiting):
-                if not self._missing(memory_id) and self._settle(self.memories[memory_id]):
-                    settled -= contradicted(self.memories[memory_id])
+                if not self._missing(memory_id) and self._recompute(self.memories[memory_id]):
+                    recomputed -= contradicted(self.memories[memory_id])
 
     def count_tokens(self, count: Callable[[Memory], TokenCount]) -> None:
         """Count the tokens of each changed memory again, as a context may show what has changed."""
@@ -207,7 +207,7 @@ class States:
             - self.deleted
         )
 
-    def _settle(self, memory: Memory) -> bool:
+    def _recompute(self, memory: Memory) -> bool:
         """Compute the links and the state of `memory` again; return whether the memory or a link to
         it changed.
         """

@@ -112,7 +112,7 @@ class Statement:
     has_verb: bool
 
     @classmethod
-    def of(cls, text: str) -> Statement:
+    def from_text(cls, text: str) -> Statement:
         """The statement made of the first MAX_WORDS words of `text`."""
         key, plain = _key_and_text(_with_plain_quantities(_MARKUP.sub("", text)))
         words = _WORD.findall(plain)[:MAX_WORDS]

@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 
 from ingest.screening.judge import Judge
-from ingest.screening.parts import sentences_in
 from ingest.screening.prefilter import SURE
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel, ReviewRequest
+from ingest.screening.sentences import sentences_in
 from ingest.screening.submission import (
     Classification,
     Rejection,

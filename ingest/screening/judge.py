@@ -1,7 +1,7 @@
 """Trained models that judge a text: its memory type, whether it is worth keeping, and how important
 it is.
 
-Linear models score the features of `ingest.screening.features`. An attention model scores the
+Linear models score the features of `ingest.screening.text_features`. An attention model scores the
 encoder's token states (its vector of each token). Both scores are added.
 `benchmarks.training.screening` trains the models; numpy runs them.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ingest.screening.features import (
+from ingest.screening.text_features import (
     TOOLS,
     Conversation,
     Later,

@@ -19,9 +19,8 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.features import TOOLS, is_machine
 from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
-from ingest.screening.parts import steps_in
+from ingest.screening.sentences import steps_in
 from ingest.screening.submission import (
     CapturedMessage,
     Classification,
@@ -31,6 +30,7 @@ from ingest.screening.submission import (
     UntypedDraft,
     with_type,
 )
+from ingest.screening.text_features import TOOLS, is_machine
 from memtypes.model.episodic import EventType
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ingest.screening.parts import sentences_in
 from ingest.screening.redaction.rules import compile_re2
+from ingest.screening.sentences import sentences_in
 from memtypes.model.filters import Compare, Op
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM

@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypeAlias
 
 from pydantic import ValidationError, model_validator
 
-from ingest.screening.features import Conversation, Later
 from ingest.screening.judge import Judgement
+from ingest.screening.text_features import Conversation, Later
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Draft, Memory

@@ -144,7 +144,7 @@ class Decisions:
         rejected text, or one merged as a repetition in other words, is stored as a memory by
         itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
-        async with self.ingestor.locks.of(scope):
+        async with self.ingestor.locks.lock(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
             now = self.clock()
             if memory is not None and not _by_write(memory.at(now)):
@@ -161,7 +161,7 @@ class Decisions:
         if memory is not None:
             return [(await self.ingestor.editor.part(scope, memory_id)).id]
         # A text that is stored twice would count as evidence twice
-        async with self._storing.of(scope):
+        async with self._storing.lock(scope):
             return [
                 await self._store_wording(scope, memory_id)
                 or await self._store_rejected(scope, memory_id)
@@ -268,7 +268,7 @@ class Decisions:
         )
         if outcome.id is None or outcome.memory is None:
             raise Conflict(f"the text was not stored: {outcome.reason}")
-        async with self.ingestor.locks.of(scope):
+        async with self.ingestor.locks.lock(scope):
             memory = await existing_memory(self.store, scope, memory.id)
             remaining = [
                 text.model_dump(mode="json") for text in memory.rewordings if text.id != wording_id

@@ -121,7 +121,7 @@ class Upkeep:
         if not request.dry_run:
             plan = await self._apply(scope, plan, memories)
             if job is UpkeepJob.EXPIRE:
-                async with self.ingestor.locks.of(scope):
+                async with self.ingestor.locks.lock(scope):
                     await self.ingestor.editor.state_writer.mend(scope, self.clock())
         return JobReport(job, request.dry_run, tuple(plan.reasons), plan.counts, plan.reasons)
 
@@ -168,7 +168,7 @@ class Upkeep:
             if outcome.status is WriteStatus.STORED and outcome.memory is not None
         ]
         planned = {memory.id: memory for memory in memories}
-        async with self.ingestor.locks.of(scope):
+        async with self.ingestor.locks.lock(scope):
             facts = {fact.id: fact.type for _, fact in promoted}
             types = {memory_id: planned[memory_id].type for memory_id in plan.reasons}
             stored = await self.store.get(scope, types | facts)

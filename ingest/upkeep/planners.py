@@ -34,9 +34,9 @@ from memtypes.model.memory import (
     Link,
     LinkType,
     Memory,
-    Model,
     Number,
     State,
+    StrictModel,
     Whole,
 )
 from memtypes.model.policy import MemoryType, Visibility
@@ -73,7 +73,7 @@ class UpkeepJob(StrEnum):
 Days = Annotated[Whole, Field(ge=1, le=MAX_DAYS)]
 
 
-class JobRequest(Model):
+class JobRequest(StrictModel):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done.

@@ -131,7 +131,7 @@ class Intentions:
             ids = await self.due_among(scope, ids, request)
         if not ids:
             return []
-        async with self._process_lock(scope), self.locks.of(scope):
+        async with self._process_lock(scope), self.locks.lock(scope):
             # Meanwhile another caller may have fired or changed some of them.
             waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
             due = [

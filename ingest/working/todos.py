@@ -12,7 +12,7 @@ from enum import StrEnum
 from ingest.working.working_memory import NewItem, WorkingMemory
 from ingest.writing.outcome import WriteOutcome
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import Line, Model, Text
+from memtypes.model.memory import Line, StrictModel, Text
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.scope import Name, Scope
@@ -32,7 +32,7 @@ class TodoStatus(StrEnum):
     COMPLETED = "completed"
 
 
-class Todo(Model):
+class Todo(StrictModel):
     """An entry of the list of to-dos that an agent keeps and sends with its prompts."""
 
     id: Name

@@ -30,7 +30,7 @@ from ingest.writing.pipeline import Ingestor
 from memtypes.live.workflows import OnEnd, WorkflowId
 from memtypes.model.errors import Conflict, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Not, Op, all_of, ends_after
-from memtypes.model.memory import Model, Text, Whole
+from memtypes.model.memory import StrictModel, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
@@ -78,7 +78,7 @@ _FAR_FUTURE = timedelta(days=3_650)
 _log = logging.getLogger(__name__)
 
 
-class NewItem(Model):
+class NewItem(StrictModel):
     """A working-memory item to create: a text that is shown to the agent with every prompt of its
     session.
     """

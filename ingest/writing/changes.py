@@ -103,7 +103,7 @@ class MemoryEditor:
         changes = (
             await offload([str(changes)], lambda: self.redactor.clean(scope.tenant, changes))
         ).value
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             if check is not None:
@@ -142,7 +142,7 @@ class MemoryEditor:
 
         Raises NotFound, and Conflict if the memory is none of these.
         """
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             memory = stored.at(now)
@@ -161,7 +161,7 @@ class MemoryEditor:
         Facts that the memory itself replaced stay replaced. Raises NotFound, and Conflict if the
         memory is neither replaced nor contested.
         """
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             now = self.clock()
             stored = await existing_memory(self.store, scope, known_id)
             states = States(now, {known_id: stored.at(now)}, {known_id})
@@ -328,7 +328,7 @@ class MemoryEditor:
         """Apply the feedback `outcome` to a memory; return the memory as read back. Raises
         NotFound.
         """
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             memory = await existing_memory(self.store, scope, memory_id)
             await self.store.patch(
                 scope, {memory_id: feedback_changes(memory, outcome, self.clock())}
@@ -337,7 +337,7 @@ class MemoryEditor:
 
     async def remove(self, scope: Scope, ids: Sequence[str]) -> int:
         """Delete memories and rejected texts that repeat them; return how many memories existed."""
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             await self._forget_rejected(scope, (await self.store.get(scope, ids)).values())
             return await self.remove_locked(scope, ids)
 
@@ -380,7 +380,7 @@ class MemoryEditor:
         remain are not embedded again: their vectors would still contain the removed turns before
         them.
         """
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             if types or where is not None:
                 linked = await linked_where(self.store, scope, types, where)
                 await self.state_writer.detach(scope, linked, self.clock())

@@ -112,7 +112,7 @@ class ArrivalOrder:
     def __init__(self) -> None:
         self._last: LRUCache[Hashable, int] = LRUCache(MAX_TRACKED_SESSIONS)
 
-    def take(self, at: datetime, session: Hashable) -> int:
+    def next_number(self, at: datetime, session: Hashable) -> int:
         """The next sequence number of `session`. at: time of arrival, which gives a session's first
         number.
         """
@@ -176,7 +176,7 @@ class PendingWrite:
 
     def record(self, embedding: Embedding) -> Record:
         """The store's record of the memory, with the vectors of `embedding`."""
-        return Record.of(self.memory, self.vectors(embedding))
+        return Record.from_memory(self.memory, self.vectors(embedding))
 
 
 @dataclass(frozen=True, slots=True)

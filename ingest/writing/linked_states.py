@@ -41,10 +41,10 @@ class StateWriter:
         """Complete `states` with all memories whose state depends on its changes so far; write
         nothing.
         """
-        states.settle()
+        states.recompute()
         while missing := states.needed():
             states.add_loaded(missing, await self.store.get(scope, sorted(missing)))
-            states.settle()
+            states.recompute()
         changed = [states.memories[memory_id] for memory_id in states.changed]
         await offload(
             (memory.content for memory in changed), lambda: states.count_tokens(self.count_tokens)
@@ -100,17 +100,17 @@ class StateWriter:
         )
         states.stale |= stored.keys()
         await self.complete(scope, states)
-        settled = {
+        recomputed = {
             memory_id: states.patch(memory_id)
             for memory_id in sorted(states.changed - states.deleted)
         }
-        ids = {**changes, **settled}
+        ids = {**changes, **recomputed}
         if patches := {
-            memory_id: {**changes.get(memory_id, {}), **settled.get(memory_id, {})}
+            memory_id: {**changes.get(memory_id, {}), **recomputed.get(memory_id, {})}
             for memory_id in ids
         }:
             await self.store.patch(scope, patches)
-        return len(settled)
+        return len(recomputed)
 
 
 async def linked_where(

@@ -115,7 +115,7 @@ class Stages:
             kind,
             draft.session_id or call.scope.session_id,
         )
-        return self.order.take(call.received_at, session)
+        return self.order.next_number(call.received_at, session)
 
     def _prepared(self, call: WriteCall, submission: Submission, seq: int) -> PendingWrite:
         if isinstance(submission.draft, UntypedDraft):

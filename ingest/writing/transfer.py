@@ -118,7 +118,7 @@ class Restorer:
         )
         pending = unfinished(entries)
         # No turn is deleted while it is read as the context of another
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             in_context = await self.embedder.in_context(scope, [entry.memory for entry in pending])
             records = await self.embedder.records(in_context)
             await self.store.upsert(scope, records)

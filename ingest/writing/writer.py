@@ -39,7 +39,7 @@ class ScopeLocks:
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
 
-    def of(self, scope: Scope) -> anyio.Lock:
+    def lock(self, scope: Scope) -> anyio.Lock:
         """The lock of the namespace of `scope`."""
         return self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock())
 
@@ -62,7 +62,7 @@ class MemoryWriter:
         """
         if not pending:
             return []
-        async with self.locks.of(scope):
+        async with self.locks.lock(scope):
             pending, made = await self._plan(scope, pending, self.clock())
             records = await self._records(scope, pending, made)
             if records or made.patches:

@@ -182,7 +182,7 @@ class TiktokenTokenizer(Tokenizer):
         """
         reached = len(self._encoding.decode(tokens, errors="ignore"))
         start, end = _between_seams(block, reached)
-        limit = 0 if start == reached else len(tokens) - self.count(block[:start])
+        limit = len(tokens) - self.count(block[:start])
         # No token stands for more bytes, so none for more characters
         longest = min(end, start + limit * self._longest)
         if longest - start > MAX_SEARCH:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from memtypes.items.filters import ItemFilter
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Scope
 from memtypes.search.vectors import DenseVector
 
@@ -56,7 +56,7 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=MAX_KEY), AfterV
 """The key of an item, unique among the items at its path: any characters except U+0000."""
 
 
-class ItemAddress(Model):
+class ItemAddress(StrictModel):
     """The path and key of an item, unique among the items of one agent (or of no agent) in a
     namespace.
     """
@@ -118,7 +118,7 @@ class MatchType(StrEnum):
     SUFFIX = "suffix"
 
 
-class PathMatch(Model):
+class PathMatch(StrictModel):
     """A condition on the first or last labels (parts) of an item's path. The label `*` matches any
     single label.
     """

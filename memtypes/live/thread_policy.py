@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from memtypes.config import parse_yaml, re2_pattern, read_text
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
-from memtypes.model.memory import Flag, Model, Number, Whole
+from memtypes.model.memory import Flag, Number, StrictModel, Whole
 from memtypes.model.scope import Name
 
 MAX_PATTERN = 1_000
@@ -97,7 +97,7 @@ class EvictionPolicy(StrEnum):
     PRIORITY = "priority"
 
 
-class ContextAllocation(Model):
+class ContextAllocation(StrictModel):
     """Shares (0-1, in total 1) of the token budget of a thread's context. custom: for the thread's
     initial context.
 
@@ -121,7 +121,7 @@ class ContextAllocation(Model):
         return self
 
 
-class Flush(Model):
+class Flush(StrictModel):
     """When and how a thread is flushed, that is, some of its turns are removed and stored as
     memories.
 
@@ -156,7 +156,7 @@ class Flush(Model):
         return self
 
 
-class Eviction(Model):
+class Eviction(StrictModel):
     """How turns are evicted from a full thread. keywords: with `priority`, turns that contain one
     are evicted last.
     """
@@ -165,7 +165,7 @@ class Eviction(Model):
     keywords: list[Name] = Field(default_factory=list, max_length=256)
 
 
-class OperationTimes(Model):
+class OperationTimes(StrictModel):
     """Time limits of operations on a thread, in seconds. A flush stores many turns as memories and
     removes them.
 
@@ -180,7 +180,7 @@ class OperationTimes(Model):
     flush: LockTime = 300.0
 
 
-class Privacy(Model):
+class Privacy(StrictModel):
     """What a thread does not store: text that matches a pattern in `redact` (RE2), and turns of
     some roles.
     """
@@ -191,7 +191,7 @@ class Privacy(Model):
     never_keep_roles: list[Role] = Field(default_factory=list, max_length=64)
 
 
-class ThreadPolicy(Model):
+class ThreadPolicy(StrictModel):
     """Policy for the threads that name it as their `resource`: limits, flushing, eviction, key and
     privacy.
 
@@ -273,7 +273,7 @@ class AccessMode(StrEnum):
     READ_ONLY = "read-only"
 
 
-class ResourceReference(Model):
+class ResourceReference(StrictModel):
     """A thread policy whose threads an agent may use. id: the name of the policy, which the API
     calls a resource.
 
@@ -291,7 +291,7 @@ class ResourceReference(Model):
         return {"id": value} if isinstance(value, str) else value
 
 
-class Agent(Model):
+class Agent(StrictModel):
     """The resources (names of thread policies) whose threads an agent may use.
 
     memory: a single resource. memories: several resources, each of which may have its own template
@@ -324,7 +324,7 @@ class Agent(Model):
         )
 
 
-class Policies(Model):
+class Policies(StrictModel):
     """The contents of a policy file: thread policies by name, and the policies that each agent may
     use, by agent id.
     """

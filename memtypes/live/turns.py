@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
-from memtypes.model.memory import Flag, Metadata, Model, Whole, readable
+from memtypes.model.memory import Flag, Metadata, StrictModel, Whole, readable
 from memtypes.model.scope import Name
 
 MAX_TURN = 200_000
@@ -25,7 +25,7 @@ Role = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,63}$")]
 Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
-class FileReference(Model):
+class FileReference(StrictModel):
     """A file or an image that a conversation turn mentions, by its path."""
 
     path: Path
@@ -34,7 +34,7 @@ class FileReference(Model):
 FileReferences = Annotated[list[Path | FileReference], Field(max_length=MAX_REFERENCES)]
 
 
-class NewTurn(Model):
+class NewTurn(StrictModel):
     """A conversation turn as a caller sends it. pinned: whether it always stays in its thread."""
 
     role: Role

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
-from memtypes.model.memory import Model, Whole, check_json
+from memtypes.model.memory import StrictModel, Whole, check_json
 from memtypes.model.scope import Name
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -74,7 +74,7 @@ JsonObject = Annotated[dict[str, Any], AfterValidator(small_json)]
 Resources = Annotated[dict[Name, Any], Field(max_length=MAX_RESOURCES), AfterValidator(small_json)]
 
 
-class NewEvent(Model):
+class NewEvent(StrictModel):
     """A workflow event as a caller sends it.
 
     input, output, error: of the step or the workflow, any JSON. resources, data: values to set in

@@ -24,7 +24,7 @@ from cachetools import LRUCache
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from memtypes.config import InvalidConfigFile, parse_yaml, re2_pattern, read_text
-from memtypes.model.memory import Model, Number, Whole
+from memtypes.model.memory import Number, StrictModel, Whole
 
 EXACT_TOKENIZERS = ("cl100k_base", "o200k_base")
 """The tokenizers that the service has. The first counts stored content, and is the default for
@@ -74,7 +74,7 @@ class CountKind(StrEnum):
     OPENAI = "openai"
 
 
-class CountEndpoint(Model):
+class CountEndpoint(StrictModel):
     """An endpoint that counts tokens. url: may contain `{model}`. key_env: variable with the API
     key, if any.
     """
@@ -84,7 +84,7 @@ class CountEndpoint(Model):
     key_env: Word | None = None
 
 
-class ProviderEntry(Model):
+class ProviderEntry(StrictModel):
     """Defaults for the models of a provider. detect: beginnings of its models' names, such as
     "gpt-".
 
@@ -110,7 +110,7 @@ class ProviderEntry(Model):
         return tokenizer
 
 
-class ModelEntry(Model):
+class ModelEntry(StrictModel):
     """An entry of a registry file: one model, or a family of models.
 
     names: the model's name, then its aliases. pattern: an RE2 pattern that matches the beginning of
@@ -135,7 +135,7 @@ class ModelEntry(Model):
     source: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
 
 
-class RegistryFile(Model):
+class RegistryFile(StrictModel):
     """Contents of a registry file. sources: texts by a short name, which the `source` of a
     `ModelEntry` may be.
     """
@@ -155,7 +155,7 @@ class RegistryFile(Model):
         return self
 
 
-class Allocation(Model):
+class Allocation(StrictModel):
     """Tokens of a model's context window for each part of a call, such as history; their sum is at
     most the window.
     """
@@ -229,7 +229,7 @@ class Registry:
     )
 
     @classmethod
-    def of(cls, *files: RegistryFile) -> Registry:
+    def from_files(cls, *files: RegistryFile) -> Registry:
         """Merge registry files; models and providers of a later file replace those with the same
         names.
         """
@@ -406,8 +406,8 @@ class RegistrySource:
 
     def _read(self) -> Registry:
         if self._path is None:
-            return Registry.of(default_file())
-        return Registry.of(
+            return Registry.from_files(default_file())
+        return Registry.from_files(
             default_file(), parse_registry(read_text(self._path, "models file"), str(self._path))
         )
 

@@ -121,13 +121,13 @@ def first_line(content: str) -> str:
 _CAPTURER = "session-stop"
 
 
-class Model(BaseModel):
+class StrictModel(BaseModel):
     """Base of the pydantic models: instances are frozen, and unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
 
 
-class Source(Model):
+class Source(StrictModel):
     """Where a memory comes from: turns of a thread, a line of a file, or a caller (by a name that
     it chooses).
 
@@ -165,7 +165,7 @@ class LinkType(StrEnum):
     DERIVED_FROM = "derived_from"
 
 
-class Link(Model):
+class Link(StrictModel):
     """A link from a memory to `to`, another memory of its namespace. strength: how certain or close
     the relation is.
     """
@@ -188,7 +188,7 @@ class State(StrEnum):
     REPLACED = "replaced"
 
 
-class UpkeepMark(Model):
+class UpkeepMark(StrictModel):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
@@ -203,7 +203,7 @@ class UpkeepMark(Model):
     undone: Flag = False
 
 
-class TokenCount(Model):
+class TokenCount(StrictModel):
     """Token counts of a memory by `tokenizer`. count: tokens of its content. line: tokens of its
     entry in a context.
 
@@ -237,7 +237,7 @@ class Tier(StrEnum):
     FALLBACK = "fallback"
 
 
-class Vote(Model):
+class Vote(StrictModel):
     """Vote of one reviewer on whether to remember a text. ok: whether the vote is valid and came in
     time.
 
@@ -255,7 +255,7 @@ class Vote(Model):
     ms: float = 0.0
 
 
-class Reviewed(Model):
+class Reviewed(StrictModel):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
     None without scores.
     """
@@ -292,7 +292,7 @@ Metadata = Annotated[dict[str, Any], AfterValidator(check_metadata)]
 """Fields that the caller adds to a memory or a turn, as a JSON object."""
 
 
-class Draft(Model):
+class Draft(StrictModel):
     """A memory as a caller sends it: the fields that every type accepts."""
 
     content: Text
@@ -319,7 +319,7 @@ class Draft(Model):
         return {"caller": source} if isinstance(source, str) else source
 
 
-class EarlierText(Model):
+class EarlierText(StrictModel):
     """An earlier content of an edited memory, which the memory had from `since` until `until`."""
 
     content: str
@@ -327,7 +327,7 @@ class EarlierText(Model):
     until: Instant
 
 
-class Rewording(Model):
+class Rewording(StrictModel):
     """A repetition of a memory in other words that was merged into it. id: identifies it in a
     request to undo this.
     """
@@ -364,7 +364,7 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
 """Values to set on a memory that nothing replaces or contests any more."""
 
 
-class Memory(Model):
+class Memory(StrictModel):
     """A stored memory: the fields that all types of memory share.
 
     seq: its place in its session. valid_from, valid_to: when it holds; valid_to is None while no

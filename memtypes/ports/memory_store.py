@@ -33,7 +33,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True, eq=False):
     vectors: Vectors
 
     @classmethod
-    def of(cls, memory: Memory, vectors: Vectors) -> Record:
+    def from_memory(cls, memory: Memory, vectors: Vectors) -> Record:
         """Make the record to store for `memory` with its `vectors`."""
         return cls(
             memory.id, memory.type, memory.to_payload() | {TERMS: heaviest(vectors.sparse)}, vectors
@@ -229,17 +229,11 @@ class MemoryStore(Protocol):
         faster than `get`; a store may keep the fields of one form at hand.
         """
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-    ) -> None:
+    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]]) -> None:
         """Set payload fields of memories; vectors are not changed. Unknown ids are ignored.
 
         changes: for each memory id, the new values of top-level fields, as JSON (see
-        `Memory.to_payload`); None clears a field. removed: fields to drop from all these memories.
+        `Memory.to_payload`); None clears a field.
         """
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:

@@ -48,7 +48,7 @@ class UnsealedReceipt:
     after: bytes
 
     @classmethod
-    def of(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
+    def from_body(cls, namespace: str, body: Mapping[str, Any]) -> UnsealedReceipt:
         """Encode a receipt's members. Sealing must wait for the previous receipt; this slow part of
         it need not.
         """

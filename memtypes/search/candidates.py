@@ -51,14 +51,14 @@ class Candidates:
     late: NDArray[np.float32] | None = None
 
     @classmethod
-    def of(cls, memories: Sequence[Memory], column_kinds: ColumnKinds) -> Candidates:
+    def from_memories(cls, memories: Sequence[Memory], column_kinds: ColumnKinds) -> Candidates:
         """Make candidates without scores from stored memories."""
         return cls(
             np.array([memory.id.encode() for memory in memories], dtype=np.bytes_),
             np.array([TYPES.index(memory.type) for memory in memories], dtype=np.int8),
             None,
             None,
-            Columns.of([memory.to_payload() for memory in memories], column_kinds),
+            Columns.from_payloads([memory.to_payload() for memory in memories], column_kinds),
         )
 
     @classmethod

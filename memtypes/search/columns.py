@@ -97,7 +97,7 @@ class Columns:
     rows: NDArray[np.intp] | None = None
 
     @classmethod
-    def of(cls, payloads: Sequence[Mapping[str, Any]], kinds: ColumnKinds) -> Columns:
+    def from_payloads(cls, payloads: Sequence[Mapping[str, Any]], kinds: ColumnKinds) -> Columns:
         """Make a table with a row for each of `payloads`, the JSON objects in which memories are
         stored, and the columns `kinds`.
         """

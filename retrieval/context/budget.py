@@ -171,11 +171,11 @@ def fill(plan: BudgetPlan, offers: Sequence[Offer], overheads: Overheads) -> Bud
     reserved = {kind: min(shifted[kind], demand[kind]) for kind in plan.types if asked.get(kind)}
     filling = _Filling(plan, overheads, reserved, offers)
     if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
-        filling.take_excerpts()
+        filling.add_excerpts()
     else:
-        filling.take_best()
-        filling.take_in_order(reserved=True)
-        filling.take_in_order(reserved=False)
+        filling.add_best()
+        filling.add_in_order(reserved=True)
+        filling.add_in_order(reserved=False)
     chosen = filling.chosen
     repeats = {
         offer.rank: offer.part_of
@@ -278,7 +278,7 @@ def demand_of(
 class _Filling:
     """A token budget while it is filled.
 
-    reserved: tokens, by type, that `take_in_order` does not give to other types. used: tokens that
+    reserved: tokens, by type, that `add_in_order` does not give to other types. used: tokens that
     each type takes so far, headings included. chosen: the chosen entries by rank.
     """
 
@@ -321,7 +321,7 @@ class _Filling:
         entry = self.chosen.get(rank)
         return entry is not None and not entry.cut
 
-    def take_best(self) -> None:
+    def add_best(self) -> None:
         """Choose the best-ranked entry that fits into the budget, even with tokens reserved for
         other types.
         """
@@ -335,7 +335,7 @@ class _Filling:
                 self._left.remove(offer)
                 return
 
-    def take_in_order(self, *, reserved: bool) -> None:
+    def add_in_order(self, *, reserved: bool) -> None:
         """Choose entries that fit, in the order offered. reserved: cut others, and leave tokens
         that are reserved.
         """
@@ -354,7 +354,7 @@ class _Filling:
                 passed.append(offer)
         self._left = passed
 
-    def take_excerpts(self) -> None:
+    def add_excerpts(self) -> None:
         """Choose entries in the order offered, cut so that MIN_EXCERPT tokens are left for each
         later entry.
         """

@@ -20,7 +20,7 @@ from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, day_heading
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import RetrieveRequest
-from retrieval.ranking.parts import messages_of
+from retrieval.ranking.containment import messages_of
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.signals import comes_first, first_due, newest, overview
 

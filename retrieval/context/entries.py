@@ -74,7 +74,7 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     failure_patterns: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, memory: Memory) -> EntryFields:
+    def from_memory(cls, memory: Memory) -> EntryFields:
         """The fields of `memory`, as they are read from a store."""
         return msgspec.convert(memory.to_payload(), cls)
 
@@ -176,7 +176,7 @@ class Entries:
 
     def text_of(self, memory: Memory) -> str:
         """The text of the entry of `memory`, without a bullet."""
-        return self.text(EntryFields.of(memory))
+        return self.text(EntryFields.from_memory(memory))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ class EntryCounter:
         return TokenCount(
             count=self.tokenizer.count(memory.content),
             tokenizer=self.tokenizer.name,
-            line=self.tokenizer.count(self.entries.markdown(EntryFields.of(memory))),
+            line=self.tokenizer.count(self.entries.markdown(EntryFields.from_memory(memory))),
             renderer=self.entries.version,
         )
 

@@ -57,7 +57,7 @@ class WindowBudget:
     parts: Allocation
 
     @classmethod
-    def of(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
+    def divided(cls, budget: int | None, model: KnownModel | None, margin: float) -> Self:
         """Divide `budget` tokens among the parts of a context, in proportion to their shares of the
         model's window.
 

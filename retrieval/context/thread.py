@@ -124,7 +124,7 @@ def thread_context(
     of each part, if the thread's policy sets it. files: whether to list the files and images that
     turns mention.
     """
-    parts = _Parts.of(chain, tokenizer, files=files)
+    parts = _Parts.from_chain(chain, tokenizer, files=files)
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
     shown = parts.fitting(room, allocation)
     mark = ""
@@ -177,7 +177,9 @@ class _Parts:
     tokenizer: Tokenizer
 
     @classmethod
-    def of(cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool) -> _Parts:
+    def from_chain(
+        cls, chain: Sequence[ThreadTail], tokenizer: Tokenizer, *, files: bool
+    ) -> _Parts:
         """Collect the parts of the context of a thread. chain: its ancestors, oldest first, then
         the thread itself.
 

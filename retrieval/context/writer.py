@@ -16,7 +16,7 @@ from retrieval.context.budget import ChosenEntry
 from retrieval.context.choice import Choice, RankedHits
 from retrieval.context.entries import EntryFields
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of
-from retrieval.query.request import SettledRequest
+from retrieval.query.request import ResolvedRequest
 
 _WORKING = TYPES.index(MemoryType.WORKING)
 
@@ -30,7 +30,7 @@ class ContextWriter:
     """
 
     hits: RankedHits
-    settled: SettledRequest
+    resolved: ResolvedRequest
     renderer: Renderer
     texts: Mapping[str, EntryFields]
     has_stored_counts: bool
@@ -57,7 +57,7 @@ class ContextWriter:
         if not is_working.all():
             outcome = "ok" if block.text else "nothing_fits"
         shown_ids = {each.memory.id for each in shown}
-        total = self.settled.total
+        total = self.resolved.total
         metadata = ContextMetadata(
             total_tokens=working_block.tokens + block.tokens,
             budget=total,
@@ -74,15 +74,15 @@ class ContextWriter:
             trimmed_count=ranked.hits - len(shown),
             candidates=ranked.hits,
             tokenizer=self.renderer.tokenizer.name,
-            model=self.settled.request.model,
-            margin=self.settled.margin,
+            model=self.resolved.request.model,
+            margin=self.resolved.margin,
             outcome=outcome,
             floor=FloorAnswer(**ranked.floor._asdict()),
             as_of=self.hits.as_of,
             degraded=list(degraded),
         )
         blocks = (working_block, block)
-        context = context_of(self.renderer.layout, blocks, self.settled.request.format)
+        context = context_of(self.renderer.layout, blocks, self.resolved.request.format)
         items = [self._item(memory) for memory in shown]
         return RetrieveAnswer(context=context, items=items, metadata=metadata), shown
 
@@ -100,7 +100,7 @@ class ContextWriter:
 
     def _shown(self, entry: ChosenEntry, memory: EntryFields) -> ShownMemory | None:
         renderer = self.renderer
-        request = self.settled.request
+        request = self.resolved.request
         if entry.cut:
             if request.oversize_of(entry.type) == "excerpt":
                 return renderer.excerpt(memory, entry.rank, entry.allowed, request.query)
@@ -143,7 +143,7 @@ class ContextWriter:
     def _item(self, shown: ShownMemory) -> ContextItem:
         ranked = self.hits.ranked
         state = shown.memory.state_at(self.hits.as_of)
-        explain = self.settled.request.explain
+        explain = self.resolved.request.explain
         return ContextItem(
             id=shown.memory.id,
             type=shown.memory.type,

@@ -85,7 +85,7 @@ class QueryTimes:
     event: EventReference | None
 
     @classmethod
-    def of(cls, query: str, as_of: datetime) -> Self:
+    def from_query(cls, query: str, as_of: datetime) -> Self:
         """The times that `query`, asked as of `as_of`, names."""
         windows = time_windows(query, as_of)
         past = tuple(window for window in windows if window.end <= as_of)
@@ -97,7 +97,7 @@ def time_windows(query: str, as_of: datetime) -> tuple[Window, ...]:
     """The times that `query` names, as windows, in the order of its words; empty for most queries.
     as_of: in UTC.
     """
-    reader = TimeReader.of(query, as_of)
+    reader = TimeReader.from_text(query, as_of)
     named_times = list[tuple[int, tuple[Window, ...]]]()
     for start, windows in reader.times():
         before = reader.words.text[max(0, start - _LEAD_LENGTH) : start].casefold()

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from memtypes.llms.registry import MAX_BUDGET, Registry, Tokens
-from memtypes.model.memory import Flag, Model, Whole, readable
+from memtypes.model.memory import Flag, StrictModel, Whole, readable
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -88,7 +88,7 @@ def shortened(text: str, most: int) -> str:
     return f"{beginning.rpartition(' ')[0] or beginning}\n{end.partition(' ')[2] or end}"
 
 
-class RankedRequest(Model):
+class RankedRequest(StrictModel):
     """The fields that search and retrieve requests have in common.
 
     session_id: the current session, whose private memories are found, too. weights: weights of
@@ -131,7 +131,7 @@ class SearchRequest(RankedRequest):
     top_k: Annotated[Whole, Field(ge=0, le=1_000)] = 10
 
 
-class Budget(Model):
+class Budget(StrictModel):
     """A token budget of a context. total: for all long-term memories. per_type: maximum per type; 0
     leaves it out.
     """
@@ -188,8 +188,8 @@ class RetrieveRequest(RankedRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class SettledRequest:
-    """A request whose tokenizer and budgets `settle` has filled in.
+class ResolvedRequest:
+    """A request whose tokenizer and budgets `resolve` has filled in.
 
     total: tokens for long-term memories, before the margin reduced them. margin: share by which the
     model may count more tokens than the tokenizer.
@@ -200,9 +200,9 @@ class SettledRequest:
     margin: float
 
 
-def settle(
+def resolve(
     request: RetrieveRequest, registry: Registry, least_margin: float = 0.0
-) -> SettledRequest:
+) -> ResolvedRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
     The default total is the share for memories of the model's context window, if this is known. If
@@ -211,7 +211,7 @@ def settle(
     least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
-        return SettledRequest(request, request.allowance.total, 0.0)
+        return ResolvedRequest(request, request.allowance.total, 0.0)
     model = registry.find(request.model)
     names_tokenizer = "tokenizer" in request.model_fields_set
     margin = 0.0 if names_tokenizer else max(model.margin, least_margin)
@@ -230,7 +230,7 @@ def settle(
         "budget": Budget(total=reduced(total, margin), per_type=caps),
         "working_budget": reduced(request.working_budget, margin),
     }
-    return SettledRequest(request.model_copy(update=changes), total, margin)
+    return ResolvedRequest(request.model_copy(update=changes), total, margin)
 
 
 def reduced(tokens: int, margin: float) -> int:

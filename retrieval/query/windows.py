@@ -63,7 +63,7 @@ class TimeReader:
     ahead: bool | None
 
     @classmethod
-    def of(cls, text: str, now: datetime) -> TimeReader:
+    def from_text(cls, text: str, now: datetime) -> TimeReader:
         """A reader of `text`, as of `now` (in UTC), in the language of most of its words."""
         words = read_words(text)
         position = 0

@@ -20,7 +20,7 @@ from memtypes.search.vectors import Numbers, TokenVectors
 from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.ranking import signals
-from retrieval.ranking.evidence import certainty_of
+from retrieval.ranking.helpfulness import certainty_of
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity

@@ -22,7 +22,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.receipts import ReceiptStore, SealedReceipt, UnsealedReceipt, receipt_id
 from retrieval.answer import RetrieveAnswer
-from retrieval.context.working import LIVE_DEGRADED
+from retrieval.context.live_notes import LIVE_DEGRADED
 from retrieval.receipts.build import receipt_body
 from retrieval.result import Retrieval
 
@@ -114,7 +114,7 @@ class ReceiptQueue(ReceiptStore):
             return answer.degraded_by(RECEIPTS_DEGRADED)
 
         def build() -> UnsealedReceipt:
-            return UnsealedReceipt.of(
+            return UnsealedReceipt.from_body(
                 scope.namespace, receipt_body(retrieval, new_id, rfc3339(now))
             )
 
@@ -142,7 +142,7 @@ class ReceiptQueue(ReceiptStore):
         """Write `receipts` after the tenant's queued ones; return them sealed, that is, hashed and
         chained.
         """
-        await self._settled(tenant)
+        await self._written_out(tenant)
         return await self._store.append(tenant, receipts)
 
     async def get(self, tenant: str, receipt_id: str) -> bytes | None:
@@ -158,21 +158,21 @@ class ReceiptQueue(ReceiptStore):
         """JSON texts of the namespace's newest receipts, queued ones too; with `before`, those
         older than this id.
         """
-        await self._settled(scope.tenant)
+        await self._written_out(scope.tenant)
         return await self._store.latest(scope, limit, before)
 
     async def erase(self, scope: Scope, memory_id: str | None) -> int:
         """Erase the namespace's receipts, queued ones too; return their number. With a `memory_id`,
         none is erased.
         """
-        await self._settled(scope.tenant)
+        await self._written_out(scope.tenant)
         return await self._store.erase(scope, memory_id)
 
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:
         """Number of receipts that `erase` has yet to remove from the namespace; 0 with a
         `memory_id`.
         """
-        await self._settled(scope.tenant)
+        await self._written_out(scope.tenant)
         return await self._store.remaining(scope, memory_id)
 
     @property
@@ -203,7 +203,7 @@ class ReceiptQueue(ReceiptStore):
                 raise Unavailable(f"{MAX_WAITING} receipts wait to be written already")
         raise Unavailable("the store of receipts is away")
 
-    async def _settled(self, tenant: str) -> None:
+    async def _written_out(self, tenant: str) -> None:
         """Wait until the tenant's receipts that are in the queue now are written or given up."""
         for waiting in [
             receipt for (owner, _), receipt in self._pending.items() if owner == tenant
@@ -230,16 +230,18 @@ class ReceiptQueue(ReceiptStore):
             # A bug: the answer is sent, and other receipts must not suffer
             except Exception:  # noqa: BLE001
                 _log.exception("a receipt could not be built")
-                self._settle([receipt], written=False)
+                self._answer_writers([receipt], written=False)
         for _ in range(RETRIES if unwritten else 0):
             self._away = not await self._appended(tenant, [unsealed for _, unsealed in unwritten])
-            settled = [receipt for receipt, _ in unwritten if not (self._away and receipt.promised)]
-            self._settle(settled, written=not self._away)
+            finished = [
+                receipt for receipt, _ in unwritten if not (self._away and receipt.promised)
+            ]
+            self._answer_writers(finished, written=not self._away)
             unwritten = [pair for pair in unwritten if self._away and pair[0].promised]
             if not unwritten or self._closing:
                 break
             await asyncio.sleep(RETRY_S)
-        self._settle([receipt for receipt, _ in unwritten], written=False)
+        self._answer_writers([receipt for receipt, _ in unwritten], written=False)
         self._away = False  # the next write finds out whether it still is
 
     async def _appended(self, tenant: str, receipts: Sequence[UnsealedReceipt]) -> bool:
@@ -254,7 +256,7 @@ class ReceiptQueue(ReceiptStore):
             return False
         return True
 
-    def _settle(self, batch: Sequence[_WaitingReceipt], *, written: bool) -> None:
+    def _answer_writers(self, batch: Sequence[_WaitingReceipt], *, written: bool) -> None:
         for receipt in batch:
             self.lost += receipt.promised and not written
             del self._pending[receipt.tenant, receipt.id]

@@ -28,7 +28,7 @@ from retrieval.context.render import (
     ShownMemory,
     context_of,
 )
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
 from retrieval.receipts.build import plain_context, receipt_body
@@ -121,7 +121,7 @@ class Receipts:
         retrieval = await retriever.repeat(scope, request, first)
         body = receipt_body(retrieval, before.id, rfc3339(before.created_at))
         after = Receipt.model_validate_json(
-            seal(UnsealedReceipt.of(request.namespace, body), ChainHead()).text
+            seal(UnsealedReceipt.from_body(request.namespace, body), ChainHead()).text
         )
         memories = await self._memories(tenant, before) | await self._memories(tenant, after)
         return compare(before, after, memories)
@@ -222,7 +222,7 @@ def _rendered_again(
     recorded one.
     """
     rank = candidate.rank or 0
-    fields = EntryFields.of(memory)
+    fields = EntryFields.from_memory(memory)
     if candidate.allowed is None:
         shown: ShownMemory | None = renderer.whole(fields, rank)
     elif request.oversize_of(candidate.type) == "excerpt":

@@ -23,7 +23,7 @@ from ingest.screening.redaction.redactor import RuleBook
 from ingest.upkeep.decisions import Decisions
 from ingest.upkeep.jobs import Upkeep
 from ingest.workflows.ended_workflows import EndedWorkflows
-from ingest.workflows.engine import Workflows
+from ingest.workflows.workflows import Workflows
 from ingest.working.intentions import Intentions
 from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
@@ -40,7 +40,7 @@ from memtypes.ports.memory_store import Listing, Page, TypeStats
 from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
 from retrieval.context.entries import EntryCounter
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.receipts.recorder import ReceiptQueue
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever

@@ -37,7 +37,7 @@ async def served(
     async with connect(wired, params={"namespace": str(uuid.uuid4())}) as client:
 
         async def settle(_: httpx.Response) -> None:
-            await threads.evicted_turns.settled()
+            await threads.evicted_turns.wait_until_idle()
 
         client.event_hooks = {"request": [], "response": [settle]}
         yield client

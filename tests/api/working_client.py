@@ -14,7 +14,7 @@ from api.wiring.container import Services
 from api.wiring.erasure import ErasableWorking
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.ended_workflows import EndedWorkflows
-from ingest.workflows.engine import Workflows
+from ingest.workflows.workflows import Workflows
 from ingest.working.working_memory import WorkingMemory
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -24,7 +24,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.locks import RedisLocks
 from memtypes.stores.redis.workflows import RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.receipts.service import Receipts
 from retrieval.retriever import Retriever
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.quality.evaluation import Evaluation
 from ingest.writing.pipeline import Ingestor
 from memtypes.model.times import system_clock
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.retriever import Retriever
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor

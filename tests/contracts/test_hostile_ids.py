@@ -152,7 +152,7 @@ async def test_receipts_of_similar_namespaces_are_separate(
     receipts = RedisReceipts(stores.live, 30, lambda: NOW)
     for scope in scopes:
         await receipts.append(
-            scope.tenant, [UnsealedReceipt.of(scope.namespace, {"id": str(uuid.uuid4())})]
+            scope.tenant, [UnsealedReceipt.from_body(scope.namespace, {"id": str(uuid.uuid4())})]
         )
     assert await receipts.erase(scopes[0], None) == 1
     assert [await receipts.remaining(scope, None) for scope in scopes] == [

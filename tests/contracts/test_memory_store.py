@@ -190,9 +190,7 @@ async def test_unknown_ids_are_ignored(store: MemoryStore, scope: Scope) -> None
     assert await store.get(scope, []) == {}
     assert await store.delete(scope, unknown) == 0
     assert await store.delete(scope, []) == 0
-    await store.patch(
-        scope, {memory_id: {"importance": 1} for memory_id in unknown}, removed=["tags"]
-    )
+    await store.patch(scope, {memory_id: {"importance": 1} for memory_id in unknown})
     await store.patch(scope, {})
     await store.upsert(scope, [])
     assert (await store.page(scope, Listing())).total == 0
@@ -220,8 +218,8 @@ async def test_an_invalid_record_rejects_the_whole_call(store: MemoryStore, scop
     assert (await store.page(scope, Listing())).total == 0
 
 
-async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -> None:
-    """A patch replaces top-level fields, drops others, and leaves all other fields and memories
+async def test_a_patch_sets_and_clears_fields(store: MemoryStore, scope: Scope) -> None:
+    """A patch replaces top-level fields, clears others, and leaves all other fields and memories
     unchanged.
     """
     before = make_memory(
@@ -232,8 +230,10 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
     await keep(store, scope, before, other, third)
     await store.patch(
         scope,
-        {before.id: {"metadata": {"k": 3}, "importance": 1}, other.id: {"access_count": 4}},
-        removed=["session_id"],
+        {
+            before.id: {"metadata": {"k": 3}, "importance": 1, "session_id": None},
+            other.id: {"access_count": 4, "session_id": None},
+        },
     )
     patched = await store.get(scope, [before.id, other.id, third.id])
     assert patched[before.id] == before.replace(metadata={"k": 3}, importance=1, session_id=None)
@@ -242,21 +242,21 @@ async def test_a_patch_sets_and_drops_fields(store: MemoryStore, scope: Scope) -
 
 
 async def test_a_patch_can_not_change_identity(store: MemoryStore, scope: Scope) -> None:
-    """A patch can neither set nor drop type, id, tenant and namespace."""
+    """A patch can neither set nor clear type, id, tenant and namespace."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope)
     await keep(store, scope, memory)
     with pytest.raises(InvalidRequest, match="tenant"):
         await store.patch(scope, {memory.id: {"tenant": "other"}})
     with pytest.raises(InvalidRequest, match="namespace"):
-        await store.patch(scope, {memory.id: {"importance": 1}}, removed=["namespace"])
+        await store.patch(scope, {memory.id: {"importance": 1, "namespace": None}})
     assert (await store.get(scope, [memory.id]))[memory.id] == memory
 
 
 async def test_a_patched_field_is_found_by_its_new_value(store: MemoryStore, scope: Scope) -> None:
-    """After a patch, filters match the new values, and no longer the replaced or dropped values."""
+    """After a patch, filters match the new values, and no longer the replaced or cleared values."""
     memory = make_memory(MemoryType.SEMANTIC, "a", scope, importance=2, tags=["old"])
     await keep(store, scope, memory)
-    await store.patch(scope, {memory.id: {"importance": 8}}, removed=["tags"])
+    await store.patch(scope, {memory.id: {"importance": 8, "tags": []}})
     for tree, hits in (
         ({"importance": {"eq": 8}}, 1),
         ({"importance": {"eq": 2}}, 0),
@@ -317,7 +317,7 @@ async def test_a_memory_is_stored_with_or_without_token_vectors(
     record = make_record(memory)
     tokens = np.arange(-128, 128, dtype=np.int16).astype(np.int8).reshape(2, 128)
     vectors = type(record.vectors)(record.vectors.dense, record.vectors.sparse, tokens)
-    await store.upsert(scope, [type(record).of(memory, vectors)])
+    await store.upsert(scope, [type(record).from_memory(memory, vectors)])
     await keep(store, scope, memory)
     assert (await store.get(scope, [memory.id]))[memory.id] == memory
 

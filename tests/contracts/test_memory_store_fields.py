@@ -31,7 +31,7 @@ class Shown(msgspec.Struct, frozen=True):
     steps: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, memory: Memory) -> Shown:
+    def from_memory(cls, memory: Memory) -> Shown:
         """The fields of `memory`."""
         return msgspec.convert(memory.to_payload(), cls)
 
@@ -59,7 +59,9 @@ async def check_fields(store: MemoryStore, scope: Scope, ids: dict[str, MemoryTy
     """
     memories = await store.get(scope, ids)
     fields = await store.read_as(scope, ids, Shown)
-    assert fields == {memory_id: Shown.of(memory) for memory_id, memory in memories.items()}
+    assert fields == {
+        memory_id: Shown.from_memory(memory) for memory_id, memory in memories.items()
+    }
     assert list(fields) == list(memories)
     return len(fields)
 
@@ -84,7 +86,7 @@ async def test_fields_follow_every_kind_of_change(store: MemoryStore, scope: Sco
                     scope, {memory.id: {"access_count": turn} for memory in memories[:5]}
                 )
             case 3:
-                await store.patch(scope, {changed.id: {"seq": turn}}, removed=["session_id"])
+                await store.patch(scope, {changed.id: {"seq": turn, "session_id": None}})
             case 4:
                 await store.delete(scope, [changed.id])
             case _:
@@ -100,7 +102,7 @@ async def test_fields_are_read_from_their_own_scope_and_type_alone(
     memory = written(scope, 1, "here alone")
     ids = {memory.id: memory.type}
     await store.upsert(scope, [make_record(memory)])
-    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.from_memory(memory)}
     for other_scope in (replace(scope, tenant="other"), replace(scope, namespace="elsewhere")):
         assert await store.read_as(other_scope, ids, Shown) == {}
     assert await store.read_as(scope, {"no id": MemoryType.EPISODIC}, Shown) == {}
@@ -122,10 +124,10 @@ async def test_each_read_names_its_own_fields(store: MemoryStore, scope: Scope) 
     memory = written(scope, 1, "a text")
     await store.upsert(scope, [make_record(memory)])
     ids = {memory.id: memory.type}
-    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.from_memory(memory)}
     titled = Titled("a text", memory.importance)
     assert await store.read_as(scope, ids, Titled) == {memory.id: titled}
-    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.of(memory)}
+    assert await store.read_as(scope, ids, Shown) == {memory.id: Shown.from_memory(memory)}
 
 
 async def test_uses_are_added_to_existing_memories(store: MemoryStore, scope: Scope) -> None:

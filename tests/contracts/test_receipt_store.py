@@ -63,7 +63,7 @@ async def append(store: ReceiptStore, scope: Scope, body: dict[str, Any]) -> Sea
     """Append a receipt with the JSON members `body`, and return it with its hash and its
     predecessor's.
     """
-    (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.of(scope.namespace, body)])
+    (sealed,) = await store.append(scope.tenant, [UnsealedReceipt.from_body(scope.namespace, body)])
     return sealed
 
 
@@ -116,7 +116,9 @@ async def test_concurrent_appends_make_one_chain(store: ReceiptStore, scope: Sco
 async def test_several_receipts_are_appended_in_order(store: ReceiptStore, scope: Scope) -> None:
     """One call appends receipts of several namespaces in order. An empty list changes nothing."""
     assert await store.append(scope.tenant, []) == []
-    unsealed = [UnsealedReceipt.of(f"space {number % 2}", body(number)) for number in range(5)]
+    unsealed = [
+        UnsealedReceipt.from_body(f"space {number % 2}", body(number)) for number in range(5)
+    ]
     sealed = await store.append(scope.tenant, unsealed)
     newest = json.loads((await append(store, scope, body())).text)
     assert newest["previous_id"] == sealed[-1].id

@@ -6,7 +6,7 @@ import asyncio
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memtypes.encoders.tiktoken import SHA256, TiktokenTokenizer
@@ -54,6 +54,7 @@ def test_a_known_sentence_has_its_published_count(tokenizer: Tokenizer, tokens: 
 @each
 @settings(deadline=None)
 @given(text=ANY)
+@example(text="\U0001f600\u0e00")  # the first token of both is a part of the first character
 def test_truncate_returns_the_longest_prefix_that_fits(tokenizer: Tokenizer, text: str) -> None:
     """For any text and limit, `truncate` returns the longest prefix that has at most that many
     tokens.

@@ -158,7 +158,11 @@ def test_statements_in_many_forms_are_judged_right() -> None:
 
 
 def _judged(newer: str, older: str) -> Relation:
-    return update_model().judge(Statement.of(newer), Statement.of(older), COSINE).relation
+    return (
+        update_model()
+        .judge(Statement.from_text(newer), Statement.from_text(older), COSINE)
+        .relation
+    )
 
 
 async def _stored_before(embedder: Embedder, old: str, new: str, kind: str = "semantic") -> Memory:

@@ -21,9 +21,9 @@ from api.settings import read_settings
 from api.wiring.resources import open_embedder
 from ingest.screening.classifier import Classifier
 from ingest.screening.due.reading import due_in
-from ingest.screening.features import AHEAD, Conversation, Later
 from ingest.screening.judge import WORTH_KEEPING, Judge, MessagePosition
 from ingest.screening.redaction.scan import redact, secrets_in
+from ingest.screening.text_features import AHEAD, Conversation, Later
 from memtypes.ports.encoders import Embedder
 from tests.data.labelled import count, marked_texts, rows, unmarked
 

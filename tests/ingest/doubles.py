@@ -32,7 +32,7 @@ from memtypes.ports.memory_store import (
 )
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
-from memtypes.stores.operations.engine import memory_of
+from memtypes.stores.operations.vector_engine import memory_of
 from retrieval.context.entries import Entries, EntryCounter
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
@@ -131,7 +131,7 @@ class ObservedStore(InMemoryStore):
     ) -> list[Candidates]:
         """No candidates."""
         self._call("candidates")
-        return [Candidates.of([], {}) for _ in searches]
+        return [Candidates.from_memories([], {}) for _ in searches]
 
     async def ping(self) -> None:
         """Count the call as one of `ping`."""

@@ -17,7 +17,7 @@ from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.receipts import ReceiptStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context.entries import Entries, EntryCounter, EntryFields
-from retrieval.parts import DEPTH, RetrieverParts
+from retrieval.dependencies import DEPTH, RetrieverParts
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.ranking.ranked import RankedCandidates
 from retrieval.receipts.recorder import ReceiptQueue

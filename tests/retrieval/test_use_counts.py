@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 async def fields_of(world: World, memory_id: str) -> EntryFields:
     """The stored fields from which a context shows the memory."""
-    return EntryFields.of(await stored(world, memory_id))
+    return EntryFields.from_memory(await stored(world, memory_id))
 
 
 async def stored(world: World, memory_id: str) -> Memory:

@@ -27,7 +27,7 @@ class Sizes:
 
     full: bool
 
-    def of(self, reduced: T, full: T) -> T:
+    def pick(self, reduced: T, full: T) -> T:
         """`full` at full size, else `reduced`."""
         return full if self.full else reduced
 

@@ -99,13 +99,13 @@ def test_acknowledged_events_are_captured_once(settings: Settings, sizes: Sizes)
     rng = seeded()
     place = Place(start(settings))
     sessions = [
-        HookSession(place, f"s{number}", sizes.of(12, 200)) for number in range(sizes.of(4, 20))
+        HookSession(place, f"s{number}", sizes.pick(12, 200)) for number in range(sizes.pick(4, 20))
     ]
     threads = [threading.Thread(target=session.run, daemon=True) for session in sessions]
     try:
         for thread in threads:
             thread.start()
-        for fault in islice(cycle(_FAULTS), sizes.of(4, 20)):
+        for fault in islice(cycle(_FAULTS), sizes.pick(4, 20)):
             time.sleep(rng.uniform(0.5, 3.0))
             _inflict(fault, place, settings)
         for thread in threads:

@@ -30,7 +30,7 @@ async def test_erased_text_is_in_no_file(settings: Settings, sizes: Sizes) -> No
     """After an erasure no file of the store contains the erased text. Reads in other namespaces
     continue meanwhile.
     """
-    await filled(settings, sizes.of(1_000, 100_000), 50)
+    await filled(settings, sizes.pick(1_000, 100_000), 50)
     scope = Scope(TENANT, "to-erase")
     async with open_parts(settings) as opened:
         store = opened.store

@@ -92,7 +92,7 @@ def test_an_import_survives_many_kills(settings: Settings, sizes: Sizes) -> None
     """An import that is killed several times and started again stores each row once, and its report
     counts all rows.
     """
-    _imports_each_row_once(settings, rows=sizes.of(2_000, 4_000), kills=sizes.of(3, 6))
+    _imports_each_row_once(settings, rows=sizes.pick(2_000, 4_000), kills=sizes.pick(3, 6))
 
 
 def _imports_each_row_once(settings: Settings, *, rows: int, kills: int) -> None:

@@ -28,7 +28,7 @@ def test_first_page_of_a_large_namespace_takes_under_300_ms(
     The namespace has 10,000 memories, or 100,000 at full size. Prints the median and the slowest
     time of each page.
     """
-    asyncio.run(filled(settings, sizes.of(10_000, 100_000), 1))
+    asyncio.run(filled(settings, sizes.pick(10_000, 100_000), 1))
     slowest: dict[str, float] = {}
     with (
         running(settings) as service,

@@ -92,8 +92,8 @@ def test_acknowledged_items_survive_kills(settings: Settings, sizes: Sizes) -> N
     rng = seeded()
     acknowledged = dict[str, int]()
     calls = 0
-    for index, victim in enumerate(victims(sizes.of(3, 9))):
-        least = sizes.of(60, 400)
+    for index, victim in enumerate(victims(sizes.pick(3, 9))):
+        least = sizes.pick(60, 400)
         writers = _round(
             settings,
             victim,
@@ -176,7 +176,7 @@ async def test_calls_are_fast_in_a_large_namespace(settings: Settings, sizes: Si
     Calls are sent over HTTP, one after the other. The namespace's items have random vectors; texts
     that calls send are embedded.
     """
-    count, calls = sizes.of((2_000, 30), (20_000, 300))
+    count, calls = sizes.pick((2_000, 30), (20_000, 300))
     await _fill(settings, count)
     with (
         running(settings) as service,

@@ -129,7 +129,7 @@ def test_acknowledged_items_and_turns_survive_kills(settings: Settings, sizes: S
     writers: list[Writer] = []
     service = start(settings)
     try:
-        for number in range(sizes.of(3, 20)):
+        for number in range(sizes.pick(3, 20)):
             names = [f"round {number} writer {index}" for index in range(_WRITERS)]
             active = [kind(name) for kind in (Items, Turns) for name in names]
             _kill_while(active, service, settings, rng.uniform(0.2, 1.2))

@@ -133,7 +133,7 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(
     """An import that is killed again and again gives the same memories as an undisturbed import,
     each once.
     """
-    messages = sizes.of(600, 5_000)
+    messages = sizes.pick(600, 5_000)
     home = settings.data_dir / "home"
     said = write_transcripts(home, messages)
     other = settings.model_copy(update={"data_dir": settings.data_dir / "undisturbed"})
@@ -145,11 +145,11 @@ def test_a_killed_import_of_transcripts_loses_and_doubles_nothing(
     for path in (home / "client" / "journal").glob("*"):
         path.unlink()
     killed = PastImport(settings, home, free_port())
-    victims = _VICTIMS[: sizes.of(3, 5)]
+    victims = _VICTIMS[: sizes.pick(3, 5)]
     parts = 2 * messages // 100  # a session of a hundred messages is sent in two
     at = {1 + number * parts // len(victims): victim for number, victim in enumerate(victims)}
     memories, kills = _run(killed, at, seeded())
-    assert kills == sizes.of(3, 5)
+    assert kills == sizes.pick(3, 5)
     assert killed.noted() == Counter(said)
     assert memories == undisturbed
     assert sum(memories.values()) == len(memories) > messages / 4

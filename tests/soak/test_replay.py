@@ -28,7 +28,7 @@ async def test_many_replays_are_identical(settings: Settings, sizes: Sizes) -> N
     since.
     """
     await _replays_are_identical(
-        settings, memories=sizes.of(1_000, 10_000), receipts=sizes.of(50, 1_000)
+        settings, memories=sizes.pick(1_000, 10_000), receipts=sizes.pick(50, 1_000)
     )
 
 

@@ -90,7 +90,7 @@ def test_acknowledged_turns_are_stored_once(settings: Settings, sizes: Sizes) ->
     """Every acknowledged turn is in its thread or in one memory, and no thread ever exceeds its
     limit.
     """
-    load = sizes.of(Load(5, 4, 40), Load(100, 10, 500))
+    load = sizes.pick(Load(5, 4, 40), Load(100, 10, 500))
     policies = f"threads: {{log: {{max_messages: {load.limit}, max_turns: {load.appends + 1}}}}}\n"
     settings = with_policies(settings, policies)
     writers = _killed_on_the_way(settings, load)
@@ -160,7 +160,7 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
 
     Meanwhile the service and the Redis server are killed, and the Redis server is paused.
     """
-    load = sizes.of(Load(5, 4, 800), Load(100, 10, 500))
+    load = sizes.pick(Load(5, 4, 800), Load(100, 10, 500))
     rng = seeded()
     settings = with_policies(
         settings, "threads: {log: {type: message_count_based, max_messages: 40, ttl: 7d}}\n"
@@ -177,7 +177,7 @@ def test_turns_of_clients_that_retry_are_stored_once(settings: Settings, sizes: 
         for thread in threads:
             thread.start()
         faults = cycle(("stop the live server", "kill the live server", "kill the service"))
-        for fault in islice(faults, sizes.of(6, 30)):
+        for fault in islice(faults, sizes.pick(6, 30)):
             time.sleep(rng.uniform(0.3, 1.5))
             _inflict(fault, place, settings)
         for thread in threads:

@@ -111,7 +111,7 @@ def test_ended_workflows_are_cleaned_up_after_kills(settings: Settings, sizes: S
     rng = seeded()
     service = start(settings)
     try:
-        for _ in range(sizes.of(3, 20)):
+        for _ in range(sizes.pick(3, 20)):
             _kill_while_running(service, settings, tasks, rng.uniform(0.5, 2.0))
             service = start(settings)
         with httpx.Client(base_url=service.url, timeout=TIMEOUT_S) as client:

@@ -64,8 +64,8 @@ def test_acknowledged_writes_survive_kills(settings: Settings, sizes: Sizes) -> 
     """
     rng = seeded()
     acknowledged: set[str] = set()
-    for index, victim in enumerate(victims(sizes.of(3, 9))):
-        least = sizes.of(60, 300)
+    for index, victim in enumerate(victims(sizes.pick(3, 9))):
+        least = sizes.pick(60, 300)
         fresh = _round(
             settings,
             victim,
@@ -107,7 +107,7 @@ def _round(settings: Settings, victim: str, count: int, later_s: float, *, seed:
 
 
 def test_every_item_is_stored_by_a_client_that_retries(settings: Settings, sizes: Sizes) -> None:
-    count, kills = sizes.of((400, 3), (20_000, 10))
+    count, kills = sizes.pick((400, 3), (20_000, 10))
     source = turns(count, seed=7)
     batches = [
         [f"{start + index}. {next(source).text}" for index in range(100)]

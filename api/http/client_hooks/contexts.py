@@ -19,8 +19,8 @@ import anyio
 from api.http.client_hooks.events import HookAnswer, HookOutput, InjectingEvent
 from api.http.use_cases import due_request, mark_due_tasks, redact_query
 from api.wiring.container import Services
-from ingest.screening.parts import sentences_in
 from ingest.screening.recall_guard import INTRODUCTION
+from ingest.screening.sentences import sentences_in
 from memtypes.model.errors import Unavailable
 from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
 from memtypes.model.policy import LONG_TERM, MemoryType

@@ -60,7 +60,7 @@ class Logins:
         caller = self._keys.caller(key)
         if caller is None:
             return None
-        self.rate.take(caller.key_id)
+        self.rate.spend(caller.key_id)
         with_key = [name for name, login in self._logins.items() if login.key_id == caller.key_id]
         for name in with_key[: max(0, len(with_key) + 1 - MAX_LOGINS_OF_KEY)]:
             self._logins.pop(name, None)

@@ -143,7 +143,7 @@ class TenantNames:
         self._store = store
         self._names: TTLCache[str, list[str]] = TTLCache(MAX_TENANTS, NAMES_S, timer=now)
 
-    async def of(self, tenant: str, *, fresh: bool = False) -> list[str]:
+    async def of_tenant(self, tenant: str, *, fresh: bool = False) -> list[str]:
         """The sorted names of the tenant's namespaces. fresh: read them from the store instead of
         the cache.
         """
@@ -196,7 +196,7 @@ class HtmlPage:
         namespace = None if params is None else params.namespace
         if fragment and self.is_fragment:
             return self.render(fragment, namespace=namespace, params=params, **context)
-        names = await self.names.of(self.caller.tenant)
+        names = await self.names.of_tenant(self.caller.tenant)
         return self.render(
             template, namespaces=names, namespace=namespace, params=params, **context
         )

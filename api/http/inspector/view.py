@@ -112,7 +112,7 @@ async def admit_visitor(
         return
     if visitor is None:
         raise LoginNeeded("log in with a key of this service")
-    logins.rate.take(visitor.caller.key_id)
+    logins.rate.spend(visitor.caller.key_id)
     connection.scope["auth"] = visitor.caller
     if not visitor.caller.role.may(view.role):
         raise Forbidden(f"this page needs the role {view.role}; your key has {visitor.caller.role}")

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.times import Instant
 
 SERVER_NAME = "remembrancer"
@@ -66,7 +66,7 @@ class ToolPreset(StrEnum):
     ALL = "all"
 
 
-class RecallArguments(Model):
+class RecallArguments(StrictModel):
     """Arguments of the MCP tool memory_recall."""
 
     query: str = Field(description="What you want to know or do, in full words")
@@ -77,7 +77,7 @@ class RecallArguments(Model):
     as_of: Instant | None = Field(None, description="Answer as of this earlier time")
 
 
-class RememberArguments(Model):
+class RememberArguments(StrictModel):
     """Arguments of the MCP tool memory_remember."""
 
     content: str = Field(description="One complete statement")
@@ -89,14 +89,14 @@ class RememberArguments(Model):
     importance: int | None = Field(None, ge=1, le=10)
 
 
-class SearchArguments(Model):
+class SearchArguments(StrictModel):
     """Arguments of the MCP tool memory_search."""
 
     query: str
     limit: int = Field(10, ge=1, le=100)
 
 
-class CorrectArguments(Model):
+class CorrectArguments(StrictModel):
     """Arguments of the MCP tool memory_correct."""
 
     id: _MemoryId
@@ -105,13 +105,13 @@ class CorrectArguments(Model):
     done: bool | None = Field(None, description="true completes a to-do, false reopens it")
 
 
-class ForgetArguments(Model):
+class ForgetArguments(StrictModel):
     """Arguments of the MCP tool memory_forget."""
 
     id: _MemoryId
 
 
-class WhyArguments(Model):
+class WhyArguments(StrictModel):
     """Arguments of the MCP tool memory_why."""
 
     receipt_id: _MemoryId | None = Field(None, description="From the last line of memory_recall")
@@ -129,7 +129,7 @@ class ToolEntry:
 
     name: str
     description: str
-    arguments: type[Model]
+    arguments: type[StrictModel]
     writes: bool = False
     deletes: bool = False
     pinned: bool = False
@@ -244,7 +244,7 @@ RESOURCES: Sequence[dict[str, Any]] = (
 """The resource templates as the MCP method `resources/templates/list` returns them."""
 
 
-def _short_schema(arguments: type[Model]) -> dict[str, Any]:
+def _short_schema(arguments: type[StrictModel]) -> dict[str, Any]:
     """The JSON schema of a tool's arguments. To save tokens, it omits titles and null as a possible
     value.
     """

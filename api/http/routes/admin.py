@@ -25,7 +25,7 @@ from ingest.upkeep.planners import JobRequest, UpkeepJob
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.transfer import ITEM, exported, read_exported
 from memtypes.model.errors import NotFound
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.stores.operations.schema import ITEMS
@@ -63,7 +63,7 @@ class ReembedAnswer(Answer):
     total: int
 
 
-class ErasePost(Model):
+class ErasePost(StrictModel):
     """What to erase. memory_id: the only memory to erase; if it is left out, everything in the
     namespace.
     """
@@ -159,7 +159,10 @@ async def post_erase(
 ) -> Erased:
     """Erase a namespace or one memory from every store."""
     scope = request.scope_in(data.namespace)
-    async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
+    async with (
+        services.captures.locks.lock(scope),
+        services.threads.evicted_turns.locks.lock(scope),
+    ):
         return await erase(
             services.erasable, services.ingestor, scope, data.memory_id.lower() or None
         )
@@ -181,4 +184,4 @@ async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
     async for payload in exported(services.store, scope):
         yield msgspec.json.encode(payload) + b"\n"
     async for item in services.items.every(scope):
-        yield ExportedItem.of(item).model_dump_json().encode() + b"\n"
+        yield ExportedItem.from_item(item).model_dump_json().encode() + b"\n"

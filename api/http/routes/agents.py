@@ -16,12 +16,12 @@ from api.http.request import ApiRequest
 from api.wiring.container import AppServices
 from memtypes.llms.registry import Allocation, ModelCategory
 from memtypes.model.errors import NotFound
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name
 from retrieval.answer import Answer
 
 
-class ModelsQuery(Model):
+class ModelsQuery(StrictModel):
     """Query parameters for listing language models. category: only models of this category, such as
     fast or code.
     """
@@ -29,7 +29,7 @@ class ModelsQuery(Model):
     category: ModelCategory | None = None
 
 
-class ResolvePost(Model):
+class ResolvePost(StrictModel):
     """Asks for a language model, either by task or by name. task: a model category: fast, long or
     code.
     """

@@ -8,13 +8,13 @@ from api.http.endpoint import Endpoint
 from api.http.request import ApiRequest
 from api.http.shapes.memories import ClassifyAnswer
 from api.wiring.container import AppServices
-from memtypes.model.memory import Decision, Model, Text, Tier, Vote
+from memtypes.model.memory import Decision, StrictModel, Text, Tier, Vote
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from retrieval.answer import Answer
 
 
-class ClassifyBody(Model):
+class ClassifyBody(StrictModel):
     """A text whose memory type to find. context: text around it, such as the rest of the
     conversation.
     """
@@ -23,7 +23,7 @@ class ClassifyBody(Model):
     context: Text | None = None
 
 
-class ReviewBody(Model):
+class ReviewBody(StrictModel):
     """A text to review as a possible memory of a namespace.
 
     type: its memory type, which the service finds if it is left out. A type that the rules exclude
@@ -59,7 +59,7 @@ async def post_classify(
     """Find the memory type of a text."""
     classified = await services.examiner.classify(request.auth.tenant, data.content, data.context)
     parts = await services.examiner.parts(request.auth.tenant, data.content, classified.type)
-    return ClassifyAnswer.of(classified, parts)
+    return ClassifyAnswer.from_classification(classified, parts)
 
 
 @Endpoint("POST /v1/review", errors=(503,))

@@ -42,7 +42,7 @@ from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.strict_json import strict_json
@@ -51,7 +51,7 @@ from memtypes.ports.memory_store import Listing
 from retrieval.answer import Answer, OmittedIfNone
 
 
-class FeedbackPost(Model):
+class FeedbackPost(StrictModel):
     """A rating: how useful a memory was when it was recalled."""
 
     outcome: FeedbackOutcome
@@ -218,7 +218,10 @@ async def erase_memories(
     forgotten = 0
     if params.type in (None, MemoryType.WORKING):
         forgotten = await services.working.forget(session)
-    async with services.captures.locks.of(scope), services.threads.evicted_turns.locks.of(scope):
+    async with (
+        services.captures.locks.lock(scope),
+        services.threads.evicted_turns.locks.lock(scope),
+    ):
         if params.type is None:
             await services.captures.discard(session)
         if params.session_id is None and params.type in (None, MemoryType.EPISODIC):

@@ -17,7 +17,7 @@ from api.http.shapes.memories import MemoryAnswer
 from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
-from memtypes.model.memory import Model, not_blank
+from memtypes.model.memory import StrictModel, not_blank
 from memtypes.model.prospective import Status
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -52,7 +52,7 @@ class DueAnswer(Answer):
     due: list[MemoryAnswer]
 
 
-class SnoozePost(Model):
+class SnoozePost(StrictModel):
     """The time at which a postponed task is due again."""
 
     until: Instant

@@ -13,7 +13,7 @@ from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import JSON, ApiRequest, QueryFlag
 from api.http.use_cases import readable_receipts, run_retrieve, run_search
 from api.wiring.container import AppServices
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.receipts.model import Receipt, ReceiptVerdict, ReplayAnswer
@@ -37,7 +37,7 @@ async def post_retrieve(
     return await run_retrieve(services, scope, data)
 
 
-class ReceiptQuery(Model):
+class ReceiptQuery(StrictModel):
     """Query parameters for reading a receipt. contents: also return the texts of its memories and
     its context.
     """

@@ -223,7 +223,7 @@ async def list_threads(
     readable_threads = [
         thread for thread in page.threads if access(scope, thread.resource, thread.key)
     ]
-    answers = [ThreadAnswer.of(threads, thread) for thread in readable_threads]
+    answers = [ThreadAnswer.from_thread(threads, thread) for thread in readable_threads]
     return ThreadsAnswer(threads=answers, next_cursor=page.next_cursor)
 
 
@@ -237,7 +237,7 @@ async def get_thread(
     turns first.
     """
     content = await services.threads.store.page(namespace, thread_id, params.offset, params.limit)
-    thread = ThreadAnswer.of(services.threads, content.thread)
+    thread = ThreadAnswer.from_thread(services.threads, content.thread)
     return PageAnswer(thread=thread, turns=content.turns, total=content.thread.turns)
 
 
@@ -247,7 +247,7 @@ async def get_chain(
 ) -> ThreadChainAnswer:
     """List a thread and the threads that it continues."""
     chain = await services.threads.chain(namespace, thread_id)
-    answers = [ThreadAnswer.of(services.threads, thread) for thread in chain]
+    answers = [ThreadAnswer.from_thread(services.threads, thread) for thread in chain]
     missing = len(chain) <= len(chain[-1].ancestors)
     return ThreadChainAnswer(threads=answers, gap=missing, cycle=False)
 
@@ -260,7 +260,7 @@ async def get_stats(
     threads = services.threads
     thread = await threads.store.get(namespace, thread_id)
     backlog = await threads.evicted_turns.store.backlog(namespace, thread_id)
-    policy = threads.policies.of(thread.resource)
+    policy = threads.policies.of_resource(thread.resource)
     limits = threads.policies.limits(policy)
     bounds = [
         (thread.tokens, limits.tokens),
@@ -306,7 +306,7 @@ async def get_health(
     content = await threads.store.read(namespace, thread_id)
     backlog = await threads.evicted_turns.store.backlog(namespace, thread_id)
     thread = content.thread
-    limits = threads.policies.limits(threads.policies.of(thread.resource))
+    limits = threads.policies.limits(threads.policies.of_resource(thread.resource))
     passed = {
         "tokens_add_up": sum(turn.tokens for turn in content.turns) + thread.summary_tokens
         == thread.tokens,

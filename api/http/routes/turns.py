@@ -27,7 +27,7 @@ from ingest.conversations.flushing import FlushRequest
 from memtypes.live.turns import NewTurn, Turn, Version
 from memtypes.llms.registry import MAX_BUDGET, Tokens
 from memtypes.model.errors import NotFound
-from memtypes.model.memory import Flag, Model
+from memtypes.model.memory import Flag, StrictModel
 from memtypes.model.scope import Name, clean_name
 from memtypes.ports.threads import RequestKey
 from retrieval.answer import Answer, OmittedIfNone
@@ -57,7 +57,7 @@ class TurnPost(NewTurn):
     expected_version: Version | None = None
 
 
-class ReplacePost(Model):
+class ReplacePost(StrictModel):
     """Turns that replace all turns of a thread. expected_version: answer 409 unless the thread has
     this version.
     """
@@ -66,7 +66,7 @@ class ReplacePost(Model):
     expected_version: Version | None = None
 
 
-class ContextPost(Model):
+class ContextPost(StrictModel):
     """A request for a thread's context. model: the language model that reads the context.
 
     tokenizer: counts the tokens; by default the model's tokenizer. budget: maximum tokens; by
@@ -80,7 +80,7 @@ class ContextPost(Model):
     include_files: Flag = True
 
 
-class ClearPost(Model):
+class ClearPost(StrictModel):
     """A request to remove all turns of a thread. confirm: must be true. backup: keep a copy for 24
     hours.
     """
@@ -166,7 +166,9 @@ class ContextAnswer(Answer):
     metadata: ThreadContextMetadata
 
     @classmethod
-    def of(cls, counted: CountedContext[ThreadContext], budget: int, tokenizer: str) -> Self:
+    def from_context(
+        cls, counted: CountedContext[ThreadContext], budget: int, tokenizer: str
+    ) -> Self:
         """The answer for a context that was built in `budget` tokens, as `tokenizer` counts."""
         context = counted.value
         return cls(
@@ -232,7 +234,7 @@ async def get_turns(
     turns = await services.threads.turns(
         namespace, thread_id, include_flushed=params.include_flushed
     )
-    later = [turn for turn in map(ListedTurn.of, turns) if turn.index > params.after]
+    later = [turn for turn in map(ListedTurn.from_turn, turns) if turn.index > params.after]
     page = later[: params.limit]
     return TurnsAnswer(turns=page, next_after=page[-1].index if len(page) < len(later) else None)
 
@@ -323,7 +325,7 @@ async def post_context(
     margin = model.margin if model and data.tokenizer is None else 0.0
     counted = await within_model_budget(services.counter, name, margin, build)
     services.metrics.count_context("thread", counted.value.tokens, counted.degraded)
-    return ContextAnswer.of(counted, budget, tokenizer)
+    return ContextAnswer.from_context(counted, budget, tokenizer)
 
 
 @Endpoint(

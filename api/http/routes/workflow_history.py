@@ -17,8 +17,8 @@ from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.routes.workflows import READ_ERRORS, WRITE_ERRORS
 from api.http.shapes.memories import Redactions
 from api.wiring.container import AppServices, Services
-from ingest.workflows.engine import DEFAULT_BUDGET, ResumeRequest
 from ingest.workflows.history import HistoryView, Versions, WorkflowHistory
+from ingest.workflows.workflows import DEFAULT_BUDGET, ResumeRequest
 from memtypes.llms.registry import MAX_BUDGET
 from memtypes.model.scope import Name, Scope
 from retrieval.answer import Answer, OmittedIfNone
@@ -87,7 +87,7 @@ class WorkflowHistoryAnswer(Answer):
     metadata: HistoryMetadata
 
     @classmethod
-    def of(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
+    def from_history(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
         """The answer for `counted`, a history written as `view` says. fields: further fields of the
         answer.
         """
@@ -126,7 +126,7 @@ async def get_workflow_history(
     """
     view = _view(services, params)
     counted = await _counted(services, namespace, workflow_id, params.model, view)
-    return WorkflowHistoryAnswer.of(counted, view)
+    return WorkflowHistoryAnswer.from_history(counted, view)
 
 
 @Endpoint("POST /v1/workflows/{workflow_id}/continue", role=Role.WRITER, errors=WRITE_ERRORS)
@@ -156,7 +156,7 @@ async def post_continue(
         counted = CountedContext((history, version), view.margin)
     else:
         counted = replace(counted, value=(history, version))
-    return ContinueAnswer.of(counted, view, redactions=redactions)
+    return ContinueAnswer.from_history(counted, view, redactions=redactions)
 
 
 def _view(services: Services, request: HistoryQuery | ResumeRequest) -> HistoryView:

@@ -16,7 +16,7 @@ from api.http.endpoint import Endpoint, Params, PathId, QueryScope
 from api.http.request import ApiRequest, InNamespace, QueryWhole
 from api.http.shapes.memories import Redactions
 from api.wiring.container import AppServices
-from ingest.workflows.engine import WorkflowRequest
+from ingest.workflows.workflows import WorkflowRequest
 from memtypes.live.workflows import NewEvent, OnEnd, WorkflowEventType, WorkflowStatus
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant, TimeText
@@ -164,7 +164,7 @@ class WorkflowLink(Answer):
     states: list[StatusAnswer]
 
     @classmethod
-    def of(cls, log: WorkflowLog) -> Self:
+    def from_log(cls, log: WorkflowLog) -> Self:
         """The answer for one workflow of the chain, given its event log."""
         state = log.state
         states = [
@@ -298,7 +298,7 @@ async def get_workflow_chain(
     logs = await services.workflows.chain(namespace, workflow_id)
     gap = len(logs) <= len(logs[-1].ancestors)
     return WorkflowChainAnswer(
-        workflows=[WorkflowLink.of(log) for log in logs], gap=gap, cycle=False
+        workflows=[WorkflowLink.from_log(log) for log in logs], gap=gap, cycle=False
     )
 
 

@@ -40,7 +40,7 @@ from ingest.screening.submission import Classification, ReviewMode, Submission, 
 from ingest.writing.drafts import CHANGEABLE
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.filters import Compare, Filter, Op, all_of, in_view, with_states
-from memtypes.model.memory import Draft, Memory, Model, Reviewed, State
+from memtypes.model.memory import Draft, Memory, Reviewed, State, StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
@@ -177,7 +177,7 @@ class MemoryPost(RootModel[AnyPost]):
     """A memory to write. Its type may be left out."""
 
 
-class Batch(Model):
+class Batch(StrictModel):
     """A batch of memories to write into one namespace."""
 
     namespace: Name
@@ -284,7 +284,7 @@ class ClassifyAnswer(Answer):
     parts: OmittedIfNone[list[TextPart]] = None
 
     @classmethod
-    def of(
+    def from_classification(
         cls, classified: Classification, parts: Sequence[tuple[MemoryType, str]] | None = None
     ) -> Self:
         """The answer for `classified`. parts: (type, text) of each sentence of another type; None
@@ -319,7 +319,9 @@ class ItemResult(Answer):
     contests: OmittedIfEmpty[list[str]] = None
     changed: OmittedIfEmpty[list[str]] = None
     redactions: Redactions = None
-    classified: OmittedIfNone[Annotated[ClassifyAnswer, BeforeValidator(ClassifyAnswer.of)]] = None
+    classified: OmittedIfNone[
+        Annotated[ClassifyAnswer, BeforeValidator(ClassifyAnswer.from_classification)]
+    ] = None
     review: OmittedIfNone[Reviewed] = Field(default=None, validation_alias="reviewed")
 
 

@@ -41,7 +41,7 @@ class ThreadAnswer(Answer):
     redactions: Redactions = None
 
     @classmethod
-    def of(cls, threads: Threads, thread: Thread) -> Self:
+    def from_thread(cls, threads: Threads, thread: Thread) -> Self:
         """The answer for `thread`. threads: provides the name of the thread's policy."""
         members: dict[str, Any] = {name: getattr(thread, name, None) for name in cls.model_fields}
         policy = threads.policies.name(thread.resource)
@@ -52,7 +52,9 @@ class ThreadAnswer(Answer):
         """The answer for a thread that a call created or found, with the number of secrets removed
         by the call.
         """
-        return cls.of(threads, opened.thread).model_copy(update={"redactions": opened.redactions})
+        return cls.from_thread(threads, opened.thread).model_copy(
+            update={"redactions": opened.redactions}
+        )
 
 
 class ListedTurn(Answer):
@@ -76,7 +78,7 @@ class ListedTurn(Answer):
     memory_id: OmittedIfNone[str] = None
 
     @classmethod
-    def of(cls, entry: Turn | LeftTurn) -> Self:
+    def from_turn(cls, entry: Turn | LeftTurn) -> Self:
         """The answer for `entry`: a turn in its thread, or a LeftTurn that was removed from it."""
         turn, memory_id = (
             (entry.turn, entry.memory_id) if isinstance(entry, LeftTurn) else (entry, None)

@@ -76,7 +76,7 @@ class MentionReader:
     clocks: Clocks
 
     @classmethod
-    def of(cls, words: Words, now: datetime, home: tzinfo, *, month_first: bool) -> MentionReader:
+    def at(cls, words: Words, now: datetime, home: tzinfo, *, month_first: bool) -> MentionReader:
         """The reader of `words`, said at `now` in the zone `home`. month_first: whether 3/4 is 4
         March, not 3 April.
         """

@@ -149,7 +149,7 @@ def reader_of(text: str, now: datetime, zone: ZoneInfo | None) -> MentionReader:
     """A reader of the times that `text` mentions. now, zone: when and in which zone (default: UTC)
     it was said.
     """
-    return MentionReader.of(
+    return MentionReader.at(
         read_words(text), now, zone or UTC, month_first=zone is None or zone.key in _MONTH_FIRST
     )
 

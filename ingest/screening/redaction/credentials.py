@@ -1,7 +1,8 @@
 """Finds passwords and tokens without a fixed format: words that look random, or are near the name
 of a secret.
 
-A logistic model judges each word by its features and those of its surroundings; see `features`.
+A logistic model judges each word by its features and those of its surroundings; see
+`credential_features`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ingest.screening.redaction.features import (
+from ingest.screening.redaction.credential_features import (
     COPULA,
     BigramTable,
     Surroundings,

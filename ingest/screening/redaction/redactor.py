@@ -31,7 +31,7 @@ from ingest.screening.redaction.scan import Redaction, may_hold_secrets, secrets
 from ingest.screening.submission import Rejection, Submission
 from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.errors import InvalidRequest, Unavailable
-from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory, Model
+from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory, StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
@@ -87,7 +87,7 @@ def _checked_regex(regex: str) -> str:
     return regex
 
 
-class CustomPattern(Model):
+class CustomPattern(StrictModel):
     """A kind of secret that a tenant's rules define. regex: in RE2 syntax, whose time is linear in
     the text.
     """
@@ -105,7 +105,7 @@ class CustomPattern(Model):
         return Pattern(self.name, compile_re2(self.regex), anchored=anchored)
 
 
-class RedactionRules(Model):
+class RedactionRules(StrictModel):
     """The redaction rules of one tenant.
 
     policy: treatment of kinds of secrets that are not in `kinds`. patterns: kinds that the tenant
@@ -154,13 +154,13 @@ class RedactionRules(Model):
         return "texts of this role are not stored here" if roles & self.never_keep_roles else None
 
 
-class RuleBook(Model):
+class RuleBook(StrictModel):
     """The rules of all tenants. A field that a tenant's rules leave out is taken from `default`."""
 
     default: RedactionRules = RedactionRules()
     tenants: dict[str, RedactionRules] = Field(default_factory=dict)
 
-    def of(self, tenant: str) -> RedactionRules:
+    def of_tenant(self, tenant: str) -> RedactionRules:
         """The rules of `tenant`, completed by the default rules."""
         rules = self.tenants.get(tenant)
         if rules is None:
@@ -180,7 +180,7 @@ def read_rules(path: Path | None, policy: Treatment) -> RuleBook:
         return RuleBook(default=RedactionRules(policy=policy))
     name = f"redaction rules {path}"
     book = parse_yaml(read_text(path, "redaction rules"), RuleBook, name)
-    for rules in (book.default, *(book.of(tenant) for tenant in book.tenants)):
+    for rules in (book.default, *(book.of_tenant(tenant) for tenant in book.tenants)):
         if unknown := sorted(
             set(rules.kinds) - KINDS - {pattern.name for pattern in rules.patterns}
         ):
@@ -213,7 +213,7 @@ class Redactor:
 
     def rules(self, tenant: str) -> RedactionRules:
         """The rules of `tenant`."""
-        return self._book.of(tenant)
+        return self._book.of_tenant(tenant)
 
     def clean(self, tenant: str, value: ValueT) -> RedactedValue[ValueT]:
         """`value`, any JSON, with markers for its secrets. Raises SecretsRefused for refused kinds,

@@ -12,12 +12,11 @@ import time
 from contextlib import closing
 
 from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
-from memtypes.stores.edge.engine.engine import EdgeEngine
+from memtypes.stores.edge.engine.edge_engine import EdgeEngine
 from memtypes.stores.edge.layout import Layout, StoreManifest
 from memtypes.stores.edge.worker import EdgeSettings
 from memtypes.stores.files import locked_by, sync_directory
 from memtypes.stores.operations.conditions import EVERYTHING
-from memtypes.stores.operations.engine import PutPoints
 from memtypes.stores.operations.engine_store import (
     Answer,
     EngineFunction,
@@ -26,6 +25,7 @@ from memtypes.stores.operations.engine_store import (
 )
 from memtypes.stores.operations.reembedding import EmbedTexts, embed_again
 from memtypes.stores.operations.schema import COLLECTIONS, Collection
+from memtypes.stores.operations.vector_engine import PutPoints
 
 
 async def rebuild(settings: EdgeSettings, embed: EmbedTexts) -> dict[Collection, int]:
@@ -58,7 +58,7 @@ async def _rebuild_shards(
     old = EdgeEngine.open(layout.shard_paths(), manifest.dimensions, columns)
     with closing(old), closing(EdgeEngine.open(paths, settings.dimensions, columns)) as new:
         counts = {kind: await _copy(old, new, kind, embed) for kind in COLLECTIONS}
-        for directory in new.take_unsynced():
+        for directory in new.pop_unsynced():
             await asyncio.to_thread(sync_directory, directory)
     current = {str(kind): path.name for kind, path in paths.items()}
     new_manifest = StoreManifest(settings.fingerprint, settings.dimensions, current)

@@ -77,7 +77,7 @@ class Upkeep:
                         await self._rewrite.wait()
 
     async def _sync(self) -> None:
-        for directory in await self._worker.run(OpenStore.take_unsynced):
+        for directory in await self._worker.run(OpenStore.pop_unsynced):
             # In this process, as the worker answers calls meanwhile. It syncs the files' pages,
             # whichever process has written them.
             await asyncio.to_thread(sync_directory, directory)

@@ -27,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.platform import exit_with_parent, keep_freed_memory
 from memtypes.search.columns import ColumnKinds
-from memtypes.stores.edge.engine.engine import EdgeEngine
+from memtypes.stores.edge.engine.edge_engine import EdgeEngine
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import locked
 from memtypes.stores.operations.engine_store import Answer, EngineFunction, Parameters
@@ -112,9 +112,9 @@ class OpenStore:
         # The embedded engine awaits nothing, so the first step is the whole: no event loop.
         raise RuntimeError(f"{function!r} awaits something other than the engine")
 
-    def take_unsynced(self) -> list[Path]:
+    def pop_unsynced(self) -> list[Path]:
         """The directories with files written since the last call, which the caller must sync."""
-        return self.engine.take_unsynced()
+        return self.engine.pop_unsynced()
 
     def is_flushed(self) -> bool:
         """True if no shard has changes that are only in its log."""

@@ -34,11 +34,11 @@ from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import DenseVector, SparseVector
 from memtypes.stores.operations import reads, writes
 from memtypes.stores.operations.conditions import to_condition
-from memtypes.stores.operations.engine import EngineOperations, memory_of
 from memtypes.stores.operations.reads import cursor_of, parse_cursor
 from memtypes.stores.operations.related import current_at, read_related
 from memtypes.stores.operations.searching import NewestOf, TypedSearch, find_candidates
 from memtypes.stores.operations.uuids import valid_ids
+from memtypes.stores.operations.vector_engine import EngineOperations, memory_of
 from memtypes.stores.operations.writes import (
     FieldChange,
     batches,
@@ -153,19 +153,10 @@ class EngineStore(MemoryStore):
             if memory_id in encoded
         }
 
-    async def patch(
-        self,
-        scope: Scope,
-        changes: Mapping[str, Mapping[str, Any]],
-        *,
-        removed: Sequence[str] = (),
-    ) -> None:
-        """Set and drop payload fields; see `MemoryStore`. Raises InvalidRequest for a field of
-        IDENTITY.
-        """
-        _check_changeable(removed)
+    async def patch(self, scope: Scope, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set payload fields; see `MemoryStore`. Raises InvalidRequest for a field of IDENTITY."""
         if grouped := self._grouped(changes):
-            await self.call(writes.patch, scope=scope, changes=grouped, removed=list(removed))
+            await self.call(writes.patch, scope=scope, changes=grouped)
 
     async def note_uses(self, scope: Scope, uses: Sequence[Use]) -> None:
         """Add to the memories' access counts. On a Qdrant server, concurrent uses of a memory may

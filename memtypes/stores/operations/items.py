@@ -29,7 +29,9 @@ from memtypes.stores.operations.conditions import (
     negated,
     within,
 )
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.schema import ITEMS
+from memtypes.stores.operations.uuids import strings_of
+from memtypes.stores.operations.vector_engine import (
     Change,
     EngineOperations,
     ItemPoint,
@@ -41,8 +43,6 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import ITEMS
-from memtypes.stores.operations.uuids import strings_of
 
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 """Maximum total size in bytes of the values on a page of items. A page has at least one item,

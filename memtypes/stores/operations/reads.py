@@ -21,7 +21,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import TypeStats
 from memtypes.stores.operations.conditions import Condition, in_range, of_tenant, within
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.vector_engine import (
     EngineOperations,
     FacetCounts,
     Payload,

@@ -12,9 +12,9 @@ from memtypes.conversation_context import in_context_everywhere
 from memtypes.items.index_paths import texts_at
 from memtypes.ports.memory_store import MemoryStore, Record
 from memtypes.search.vectors import InContext, Vectors
-from memtypes.stores.operations.engine import ItemPoint, Payload, Point, memory_of
 from memtypes.stores.operations.items import NO_TERMS
 from memtypes.stores.operations.schema import ITEMS, Collection
+from memtypes.stores.operations.vector_engine import ItemPoint, Payload, Point, memory_of
 
 EmbedTexts: TypeAlias = Callable[[Sequence[InContext]], Awaitable[list[Vectors]]]
 """Computes the vectors of texts, each with its conversation context (see
@@ -32,7 +32,10 @@ async def embed_again(
         return [await _item_point(payload, embed) for payload in payloads]
     memories = [memory_of(payload) for payload in payloads]
     embedded = await embed(await in_context_everywhere(store, memories))
-    return [Record.of(memory, vectors) for memory, vectors in zip(memories, embedded, strict=True)]
+    return [
+        Record.from_memory(memory, vectors)
+        for memory, vectors in zip(memories, embedded, strict=True)
+    ]
 
 
 async def _item_point(payload: Payload, embed: EmbedTexts) -> ItemPoint:

@@ -26,8 +26,8 @@ from memtypes.stores.operations.conditions import (
     to_condition,
     within,
 )
-from memtypes.stores.operations.engine import EngineOperations, Payload, Scroll
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from memtypes.stores.operations.vector_engine import EngineOperations, Payload, Scroll
 
 MAX_TASKS = 500
 """Maximum number of tasks with the same texts that are read."""

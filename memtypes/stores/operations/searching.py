@@ -22,9 +22,9 @@ from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import LINKS, Columns
 from memtypes.search.vectors import DenseVector, SparseVector, TokenVectors
 from memtypes.stores.operations.conditions import Condition, has_ids, within
-from memtypes.stores.operations.engine import EngineOperations, Keys, QueryHits, VectorQuery
 from memtypes.stores.operations.reads import newest_ids
 from memtypes.stores.operations.uuids import texts_of, valid_ids
+from memtypes.stores.operations.vector_engine import EngineOperations, Keys, QueryHits, VectorQuery
 
 Scores: TypeAlias = NDArray[np.float64]
 """The score of each candidate of a pool (`_Pool`), in the order of its keys; NaN for an unknown
@@ -299,7 +299,7 @@ async def _candidates(
             pool.keep(mask)
         pools = [pool for pool in pools if len(pool.keys)]
     if not pools:
-        return Candidates.of([], engine.column_kinds)
+        return Candidates.from_memories([], engine.column_kinds)
     keys = {pool.kind: pool.keys for pool in pools}
     counts = [len(pool.keys) for pool in pools]
     tokens = search.tokens

@@ -16,9 +16,8 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Record, Use
 from memtypes.stores.operations.conditions import Condition, has_ids, negated, within
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.vector_engine import (
     Change,
-    DropFields,
     EngineOperations,
     Payload,
     PutPoints,
@@ -63,15 +62,11 @@ async def write(
     # With this condition, memories that another scope has stored since the count are not replaced.
     await engine.write({kind: [PutPoints(batch, within(scope))] for kind, batch in typed.items()})
     if changes:
-        await patch(engine, scope=scope, changes=changes, removed=[])
+        await patch(engine, scope=scope, changes=changes)
 
 
-async def patch(
-    engine: EngineOperations, *, scope: Scope, changes: list[FieldChange], removed: list[str]
-) -> None:
-    """Set payload fields of the memories that exist, and remove the fields `removed` from all of
-    them.
-    """
+async def patch(engine: EngineOperations, *, scope: Scope, changes: list[FieldChange]) -> None:
+    """Set payload fields of the memories that exist."""
     existing = await _existing(
         engine, scope, (memory_id for change in changes for memory_id in change.ids)
     )
@@ -81,9 +76,6 @@ async def patch(
             if (ids_to_change := ids.intersection(change.ids)) and change.fields:
                 where = within(scope, has_ids(sorted(ids_to_change)))
                 typed_changes.setdefault(kind, []).append(SetFields(where, change.fields))
-        if removed:
-            where = within(scope, has_ids(sorted(ids)))
-            typed_changes.setdefault(kind, []).append(DropFields(where, tuple(removed)))
     await engine.write(typed_changes)
 
 

@@ -25,7 +25,7 @@ from memtypes.search.vectors import TOKEN_DIMENSIONS
 from memtypes.stores.operations import schema
 from memtypes.stores.operations.engine_store import Answer, EngineFunction, EngineStore, Parameters
 from memtypes.stores.operations.schema import Collection, Index
-from memtypes.stores.qdrant.engine import QdrantEngine
+from memtypes.stores.qdrant.server_engine import QdrantEngine
 from memtypes.stores.qdrant.translate import translate_errors
 
 LOCAL = ":memory:"

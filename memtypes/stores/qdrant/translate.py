@@ -20,9 +20,10 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.search.vectors import SparseVector, TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.schema import DENSE, SPARSE, TOKENS
+from memtypes.stores.operations.uuids import ids_of, strings_of
+from memtypes.stores.operations.vector_engine import (
     Change,
-    DropFields,
     Keys,
     Point,
     PutPoints,
@@ -31,8 +32,6 @@ from memtypes.stores.operations.engine import (
     SetFields,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import DENSE, SPARSE, TOKENS
-from memtypes.stores.operations.uuids import ids_of, strings_of
 
 
 def to_filter(where: Condition) -> models.Filter:
@@ -113,10 +112,6 @@ def to_operation(change: Change) -> models.UpdateOperation:
         case SetFields(_, fields):
             return models.SetPayloadOperation(
                 set_payload=models.SetPayload(payload=fields, filter=where)
-            )
-        case DropFields(_, fields):
-            return models.DeletePayloadOperation(
-                delete_payload=models.DeletePayload(keys=list(fields), filter=where)
             )
         case RemovePoints():
             return models.DeleteOperation(delete=models.FilterSelector(filter=where))

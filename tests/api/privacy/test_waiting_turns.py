@@ -141,7 +141,7 @@ async def test_a_turn_that_is_being_written_as_a_memory_is_erased(
             tasks.start_soon(world.services.captures.persist, world.scope)
             await gate.reached.wait()
             tasks.start_soon(erase)
-            lock = world.services.captures.locks.of(world.scope)
+            lock = world.services.captures.locks.lock(world.scope)
             # A lock has no event
             while not (erased.is_set() or lock.statistics().tasks_waiting):  # noqa: ASYNC110
                 await anyio.sleep(0.01)

@@ -27,7 +27,7 @@ from benchmarks.sets.data import read_set
 from benchmarks.sets.loading import load
 from memtypes.model.times import system_clock
 from memtypes.search.vectors import Embedding
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from tests.benchmarks.small_set import CORPUS, QUERIES, write_set
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer
 from tests.fakes_ingestor import plain_ingestor

@@ -150,7 +150,7 @@ async def test_an_append_does_not_wait_for_its_evicted_turns_to_be_stored(live: 
             ("turn 1", None),
         ]
         gate.opened.set()
-        await threads.evicted_turns.settled()
+        await threads.evicted_turns.wait_until_idle()
     assert all(entry.memory_id for entry in await threads.evicted_turns.turns(scope, thread.id))
 
 
@@ -372,4 +372,4 @@ async def flush_once(threads: Threads, scope: Scope) -> None:
     turn = NewTurn(role="user", content="poison")
     appended = [await threads.append(scope, opened.thread.id, turn, None) for _ in range(8)]
     assert appended[-1].flushed == 3
-    await threads.evicted_turns.settled()
+    await threads.evicted_turns.wait_until_idle()

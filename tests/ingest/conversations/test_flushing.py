@@ -116,7 +116,7 @@ class FineTokenizer(FakeTokenizer):
 
 async def test_a_summary_is_within_its_limit_as_the_tokenizer_of_the_policy_counts() -> None:
     """If a policy's model has a tokenizer of its own, it counts the tokens of the summary too."""
-    models = Registry.of(default_file())
+    models = Registry.from_files(default_file())
     policies = parse_policies(
         "threads: {r: {max_messages: 9, model: gpt-4o, flush: {strategy: hybrid_summary}}}", "p"
     )

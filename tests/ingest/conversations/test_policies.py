@@ -30,7 +30,7 @@ agents:
 def registry(window: int) -> Registry:
     """A model registry with one model, named tiny, that has a context window of `window` tokens."""
     entry = ModelEntry(provider="p", names=["tiny"], window=window, tokenizer="cl100k_base")
-    return Registry.of(RegistryFile(models=[entry]))
+    return Registry.from_files(RegistryFile(models=[entry]))
 
 
 def test_the_example_of_the_readme_is_valid() -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_resource_or_agent_is_refused_in_a_request() -> None:
         lookup.requested("lost")
     with pytest.raises(InvalidRequest, match="no agent 'nobody'; there are: reader, writer"):
         lookup.references("nobody")
-    assert lookup.of("lost") == lookup.requested(None)
+    assert lookup.of_resource("lost") == lookup.requested(None)
     assert lookup.name("lost") is None
 
 

@@ -201,7 +201,7 @@ def threads_with(policy: str, store: FakeThreads) -> Threads:
     """The threads service over `store` with one resource, `r`, whose policy is this YAML text."""
     tokenizers = {"cl100k_base": FakeTokenizer(), "o200k_base": CharacterTokenizer()}
     policies = parse_policies(f"threads: {{r: {{{policy}}}}}", "test.yaml")
-    registry = Registry.of(default_file())
+    registry = Registry.from_files(default_file())
     lookup = PolicyLookup(lambda: registry, policies, tokenizers)
     screen = TurnScreen(Redactor(), lookup, FakeTokenizer(), lambda: NOW)
     flusher = Flusher(store, lookup, fixed_summary, FakeTokenizer(), FakeLocks(), lambda: NOW)
@@ -244,7 +244,7 @@ async def run(policy: str) -> list[object]:
             await store.use(SCOPE, thread.id, [1])
     tail = await threads.store.tail(SCOPE, thread.id, 1_000)
     earlier = replace(tail, thread=replace(thread, id="earlier", turns=len(tail.turns)))
-    allocation = threads.policies.of("r").allocation
+    allocation = threads.policies.of_resource("r").allocation
     shown = thread_context([earlier, tail], 90, FakeTokenizer(), allocation)
     indices = [turn.index for turn in tail.turns]
     return [*outcomes, indices, tail.thread.summary, shown.text.replace(thread.id, "")]

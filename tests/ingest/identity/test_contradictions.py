@@ -36,7 +36,11 @@ def relation_of(newer: str, older: str, cosine: float = 0.85) -> Relation:
     """Whether the newer text replaces, contests or is unrelated to the older one, if their vectors
     have this cosine.
     """
-    return update_model().judge(Statement.of(newer), Statement.of(older), cosine).relation
+    return (
+        update_model()
+        .judge(Statement.from_text(newer), Statement.from_text(older), cosine)
+        .relation
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,11 @@ def test_the_contradiction_model_gives_a_probability_for_any_two_texts(
     newer: str, older: str
 ) -> None:
     assert (
-        0.0 <= update_model().judge(Statement.of(newer), Statement.of(older), 0.5).strength <= 1.0
+        0.0
+        <= update_model()
+        .judge(Statement.from_text(newer), Statement.from_text(older), 0.5)
+        .strength
+        <= 1.0
     )
 
 

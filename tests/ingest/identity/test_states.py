@@ -51,7 +51,7 @@ def chain(count: int) -> tuple[States, list[str]]:
     ids = [memory.id for memory in memories]
     for old, newer in pairwise(ids):
         states.replace(old, newer, "another value")
-    states.settle()
+    states.recompute()
     return states, ids
 
 
@@ -81,7 +81,7 @@ def test_a_memory_is_replaced_by_its_first_remaining_successor(removed: set[int]
     """
     states, ids = chain(5)
     states.deleted |= {ids[index] for index in removed}
-    states.settle()
+    states.recompute()
     remaining = [ids[index] for index in range(5) if index not in removed]
     for index, memory_id in enumerate(remaining):
         following = remaining[index + 1] if index + 1 < len(remaining) else None
@@ -103,13 +103,13 @@ def test_contested_memories_are_linked_both_ways() -> None:
     states = states_of(memories)
     (first, second) = [memory.id for memory in memories]
     states.contest(first, second, "perhaps another value", 0.4)
-    states.settle()
+    states.recompute()
     assert current_states(states, [first, second]) == [State.CONTESTED] * 2
     assert states.memories[first].links == [
         Link(to=second, type=LinkType.CONTRADICTS, strength=0.4)
     ]
     states.deleted.add(second)
-    states.settle()
+    states.recompute()
     assert (states.memories[first].state, states.memories[first].links) == (State.CURRENT, [])
 
 
@@ -123,14 +123,14 @@ def test_a_memory_is_no_longer_contested_by_one_that_is_replaced() -> None:
     (first, second, third) = [memory.id for memory in memories]
     states.contest(first, second, None)
     states.replace(second, third, None)
-    states.settle()
+    states.recompute()
     assert current_states(states, [first, second, third]) == [
         State.CURRENT,
         State.REPLACED,
         State.CURRENT,
     ]
     states.deleted.add(third)
-    states.settle()
+    states.recompute()
     assert current_states(states, [first, second]) == [State.CONTESTED] * 2
 
 
@@ -140,7 +140,7 @@ def test_neither_memory_of_a_pair_is_contested_after_one_has_expired() -> None:
     ids = [memory.id for memory in memories]
     states.contest(ids[0], ids[1], "perhaps")
     remove(states, "expire", ids[0])
-    states.settle()
+    states.recompute()
     assert current_states(states, ids) == [State.CURRENT, State.CURRENT]
 
 
@@ -150,7 +150,7 @@ def test_a_restored_memory_is_contested_with_the_current_one() -> None:
     """
     states, (first, second, third) = chain(3)
     states.bring_back(first, "restored")
-    states.settle()
+    states.recompute()
     assert current_states(states, [first, second, third]) == [
         State.CONTESTED,
         State.REPLACED,
@@ -168,7 +168,7 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
     states = states_of(memories)
     (old, new) = [memory.id for memory in memories]
     states.replace(old, new, None)
-    states.settle()
+    states.recompute()
     assert [states.memories[old].at(NOW + DAY * days).state for days in (0, 1)] == [
         State.REPLACED,
         State.CURRENT,
@@ -176,21 +176,21 @@ def test_a_memory_is_current_again_when_its_successor_expires() -> None:
     lasting = make_memory(MemoryType.SEMANTIC, "the port is 9")
     states.add_loaded([lasting.id], {lasting.id: lasting})
     states.replace(new, lasting.id, None)
-    states.settle()
+    states.recompute()
     assert states.memories[old].at(NOW + DAY).state is State.REPLACED
 
 
 def test_a_newer_fact_without_its_link_replaces_nothing() -> None:
     states, (old, new) = chain(2)
     states.unlink(new, [old])
-    states.settle()
+    states.recompute()
     assert current_states(states, [old, new]) == [State.CURRENT] * 2
 
 
 def test_one_of_three_memories_that_replace_each_other_in_a_circle_is_current() -> None:
     states, ids = chain(3)
     states.replace(ids[2], ids[0], "another value")
-    states.settle()
+    states.recompute()
     assert current_states(states, ids).count(State.REPLACED) == 2
 
 
@@ -207,7 +207,7 @@ def test_a_contradicts_link_of_one_memory_makes_both_contested() -> None:
         memories[linking] = memories[linking].replace(**contested)
         states = states_of(memories)
         states.changed |= {memory.id for memory in memories}
-        states.settle()
+        states.recompute()
         assert current_states(states, [memory.id for memory in memories]) == [State.CONTESTED] * 2
 
 
@@ -229,10 +229,10 @@ def test_a_state_is_computed_once_the_memories_it_depends_on_are_loaded() -> Non
     incomplete = States(
         NOW, {second: states.memories[second].replace(superseded_by="unknown")}, {second}
     )
-    incomplete.settle()
+    incomplete.recompute()
     assert incomplete.needed() == {first, "unknown"}
     incomplete.add_loaded(incomplete.needed(), {first: states.memories[first]})
-    incomplete.settle()
+    incomplete.recompute()
     assert not incomplete.needed()
     assert current_states(incomplete, [first, second]) == [State.REPLACED, State.CURRENT]
 
@@ -242,7 +242,7 @@ def test_a_memory_is_current_again_when_its_successor_has_ended(days: int) -> No
     states, (old, new) = chain(2)
     states.memories[new] = states.memories[new].replace(valid_to=NOW + DAY * days)
     states.changed.add(new)
-    states.settle()
+    states.recompute()
     at_end = [
         states.memories[memory_id].at(NOW + DAY * max(0, days)).state for memory_id in (old, new)
     ]
@@ -317,7 +317,7 @@ def test_replaced_memories_have_a_visible_successor_after_any_changes(
     ids = [memory.id for memory in memories]
     for step, first, second in steps:
         apply(states, step, ids[first], ids[second])
-        states.settle()
+        states.recompute()
         assert not states.needed()
     at = NOW + DAY * days
     left = {
@@ -328,7 +328,7 @@ def test_replaced_memories_have_a_visible_successor_after_any_changes(
     assert_replaced_memories_have_a_visible_successor(left, at)
     mended = States(at, stale=set(left))
     mended.add_loaded(left, left)
-    mended.settle()
+    mended.recompute()
     assert_replaced_memories_have_a_visible_successor(mended.memories, at)
     visible = in_view(mended.memories, at)
     for memory_id, memory in mended.memories.items():

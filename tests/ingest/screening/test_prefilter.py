@@ -9,7 +9,6 @@ from datetime import date, timedelta
 
 import pytest
 
-from ingest.screening.features import Conversation
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import DUPLICATE, MAX_SCOPES, Prefilter, RecentTexts
 from ingest.screening.submission import (
@@ -19,6 +18,7 @@ from ingest.screening.submission import (
     Submission,
     UntypedDraft,
 )
+from ingest.screening.text_features import Conversation
 from memtypes.model.memory import Source
 from memtypes.model.scope import Scope
 from tests.fakes import FakeEmbedder

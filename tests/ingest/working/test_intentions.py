@@ -362,7 +362,7 @@ async def test_an_intention_snoozed_while_a_delivery_waits_is_not_delivered() ->
     ingestor = ingestor_over(store)
     memory_id = await write(ingestor, "call Ann", due_at=PAST)
     intentions = intentions_over(store, ingestor, UnavailableLocks())
-    async with anyio.create_task_group() as tasks, intentions.locks.of(SCOPE):
+    async with anyio.create_task_group() as tasks, intentions.locks.lock(SCOPE):
         fired: list[int] = []
 
         async def fire() -> None:

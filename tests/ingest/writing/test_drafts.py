@@ -69,7 +69,7 @@ def test_tokens_of_the_content_and_of_the_context_line_are_counted() -> None:
     assert (written.tokens.count, written.tokens.tokenizer, written.tokens.line) == (
         17,
         "chars",
-        len(ENTRIES.markdown(EntryFields.of(written))),
+        len(ENTRIES.markdown(EntryFields.from_memory(written))),
     )
 
 
@@ -182,7 +182,7 @@ def test_sequence_numbers_rise_by_one_within_a_session(arrivals: list[tuple[int,
     last = dict[str, int]()
     for later, session in arrivals:
         at += timedelta(microseconds=later)
-        number = order.take(at, session)
+        number = order.next_number(at, session)
         assert number < 2**53
         assert session not in last or number == last[session] + 1
         last[session] = number
@@ -194,10 +194,10 @@ def test_sequence_numbers_continue_after_a_session_is_no_longer_tracked() -> Non
     Another session's next number comes from the clock and is higher.
     """
     order = ArrivalOrder()
-    first = order.take(NOW, "a")
+    first = order.next_number(NOW, "a")
     for other in range(MAX_TRACKED_SESSIONS):
-        order.take(NOW, other)
-    assert order.take(NOW + timedelta(seconds=1), "a") == first + 1_000_000
+        order.next_number(NOW, other)
+    assert order.next_number(NOW + timedelta(seconds=1), "a") == first + 1_000_000
 
 
 @pytest.mark.parametrize(

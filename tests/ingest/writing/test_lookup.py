@@ -46,7 +46,10 @@ async def test_neighbours_are_of_the_same_type() -> None:
     stored = embedded("The tea is green.")
     await store.upsert(
         SCOPE,
-        [Record.of(*stored), Record.of(*embedded("The tea is green.", MemoryType.PROCEDURAL))],
+        [
+            Record.from_memory(*stored),
+            Record.from_memory(*embedded("The tea is green.", MemoryType.PROCEDURAL)),
+        ],
     )
     assert await neighbours_of(store, embedded("THE TEA IS GREEN.")) == [[stored[0]]]
 
@@ -57,7 +60,7 @@ async def test_private_memories_neither_have_nor_are_neighbours() -> None:
     """
     store = InMemoryStore(DIMENSIONS)
     private = embedded("Call Ann", session_id="s", visibility=Visibility.SESSION)
-    await store.upsert(SCOPE, [Record.of(*private)])
+    await store.upsert(SCOPE, [Record.from_memory(*private)])
     assert await neighbours_of(store, embedded("call ann")) == [[]]
     assert await neighbours_of(store, private) == [[]]
 
@@ -74,7 +77,7 @@ async def test_replaced_values_of_a_fact_do_not_hide_its_current_value() -> None
         )
         for number in range(1, DEPTH + 2)
     ]
-    await store.upsert(SCOPE, [Record.of(*fact) for fact in (current, *replaced)])
+    await store.upsert(SCOPE, [Record.from_memory(*fact) for fact in (current, *replaced)])
     (neighbours,) = await neighbours_of(store, embedded("The port is 99"))
     assert len(neighbours) == DEPTH + 1
     assert neighbours[-1].id == current[0].id
@@ -89,7 +92,10 @@ async def test_less_similar_memories_are_neighbours_of_facts_only() -> None:
     far = embedded("The port is 1", seed=8)
     await store.upsert(
         SCOPE,
-        [Record.of(*far), Record.of(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8))],
+        [
+            Record.from_memory(*far),
+            Record.from_memory(*embedded("Press the key", MemoryType.PROCEDURAL, seed=8)),
+        ],
     )
     facts, procedures = await neighbours_of(
         store, embedded("The port is 2"), embedded("press the key", MemoryType.PROCEDURAL)
@@ -111,7 +117,7 @@ async def test_only_events_with_the_same_words_are_neighbours_of_an_event() -> N
 
     same = event("We can't ship the new importer on Friday.")
     other = event("The old importer wrote the totals of Friday and Monday twice.")
-    await store.upsert(SCOPE, [Record.of(*same), Record.of(*other)])
+    await store.upsert(SCOPE, [Record.from_memory(*same), Record.from_memory(*other)])
     assert await neighbours_of(store, event("we can not ship new importer on Friday")) == [
         [same[0]]
     ]

@@ -64,7 +64,7 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
         f"{{url: '{url}{route}', kind: {kind}, key_env: KEY}}}}}}",
         "models.yaml",
     )
-    registry = Registry.of(default_file(), file)
+    registry = Registry.from_files(default_file(), file)
     async with httpx.AsyncClient() as client:
         counter = ProviderCounter(client, lambda: registry, {"KEY": "the secret"}.get)
         return await counter.count("one two three four", model)

@@ -24,7 +24,7 @@ from memtypes.llms.registry import (
     parse_registry,
 )
 
-DEFAULT = Registry.of(default_file())
+DEFAULT = Registry.from_files(default_file())
 
 OVERRIDES = """
 providers:
@@ -236,7 +236,9 @@ def test_a_pattern_of_the_operator_wins_over_the_default() -> None:
         "models: [{provider: meta, names: [ours], pattern: 'llama-?3[.]1', window: 9000, "
         "source: our wiki}]"
     )
-    model = Registry.of(default_file(), parse_registry(text, "own.yaml")).find("llama3.1:8b")
+    model = Registry.from_files(default_file(), parse_registry(text, "own.yaml")).find(
+        "llama3.1:8b"
+    )
     assert (model.name, model.window, model.source) == ("ours", 9_000, "our wiki")
 
 

@@ -47,7 +47,7 @@ def test_a_receipt_is_hashed_in_its_canonical_form(members: dict[str, Any]) -> N
     """
     head = ChainHead("previous", "f" * 64)
     body = {**members, "id": "one", "previous_id": head.id, "previous_sha256": head.sha256}
-    sealed = seal(UnsealedReceipt.of("shop", {**members, "id": "one"}), head)
+    sealed = seal(UnsealedReceipt.from_body("shop", {**members, "id": "one"}), head)
     assert sealed.sha256 == digest(canonical(body)) == receipt_hash({**body, "sha256": "any"})
     assert receipt_hash(json.loads(sealed.text)) == sealed.sha256
     assert sealed.text == canonical(body)[:-1] + b',"sha256":"%b"}' % sealed.sha256.encode()
@@ -80,7 +80,7 @@ def test_each_receipt_names_its_predecessor() -> None:
     names the first.
     """
     first, second = seal_all(
-        [UnsealedReceipt.of("shop", {"id": receipt}) for receipt in ("one", "two")],
+        [UnsealedReceipt.from_body("shop", {"id": receipt}) for receipt in ("one", "two")],
         ChainHead("newest", "0" * 64),
     )
     assert b'"previous_id":"newest"' in first.text

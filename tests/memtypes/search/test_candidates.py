@@ -55,8 +55,10 @@ def test_columns_have_the_values_of_the_payloads(
     """Columns built from payloads have their values, also after columns are joined and their rows
     reordered.
     """
-    assert payloads_in(Columns.of(first, COLUMNS)) == first
-    joined = Columns.joined([Columns.of(first, COLUMNS), Columns.of(second, COLUMNS)])
+    assert payloads_in(Columns.from_payloads(first, COLUMNS)) == first
+    joined = Columns.joined(
+        [Columns.from_payloads(first, COLUMNS), Columns.from_payloads(second, COLUMNS)]
+    )
     assert payloads_in(joined) == first + second
     reversed_rows = np.arange(joined.count)[::-1]
     assert payloads_in(joined.take(reversed_rows)) == (first + second)[::-1]
@@ -64,7 +66,7 @@ def test_columns_have_the_values_of_the_payloads(
 
 @given(st.lists(payloads(), max_size=6))
 def test_columns_can_be_sent_to_another_process(written: list[dict[str, Any]]) -> None:
-    sent = Columns.of(written, COLUMNS)
+    sent = Columns.from_payloads(written, COLUMNS)
     received = pickle.loads(pickle.dumps(sent))  # noqa: S301 - bytes of this test
     assert payloads_in(received) == written
     for path in COLUMNS:
@@ -74,7 +76,9 @@ def test_columns_can_be_sent_to_another_process(written: list[dict[str, Any]]) -
 
 def test_a_table_has_the_columns_that_were_asked_for() -> None:
     kinds = {"importance": ColumnKind.WHOLE, "colour": ColumnKind.TEXT}
-    columns = Columns.of([{"importance": 3, "colour": "red", "seq": 1}, {"seq": 2}], kinds)
+    columns = Columns.from_payloads(
+        [{"importance": 3, "colour": "red", "seq": 1}, {"seq": 2}], kinds
+    )
     assert payloads_in(columns) == [{"importance": 3, "colour": "red"}, {}]
     with pytest.raises(KeyError):
         columns.column("seq")
@@ -89,7 +93,7 @@ def test_candidates_of_several_types_are_joined() -> None:
     tasks = make_candidates(
         [CandidateRow("aa", MemoryType.PROSPECTIVE, None, 2.0, {"status": "open"})]
     )
-    joined = Candidates.joined([facts, Candidates.of([], COLUMNS), tasks])
+    joined = Candidates.joined([facts, Candidates.from_memories([], COLUMNS), tasks])
     assert [(row.id, row.type, row.dense, row.sparse, row.payload) for row in rows_of(joined)] == [
         ("b", "semantic", 0.5, None, {"seq": 3}),
         ("aa", "prospective", None, 2.0, {"status": "open"}),
@@ -98,5 +102,5 @@ def test_candidates_of_several_types_are_joined() -> None:
     assert np.array_equal(joined.late, [[0.5, 0.25], [np.nan, np.nan]], equal_nan=True)
     assert [candidate.id for candidate in joined.take(np.arange(len(joined))[::-1])] == ["aa", "b"]
     assert Candidates.joined([joined]) is joined
-    nothing = Candidates.of([], COLUMNS)
+    nothing = Candidates.from_memories([], COLUMNS)
     assert Candidates.joined([nothing, nothing]) is nothing

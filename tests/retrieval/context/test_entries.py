@@ -112,7 +112,8 @@ def test_a_procedure_has_numbered_steps_and_conditions() -> None:
 
 def test_events_alone_stand_under_their_day() -> None:
     days = {
-        kind: day_of(EntryFields.of(make_memory(kind, "x", created_at=AT))) for kind in MemoryType
+        kind: day_of(EntryFields.from_memory(make_memory(kind, "x", created_at=AT)))
+        for kind in MemoryType
     }
     assert days == {**dict.fromkeys(MemoryType), MemoryType.EPISODIC: "2023-01-20"}
 
@@ -156,7 +157,7 @@ READ_FIELDS = {
     },
     MemoryType.WORKING: {"content"},
 }
-DEFAULTS = EntryFields.of(make_memory(MemoryType.WORKING, "default"))
+DEFAULTS = EntryFields.from_memory(make_memory(MemoryType.WORKING, "default"))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def renderer(form: str = "markdown") -> Renderer:
 
 def fields_of(kind: MemoryType, content: str, **fields: Any) -> EntryFields:
     """The fields of a memory from which a context shows it."""
-    return EntryFields.of(make_memory(kind, content, **fields))
+    return EntryFields.from_memory(make_memory(kind, content, **fields))
 
 
 def shown(form: str = "markdown") -> list[ShownMemory]:

@@ -16,7 +16,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.entries import Entries, EntryCounter
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import LONG_TEXT, Retriever
 from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer, WordEmbedder

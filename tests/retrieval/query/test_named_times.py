@@ -201,7 +201,7 @@ def test_a_window_related_to_a_date_overlaps_that_date(lead: str, joint: str, da
     ],
 )
 def test_a_query_that_names_a_past_time_asks_about_the_past(query: str, *, past: bool) -> None:
-    assert bool(QueryTimes.of(query, NOW).past) is past
+    assert bool(QueryTimes.from_query(query, NOW).past) is past
 
 
 def test_each_named_time_gives_one_window_in_the_order_of_the_text() -> None:

@@ -27,7 +27,7 @@ def request(query: str = "what is the plan", **fields: object) -> SearchRequest:
 
 def weights_of(request: SearchRequest) -> tuple[str, dict[str, float]]:
     """The profile's name and the weights of `request`, asked at NOW."""
-    return weights_for(request, QueryTimes.of(request.query, NOW))
+    return weights_for(request, QueryTimes.from_query(request.query, NOW))
 
 
 @pytest.mark.parametrize("name", list(PROFILES))

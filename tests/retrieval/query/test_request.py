@@ -19,12 +19,12 @@ from retrieval.query.request import (
     RetrieveRequest,
     SearchRequest,
     reduced,
-    settle,
+    resolve,
     shortened,
 )
 
 BASE = {"query": "what", "namespace": "n"}
-REGISTRY = Registry.of(default_file())
+REGISTRY = Registry.from_files(default_file())
 
 
 def test_types_are_listed_once() -> None:
@@ -97,39 +97,39 @@ def test_reduced_tokens_fit_with_the_margin(tokens: int, margin: float) -> None:
 
 def test_without_a_model_the_request_is_unchanged() -> None:
     """A request that names no model keeps its total budget, without a safety margin."""
-    unsettled = request(budget=500)
-    settled = settle(unsettled, REGISTRY)
-    assert settled.request is unsettled
-    assert (settled.total, settled.margin) == (500, 0.0)
+    unresolved = request(budget=500)
+    resolved = resolve(unresolved, REGISTRY)
+    assert resolved.request is unresolved
+    assert (resolved.total, resolved.margin) == (500, 0.0)
 
 
 def test_a_known_model_sets_tokenizer_and_budget() -> None:
-    settled = settle(request(model="gpt-4o"), REGISTRY)
-    assert settled.request.tokenizer == "o200k_base"
-    assert (total(settled.request), settled.total, settled.margin) == (7_680, 7_680, 0.0)
+    resolved = resolve(request(model="gpt-4o"), REGISTRY)
+    assert resolved.request.tokenizer == "o200k_base"
+    assert (total(resolved.request), resolved.total, resolved.margin) == (7_680, 7_680, 0.0)
 
 
 def test_a_small_window_gives_a_small_budget() -> None:
     """For a model with a window of 8,192 tokens, the budget is 492 tokens instead of the default of
     8,000.
     """
-    assert total(settle(request(model="gpt-4"), REGISTRY).request) == 492
+    assert total(resolve(request(model="gpt-4"), REGISTRY).request) == 492
 
 
 def test_a_total_in_the_request_is_kept() -> None:
     """If a request names a total budget, as a number or as `budget.total`, the model does not
     change it.
     """
-    assert settle(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
-    assert settle(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
+    assert resolve(request(model="gpt-4o", budget=8_000), REGISTRY).total == 8_000
+    assert resolve(request(model="gpt-4o", budget={"total": 300}), REGISTRY).total == 300
 
 
 def test_without_a_total_a_budget_gets_the_models_share() -> None:
     """A budget with caps but no total gets the total that the model's entry in the registry gives
     to memories.
     """
-    settled = settle(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
-    assert settled.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
+    resolved = resolve(request(model="gpt-4o", budget={"per_type": {"semantic": 100}}), REGISTRY)
+    assert resolved.request.budget == Budget(total=7_680, per_type={MemoryType.SEMANTIC: 100})
 
 
 def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
@@ -138,26 +138,26 @@ def test_an_approximate_tokenizer_reduces_the_budgets() -> None:
 
     The answer reports the total that the caller asked for.
     """
-    unsettled = request(
+    unresolved = request(
         model="claude-sonnet-4-5",
         budget={"total": 1_400, "per_type": {"semantic": 700}},
         working_budget=140,
     )
-    settled = settle(unsettled, REGISTRY)
-    assert settled.request.tokenizer == "cl100k_base"
-    assert settled.margin == 0.4
-    assert settled.request.budget == Budget(total=1_000, per_type={MemoryType.SEMANTIC: 500})
-    assert (settled.request.working_budget, settled.total) == (100, 1_400)
+    resolved = resolve(unresolved, REGISTRY)
+    assert resolved.request.tokenizer == "cl100k_base"
+    assert resolved.margin == 0.4
+    assert resolved.request.budget == Budget(total=1_000, per_type={MemoryType.SEMANTIC: 500})
+    assert (resolved.request.working_budget, resolved.total) == (100, 1_400)
 
 
 def test_a_tokenizer_in_the_request_has_no_margin() -> None:
     """If a request names a tokenizer, tokens are counted with it, and the budget is not reduced by
     a safety margin.
     """
-    settled = settle(
+    resolved = resolve(
         request(model="claude-sonnet-4-5", tokenizer="o200k_base", budget=1_400), REGISTRY
     )
-    assert (settled.request.tokenizer, total(settled.request), settled.margin) == (
+    assert (resolved.request.tokenizer, total(resolved.request), resolved.margin) == (
         "o200k_base",
         1_400,
         0.0,
@@ -165,21 +165,24 @@ def test_a_tokenizer_in_the_request_has_no_margin() -> None:
 
 
 def test_an_unknown_model_has_the_default_budget_and_the_widest_margin() -> None:
-    settled = settle(request(model="nobody-knows"), REGISTRY)
-    assert (settled.total, total(settled.request), settled.margin) == (DEFAULT_BUDGET, 5_333, 0.5)
+    resolved = resolve(request(model="nobody-knows"), REGISTRY)
+    assert (resolved.total, total(resolved.request), resolved.margin) == (
+        DEFAULT_BUDGET,
+        5_333,
+        0.5,
+    )
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-4-5", "nobody-knows"])
-def test_settling_a_recorded_request_again_changes_nothing(model: str) -> None:
-    """settle() sets budget and tokenizer by the model. Called again on its result, it sets the same
-    values.
-    """
-    settled = settle(request(model=model, budget=1_000), REGISTRY).request
-    settled_again = settle(
-        RetrieveRequest.model_validate(settled.model_dump(mode="json", exclude_none=True)), REGISTRY
+def test_resolving_a_recorded_request_again_changes_nothing(model: str) -> None:
+    """A request that is resolved a second time keeps its budget and tokenizer."""
+    resolved = resolve(request(model=model, budget=1_000), REGISTRY).request
+    resolved_again = resolve(
+        RetrieveRequest.model_validate(resolved.model_dump(mode="json", exclude_none=True)),
+        REGISTRY,
     )
-    assert (settled_again.request.budget, settled_again.request.tokenizer) == (
-        settled.budget,
-        settled.tokenizer,
+    assert (resolved_again.request.budget, resolved_again.request.tokenizer) == (
+        resolved.budget,
+        resolved.tokenizer,
     )
-    assert settled_again.request.working_budget == settled.working_budget
+    assert resolved_again.request.working_budget == resolved.working_budget

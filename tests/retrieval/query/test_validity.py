@@ -19,7 +19,7 @@ from tests.builders import DIMENSIONS, SCOPE, make_memory, make_record
 from tests.fakes_memories import InMemoryStore
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-NO_TIMES = QueryTimes.of("what", NOW)
+NO_TIMES = QueryTimes.from_query("what", NOW)
 
 
 def context(**fields: Any) -> dict[MemoryType, Filter]:
@@ -114,7 +114,7 @@ async def test_a_replaced_memory_is_shown_or_listed_as_ended(
     ]
     await store.upsert(SCOPE, [make_record(memory) for memory in memories])
     request = RetrieveRequest(query=query, namespace="n", filters=filters)
-    times = QueryTimes.of(query, NOW)
+    times = QueryTimes.from_query(query, NOW)
     for where, expected in (
         (context_filters(request, times), shown),
         (ended_filters(request, times), ended),

@@ -14,7 +14,9 @@ WEDNESDAY = datetime(2026, 3, 18, 12, tzinfo=UTC)
 
 def read(text: str) -> list[Window]:
     """The windows of all times in `text`, asked on WEDNESDAY."""
-    return [window for _, windows in TimeReader.of(text, WEDNESDAY).times() for window in windows]
+    return [
+        window for _, windows in TimeReader.from_text(text, WEDNESDAY).times() for window in windows
+    ]
 
 
 def window(bounds: str) -> Window:

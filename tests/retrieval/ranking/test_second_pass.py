@@ -230,7 +230,7 @@ def test_a_boost_is_explained_by_a_signal() -> None:
     of the signals.
     """
     request = SearchRequest(query="When is my review?", namespace="n")
-    weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
+    weights = weights_for(request, QueryTimes.from_query(request.query, NOW))[1]
     scoring = Scoring(weights, NOW, request.query)
     hits = hit_rows(rank(make_candidates([turn("a", 1), turn("b", 5)]), scoring))
     assert [hit.id for hit in hits] == ["b", "a"]
@@ -271,7 +271,7 @@ def test_memories_that_contradict_the_same_memory_come_newest_first() -> None:
 
 def test_an_update_ranks_above_a_memory_raised_for_contradicting_another() -> None:
     request = SearchRequest(query="When is my review?", namespace="n")
-    weights = weights_for(request, QueryTimes.of(request.query, NOW))[1]
+    weights = weights_for(request, QueryTimes.from_query(request.query, NOW))[1]
     dense = {"a": (1, 0.9), "b": (3, 0.55), "c": (5, 0.6)}
     links = {"b": [{"to": "a", "type": "contradicts", "strength": 1.0}]}
     candidates = make_candidates(

@@ -107,7 +107,7 @@ def test_decay_falls_with_age_and_stays_between_0_and_1(
 
 
 def test_the_importance_signal_spans_0_to_1() -> None:
-    columns = Columns.of([{"importance": 1}, {"importance": 10}], COLUMNS)
+    columns = Columns.from_payloads([{"importance": 1}, {"importance": 10}], COLUMNS)
     assert importance(columns).tolist() == pytest.approx([0.0, 1.0])
 
 
@@ -126,19 +126,24 @@ def test_reliable_and_emotional_memories_are_more_important(
     importance.
     """
     higher, lower = importance(
-        Columns.of([{"importance": 5} | higher_fields, {"importance": 5} | lower_fields], COLUMNS)
+        Columns.from_payloads(
+            [{"importance": 5} | higher_fields, {"importance": 5} | lower_fields], COLUMNS
+        )
     ).tolist()
     assert higher > lower
 
 
 def test_the_access_signal_grows_logarithmically_up_to_1() -> None:
     values = access(
-        Columns.of([{"access_count": count} for count in (0, 1, 10, 100, 10_000)], COLUMNS)
+        Columns.from_payloads(
+            [{"access_count": count} for count in (0, 1, 10, 100, 10_000)], COLUMNS
+        )
     ).tolist()
     assert values == sorted(values)
     assert (values[0], values[-2], values[-1]) == (0.0, 1.0, 1.0)
     assert (
-        access(Columns.of([{"access_count": 4, "usage_count": 6}], COLUMNS)).tolist() == values[2:3]
+        access(Columns.from_payloads([{"access_count": 4, "usage_count": 6}], COLUMNS)).tolist()
+        == values[2:3]
     )
 
 

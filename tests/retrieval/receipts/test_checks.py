@@ -248,6 +248,85 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
     receipt["long_term"]["headings"].pop("semantic")
 
 
+def _included(receipt: dict[str, Any]) -> Any:
+    """The first candidate of `receipt` that is in the context."""
+    return next(
+        candidate for candidate in receipt["candidates"] if candidate["outcome"] == "included"
+    )
+
+
+def _raised_signal(receipt: dict[str, Any]) -> None:
+    _included(receipt)["signals"]["similarity"] -= 0.1
+
+
+def _changed_weight(receipt: dict[str, Any]) -> None:
+    receipt["weights"]["similarity"] += 0.1
+
+
+def _signal_above_one(receipt: dict[str, Any]) -> None:
+    candidate = _included(receipt)
+    candidate["signals"]["recency"] += 1.0
+    candidate["score"] += receipt["weights"]["recency"]
+
+
+def _candidate_removed(receipt: dict[str, Any]) -> None:
+    receipt["candidates"].remove(_included(receipt))
+
+
+def _candidate_twice(receipt: dict[str, Any]) -> None:
+    receipt["candidates"].append(receipt["candidates"][-1])
+
+
+def _changed_used(receipt: dict[str, Any]) -> None:
+    receipt["long_term"]["used"]["semantic"] += 1
+
+
+def _changed_shifted(receipt: dict[str, Any]) -> None:
+    receipt["budgets"]["shifted"]["semantic"] += 1
+
+
+def _changed_request(receipt: dict[str, Any]) -> None:
+    receipt["request"]["budget"] = 199
+
+
+def _changed_working_budget(receipt: dict[str, Any]) -> None:
+    receipt["working"]["total"] += 1
+
+
+def _another_clock(receipt: dict[str, Any]) -> None:
+    receipt["request"]["as_of"] = "2020-01-01T00:00:00Z"
+
+
+def _rank_removed(receipt: dict[str, Any]) -> None:
+    _included(receipt)["rank"] = None
+
+
+def _another_type(receipt: dict[str, Any]) -> None:
+    candidate = _included(receipt)
+    candidate["type"] = "semantic" if candidate["type"] != "semantic" else "episodic"
+
+
+def _changed_wrapper(receipt: dict[str, Any]) -> None:
+    receipt["long_term"]["wrapper"] += 30
+
+
+def _unrequested_cap(receipt: dict[str, Any]) -> None:
+    receipt["long_term"]["caps"] = {"semantic": 10}
+
+
+def _hit_below_the_floor(receipt: dict[str, Any]) -> None:
+    receipt["request"]["floor"] = 1.0
+    _included(receipt)["certainty"] = 0.2
+
+
+def _first_of_its_chain(receipt: dict[str, Any]) -> None:
+    receipt["previous_id"] = "00000000-0000-4000-8000-000000000000"
+
+
+def _unknown_member(receipt: dict[str, Any]) -> None:
+    receipt["note"] = "nothing was changed"
+
+
 @pytest.mark.parametrize(
     ("change", "failed"),
     [
@@ -264,6 +343,23 @@ def _unknown_heading(receipt: dict[str, Any]) -> None:
         (_ranks_swapped, "order"),
         (_missing_previous_id, "chain"),
         (_unknown_heading, "fill"),
+        (_raised_signal, "scores"),
+        (_changed_weight, "scores"),
+        (_signal_above_one, "scores"),
+        (_candidate_removed, "hand-on"),
+        (_candidate_twice, "order"),
+        (_changed_used, "hand-on"),
+        (_changed_shifted, "shares"),
+        (_changed_request, "request"),
+        (_changed_working_budget, "request"),
+        (_another_clock, "request"),
+        (_rank_removed, "left out"),
+        (_another_type, "hand-on"),
+        (_changed_wrapper, "hand-on"),
+        (_unrequested_cap, "request"),
+        (_hit_below_the_floor, "left out"),
+        (_first_of_its_chain, "chain"),
+        (_unknown_member, "form"),
     ],
 )
 def test_a_forged_receipt_fails_a_check(saved: bytes, change: Any, failed: str) -> None:

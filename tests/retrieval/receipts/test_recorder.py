@@ -50,7 +50,7 @@ async def put(queue: ReceiptQueue, receipt_id: str, tenant: str = "acme") -> Non
     """Put a receipt with this id into the queue of receipts to write."""
 
     def make() -> UnsealedReceipt:
-        return UnsealedReceipt.of("shop", {"id": receipt_id})
+        return UnsealedReceipt.from_body("shop", {"id": receipt_id})
 
     await queue.put(tenant, receipt_id, make)
 

@@ -34,7 +34,9 @@ class LateReceipts(FakeReceipts):
         """The receipt's text; None if it is not written yet."""
         self.reads += 1
         if self.reads == self.after and self.late_id:
-            await self.append(tenant, [UnsealedReceipt.of(SCOPE.namespace, {"id": self.late_id})])
+            await self.append(
+                tenant, [UnsealedReceipt.from_body(SCOPE.namespace, {"id": self.late_id})]
+            )
         return await super().get(tenant, receipt_id)
 
 
@@ -84,7 +86,7 @@ async def test_of_a_receipt_of_an_earlier_version_only_the_hash_is_verified() ->
     earlier_id = receipt_id(NOW)
     await receipt_store.append(
         SCOPE.tenant,
-        [UnsealedReceipt.of(SCOPE.namespace, {"id": earlier_id, "version": 1, "sight": 3})],
+        [UnsealedReceipt.from_body(SCOPE.namespace, {"id": earlier_id, "version": 1, "sight": 3})],
     )
     verdict = await world.receipts.verify(SCOPE.tenant, earlier_id)
     assert {check.name: check.ok for check in verdict.checks} == {"form": False, "sha256": True}

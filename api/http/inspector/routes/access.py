@@ -14,13 +14,13 @@ from api.http.inspector.logins import LOGIN_S, Logins
 from api.http.inspector.page import PAGE_HEADERS, ROOT, Html, Page, redirect
 from api.http.inspector.view import COOKIE, View
 from api.http.request import ApiRequest
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 
 _INSIDE = re.compile(rf"{ROOT}([/?][!-~]*)?")
 """Matches URLs of the inspector. A login redirects to no other URLs."""
 
 
-class LoginAddress(Model):
+class LoginAddress(StrictModel):
     """Parameters of the login page. next: URL to open after the login."""
 
     next: Annotated[str, Field(max_length=8_192)] = ROOT

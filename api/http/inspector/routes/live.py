@@ -68,7 +68,7 @@ async def list_threads(
         for each in threads.threads
         if any(access(scope, each.resource, each.key) for scope in scopes)
     ]
-    answers = [ThreadAnswer.of(services.threads, thread) for thread in readable]
+    answers = [ThreadAnswer.from_thread(services.threads, thread) for thread in readable]
     return await page.show("threads.html", params, threads=answers, next_cursor=threads.next_cursor)
 
 
@@ -79,7 +79,7 @@ async def show_thread(services: AppServices, page: Page, params: Params[ThreadAd
     """
     scope = await _reading_scope(services, _scopes(page.caller, params.namespace), params.id)
     turns = [
-        ListedTurn.of(entry)
+        ListedTurn.from_turn(entry)
         for entry in await services.threads.turns(scope, params.id, include_flushed=True)
     ]
     later = [turn for turn in turns if turn.index > params.after]
@@ -88,7 +88,7 @@ async def show_thread(services: AppServices, page: Page, params: Params[ThreadAd
     return await page.show(
         "thread.html",
         params,
-        thread=ThreadAnswer.of(services.threads, chain[-1]) if chain else None,
+        thread=ThreadAnswer.from_thread(services.threads, chain[-1]) if chain else None,
         ancestors=chain[:-1],
         turns=later[:TURNS],
         total=len(turns),

@@ -63,7 +63,7 @@ async def overview(
     """
     namespace = params.namespace
     if namespace is None:
-        names = await page.names.of(request.auth.tenant, fresh=True)
+        names = await page.names.of_tenant(request.auth.tenant, fresh=True)
         if len(names) != 1:
             return await page.show("namespaces.html", None)
         (namespace,) = names

@@ -16,7 +16,9 @@ from memtypes.stores.edge.engine.vendor import SharedFilters, Translator, engine
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_search import NamespaceCache, TermFile, shard_hits
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.schema import SPARSE
+from memtypes.stores.operations.uuids import ids_of, strings_of
+from memtypes.stores.operations.vector_engine import (
     FacetCounts,
     Payload,
     QueryHits,
@@ -24,8 +26,6 @@ from memtypes.stores.operations.engine import (
     ScrollOrder,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import SPARSE
-from memtypes.stores.operations.uuids import ids_of, strings_of
 
 SlotPayloads: TypeAlias = dict[int, Payload]
 """Payloads of memories by slot (point number)."""

@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +28,14 @@ from memtypes.stores.edge.sidecar.slots import SlotFile, Slots, slots_of
 from memtypes.stores.edge.sidecar.sparse_search import TermFile
 from memtypes.stores.edge.sidecar.token_vectors import TokenFile
 from memtypes.stores.files import sync_directory
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.uuids import ids_of
+from memtypes.stores.operations.vector_engine import (
     Change,
-    DropFields,
     Point,
     PutPoints,
     RemovePoints,
     SetFields,
 )
-from memtypes.stores.operations.uuids import ids_of
 
 _ID = "id"
 """The payload field with the memory's id."""
@@ -75,7 +74,7 @@ class Shard:
     deleted_since: int | None
 
     @classmethod
-    def of(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
+    def opened(cls, path: Path, engine: edge.EdgeShard, *, is_copy: bool = False) -> Shard:
         """Open the index files of the shard in `path`, which is already open as `engine`. Creates
         or repairs them.
 
@@ -124,15 +123,9 @@ class Shard:
             case RemovePoints():
                 return self._remove(self.reader.matching(change.where), where)
             case SetFields(_, values):
-                self._forget_fields(change, values)
+                self._forget_fields(change)
                 engine_call(
                     self.engine.update, edge.UpdateOperation.set_payload_by_filter(where, values)
-                )
-            case DropFields(_, names):
-                self._forget_fields(change, names)
-                engine_call(
-                    self.engine.update,
-                    edge.UpdateOperation.delete_payload_by_filter(where, list(names)),
                 )
         return self.listed_slots(change)
 
@@ -201,8 +194,8 @@ class Shard:
         os.fsync(handle)
         os.close(handle)
 
-    def _forget_fields(self, change: SetFields | DropFields, names: Iterable[str]) -> None:
-        if self.fields.holds_any(names):
+    def _forget_fields(self, change: SetFields) -> None:
+        if self.fields.holds_any(change.fields):
             slots = self.listed_slots(change)
             self.fields.remove(self.reader.matching(change.where) if slots is None else slots)
 

@@ -18,8 +18,8 @@ from memtypes.model.errors import InvalidRequest, StoreInUse, Unavailable
 from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.slots import SlotFile, Slots
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import Point, VectorQuery
 from memtypes.stores.operations.schema import DENSE, SPARSE, Index
+from memtypes.stores.operations.vector_engine import Point, VectorQuery
 
 _Arguments = ParamSpec("_Arguments")
 _Answer = TypeVar("_Answer")

@@ -19,7 +19,13 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.columns import Column, ColumnKind, ColumnKinds, Columns, column_of, values_at
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import Change, ExistingColumns, Payload, PutPoints, SetFields
+from memtypes.stores.operations.vector_engine import (
+    Change,
+    ExistingColumns,
+    Payload,
+    PutPoints,
+    SetFields,
+)
 
 _INITIAL_ROWS = 1_024
 """Number of rows for which the cache of a memory type has room at first."""

@@ -22,7 +22,7 @@ from memtypes.stores.edge.sidecar.array_files import RaggedFile
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.conditions import SCOPE_FIELDS, in_scope
-from memtypes.stores.operations.engine import Payload
+from memtypes.stores.operations.vector_engine import Payload
 
 _COMPLETE = "closed.json"
 """Name of the file that marks the others as complete. It has the names of the fields."""

@@ -25,7 +25,7 @@ from memtypes.search.vectors import SparseVector
 from memtypes.stores.edge.sidecar.array_files import RaggedFile, row_numbers
 from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.operations.conditions import Condition, scope_in
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.vector_engine import (
     Change,
     PutPoints,
     QueryHits,

@@ -113,7 +113,7 @@ class ClientSession:
 
     async def settled(self) -> None:
         """Return when all captured turns are stored."""
-        await self.services.captures.settled()
+        await self.services.captures.wait_until_idle()
 
     async def memories(self) -> list[Memory]:
         """The memories of the session's project."""

@@ -26,7 +26,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import Embedding
-from retrieval.parts import RetrieverParts
+from retrieval.dependencies import RetrieverParts
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
 from tests.api.fake_services import fake_services

@@ -159,7 +159,7 @@ async def test_a_procedure_is_counted_and_embedded_with_the_steps_that_compactio
         await services.store.patch(SCOPE, {repeated: {"content": "drain the Boiler"}})
         assert repeated in (await run(client, "compact", similarity=0.5))["reasons"]
         memory = (await services.store.get(SCOPE, [best]))[best]
-        entry = Entries().markdown(EntryFields.of(memory))
+        entry = Entries().markdown(EntryFields.from_memory(memory))
         assert "twice" in entry
         assert memory.tokens.line == FakeTokenizer().count(entry)
         search = CandidateSearch(
@@ -819,7 +819,7 @@ async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile(
         end = (clock.now + timedelta(hours=1)).isoformat()
         memory_id = await write(client, "Tea is at four", expires_at=end)
         clock.now += timedelta(hours=2)
-        async with anyio.create_task_group() as tasks, services.ingestor.locks.of(SCOPE):
+        async with anyio.create_task_group() as tasks, services.ingestor.locks.lock(SCOPE):
             tasks.start_soon(partial(run, client, "expire"))
             await anyio.wait_all_tasks_blocked()
             clock.now += timedelta(hours=1)

@@ -62,7 +62,7 @@ async def counted(
 
     own: entries that are added to the model registry, with the URLs of the count endpoints.
     """
-    registry = Registry.of(default_file(), own)
+    registry = Registry.from_files(default_file(), own)
     async with httpx.AsyncClient(transport=httpx.MockTransport(provider)) as transport:
         counter = ProviderCounter(transport, lambda: registry, lambda _: None)
         tokenizers = services.tokenizers

@@ -39,7 +39,7 @@ threads:
 """
 
 
-REGISTRY = Registry.of(default_file())
+REGISTRY = Registry.from_files(default_file())
 client = client_with(POLICIES, models=lambda: REGISTRY)
 
 

@@ -220,7 +220,7 @@ async def test_the_policy_of_the_readme_runs_for_200_turns(
     example = next(
         block for block in text.split("```yaml\n")[1:] if block.startswith("threads:")
     ).split("```")[0]
-    registry = Registry.of(default_file())
+    registry = Registry.from_files(default_file())
     async with served(live, services, example, models=lambda: registry) as client:
         thread = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
         for number in range(200):

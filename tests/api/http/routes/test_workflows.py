@@ -386,7 +386,9 @@ async def test_default_budget_of_a_history_is_its_share_of_the_models_window(
 
     Without a model it is 8,000 tokens.
     """
-    async with connect(replace(services, models=lambda: Registry.of(default_file()))) as client:
+    async with connect(
+        replace(services, models=lambda: Registry.from_files(default_file()))
+    ) as client:
         workflow_id = await begun(client)
         allocation = (await client.post("/v1/models/resolve", json={"name": "gpt-4o"})).json()[
             "allocation"

@@ -31,7 +31,7 @@ from ingest.files.sessions import (
     SessionPlan,
     follow,
 )
-from ingest.screening.features import REACH
+from ingest.screening.text_features import REACH
 from ingest.writing.outcome import WriteStatus
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.policy import MemoryType

@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 4, 11, tzinfo=BERLIN)  # a Wednesday
 
 
 def _times(text: str) -> list[str]:
-    reader = MentionReader.of(read_words(text), NOW, BERLIN, month_first=False)
+    reader = MentionReader.at(read_words(text), NOW, BERLIN, month_first=False)
     return [
         reader.instant_of(mention).astimezone(BERLIN).strftime("%m-%d %H:%M")
         for mention in reader.mentions()
@@ -80,7 +80,7 @@ def test_the_rules_for_times_do_not_depend_on_the_name_of_the_language(
     """
     words = read_words(text)
     renamed = replace(words, language=replace(words.language, name="new"))
-    reader = MentionReader.of(renamed, NOW, BERLIN, month_first=False)
+    reader = MentionReader.at(renamed, NOW, BERLIN, month_first=False)
     times = [
         reader.instant_of(each).astimezone(BERLIN).strftime("%m-%d %H:%M")
         for each in reader.mentions()
@@ -91,7 +91,7 @@ def test_the_rules_for_times_do_not_depend_on_the_name_of_the_language(
 @given(st.text(max_size=80))
 def test_every_mention_lies_within_the_text(text: str) -> None:
     """No text raises an error, and each mention covers at least one token of the text."""
-    reader = MentionReader.of(read_words(text), NOW, UTC, month_first=True)
+    reader = MentionReader.at(read_words(text), NOW, UTC, month_first=True)
     for mention in reader.mentions():
         assert 0 <= mention.first < mention.last <= len(reader.words.tokens)
 
@@ -101,5 +101,5 @@ def test_every_mention_lies_within_the_text(text: str) -> None:
 )
 def test_a_text_full_of_times_is_read_up_to_a_limit(words: str) -> None:
     """Only the first twenty times of a text are read, so that the work is bounded."""
-    reader = MentionReader.of(read_words((words * 1_000)[:2_000]), NOW, BERLIN, month_first=False)
+    reader = MentionReader.at(read_words((words * 1_000)[:2_000]), NOW, BERLIN, month_first=False)
     assert len(reader.mentions()) <= 20

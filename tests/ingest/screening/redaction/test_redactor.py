@@ -155,10 +155,10 @@ def test_rules_are_read_from_a_file(tmp_path: Path) -> None:
         "tenants: {acme: {policy: refuse}}\n"
     )
     book = read_rules(path, Treatment.REDACT)
-    assert book.of("acme").policy is Treatment.REFUSE
-    assert book.of("acme").kinds == {"email": Treatment.ALLOW}
+    assert book.of_tenant("acme").policy is Treatment.REFUSE
+    assert book.of_tenant("acme").kinds == {"email": Treatment.ALLOW}
     assert Redactor(book).clean("other", f"B-123456 {MAIL}").value == f"[redacted:badge] {MAIL}"
-    assert read_rules(None, Treatment.ALLOW).of("x").active_patterns() == ()
+    assert read_rules(None, Treatment.ALLOW).of_tenant("x").active_patterns() == ()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeStore
-from memtypes.stores.edge.engine.engine import PAYLOAD_BATCH
+from memtypes.stores.edge.engine.edge_engine import PAYLOAD_BATCH
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.edge.rebuild import rebuild
 from tests.builders import SCOPE, make_dense, make_memory, make_record, make_sparse

@@ -25,8 +25,8 @@ from memtypes.ports.memory_store import Listing, Record
 from memtypes.stores.edge import EdgeStore
 from memtypes.stores.edge.layout import Layout
 from memtypes.stores.files import locked
-from memtypes.stores.operations.engine import EngineOperations
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
+from memtypes.stores.operations.vector_engine import EngineOperations
 from tests.builders import SCOPE, make_memory, make_record
 from tests.memtypes.stores.engines import (
     ended,

@@ -47,7 +47,7 @@ async def test_a_quiet_store_is_flushed(tmp_path: Path) -> None:
     upkeep = asyncio.create_task(Upkeep(worker).run())
     await asyncio.sleep(3.0)
     assert await worker.run(OpenStore.is_flushed)
-    assert await worker.run(OpenStore.take_unsynced) == []
+    assert await worker.run(OpenStore.pop_unsynced) == []
     upkeep.cancel()
     with suppress(asyncio.CancelledError):
         await upkeep
@@ -56,7 +56,7 @@ async def test_a_quiet_store_is_flushed(tmp_path: Path) -> None:
 
 async def test_a_store_with_calls_is_not_flushed_yet() -> None:
     """A flush blocks the worker, so it waits for a pause."""
-    worker = FakeWorker({OpenStore.take_unsynced: [], OpenStore.is_flushed: False})
+    worker = FakeWorker({OpenStore.pop_unsynced: [], OpenStore.is_flushed: False})
     upkeep = Upkeep(worker)
     with suppress(TimeoutError):
         async with asyncio.timeout(1.4):
@@ -74,7 +74,7 @@ async def test_an_error_of_syncing_ends_the_upkeep(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(NotADirectoryError):
-        await Upkeep(FakeWorker({OpenStore.take_unsynced: [file]})).run()
+        await Upkeep(FakeWorker({OpenStore.pop_unsynced: [file]})).run()
 
 
 async def test_a_failed_warm_up_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
@@ -82,7 +82,7 @@ async def test_a_failed_warm_up_is_given_up(caplog: pytest.LogCaptureFixture) ->
     worker = FakeWorker(
         {
             OpenStore.warm_step: Unavailable("the engine failed"),
-            OpenStore.take_unsynced: [],
+            OpenStore.pop_unsynced: [],
             OpenStore.is_flushed: True,
         }
     )
@@ -90,7 +90,7 @@ async def test_a_failed_warm_up_is_given_up(caplog: pytest.LogCaptureFixture) ->
         async with asyncio.timeout(1.3):
             await Upkeep(worker).run()
     assert worker.calls.count(OpenStore.warm_step) == 1
-    assert OpenStore.take_unsynced in worker.calls
+    assert OpenStore.pop_unsynced in worker.calls
     assert "the warm-up failed" in caplog.text
 
 
@@ -98,7 +98,7 @@ async def test_a_failed_rewrite_is_tried_again() -> None:
     worker = FakeWorker(
         {
             OpenStore.rewrite_step: Unavailable("the disk is full"),
-            OpenStore.take_unsynced: [],
+            OpenStore.pop_unsynced: [],
             OpenStore.is_flushed: True,
         }
     )

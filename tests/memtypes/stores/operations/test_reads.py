@@ -21,7 +21,6 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Vectors
 from memtypes.stores.operations.conditions import within
-from memtypes.stores.operations.engine import Payload, PutPoints, Scroll, ScrollOrder
 from memtypes.stores.operations.reads import (
     Position,
     cursor_of,
@@ -30,6 +29,7 @@ from memtypes.stores.operations.reads import (
     split_off_oldest,
 )
 from memtypes.stores.operations.schema import Kind
+from memtypes.stores.operations.vector_engine import Payload, PutPoints, Scroll, ScrollOrder
 from tests.builders import SCOPE, make_dense, make_sparse
 from tests.fakes_memories import InMemoryEngine
 

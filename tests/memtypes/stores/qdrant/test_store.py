@@ -19,9 +19,9 @@ from memtypes.model.errors import (
 )
 from memtypes.model.policy import MemoryType
 from memtypes.ports.memory_store import CandidateSearch
-from memtypes.stores.operations.engine import VectorQuery
 from memtypes.stores.operations.schema import COLLECTIONS
 from memtypes.stores.operations.uuids import ids_of
+from memtypes.stores.operations.vector_engine import VectorQuery
 from memtypes.stores.qdrant.store import LOCAL, QdrantSettings, QdrantStore
 from memtypes.stores.qdrant.translate import to_query
 from retrieval.columns import COLUMNS

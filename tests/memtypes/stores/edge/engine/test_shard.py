@@ -13,14 +13,14 @@ from memtypes.stores.edge.engine.shard import Shard
 from memtypes.stores.edge.engine.vendor import open_shard
 from memtypes.stores.edge.sidecar.slots import slots_of
 from memtypes.stores.operations.conditions import EVERYTHING
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.uuids import ids_of
+from memtypes.stores.operations.vector_engine import (
     PutPoints,
     RemovePoints,
     Scroll,
     ScrollOrder,
     SetFields,
 )
-from memtypes.stores.operations.uuids import ids_of
 from tests.builders import DIMENSIONS, make_memory, make_record
 
 POINTS = tuple(
@@ -31,7 +31,7 @@ IDS = [point.id for point in POINTS]
 
 def opened(path: Path) -> Shard:
     """Open the shard in the directory `path`."""
-    return Shard.of(path, open_shard(path, DIMENSIONS, {}))
+    return Shard.opened(path, open_shard(path, DIMENSIONS, {}))
 
 
 @pytest.fixture

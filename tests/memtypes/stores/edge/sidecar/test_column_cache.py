@@ -16,7 +16,12 @@ from memtypes.search.columns import ColumnKind, Columns
 from memtypes.stores.edge.sidecar.column_cache import ColumnCache
 from memtypes.stores.edge.sidecar.slots import Slots, slots_of
 from memtypes.stores.operations.conditions import Condition, has_ids, in_range, within
-from memtypes.stores.operations.engine import Change, DropFields, PutPoints, RemovePoints, SetFields
+from memtypes.stores.operations.vector_engine import (
+    Change,
+    PutPoints,
+    RemovePoints,
+    SetFields,
+)
 from retrieval.columns import COLUMNS
 from tests.builders import SCOPE, make_memory, make_record
 from tests.candidates import payloads_in
@@ -70,7 +75,6 @@ def test_a_payload_is_read_once() -> None:
             [0, 1],
             [2],
         ),
-        (DropFields(within(SCOPE, has_ids(["c"])), ("tags",)), [2], [0, 1]),
         (RemovePoints(within(SCOPE, has_ids([]))), [], [0, 1, 2]),
         (SetFields(within(SCOPE), {"importance": 5}), None, []),
     ],
@@ -186,5 +190,5 @@ def test_a_column_without_values_is_left_out() -> None:
     cache = ColumnCache(COLUMNS, Payloads(0))
     cache.add(KIND, enumerate(payloads))
     columns = cache.read({KIND: slots_of([0, 1])}).columns
-    assert columns.columns.keys() == Columns.of(payloads, COLUMNS).columns.keys()
+    assert columns.columns.keys() == Columns.from_payloads(payloads, COLUMNS).columns.keys()
     assert payloads_in(columns) == payloads

@@ -30,7 +30,7 @@ from memtypes.stores.operations.conditions import (
     to_condition,
     within,
 )
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.vector_engine import (
     Change,
     PutPoints,
     QueryHits,
@@ -65,7 +65,7 @@ def points(scope: Scope, start: int, count: int) -> tuple[Record, ...]:
 
 def filled(tmp_path: Path) -> Shard:
     """A shard with facts of two scopes, of which some were written twice and some were removed."""
-    shard = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+    shard = Shard.opened(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
     shard.write(PutPoints(points(SCOPE, 0, 40), within(SCOPE)))
     shard.write(PutPoints(points(OTHER, 100, 9), within(OTHER)))
     shard.write(PutPoints(points(SCOPE, 10, 5), within(SCOPE)))
@@ -174,7 +174,7 @@ def test_missing_terms_are_read_from_the_engine(tmp_path: Path) -> None:
         else:
             with (tmp_path / "terms" / "places.bin").open("r+b") as file:
                 file.truncate(7 * 16)
-        reopened = Shard.of(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
+        reopened = Shard.opened(tmp_path, open_shard(tmp_path, DIMENSIONS, {}))
         assert len(reopened.terms.slots_without(reopened.slots.used())) == 0
         after = check_agreement(reopened, *dense_and_keyword(corpus, 60, corpus))[1]
         assert after.keys.tolist() == before.keys.tolist()

@@ -54,5 +54,5 @@ def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:
     """Add the items in `view` as hits."""
     if not view.memories:
         return ranked
-    added = Candidates.of(list(view.memories.values()), ranked.candidates.columns.kinds)
+    added = Candidates.from_memories(list(view.memories.values()), ranked.candidates.columns.kinds)
     return ranked.with_unscored_hits(added)

@@ -45,7 +45,7 @@ from memtypes.live.workflows import (
 )
 from memtypes.llms.registry import Tokens
 from memtypes.model.errors import AccessDenied, NotFound, RemembrancerError, VersionConflict
-from memtypes.model.memory import Model
+from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
@@ -68,7 +68,7 @@ _HISTORY = TypeAdapter(WorkflowHistory)
 _log = logging.getLogger(__name__)
 
 
-class WorkflowRequest(Model):
+class WorkflowRequest(StrictModel):
     """A workflow to create.
 
     workflow_id: random by default. parent_id: the workflow that it continues. agent: the agent that
@@ -90,7 +90,7 @@ def _not_blank_json(value: object) -> object:
     return small_json(value)
 
 
-class ResumeRequest(Model):
+class ResumeRequest(StrictModel):
     """A request to continue a workflow: `input`, any JSON, becomes an event, and the history before
     it is returned.
 

@@ -208,7 +208,7 @@ class _Message:
     dense: DenseVector | None
 
     @classmethod
-    def of(cls, role: str, text: str, embedding: Embedding | None = None) -> _Message:
+    def from_text(cls, role: str, text: str, embedding: Embedding | None = None) -> _Message:
         """The message `text` of a speaker with the role `role`."""
         dense = None if embedding is None else embedding.dense
         return cls(
@@ -241,12 +241,13 @@ class Conversation:
         """Features that compare a message with the messages added before it and with the messages
         in `later`.
         """
-        message = _Message.of(role, text, embedding)
+        message = _Message.from_text(role, text, embedding)
         of_others = [earlier for earlier in self._recent if earlier.machine != message.machine]
         last = self._recent[-1] if self._recent else None
         words_before = frozenset().union(*(earlier.words for earlier in self._recent))
         following = [
-            _Message.of(later_role, content) for later_role, content in later.messages[:AHEAD]
+            _Message.from_text(later_role, content)
+            for later_role, content in later.messages[:AHEAD]
         ]
         words_after = frozenset().union(*(after.words for after in following))
         features = [
@@ -266,7 +267,7 @@ class Conversation:
 
     def add(self, role: str, text: str, embedding: Embedding | None) -> None:
         """Add a message, so that later messages are compared with it."""
-        self._recent.append(_Message.of(role, text, embedding))
+        self._recent.append(_Message.from_text(role, text, embedding))
         self.count += 1
 
     @property

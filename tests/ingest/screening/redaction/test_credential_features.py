@@ -8,7 +8,7 @@ import sys
 
 _PRINT_FEATURES = """
 import numpy as np
-from ingest.screening.redaction.features import word_features
+from ingest.screening.redaction.credential_features import word_features
 words = ("Authorization", "2024-04-09T19:57:14Z", "tulip93!lake")
 print([word_features(word, np.zeros((27, 27))) for word in words])
 """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.parts import MAX_STEPS, reasons_in, sentences_in, steps_in
+from ingest.screening.sentences import MAX_STEPS, reasons_in, sentences_in, steps_in
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ from memtypes.stores.edge.sidecar.slots import Slots
 from memtypes.stores.edge.sidecar.token_vectors import Matcher
 from memtypes.stores.files import sync_directory
 from memtypes.stores.operations.conditions import Condition, in_scope
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.schema import ITEMS, Collection, Kind, indexes_of
+from memtypes.stores.operations.uuids import Ids
+from memtypes.stores.operations.vector_engine import (
     Change,
     EngineOperations,
     ExistingColumns,
@@ -45,8 +47,6 @@ from memtypes.stores.operations.engine import (
     Scroll,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import ITEMS, Collection, Kind, indexes_of
-from memtypes.stores.operations.uuids import Ids
 
 PAYLOAD_BATCH = 64
 """Payloads in each batch that `payload_batches` yields. Re-embedding handles one batch at a
@@ -94,7 +94,7 @@ class EdgeEngine(EngineOperations):
         or Unavailable.
         """
         shards = {
-            kind: Shard.of(
+            kind: Shard.opened(
                 path, open_shard(path, dimensions, indexes_of(kind), texts=kind is ITEMS)
             )
             for kind, path in paths.items()
@@ -180,7 +180,7 @@ class EdgeEngine(EngineOperations):
 
     async def write(self, changes: Mapping[Kind, Sequence[Change]]) -> None:
         """Apply the changes of each collection in order. To survive a power cut, sync what
-        `take_unsynced` returns.
+        `pop_unsynced` returns.
         """
         for kind, batch in changes.items():
             for change in batch:
@@ -225,7 +225,7 @@ class EdgeEngine(EngineOperations):
             yield [payload for _, payload in batch]
             last = batch[-1][0]
 
-    def take_unsynced(self) -> list[Path]:
+    def pop_unsynced(self) -> list[Path]:
         """The directories with files written since the last call. The caller must sync them to the
         disk.
         """
@@ -259,7 +259,7 @@ class EdgeEngine(EngineOperations):
         self._drop_copy(kind)
         engine = open_shard(path, self._dimensions, {}, texts=kind is ITEMS)
         yield from create_indexes(engine, indexes_of(kind))
-        copy = self._copies[kind] = ShardCopy(Shard.of(path, engine, is_copy=True))
+        copy = self._copies[kind] = ShardCopy(Shard.opened(path, engine, is_copy=True))
         while not copy.copy_batch(self._shards[kind]):
             yield
             if self._copies.get(kind) is not copy:

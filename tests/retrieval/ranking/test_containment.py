@@ -10,7 +10,7 @@ import pytest
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import rfc3339
 from memtypes.search.vectors import heaviest
-from retrieval.ranking.parts import messages_of
+from retrieval.ranking.containment import messages_of
 from tests.builders import NOW, make_sparse
 from tests.candidates import CandidateRow, make_candidates
 

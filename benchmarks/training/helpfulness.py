@@ -1,7 +1,7 @@
 """Trains the models that judge which memories answer a question, and prints their quality on unseen
 projects.
 
-    python -m benchmarks.training.evidence --data ../shared/data/behaviour [--save]
+    python -m benchmarks.training.helpfulness --data ../shared/data/behaviour [--save]
 
 Questions come from tests/data/training/questions.jsonl and from projects/*.json in the `--data`
 folder. Each is also used without the memories that answer it, as a question without an answer, and
@@ -40,7 +40,7 @@ from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import numbered
 from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import SearchRequest
-from retrieval.ranking.evidence import Matches, hit_features, question_features
+from retrieval.ranking.helpfulness import Matches, hit_features, question_features
 from retrieval.ranking.scoring import Scoring, rank
 from retrieval.retriever import Retriever
 
@@ -292,7 +292,7 @@ def _features(
     similarity, context = (
         ranked.signals[SIGNALS.index(name), : ranked.hits] for name in ("similarity", "context")
     )
-    matches = Matches.of(scoring.terms, hits, similarity, context)
+    matches = Matches.from_hits(scoring.terms, hits, similarity, context)
     if matches is None:
         raise ValueError("the store returns no token similarities, which the features need")
     return question_features(matches, scoring.tokens), hit_features(matches), hit_ids

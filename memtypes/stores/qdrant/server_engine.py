@@ -15,7 +15,9 @@ from memtypes.model.policy import MemoryType
 from memtypes.search.columns import ColumnKinds, Columns, payload_fields
 from memtypes.search.vectors import TokenMaxima, TokenVectors
 from memtypes.stores.operations.conditions import Condition
-from memtypes.stores.operations.engine import (
+from memtypes.stores.operations.schema import ITEMS, Collection, Kind
+from memtypes.stores.operations.uuids import Ids, strings_of
+from memtypes.stores.operations.vector_engine import (
     Change,
     EngineOperations,
     ExistingColumns,
@@ -27,8 +29,6 @@ from memtypes.stores.operations.engine import (
     ScrollOrder,
     VectorQuery,
 )
-from memtypes.stores.operations.schema import ITEMS, Collection, Kind
-from memtypes.stores.operations.uuids import Ids, strings_of
 from memtypes.stores.qdrant import translate
 
 Query = TypeVar("Query")
@@ -144,7 +144,7 @@ class QdrantEngine(EngineOperations):
         answers = (await _ask_concurrently(keys, ask)).values()
         exists = np.array([flag for flags, _ in answers for flag in flags], dtype=np.bool_)
         payloads = [payload for _, existing in answers for payload in existing]
-        return ExistingColumns(exists, Columns.of(payloads, self.column_kinds))
+        return ExistingColumns(exists, Columns.from_payloads(payloads, self.column_kinds))
 
     async def token_maxima(
         self, query: TokenVectors, keys: Mapping[MemoryType, Keys]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.features import BUCKETS, Conversation, Later, form_of, read
+from ingest.screening.text_features import BUCKETS, Conversation, Later, form_of, read
 
 SIZE = len(read("x").features)
 

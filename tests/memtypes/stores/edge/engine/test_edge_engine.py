@@ -12,7 +12,7 @@ from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from memtypes.search.columns import LINKS, TERMS, ColumnKind, ColumnKinds
-from memtypes.stores.edge.engine.engine import WARM_UP_STEP, EdgeEngine
+from memtypes.stores.edge.engine.edge_engine import WARM_UP_STEP, EdgeEngine
 from memtypes.stores.operations.searching import TypedSearch, find_candidates
 from memtypes.stores.operations.writes import FieldChange, patch, write
 from retrieval.columns import COLUMNS
@@ -68,7 +68,7 @@ async def test_a_search_after_the_warm_up_gives_current_values(tmp_path: Path) -
     assert sum(1 for _ in engine.warm()) >= 2  # a slow machine takes smaller steps
     assert not list(engine.warm())  # nothing is read again
     change = FieldChange([MEMORIES[0].id], {"importance": 9})
-    await patch(engine, scope=SCOPE, changes=[change], removed=[])
+    await patch(engine, scope=SCOPE, changes=[change])
     candidates = await search(engine)
     engine.close()
     assert {row.id: row.payload["importance"] for row in rows_of(candidates)} == {

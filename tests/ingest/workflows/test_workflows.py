@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ingest.screening.redaction.redactor import Redactor
-from ingest.workflows.engine import ResumeRequest, WorkflowRequest, Workflows
 from ingest.workflows.history import HistoryOmissions, HistoryView, WorkflowHistory
+from ingest.workflows.workflows import ResumeRequest, WorkflowRequest, Workflows
 from memtypes.live.workflows import SNAPSHOT_EVENTS, NewEvent, WorkflowState, WorkflowStatus
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType

@@ -2,7 +2,7 @@
 compared with.
 
 Scores order the hits, but do not say whether any is good. The probability comes from two logistic
-models, trained by `benchmarks.training.evidence`. The first judges whether any hit answers the
+models, trained by `benchmarks.training.helpfulness`. The first judges whether any hit answers the
 question: from the question's words that no hit contains, and from the similarity of the best hits.
 The second compares each hit with the others.
 """
@@ -52,7 +52,7 @@ class Matches:
     sessions: NDArray[np.int32]
 
     @classmethod
-    def of(
+    def from_hits(
         cls, terms: Numbers, hits: Candidates, similarity: Matrix, context: Matrix
     ) -> Matches | None:
         """The matches of `hits`, best first, with a question; None without hits, or dense or token
@@ -91,7 +91,7 @@ def certainty_of(
         return None
     if not len(tokens):
         return np.zeros(len(hits))
-    matches = Matches.of(terms, hits, similarity, context)
+    matches = Matches.from_hits(terms, hits, similarity, context)
     if matches is None:
         return None
     answerable = _probability("answerable", question_features(matches, tokens)[np.newaxis])

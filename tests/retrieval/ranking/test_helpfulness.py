@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import Candidates
 from retrieval.columns import COLUMNS
-from retrieval.ranking.evidence import certainty_of, combined_certainty
+from retrieval.ranking.helpfulness import certainty_of, combined_certainty
 from tests.candidates import CandidateRow, make_candidates
 
 TOKENS = np.eye(3, 128, dtype=np.int8) * np.int8(127)
@@ -75,7 +75,9 @@ def test_without_vectors_the_certainty_is_none() -> None:
     assert certainty_of(NO_TERMS, None, hits(0.9), similarity, similarity) is None
     assert certainty_of(NO_TERMS, TOKENS, hits(0.9, dense=None), similarity, similarity) is None
     assert (
-        certainty_of(NO_TERMS, TOKENS, Candidates.of([], COLUMNS), similarity[:0], similarity[:0])
+        certainty_of(
+            NO_TERMS, TOKENS, Candidates.from_memories([], COLUMNS), similarity[:0], similarity[:0]
+        )
         is None
     )
 

@@ -132,21 +132,13 @@ class SetFields:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class DropFields:
-    """Remove the top-level `fields` from the payloads of all points that meet the condition."""
-
-    where: Condition
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class RemovePoints:
     """Remove all points that meet the condition."""
 
     where: Condition
 
 
-Change: TypeAlias = PutPoints | SetFields | DropFields | RemovePoints
+Change: TypeAlias = PutPoints | SetFields | RemovePoints
 
 
 _SEARCH_COLUMNS: ColumnKinds = {LINKS: ColumnKind.LIST, TERMS: ColumnKind.TERMS}
