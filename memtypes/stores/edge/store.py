@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from typing import Concatenate, TypeVar
 
@@ -19,7 +18,7 @@ from memtypes.model.errors import RemembrancerError, StoreInUse, Unavailable
 from memtypes.model.scope import Scope
 from memtypes.ports.erasure import Erasable
 from memtypes.stores.edge.upkeep import RETRY_S, Upkeep
-from memtypes.stores.edge.worker import EdgeSettings, OpenStore, Worker
+from memtypes.stores.edge.worker import EdgeSettings, EngineDied, OpenStore, Worker
 from memtypes.stores.operations.engine_store import (
     Answer,
     EngineFunction,
@@ -129,7 +128,7 @@ class EdgeStore(EngineStore):
             worker = await self._worker()
             try:
                 answer = worker.submit(method, *arguments, **named)
-            except BrokenProcessPool:  # it has died since its last call; nothing was sent
+            except EngineDied:  # it has died since its last call; nothing was sent
                 worker = await self._worker()
                 answer = worker.submit(method, *arguments, **named)
             async with asyncio.timeout(timeout_s):
@@ -140,7 +139,7 @@ class EdgeStore(EngineStore):
             raise Unavailable(
                 f"the embedded engine did not answer within {timeout_s:g} s"
             ) from error
-        except BrokenProcessPool as error:
+        except EngineDied as error:
             raise Unavailable(
                 "the embedded engine died; it is unknown whether the call took effect"
             ) from error
@@ -176,7 +175,7 @@ class EdgeStore(EngineStore):
             self._upkeep = Upkeep(worker)
             try:
                 await self._upkeep.run()
-            except BrokenProcessPool:
+            except EngineDied:
                 _log.error("the embedded engine died; another one is started")
             except (RemembrancerError, OSError):
                 # Writes that can't reach the disk must not be acknowledged.

@@ -50,7 +50,7 @@ class Upkeep:
         self._rewrite.set()
 
     async def run(self) -> NoReturn:
-        """Keep the store until it fails: raises BrokenProcessPool if the worker has died.
+        """Keep the store until it fails: raises EngineDied if the worker has died.
 
         Raises any error of syncing too: writes must not be acknowledged that can't reach the disk.
         """

@@ -1,8 +1,12 @@
 """The worker process of an embedded store, which owns its engine.
 
-Qdrant Edge never releases the GIL, so it runs in a process of its own: the one worker of a standard
-process pool. The worker answers one call at a time, so each is atomic. It has the store's lock from
-before the shards are opened until they have been flushed and closed.
+Qdrant Edge never releases the GIL, so it runs in a process of its own. Calls and answers are
+pickled and pass through a pipe of `multiprocessing`. The worker answers one call at a time, so each
+is atomic. It has the store's lock from before the shards are opened until they have been flushed
+and closed.
+
+The event loop reads the pipe itself. A `ProcessPoolExecutor` hands each answer on by two threads,
+which is slower (see benchmarks/decisions/sidecar.md).
 """
 
 from __future__ import annotations
@@ -12,13 +16,15 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, suppress
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any, Concatenate
 
@@ -37,6 +43,13 @@ CLOSE_S = 60.0
 
 _POLL_S = 0.05
 _END = object()
+
+_CLOSED = "the embedded engine has ended"
+
+_AHEAD = 65_536
+"""Maximum bytes of calls that are sent before the worker has answered the ones before them. The
+pipe holds more, so that sending them does not block.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -171,31 +184,42 @@ def _acquire(stack: ExitStack, layout: Layout, deadline: float) -> None:
         time.sleep(_POLL_S)
 
 
+class EngineDied(Exception):
+    """The worker process has died: it is unknown whether its last call took effect."""
+
+
 class Worker:
-    """A running worker process, as its parent sees it. is_alive: False once it has died, or was
-    ended.
+    """A running worker process, as its parent sees it, for the event loop that started it.
+
+    is_alive: False once it has died, or was ended.
     """
 
-    def __init__(self, executor: ProcessPoolExecutor) -> None:
+    def __init__(self, process: SpawnProcess, pipe: Connection) -> None:
         self.is_alive = True
-        self._executor = executor
-        self._pid: int | None = None
+        self._process = process
+        self._pipe = pipe
+        self._waiting: deque[tuple[asyncio.Future[Any], memoryview]] = deque()
+        self._sent: deque[tuple[asyncio.Future[Any], int]] = deque()
+        asyncio.get_running_loop().add_reader(pipe.fileno(), self._receive)
 
     @classmethod
     async def start(cls, settings: EdgeSettings) -> Worker:
         """Start a worker, which opens the store. Raises the errors of `OpenStore.open`."""
-        executor = ProcessPoolExecutor(
-            1, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_process
-        )
-        worker = cls(executor)
+        context = multiprocessing.get_context("spawn")
+        pipe, its_end = context.Pipe()
+        with socket.socket(fileno=os.dup(pipe.fileno())) as ends_at:
+            ends_at.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * _AHEAD)
+        process = context.Process(target=_serve, args=(its_end, settings), daemon=True)
+        process.start()
+        its_end.close()  # so that reading from the pipe fails when the worker dies
+        worker = cls(process, pipe)
         try:
-            worker._pid = await asyncio.wrap_future(executor.submit(os.getpid))
-            await asyncio.wrap_future(executor.submit(_open, settings))
+            await worker.run(OpenStore.ping)
         except BaseException as error:
             # The end of its process closes an engine that was opened in part.
             worker.kill()
-            await asyncio.to_thread(executor.shutdown)
-            if isinstance(error, BrokenProcessPool | OSError):
+            await asyncio.to_thread(process.join)
+            if isinstance(error, EngineDied):
                 raise Unavailable(f"the embedded engine did not start: {error}") from error
             raise
         return worker
@@ -205,19 +229,19 @@ class Worker:
         method: Callable[Concatenate[OpenStore, Parameters], Answer],
         *arguments: Parameters.args,
         **named: Parameters.kwargs,
-    ) -> Awaitable[Answer]:
+    ) -> asyncio.Future[Answer]:
         """Send a call of a method of `OpenStore` to the worker. Returns its future answer.
 
-        Raises BrokenProcessPool if the worker has died already. Errors that are not of this
-        program's tree are logged, and become Unavailable.
+        Raises EngineDied if the worker has died already. Errors that are not of this program's tree
+        are logged, and become Unavailable.
         """
-        try:
-            call = self._executor.submit(partial(_run, method, *arguments, **named))
-        except BrokenProcessPool:
-            self.is_alive = False
-            raise
-        call.add_done_callback(self._note_death)
-        return asyncio.wrap_future(call)
+        if not self.is_alive:
+            raise EngineDied(_CLOSED)
+        call = ForkingPickler.dumps((method, arguments, named))
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((answer, call))
+        self._send_next()
+        return answer
 
     async def run(
         self,
@@ -225,9 +249,7 @@ class Worker:
         *arguments: Parameters.args,
         **named: Parameters.kwargs,
     ) -> Answer:
-        """Run a method of `OpenStore` in the worker. Raises BrokenProcessPool if the worker
-        dies.
-        """
+        """Run a method of `OpenStore` in the worker. Raises EngineDied if the worker dies."""
         return await self.submit(method, *arguments, **named)
 
     async def aclose(self) -> None:
@@ -235,29 +257,91 @@ class Worker:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self.run(OpenStore.close)
-        except (TimeoutError, BrokenProcessPool, RemembrancerError) as error:
+        except (TimeoutError, EngineDied, RemembrancerError) as error:
             _log.warning("the embedded engine was not closed: %r", error)
             self.kill()
-        await asyncio.to_thread(self._executor.shutdown)
+        self._end()  # the worker ends when its pipe is closed
+        await asyncio.to_thread(self._process.join)
 
     def kill(self) -> None:
         """End the worker at once. The write-ahead log has everything that was acknowledged."""
         self.is_alive = False
-        if self._pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
+        self._process.kill()
 
-    def _note_death(self, call: Future[Any]) -> None:
-        if not call.cancelled() and isinstance(call.exception(), BrokenProcessPool):
-            self.is_alive = False
+    def _send_next(self) -> None:
+        """Send calls that wait. A long one is sent when the worker has answered all before it: then
+        it reads, so that sending does not block.
+        """
+        while self._waiting:
+            answer, call = self._waiting[0]
+            ahead = sum(size for _, size in self._sent)
+            if self._sent and ahead + len(call) > _AHEAD:
+                return
+            self._waiting.popleft()
+            if answer.cancelled():
+                continue
+            self._sent.append((answer, len(call)))
+            try:
+                self._pipe.send_bytes(call)
+            except OSError:
+                self._end()
+
+    def _receive(self) -> None:
+        """Hand on the answer that the worker has sent."""
+        try:
+            succeeded, value = self._pipe.recv()
+        except (EOFError, OSError):
+            self._end()
+            return
+        answer, _ = self._sent.popleft()
+        if not answer.done():
+            if succeeded:
+                answer.set_result(value)
+            else:
+                answer.set_exception(value)
+        self._send_next()
+
+    def _end(self) -> None:
+        """Close the pipe. Calls that wait for an answer fail."""
+        self.is_alive = False
+        if self._pipe.closed:
+            return
+        asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+        self._pipe.close()
+        unanswered = [answer for answer, _ in (*self._sent, *self._waiting)]
+        self._sent.clear()
+        self._waiting.clear()
+        for answer in unanswered:
+            if not answer.done():
+                answer.set_exception(EngineDied(_CLOSED))
 
 
-_opened: OpenStore | None = None
-"""The store of this worker process. The pool calls functions only, so it can't be handed on."""
+def _serve(pipe: Connection, settings: EdgeSettings) -> None:
+    """What the worker process does: open the store, then answer calls until the pipe is closed."""
+    _prepare_process()
+    try:
+        opened = OpenStore.open(settings)
+    except RemembrancerError as error:
+        _refuse(pipe, error)
+        return
+    except OSError as error:
+        _refuse(pipe, Unavailable(f"the store in {settings.directory} can't be opened: {error}"))
+        return
+    while True:
+        try:
+            method, arguments, named = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(_answered(opened, method, arguments, named))
+
+
+def _refuse(pipe: Connection, error: RemembrancerError) -> None:
+    """Answer the first call with the error that kept the store from being opened."""
+    pipe.recv()
+    pipe.send((False, error))
 
 
 def _prepare_process() -> None:
-    """Prepare a new worker process, before its first call."""
     os.umask(0o077)  # files are readable by their owner alone
     # A terminal and systemd send these to all processes of a service. The parent ends the worker.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -268,26 +352,18 @@ def _prepare_process() -> None:
     exit_with_parent()
 
 
-def _open(settings: EdgeSettings) -> None:
-    global _opened  # noqa: PLW0603 - see there
+def _answered(
+    opened: OpenStore,
+    method: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    named: dict[str, Any],
+) -> tuple[bool, Any]:
+    """Whether the call of a method succeeded, and its answer or error."""
     try:
-        _opened = OpenStore.open(settings)
-    except OSError as error:
-        raise Unavailable(f"the store in {settings.directory} can't be opened: {error}") from error
-
-
-def _run(
-    method: Callable[Concatenate[OpenStore, Parameters], Answer],
-    *arguments: Parameters.args,
-    **named: Parameters.kwargs,
-) -> Answer:
-    if _opened is None:
-        raise Unavailable("the store has not been opened")
-    try:
-        return method(_opened, *arguments, **named)
-    except RemembrancerError:
-        raise
-    # Whatever it is, the parent must be able to unpickle it: else the pool would break.
-    except Exception as error:
+        return True, method(opened, *arguments, **named)
+    except RemembrancerError as error:
+        return False, error
+    # Whatever it is, the parent must be able to unpickle it
+    except Exception:  # noqa: BLE001
         _log.exception("a call of the embedded engine failed")
-        raise Unavailable("the embedded engine failed; see the log of the service") from error
+        return False, Unavailable("the embedded engine failed; see the log of the service")

@@ -186,6 +186,22 @@ async def test_a_slow_worker_is_unavailable(tmp_path: Path) -> None:
         assert await total(store) == 0
 
 
+async def test_long_calls_to_a_busy_worker_do_not_block_the_event_loop(tmp_path: Path) -> None:
+    """The pipe cannot hold them, so they are sent when the worker reads. All are answered."""
+    async with opened(tmp_path) as store:
+        os.kill(worker_of(tmp_path), signal.SIGSTOP)
+        calls = [asyncio.create_task(store.call(length_of, text="x" * 3_000_000)) for _ in range(4)]
+        calls += [asyncio.create_task(store.call(length_of, text="x" * 9)) for _ in range(400)]
+        await asyncio.sleep(0.1)  # only returns if no send has blocked
+        assert not any(call.done() for call in calls)
+        os.kill(worker_of(tmp_path), signal.SIGCONT)
+        assert await asyncio.gather(*calls) == [3_000_000] * 4 + [9] * 400
+
+
+async def length_of(_: EngineOperations, *, text: str) -> int:
+    return len(text)
+
+
 async def test_a_slow_start_is_unavailable_and_goes_on(tmp_path: Path) -> None:
     """No call waits for a new worker longer than the limit. Later calls use the worker that was
     being started.
