@@ -14,6 +14,7 @@ from memtypes.llms.registry import Models, Registry
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.reader import Reader
 from memtypes.ports.working import LiveItemStore
 from memtypes.search.candidates import Candidates
 from retrieval.context.entries import Entries
@@ -32,7 +33,8 @@ class RetrieverParts:
 
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live
     working memory, if any. use_counts, receipts: queues of use counts and receipts to store after
-    the answer. on_timings: called at the end of each retrieval with milliseconds by stage. adjust:
+    the answer. reader: reads a query together with memories; None if its weights are not
+    installed. on_timings: called at the end of each retrieval with milliseconds by stage. adjust:
     changes the candidates before ranking, to replay a receipt. entries: make the texts of memories
     in a context.
     """
@@ -48,6 +50,7 @@ class RetrieverParts:
     live: LiveItemStore | None = None
     use_counts: UseCounts | None = None
     receipts: ReceiptQueue | None = None
+    reader: Reader | None = None
     on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
     entries: Entries = field(default_factory=Entries)

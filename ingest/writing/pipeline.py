@@ -37,6 +37,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.reader import Reader
 from memtypes.ports.rejections import RejectedText, RejectionStore
 
 PIECE = 32
@@ -65,7 +66,8 @@ class Ingestor:
     count_tokens: counts the tokens of a memory, and of its entry in a context. gates: screening
     steps (such as redaction) that drafts pass first, in order. redactor: removes
     secrets from edited and restored memories, which do not pass the gates. panel: reviews drafts.
-    rejections: keeps rejected texts for 30 days; None to keep none. locks: one per namespace,
+    rejections: keeps rejected texts for 30 days; None to keep none. reader: reads a new statement
+    together with stored ones; None if its weights are not installed. locks: one per namespace,
     shared by everything that writes to this store.
     """
 
@@ -78,6 +80,7 @@ class Ingestor:
     redactor: Redactor
     panel: Panel
     rejections: RejectionStore | None
+    reader: Reader | None = None
     locks: ScopeLocks = field(default_factory=ScopeLocks)
 
     def __post_init__(self) -> None:

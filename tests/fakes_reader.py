@@ -1,0 +1,58 @@
+"""A reader whose answers a test scripts, in place of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from memtypes.model.errors import Unavailable
+from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
+
+
+def surely(act: Act, probability: float = 0.97) -> Acts:
+    """Probabilities with that of `act`; the other acts share the rest."""
+    rest = (1 - probability) / (len(Act) - 1)
+    return dict.fromkeys(Act, rest) | {act: probability}
+
+
+class FakeReader(Reader):
+    """A reader that answers with functions. acts: for a pair, what it does, or the probabilities of
+    all acts. answers: for a question and a memory, the probability that it answers.
+
+    available: whether it answers; if not, its methods raise Unavailable. read: the pairs that it
+    was asked about, in order.
+    """
+
+    fingerprint = "fake-reader"
+
+    def __init__(
+        self,
+        acts: Callable[[StatementPair], Act | Acts] = lambda _: Act.NOTHING,
+        answers: Callable[[Question, ReadStatement], float] = lambda _, __: 0.5,
+    ) -> None:
+        self._acts = acts
+        self._answers = answers
+        self.available = True
+        self.read: list[StatementPair] = []
+
+    async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
+        """For each pair, the scripted probabilities."""
+        self._check()
+        self.read += pairs
+        return [_probabilities(self._acts(pair)) for pair in pairs]
+
+    async def answers(self, question: Question, memories: Sequence[ReadStatement]) -> list[float]:
+        """For each memory, the scripted probability."""
+        self._check()
+        return [self._answers(question, memory) for memory in memories]
+
+    async def aclose(self) -> None:
+        """Answer no more: its methods then raise Unavailable."""
+        self.available = False
+
+    def _check(self) -> None:
+        if not self.available:
+            raise Unavailable("the reader is closed")
+
+
+def _probabilities(scripted: Act | Acts) -> Acts:
+    return surely(scripted) if isinstance(scripted, Act) else scripted
