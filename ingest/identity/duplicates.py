@@ -34,7 +34,7 @@ from ingest.identity.merging import sources_of
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import OPEN, Prospective
+from memtypes.model.prospective import OPEN, Prospective, Status
 from memtypes.model.working import Working
 from memtypes.words import lexicon
 
@@ -136,7 +136,7 @@ def is_over(memory: Memory, now: datetime) -> bool:
 
 def is_new_task(task: Memory, newer: Memory) -> bool:
     """Whether `newer` is an open task that states `task` again after that was completed or
-    cancelled.
+    cancelled, or had lapsed.
     """
     if (
         not isinstance(task, Prospective)
@@ -145,7 +145,8 @@ def is_new_task(task: Memory, newer: Memory) -> bool:
         or is_sent_again(task, newer)
     ):
         return False
-    return newer.created_at >= (task.completed_at or task.updated_at)
+    lapsed_at = task.lapses_at if task.status is Status.LAPSED else None
+    return newer.created_at >= (lapsed_at or task.completed_at or task.updated_at)
 
 
 def lacks_due(memory: Memory, other: Memory) -> bool:

@@ -18,9 +18,9 @@ from api.http.request import InNamespace
 from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
-from memtypes.model.filters import Absent, Compare, Op, all_of, in_view
+from memtypes.model.filters import Absent, all_of, in_view, open_tasks
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import OPEN, Prospective, Status
+from memtypes.model.prospective import Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
@@ -44,7 +44,7 @@ async def due(
     """
     now = services.clock()
     due_tasks = await services.intentions.due(namespace, DueRequest(now))
-    is_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
+    is_open = all_of(in_view(now), open_tasks(now))
     open_tasks = (
         await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))
     ).memories
