@@ -34,7 +34,7 @@ from ingest.identity.merging import sources_of
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import OPEN, Prospective, Status
+from memtypes.model.prospective import CLOSED, OPEN, Prospective
 from memtypes.model.working import Working
 from memtypes.words import lexicon
 
@@ -140,13 +140,14 @@ def is_new_task(task: Memory, newer: Memory) -> bool:
     """
     if (
         not isinstance(task, Prospective)
-        or _is_open(task)
+        or task.open_at(newer.created_at)
         or not _is_open(newer)
         or is_sent_again(task, newer)
     ):
         return False
-    lapsed_at = task.lapses_at if task.status is Status.LAPSED else None
-    return newer.created_at >= (lapsed_at or task.completed_at or task.updated_at)
+    if task.status not in CLOSED:
+        return True
+    return newer.created_at >= (task.completed_at or task.updated_at)
 
 
 def lacks_due(memory: Memory, other: Memory) -> bool:

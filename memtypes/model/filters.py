@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Link, Memory, Source, State
-from memtypes.model.prospective import CLOSED, OPEN, Status
+from memtypes.model.prospective import OPEN, Status
 from memtypes.model.times import INSTANT
 from memtypes.model.types import MEMORY_CLASSES
 
@@ -127,13 +127,23 @@ def open_tasks(instant: datetime) -> Filter:
     """A filter that holds for the intentions that are unfinished at `instant` and have not lapsed
     (see `status_at`).
     """
-    unfinished = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-    return AnyOf((All((unfinished, Not(_lapsed_by(instant)))), _open_again(instant)))
+    lapsed = Compare("status", Op.EQ, str(Status.LAPSED))
+    return AnyOf(
+        (
+            All((unfinished(), Not(Compare("lapses_at", Op.LTE, instant)))),
+            All((lapsed, Compare("lapses_at", Op.GT, instant))),
+        )
+    )
+
+
+def unfinished() -> Filter:
+    """A filter that holds for intentions whose stored status is that of an unfinished one."""
+    return Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree` with each condition on `state` or `status` replaced by one that holds for
-    what the memory's times make of it at `instant`.
+    """The filter `tree` with each condition on `state` replaced by one on the times that determine
+    it at `instant`.
     """
     match tree:
         case All(parts):
@@ -146,11 +156,6 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
             values = value if isinstance(value, tuple) else (value,)
             states = tuple(_in_state(state, instant) for state in values)
             matching = All(states) if op is Op.ALL else AnyOf(states)
-            return Not(matching) if op is Op.NE else matching
-        case Compare("status", op, value):
-            values = value if isinstance(value, tuple) else (value,)
-            statuses = tuple(_with_status(Status(status), instant) for status in values)
-            matching = All(statuses) if op is Op.ALL else AnyOf(statuses)
             return Not(matching) if op is Op.NE else matching
         case leaf:
             return leaf
@@ -170,29 +175,6 @@ def _in_state(state: object, instant: datetime) -> Filter:
             return contested
         case _:
             return All((Not(replaced), Not(contested)))
-
-
-def _with_status(status: Status, instant: datetime) -> Filter:
-    """A filter for intentions whose status at `instant` is `status` (see `status_at`)."""
-    stored = Compare("status", Op.EQ, str(status))
-    if status in CLOSED:
-        return stored
-    if status is Status.LAPSED:
-        unfinished = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
-        by_time = All((AnyOf((unfinished, stored)), _lapsed_by(instant)))
-        return AnyOf((by_time, All((stored, Absent("lapses_at")))))
-    lasting = All((stored, Not(_lapsed_by(instant))))
-    return AnyOf((lasting, _open_again(instant))) if status is Status.PENDING else lasting
-
-
-def _lapsed_by(instant: datetime) -> Filter:
-    return Compare("lapses_at", Op.LTE, instant)
-
-
-def _open_again(instant: datetime) -> Filter:
-    """A filter for intentions that were stored as lapsed and had not lapsed yet at `instant`."""
-    stored = Compare("status", Op.EQ, str(Status.LAPSED))
-    return All((stored, Compare("lapses_at", Op.GT, instant)))
 
 
 _HIDDEN = frozenset({"tenant", "gives_value"})

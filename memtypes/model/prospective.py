@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -34,7 +34,10 @@ class TriggerType(StrEnum):
 
 class Status(StrEnum):
     """The progress of an intention, such as a to-do. pending and active intentions are
-    unfinished. An unfinished one has lapsed from its `lapses_at` on.
+    unfinished.
+
+    An unfinished one has lapsed from its `lapses_at` on. It is marked as lapsed when something is
+    written to its namespace that was said after that time.
     """
 
     PENDING = "pending"
@@ -101,12 +104,6 @@ class Prospective(ProspectiveFields, Memory):
         """
         due = rfc3339(self.due_at) if self.due_at else None
         return (*super().identity(), due, self.trigger_condition)
-
-    def at(self, now: datetime) -> Self:
-        """The intention with its state and its status at `now`."""
-        memory = super().at(now)
-        status = status_at(now, memory.status, memory.lapses_at)
-        return memory if status is memory.status else memory.model_copy(update={"status": status})
 
     def open_at(self, moment: datetime) -> bool:
         """Whether the intention is unfinished at `moment`, and has not lapsed."""

@@ -49,10 +49,10 @@ def context_filters(
     """For each memory type that a context may contain, the filter of its memories.
 
     Cancelled intentions, and completed or lapsed ones unless `with_completed`, are left out if the
-    request does not filter by status. Working items that are not cleared are included if include_working is
-    true and working_budget above 0. Replaced memories are included if the query asks for a former
-    state ("What was the limit before?") or names a past time at which they were valid ("Which limit
-    did we have in May?"). Raises InvalidRequest for a malformed filter.
+    request does not filter by status. Working items that are not cleared are included if
+    include_working is true and working_budget above 0. Replaced memories are included if the query
+    asks for a former state ("What was the limit before?") or names a past time at which they were
+    valid ("Which limit did we have in May?"). Raises InvalidRequest for a malformed filter.
     """
     caller_filter = _caller_filter(request)
     where = _valid_or_former(caller_filter, times.as_of, _former(request, times, caller_filter))
@@ -119,7 +119,7 @@ def _valid_or_former(
     `former`.
     """
     if former is None:
-        return all_of(valid_at(as_of), caller_filter and with_states(caller_filter, as_of))
+        return all_of(valid_at(as_of), caller_filter)
     begun = Compare("valid_from", Op.LTE, as_of)
     shown = AnyOf((in_view(as_of), former))
     return all_of(begun, shown, caller_filter and with_states(caller_filter, as_of))

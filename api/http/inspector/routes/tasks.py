@@ -45,14 +45,12 @@ async def due(
     now = services.clock()
     due_tasks = await services.intentions.due(namespace, DueRequest(now))
     is_open = all_of(in_view(now), open_tasks(now))
-    open_tasks = (
+    listed = (
         await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))
     ).memories
     due_ids = {memory.id for memory in due_tasks}
     not_due = [
-        memory
-        for memory in open_tasks
-        if isinstance(memory, Prospective) and memory.id not in due_ids
+        memory for memory in listed if isinstance(memory, Prospective) and memory.id not in due_ids
     ]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
     stored = await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))
