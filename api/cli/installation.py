@@ -18,9 +18,15 @@ from api.cli.mcp.starting import local_url
 from api.http.serve import check_exposure, listen
 from api.settings import BadSettings, Settings
 from api.wiring.container import Services
-from api.wiring.resources import left_out, open_embedder, open_tokenizers
+from api.wiring.resources import (
+    left_out,
+    open_embedder,
+    open_reader,
+    open_tokenizers,
+    reader_report,
+)
 from api.wiring.services import open_services
-from memtypes.model.errors import RemembrancerError, Unavailable
+from memtypes.model.errors import RemembrancerError, SetupRequired, Unavailable
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
 """Free disk space, in bytes, below which the check fails: the encoder and some 100,000 memories
@@ -45,6 +51,7 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
     if embedder is None:
         return
     await embedder.aclose()
+    await diagnosis.check("reader", lambda: _reader(settings))
     async with AsyncExitStack() as stack:
         services = await diagnosis.check(
             "store", lambda: stack.enter_async_context(open_services(settings)), lambda _: "opened"
@@ -53,6 +60,16 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
             await diagnosis.check("live", lambda: _live(settings, services), lambda _: "answers")
             client = await stack.enter_async_context(client_of(services))
             await diagnosis.check("round trip", lambda: round_trip(client))
+
+
+async def _reader(settings: Settings) -> str:
+    """What reader the service has, or why it has none. It is optional, so this check passes."""
+    try:
+        reader = await open_reader(settings)
+    except SetupRequired as error:
+        return f"optional: {error}"
+    await reader.aclose()
+    return reader_report(reader) or reader.fingerprint
 
 
 async def _live(settings: Settings, services: Services) -> None:

@@ -20,6 +20,7 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.screening.judge import Judge
 from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from memtypes.encoders.reader import OnnxReader, ReaderSettings
 from memtypes.encoders.sentence_transformers import (
     SentenceTransformersEmbedder,
     SentenceTransformersSettings,
@@ -32,6 +33,7 @@ from memtypes.model.errors import Conflict, SetupRequired
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.reader import Reader
 from memtypes.search.vectors import InContext, Vectors
 from memtypes.stores.edge import EdgeSettings, EdgeStore
 from memtypes.stores.edge.rebuild import rebuild
@@ -55,12 +57,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """The opened encoders, stores and clients. models, policies: contents of the models file and
-    the policy file.
+    """The opened encoders, stores and clients. reader: None if it is off or not prepared. models,
+    policies: contents of the models file and the policy file.
     """
 
     settings: Settings
     embedder: Embedder
+    reader: Reader | None
     sparse: Bm25Encoder
     tokenizers: Mapping[str, Tokenizer]
     store: EngineStore
@@ -86,6 +89,9 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
         _log.warning("policy file %s: %s", settings.policies, warning)
     embedder = await prepared_embedder(settings)
     stack.push_async_callback(embedder.aclose)
+    reader = await optional_reader(settings)
+    if reader is not None:
+        stack.push_async_callback(reader.aclose)
     sparse = Bm25Encoder()
     loading = asyncio.create_task(open_tokenizers())  # while the processes of the stores start
     stack.callback(loading.cancel)
@@ -100,7 +106,17 @@ async def open_resources(settings: Settings, stack: AsyncExitStack) -> Resources
     )
     stack.push_async_callback(receipts.aclose)
     return Resources(
-        settings, embedder, sparse, tokenizers, store, live, receipts, http, models, policies
+        settings,
+        embedder,
+        reader,
+        sparse,
+        tokenizers,
+        store,
+        live,
+        receipts,
+        http,
+        models,
+        policies,
     )
 
 
@@ -132,6 +148,33 @@ async def prepared_embedder(settings: Settings) -> Embedder:
         _log.info("%s; preparing the encoder, once", error)
         await to_thread.run_sync(prepare, settings.encoder_path)
         return await open_embedder(settings, QUERY_CACHE)
+
+
+async def open_reader(settings: Settings) -> Reader:
+    """Open the reader. Raises SetupRequired, with what to do, if it is off, missing or damaged."""
+    if settings.reader == "off":
+        raise SetupRequired("the reader is off; set REMEMBRANCER_READER=auto to use it")
+    return await OnnxReader.open(ReaderSettings(directory=settings.reader_path))
+
+
+async def optional_reader(settings: Settings) -> Reader | None:
+    """The reader, if it can be opened; else None, and the log says why."""
+    try:
+        return await open_reader(settings)
+    except SetupRequired as error:
+        _log.info("without the reader: %s", error)
+        return None
+
+
+def reader_report(reader: Reader | None) -> str | None:
+    """What an operator should know about the reader: that there is none, or what it has not learnt;
+    None if there is nothing to say.
+    """
+    if reader is None:
+        return "off or not prepared: the service works without it; see `remembrancer doctor`"
+    if not reader.judges_acts:
+        return "it judges what answers a question, not what statements do to each other"
+    return None
 
 
 def left_out(encoder: str) -> str | None:

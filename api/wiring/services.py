@@ -21,7 +21,13 @@ from api.wiring.data_folder import DataFolder
 from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableWorking
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
-from api.wiring.resources import Reembedding, Resources, left_out, open_resources
+from api.wiring.resources import (
+    Reembedding,
+    Resources,
+    left_out,
+    open_resources,
+    reader_report,
+)
 from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
 from ingest.screening.completions import CompletionClient
@@ -56,6 +62,7 @@ from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.reader import Reader
 from memtypes.ports.working import LiveItemStore
 from memtypes.stores.edge import EdgeFiles, EdgeStore
 from memtypes.stores.operations.item_store import EngineItems
@@ -144,6 +151,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
             "store": store.ping,
             "embedder": partial(ping_embedder, embedder, left_out(embedder.fingerprint)),
             "live": resources.live.ping,
+            "reader": partial(report_reader, resources.reader),
         },
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
@@ -172,6 +180,11 @@ async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
     """Return `note` if the embedder works. Raises Unavailable if it does not."""
     await embedder.ping()
     return note
+
+
+async def report_reader(reader: Reader | None) -> str | None:
+    """What to know about the reader. It is optional, so this never fails."""
+    return reader_report(reader)
 
 
 def breaker_states(
@@ -248,6 +261,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
     """Build the ingestor, which screens texts, reads due times from them and writes memories to the
     store, with the token counts of their `entries` in a context.
     """
+    reader = resources.reader
     return Ingestor(
         resources.store,
         resources.embedder,
@@ -258,6 +272,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
         redactor=screening.redactor,
         panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
+        reader=reader if reader is not None and reader.judges_acts else None,
     )
 
 
@@ -279,6 +294,7 @@ def retriever_parts(
         counter=counter,
         live=items,
         receipts=resources.receipts,
+        reader=resources.reader,
     )
 
 

@@ -19,17 +19,18 @@ import numpy as np
 import onnxruntime
 from anyio import to_thread
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-from pydantic import BaseModel, ConfigDict, ValidationError
 from tokenizers import Tokenizer
 
 from memtypes.encoders.batching import BatchedEmbedder, BatchSettings, truncated
+from memtypes.encoders.prepared import (
+    MODEL_FILE,
+    ORT_ERRORS,
+    TOKENIZER_FILE,
+    Manifest,
+    PreparedModel,
+)
 from memtypes.model.errors import SetupRequired, Unavailable
 from memtypes.search.vectors import TOKEN_DIMENSIONS, Embedding, InContext
-
-MODEL_FILE = "model.onnx"
-TOKENIZER_FILE = "tokenizer.json"
-MANIFEST_FILE = "manifest.json"
 
 SENTENCE = "sentence"
 TOKENS = "tokens"
@@ -57,13 +58,6 @@ _CONTEXT_CHARACTERS = 16 * CONTEXT_TOKENS
 tokens.
 """
 
-_ORT_ERRORS = tuple(
-    error
-    for error in vars(ort_errors).values()
-    if isinstance(error, type) and issubclass(error, Exception)
-)
-"""The error classes of onnxruntime, which have no common base class."""
-
 
 @dataclass(frozen=True, slots=True)
 class OnnxSettings(BatchSettings):
@@ -74,58 +68,15 @@ class OnnxSettings(BatchSettings):
     directory: Path
 
 
-class Manifest(BaseModel):
-    """Contents of the manifest file of a prepared encoder. fingerprint: see `Embedder.fingerprint`.
-
-    files: SHA-256 of each other file, by name. The manifest is written last, so a directory without
-    it is incomplete.
+class EncoderManifest(Manifest):
+    """Contents of the manifest file of a prepared encoder. fingerprint: see
+    `Embedder.fingerprint`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fingerprint: str
     dimensions: int
-    max_tokens: int
-    files: dict[str, str]
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of the file at `path`, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def prepare_command(directory: Path) -> str:
-    """The end of an error message, which names the command that prepares the encoder in
-    `directory`.
-    """
-    return f"run: python -m memtypes.encoders.setup.prepare --dir {directory}"
-
-
-def read_manifest(directory: Path) -> Manifest:
-    """Check the encoder's files and return their manifest. Raises SetupRequired if a file is
-    missing or damaged.
-    """
-    path = directory / MANIFEST_FILE
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-        hashes = {name: sha256_of(directory / name) for name in manifest.files}
-    except FileNotFoundError as error:
-        missing = Path(error.filename).name
-        raise SetupRequired(
-            f"no prepared encoder in {directory} ({missing} is missing); "
-            f"{prepare_command(directory)}"
-        ) from error
-    except (OSError, ValidationError) as error:
-        raise SetupRequired(
-            f"the encoder in {directory} can't be read; {prepare_command(directory)}"
-        ) from error
-    damaged = sorted(name for name, digest in manifest.files.items() if hashes[name] != digest)
-    if damaged:
-        raise SetupRequired(
-            f"damaged in {directory}: {', '.join(damaged)}; {prepare_command(directory)}"
-        )
-    return manifest
+ENCODER = PreparedModel("encoder", EncoderManifest, "memtypes.encoders.setup.prepare")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +89,7 @@ class _OnnxModel:
     tokenizer: Tokenizer
     start: int
     end: int
-    manifest: Manifest
+    manifest: EncoderManifest
     projection: NDArray[np.float32]
 
     @classmethod
@@ -146,7 +97,7 @@ class _OnnxModel:
         """Load the encoder from its directory. Raises SetupRequired if a file is missing or
         damaged.
         """
-        manifest = read_manifest(settings.directory)
+        manifest = ENCODER.read(settings.directory)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -156,9 +107,9 @@ class _OnnxModel:
             session = onnxruntime.InferenceSession(
                 graph, options, providers=["CPUExecutionProvider"]
             )
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise SetupRequired(
-                f"the encoder failed: {error}; {prepare_command(settings.directory)}"
+                f"the encoder failed: {error}; {ENCODER.command(settings.directory)}"
             ) from error
         tokenizer = Tokenizer.from_file(str(settings.directory / TOKENIZER_FILE))
         tokenizer.no_padding()
@@ -182,7 +133,7 @@ class _OnnxModel:
             (sentence,), (states,), (middle,) = self.session.run(
                 [SENTENCE, TOKENS, MIDDLE_STATES], inputs
             )
-        except _ORT_ERRORS as error:
+        except ORT_ERRORS as error:
             raise Unavailable(f"the encoder failed: {error}") from error
         first = 1 + len(context)  # the start token, then the context
         states = states[first:-1]

@@ -92,6 +92,11 @@ class Reader(ABC):
     fingerprint: str
     """Text that identifies the model; readings with equal fingerprints can be compared."""
 
+    judges_acts: bool
+    """Whether the model has learnt what statements do to each other, so that `acts` can be
+    called.
+    """
+
     @abstractmethod
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the probability of each thing that the newer statement may do to the older
@@ -99,8 +104,15 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    async def answers(self, question: Question, memories: Sequence[ReadStatement]) -> list[float]:
-        """For each memory, the probability that it answers the question on the question's day.
+    async def answers(
+        self,
+        question: Question,
+        memories: Sequence[ReadStatement],
+        within_ms: float | None = None,
+    ) -> list[float | None]:
+        """For each memory, the probability that it answers the question on the question's day; None
+        if it could not be read in `within_ms` milliseconds. Without them, all are read.
+
         Raises Unavailable, or Overloaded if too many pairs wait.
         """
 

@@ -1,5 +1,5 @@
-"""Builds the ONNX graph of a small BERT sentence encoder from its weights. Needs `onnx`, installed
-for set-up only.
+"""Builds the ONNX graph of a small BERT model from its weights. Needs `onnx`, installed for set-up
+only.
 
 The int8 graph uses ONNX's dynamic quantisation. Weights are int8, with a scale for each output
 channel; activations become uint8 at run time, with one scale for each tensor. In a batch, a text's
@@ -21,15 +21,13 @@ Weights: TypeAlias = Mapping[str, NDArray[Any]]
 
 OPSET = 20  # the first with both LayerNormalization and Gelu
 IR_VERSION = 9  # the oldest with this opset, so that older runtimes open the file
-MASKED = -10_000.0  # added to the attention scores of padding: e^-10000 is 0 in float32
 HEAD_SIZE = 32  # of every MiniLM: 384 / 12
 SMOOTHING = 0.9  # lowest cosine to float32 over 1,215 texts: .982, without smoothing .974
 EPSILON = 1e-12  # of every layer normalisation in BERT
 
 INPUT_IDS = "input_ids"
 MASK = "attention_mask"
-SENTENCE = "sentence"
-TOKENS = "tokens"
+TYPE_IDS = "token_type_ids"
 
 
 @dataclass(slots=True)
@@ -125,45 +123,66 @@ def quantised(matrix: NDArray[Any], axis: int) -> tuple[NDArray[np.int8], NDArra
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def build_graph(weights: Weights, *, int8: bool) -> Any:
-    """Build the ONNX model of the encoder with these weights. int8: whether to quantise it.
+def bert_states(writer: GraphWriter, *, bias: str | None, pairs: bool = False) -> str:
+    """Add a BERT model with the writer's weights; return the name of its token states after the
+    last layer.
 
-    Its inputs are input_ids and attention_mask, int64 of shape (texts, tokens). Its outputs are
-    float32 vectors of unit length: sentence, of shape (texts, dimensions), the mean of the tokens'
-    states; and tokens, of shape (texts, tokens, dimensions), the tokens' states after the last
-    layer.
+    bias: tensor to add to all attention scores; None adds nothing. pairs: whether texts come in
+    pairs, so that the graph has TYPE_IDS as an input.
     """
-    writer = GraphWriter(weights, int8)
-    mask = writer.float_(MASK, "mask")
-    one = writer.constant("one", np.float32(1))  # type: ignore[arg-type]
-    masked = writer.constant("masked", np.float32(MASKED))  # type: ignore[arg-type]
-    padding = writer.node("Sub", [one, mask], "padding")
-    low = writer.node("Mul", [padding, masked], "low")
-    bias = writer.node("Unsqueeze", [low, writer.indices(1, 2)], "attention_bias")
-    states = _embeddings(writer)
+    states = _embeddings(writer, pairs=pairs)
     normed_by = "embeddings.LayerNorm"
-    layers = {key.split(".")[2] for key in weights if key.startswith("encoder.layer.")}
+    layers = {key.split(".")[2] for key in writer.weights if key.startswith("encoder.layer.")}
     for layer in range(len(layers)):
         key = f"encoder.layer.{layer}"
         attended = _attention(writer, key, states, bias, normed_by)
         states = _feed_forward(writer, key, attended)
         normed_by = f"{key}.output.LayerNorm"
-    return _model(writer, states, mask)
+    return states
 
 
-def _width(weights: Weights) -> int:
+def model_of(
+    writer: GraphWriter, name: str, inputs: Sequence[str], outputs: Mapping[str, Sequence[Any]]
+) -> Any:
+    """Make a checked ONNX model of the writer's graph. inputs: names of int64 tensors of shape
+    (texts, length). outputs: shapes of float32 tensors by name.
+    """
+    graph = helper.make_graph(
+        writer.nodes,
+        name,
+        [
+            helper.make_tensor_value_info(each, TensorProto.INT64, ["texts", "length"])
+            for each in inputs
+        ],
+        [
+            helper.make_tensor_value_info(each, TensorProto.FLOAT, list(shape))
+            for each, shape in outputs.items()
+        ],
+        list(writer.constants.values()),
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="remembrancer"
+    )
+    model.ir_version = IR_VERSION
+    onnx.checker.check_model(model)
+    return model
+
+
+def width_of(weights: Weights) -> int:
+    """Number of dimensions of a token's state."""
     return int(weights["embeddings.word_embeddings.weight"].shape[1])
 
 
-def _embeddings(writer: GraphWriter) -> str:
-    """Add the first step: the sum of word, position and token type vectors (the type is always 0),
-    normalised.
+def _embeddings(writer: GraphWriter, *, pairs: bool) -> str:
+    """Add the first step: the sum of word, position and token type vectors, normalised. Without
+    pairs, the token type is always 0.
     """
     word = writer.weights["embeddings.word_embeddings.weight"]
-    kind = writer.weights["embeddings.token_type_embeddings.weight"][0]
-    positions = writer.constant(
-        "positions", writer.weights["embeddings.position_embeddings.weight"] + kind
-    )
+    kinds = writer.weights["embeddings.token_type_embeddings.weight"]
+    position_table = writer.weights["embeddings.position_embeddings.weight"]
+    if not pairs:
+        position_table = position_table + kinds[0]
+    positions = writer.constant("positions", position_table)
     length = writer.node("Shape", [INPUT_IDS], "length", start=1, end=2)
     zero = writer.indices(0)
     position_vectors = writer.node("Slice", [positions, zero, length, zero], "place")
@@ -179,6 +198,10 @@ def _embeddings(writer: GraphWriter) -> str:
     else:
         words = writer.node("Gather", [writer.constant("word_table", word), INPUT_IDS], "words")
     summed = writer.node("Add", [words, position_vectors], "embedded")
+    if pairs:
+        kind_table = writer.constant("token_types", kinds)
+        kind_vectors = writer.node("Gather", [kind_table, TYPE_IDS], "kinds")
+        summed = writer.node("Add", [summed, kind_vectors], "embedded_kinds")
     return writer.normalised(summed, "embeddings.LayerNorm", "states")
 
 
@@ -204,7 +227,7 @@ def _smoothed(
     return damped, [matrix * damping[:, None] for matrix in matrices]
 
 
-def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by: str) -> str:
+def _attention(writer: GraphWriter, key: str, states: str, bias: str | None, normed_by: str) -> str:
     """Add the self-attention of the layer `key`, with residual and normalisation; return the name
     of its output.
     """
@@ -218,16 +241,16 @@ def _attention(writer: GraphWriter, key: str, states: str, bias: str, normed_by:
     source, matrices = _smoothed(writer, states, normed_by, matrices, f"{name}_attention_in")
     entry = writer.entry(source, f"{name}_attention_entry")
     heads = []
-    width = _width(weights)
+    width = width_of(weights)
     orders = ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])
     for kind, matrix, offset, order in zip(kinds, matrices, biases, orders, strict=True):
         vectors = writer.linear(entry, matrix, offset, f"{name}_{kind}")
         shape = writer.indices(0, 0, width // HEAD_SIZE, HEAD_SIZE)
         split = writer.node("Reshape", [vectors, shape], f"{name}_{kind}_split")
         heads.append(writer.node("Transpose", [split], f"{name}_{kind}_heads", perm=order))
-    scores = writer.node(
-        "Add", [writer.node("MatMul", heads[:2], f"{name}_scores"), bias], f"{name}_biased"
-    )
+    scores = writer.node("MatMul", heads[:2], f"{name}_scores")
+    if bias is not None:
+        scores = writer.node("Add", [scores, bias], f"{name}_biased")
     attention = writer.node("Softmax", [scores], f"{name}_softmax", axis=-1)
     context = writer.node("MatMul", [attention, heads[2]], f"{name}_context")
     joined = writer.node("Transpose", [context], f"{name}_joined", perm=[0, 2, 1, 3])
@@ -270,33 +293,3 @@ def _feed_forward(writer: GraphWriter, key: str, states: str) -> str:
     )
     residual = writer.node("Add", [states, narrowed], f"{name}_residual")
     return writer.normalised(residual, f"{key}.output.LayerNorm", f"{name}_states")
-
-
-def _model(writer: GraphWriter, states: str, mask: str) -> Any:
-    """Add the outputs and make the model. The sentence vector is the sum of the token states, at
-    unit length.
-    """
-    present = writer.node(
-        "Mul", [states, writer.node("Unsqueeze", [mask, writer.indices(-1)], "mask_3d")], "present"
-    )
-    total = writer.node("ReduceSum", [present, writer.indices(1)], "total", keepdims=0)
-    writer.node("LpNormalization", [total], SENTENCE, axis=-1, p=2)
-    writer.node("LpNormalization", [states], TOKENS, axis=-1, p=2)
-    width = _width(writer.weights)
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["texts", "length"])
-        for name in (INPUT_IDS, MASK)
-    ]
-    outputs = [
-        helper.make_tensor_value_info(SENTENCE, TensorProto.FLOAT, ["texts", width]),
-        helper.make_tensor_value_info(TOKENS, TensorProto.FLOAT, ["texts", "length", width]),
-    ]
-    graph = helper.make_graph(
-        writer.nodes, "sentence_encoder", inputs, outputs, list(writer.constants.values())
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="remembrancer"
-    )
-    model.ir_version = IR_VERSION
-    onnx.checker.check_model(model)
-    return model

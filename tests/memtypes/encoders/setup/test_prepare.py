@@ -12,16 +12,8 @@ import onnxruntime
 import pytest
 from tokenizers import Tokenizer
 
-from memtypes.encoders.onnx import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    TOKENIZER_FILE,
-    Manifest,
-    OnnxEmbedder,
-    OnnxSettings,
-    read_manifest,
-    sha256_of,
-)
+from memtypes.encoders.onnx import ENCODER, EncoderManifest, OnnxEmbedder, OnnxSettings
+from memtypes.encoders.prepared import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE, sha256_of
 from memtypes.encoders.setup.prepare import (
     check_sources,
     encode_model,
@@ -73,7 +65,7 @@ def test_two_builds_have_the_same_bytes(copy: Path, tmp_path: Path) -> None:
     """Every build of the encoder has the same bytes, so two processes may build it at the same
     time.
     """
-    assert prepare(tmp_path / "other").files == read_manifest(copy).files
+    assert prepare(tmp_path / "other").files == ENCODER.read(copy).files
 
 
 @pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
@@ -88,7 +80,7 @@ async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
         f"python -m memtypes.encoders.setup.prepare --dir {copy}"
     )
     prepare(copy)
-    assert read_manifest(copy).dimensions == 384
+    assert ENCODER.read(copy).dimensions == 384
 
 
 async def test_a_damaged_file_is_refused_and_rebuilt(copy: Path) -> None:
@@ -117,7 +109,7 @@ def manifest_text(directory: Path) -> str:
     """A manifest, the JSON file of an encoder's file hashes, that matches the files in the
     directory.
     """
-    manifest = Manifest.model_validate_json((directory / MANIFEST_FILE).read_bytes())
+    manifest = EncoderManifest.model_validate_json((directory / MANIFEST_FILE).read_bytes())
     files = {name: sha256_of(directory / name) for name in manifest.files}
     return manifest.model_copy(update={"files": files}).model_dump_json()
 
@@ -130,12 +122,12 @@ def test_a_manifest_that_is_not_json_is_refused(copy: Path) -> None:
     with pytest.raises(
         SetupRequired, match=r"can't be read; run: python -m memtypes\.encoders\.setup\.prepare"
     ):
-        read_manifest(copy)
+        ENCODER.read(copy)
 
 
 def test_an_encoder_with_another_fingerprint_is_rebuilt(copy: Path) -> None:
     """Preparing an encoder replaces one whose manifest has the fingerprint of an older version."""
-    manifest = read_manifest(copy)
+    manifest = ENCODER.read(copy)
     older = manifest.model_copy(update={"fingerprint": "older"})
     (copy / MANIFEST_FILE).write_text(older.model_dump_json())
     assert prepare(copy) == manifest
@@ -171,6 +163,7 @@ def test_encoders_import_neither_torch_nor_onnx_nor_the_weights_package() -> Non
     program = (
         "import sys\n"
         "import memtypes.encoders.onnx, memtypes.encoders.setup.prepare\n"
+        "import memtypes.encoders.reader, memtypes.encoders.setup.prepare_reader\n"
         "import memtypes.encoders.batching, memtypes.encoders.bm25\n"
         "import memtypes.encoders.tiktoken, memtypes.encoders.sentence_transformers\n"
         "unwanted = {'torch', 'onnx', 'sentence_transformers', 'transformers', "

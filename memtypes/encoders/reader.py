@@ -1,0 +1,272 @@
+"""The reader in onnxruntime: a small int8 BERT model that reads two texts together.
+
+Each pair is a separate run of the model, as each text is for the embedder: in a batch, a pair's
+reading would depend on the other pairs, and a receipt could not be computed again. A few threads
+read pairs at once, short ones first, so that a deadline loses as few as possible.
+
+The reader is a directory of files with a manifest, which `memtypes.encoders.setup.prepare_reader`
+builds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from anyio import to_thread
+from cachetools import LRUCache
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from memtypes.encoders.batching import truncated
+from memtypes.encoders.prepared import (
+    MODEL_FILE,
+    ORT_ERRORS,
+    TOKENIZER_FILE,
+    Manifest,
+    PreparedModel,
+)
+from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
+from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
+
+ANSWERS_OUTPUT = "answers"
+ACTS_OUTPUT = "acts"
+"""Names of the model's outputs, which are logits."""
+
+THREADS = 2
+"""Number of pairs that are read at once."""
+
+
+class ReaderManifest(Manifest):
+    """Contents of the manifest file of a prepared reader.
+
+    acts: names of the acts in the order of the model's output; empty if it does not judge them.
+    """
+
+    acts: tuple[Act, ...] = ()
+
+
+READER = PreparedModel("reader", ReaderManifest, "memtypes.encoders.setup.prepare_reader")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSettings:
+    """Settings of `OnnxReader`. directory: contains the prepared reader.
+
+    waiting: maximum pairs that wait to be read; further calls raise Overloaded. cached: number of
+    pairs whose readings are cached; the least recently used is dropped first.
+    """
+
+    directory: Path
+    waiting: int = 512
+    cached: int = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Two texts, and the output of the model that is wanted for them."""
+
+    output: str
+    first: str
+    second: str
+
+    @property
+    def key(self) -> bytes:
+        """A digest, so that the cache contains no texts."""
+        parts = "\0".join((self.output, self.first, self.second))
+        return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _OnnxModel:
+    """A loaded reader, which several threads may use at once. start, separator: ids of the special
+    tokens around the texts.
+    """
+
+    session: onnxruntime.InferenceSession
+    tokenizer: Tokenizer
+    start: int
+    separator: int
+    manifest: ReaderManifest
+
+    @classmethod
+    def load(cls, directory: Path) -> _OnnxModel:
+        """Load the reader from its directory. Raises SetupRequired if a file is missing or
+        damaged.
+        """
+        manifest = READER.read(directory)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # pairs are read side by side instead
+        options.inter_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(
+                directory / MODEL_FILE, options, providers=["CPUExecutionProvider"]
+            )
+        except ORT_ERRORS as error:
+            raise SetupRequired(
+                f"the reader failed: {error}; {READER.command(directory)}"
+            ) from error
+        tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        start, separator = tokenizer.encode("").ids
+        return cls(session, tokenizer, start, separator, manifest)
+
+    def read(self, texts: _Texts, deadline: float | None) -> NDArray[np.float32] | None:
+        """The logits of a pair; None if the deadline, a time of `time.monotonic`, is over."""
+        if deadline is not None and time.monotonic() >= deadline:
+            return None
+        first, second = self._fitting(self._tokenize(texts.first), self._tokenize(texts.second))
+        ids = [self.start, *first, self.separator, *second, self.separator]
+        types = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+        inputs = {
+            "input_ids": np.array([ids], dtype=np.int64),
+            "token_type_ids": np.array([types], dtype=np.int64),
+        }
+        try:
+            (logits,) = self.session.run([texts.output], inputs)
+        except ORT_ERRORS as error:
+            raise Unavailable(f"the reader failed: {error}") from error
+        values: NDArray[np.float32] = logits[0]
+        return values
+
+    def _tokenize(self, text: str) -> list[int]:
+        limit = self.manifest.max_tokens
+        ids = self.tokenizer.encode(truncated(text, limit), add_special_tokens=False).ids
+        return ids[:limit]
+
+    def _fitting(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+        """The beginnings of two texts that fit together; of the longer one less is taken."""
+        room = self.manifest.max_tokens - 3  # start and two separators
+        least = room // 2
+        if len(first) <= least:
+            return first, second[: room - len(first)]
+        if len(second) <= least:
+            return first[: room - len(second)], second
+        return first[:least], second[: room - least]
+
+
+class OnnxReader(Reader):
+    """The default reader. Readings are cached by their texts."""
+
+    def __init__(self, model: _OnnxModel, settings: ReaderSettings) -> None:
+        self.fingerprint = model.manifest.fingerprint
+        self.judges_acts = bool(model.manifest.acts)
+        self._model = model
+        self._max_waiting = settings.waiting
+        self._threads = ThreadPoolExecutor(THREADS, "reader")
+        # Both are used by the event loop alone.
+        self._cache: LRUCache[bytes, NDArray[np.float32]] = LRUCache(settings.cached)
+        self._waiting = 0
+        self._closed = False
+
+    @classmethod
+    async def open(cls, settings: ReaderSettings) -> OnnxReader:
+        """Load the prepared reader. Raises SetupRequired, with the command to run, if it is missing
+        or damaged.
+        """
+        model = await to_thread.run_sync(_OnnxModel.load, settings.directory)
+        return cls(model, settings)
+
+    async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
+        """For each pair, the probability of each act. Raises Unavailable if the model has not
+        learnt them.
+        """
+        if not self.judges_acts:
+            raise Unavailable("the reader has not learnt what statements do to each other")
+        texts = [
+            _Texts(ACTS_OUTPUT, statement_text(pair.newer), statement_text(pair.older))
+            for pair in pairs
+        ]
+        readings: list[Acts] = []
+        for logits in await self._read(texts, None):
+            if logits is None:
+                raise Unavailable("the reader is closed")
+            probabilities = _softmax(logits).tolist()
+            readings.append(dict(zip(self._model.manifest.acts, probabilities, strict=True)))
+        return readings
+
+    async def answers(
+        self,
+        question: Question,
+        memories: Sequence[ReadStatement],
+        within_ms: float | None = None,
+    ) -> list[float | None]:
+        """For each memory, the probability that it answers the question; None if it could not be
+        read in `within_ms` milliseconds.
+        """
+        texts = [
+            _Texts(ANSWERS_OUTPUT, question.text, statement_text(memory)) for memory in memories
+        ]
+        return [
+            None if logits is None else _sigmoid(float(logits[0]))
+            for logits in await self._read(texts, within_ms)
+        ]
+
+    async def aclose(self) -> None:
+        """Read what waits, then stop the threads."""
+        self._closed = True
+        await to_thread.run_sync(self._threads.shutdown)
+
+    async def _read(
+        self, texts: Sequence[_Texts], within_ms: float | None
+    ) -> list[NDArray[np.float32] | None]:
+        """The logits of each pair; None for what was not read in time."""
+        if self._closed:
+            raise Unavailable("the reader is closed")
+        keys = [each.key for each in texts]
+        readings = {key: self._cache[key] for key in keys if key in self._cache}
+        unread = {key: each for key, each in zip(keys, texts, strict=True) if key not in readings}
+        if self._waiting and self._waiting + len(unread) > self._max_waiting:
+            raise Overloaded(f"the reader has {self._waiting} pairs waiting; try again soon")
+        if unread:
+            for key, logits in (await self._read_new(unread, within_ms)).items():
+                readings[key] = logits
+                self._cache[key] = logits
+        return [readings.get(key) for key in keys]
+
+    async def _read_new(
+        self, unread: dict[bytes, _Texts], within_ms: float | None
+    ) -> dict[bytes, NDArray[np.float32]]:
+        seconds = None if within_ms is None else within_ms / 1_000
+        deadline = None if seconds is None else time.monotonic() + seconds
+        shortest_first = sorted(unread, key=lambda key: len(unread[key].second))
+        self._waiting += len(unread)
+        calls = {
+            asyncio.wrap_future(self._threads.submit(self._model.read, unread[key], deadline)): key
+            for key in shortest_first
+        }
+        try:
+            await asyncio.wait(calls, timeout=seconds)
+        finally:
+            self._waiting -= len(unread)
+            for call in calls:
+                call.cancel()  # does nothing to those that are done
+        finished = {call: key for call, key in calls.items() if not call.cancelled()}
+        for error in [call.exception() for call in finished]:  # all, so that none is unretrieved
+            if error is not None:
+                raise error
+        readings = {key: call.result() for call, key in finished.items()}
+        return {key: logits for key, logits in readings.items() if logits is not None}
+
+
+def statement_text(statement: ReadStatement) -> str:
+    """The text that the model reads of a statement."""
+    return statement.text
+
+
+def _sigmoid(logit: float) -> float:
+    return float(1.0 / (1.0 + np.exp(-logit)))
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    probabilities: NDArray[np.float64] = powers / powers.sum()
+    return probabilities

@@ -1,0 +1,134 @@
+"""The default reader: its cache, its deadline, its queue, and readers that lack something."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from memtypes.encoders.prepared import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE
+from memtypes.encoders.reader import OnnxReader, ReaderSettings
+from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
+from memtypes.model.policy import MemoryType
+from memtypes.ports.reader import Question, ReadStatement, StatementPair
+from tests.tiny_reader import write_tiny_reader
+
+pytestmark = pytest.mark.anyio
+
+TODAY = date(2026, 11, 20)
+QUESTION = Question("Where is the key?", TODAY)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory, onnx_directory: Path) -> Path:
+    """A prepared reader of random weights."""
+    return write_tiny_reader(tmp_path_factory.mktemp("reader"), onnx_directory / TOKENIZER_FILE)
+
+
+@pytest.fixture
+async def reader(directory: Path) -> AsyncIterator[OnnxReader]:
+    """An open reader with an empty cache."""
+    opened = await OnnxReader.open(ReaderSettings(directory=directory))
+    yield opened
+    await opened.aclose()
+
+
+def memories(count: int, words: int = 1) -> list[ReadStatement]:
+    return [
+        ReadStatement(f"{'word ' * words} {number}", TODAY, "user", MemoryType.EPISODIC)
+        for number in range(count)
+    ]
+
+
+async def test_what_is_not_read_before_the_deadline_has_no_answer(reader: OnnxReader) -> None:
+    assert await reader.answers(QUESTION, memories(8), 0) == [None] * 8
+
+
+async def test_what_was_read_before_needs_no_time(reader: OnnxReader) -> None:
+    read = await reader.answers(QUESTION, memories(8))
+    assert await reader.answers(QUESTION, memories(8), 0) == read
+
+
+async def test_a_deadline_ends_the_wait_behind_others(reader: OnnxReader) -> None:
+    others = asyncio.create_task(reader.answers(QUESTION, memories(400, words=60)))
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    late = [ReadStatement("behind the others", TODAY, "user", MemoryType.SEMANTIC)]
+    assert await reader.answers(QUESTION, late, 20) == [None]
+    assert time.monotonic() - started < 1
+    assert not others.done()
+    assert None not in await others
+
+
+async def test_short_texts_are_read_first(reader: OnnxReader) -> None:
+    """Of texts of very different lengths, a deadline loses the long ones, wherever they stand."""
+    long = memories(300, words=60)
+    short = [ReadStatement("by the door", TODAY, "user", MemoryType.SEMANTIC)]
+    answers = await reader.answers(QUESTION, [*long, *short], 60)
+    assert answers[-1] is not None
+    assert None in answers
+
+
+async def test_the_least_recently_used_readings_leave_the_cache(directory: Path) -> None:
+    reader = await OnnxReader.open(ReaderSettings(directory=directory, cached=2))
+    read = await reader.answers(QUESTION, memories(3))
+    assert await reader.answers(QUESTION, memories(3), 0) == [None, *read[1:]]
+    await reader.aclose()
+
+
+async def test_pairs_beyond_the_queue_are_refused(directory: Path) -> None:
+    """Calls that were accepted before get their readings; one call alone may be of any size."""
+    reader = await OnnxReader.open(ReaderSettings(directory=directory, waiting=4))
+    assert None not in await reader.answers(QUESTION, memories(9))
+    other = Question("Who has it?", TODAY)
+    first = asyncio.create_task(reader.answers(other, memories(4, words=50)))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="4 pairs waiting"):
+        await reader.answers(Question("When?", TODAY), memories(1))
+    assert None not in await first
+    await reader.aclose()
+
+
+async def test_closing_finishes_what_waits(directory: Path) -> None:
+    reader = await OnnxReader.open(ReaderSettings(directory=directory))
+    waiting = asyncio.create_task(reader.answers(QUESTION, memories(40)))
+    await asyncio.sleep(0)
+    await reader.aclose()
+    assert None not in await waiting
+
+
+async def test_an_order_of_texts_matters(reader: OnnxReader) -> None:
+    """The second text has another token type than the first, so the model can tell them apart."""
+    one, other = memories(2)
+    there, back = await reader.acts([StatementPair(one, other), StatementPair(other, one)])
+    assert there != back
+
+
+async def test_a_reader_that_has_not_learnt_acts_says_so(
+    tmp_path: Path, onnx_directory: Path
+) -> None:
+    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE, acts=False)
+    reader = await OnnxReader.open(ReaderSettings(directory=directory))
+    assert not reader.judges_acts
+    assert None not in await reader.answers(QUESTION, memories(2))
+    with pytest.raises(Unavailable, match="has not learnt"):
+        await reader.acts([StatementPair(*memories(2))])
+    await reader.aclose()
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
+async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
+    tmp_path: Path, onnx_directory: Path, name: str
+) -> None:
+    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE)
+    (directory / name).unlink()
+    with pytest.raises(SetupRequired) as caught:
+        await OnnxReader.open(ReaderSettings(directory=directory))
+    assert str(caught.value) == (
+        f"no prepared reader in {directory} ({name} is missing); run: "
+        f"python -m memtypes.encoders.setup.prepare_reader --dir {directory}"
+    )
