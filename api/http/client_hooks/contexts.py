@@ -22,9 +22,8 @@ from api.wiring.container import Services
 from ingest.screening.recall_guard import INTRODUCTION
 from ingest.screening.sentences import sentences_in
 from memtypes.model.errors import Unavailable
-from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
+from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view, open_tasks
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.model.prospective import OPEN
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.client_sessions import Shown
@@ -280,7 +279,7 @@ class ClientContexts:
         """
         now = self.services.clock()
         valid = in_view(now)
-        is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+        is_open = open_tasks(now)
         tasks = (MemoryType.PROSPECTIVE,)
         due_about_now = all_of(
             is_open,
