@@ -34,7 +34,7 @@ from ingest.identity.merging import sources_of
 from memtypes.model.ids import normalise
 from memtypes.model.memory import Memory, Source, State
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import OPEN, Prospective
+from memtypes.model.prospective import CLOSED, OPEN, Prospective
 from memtypes.model.working import Working
 from memtypes.words import lexicon
 
@@ -136,15 +136,17 @@ def is_over(memory: Memory, now: datetime) -> bool:
 
 def is_new_task(task: Memory, newer: Memory) -> bool:
     """Whether `newer` is an open task that states `task` again after that was completed or
-    cancelled.
+    cancelled, or had lapsed.
     """
     if (
         not isinstance(task, Prospective)
-        or _is_open(task)
+        or task.open_at(newer.created_at)
         or not _is_open(newer)
         or is_sent_again(task, newer)
     ):
         return False
+    if task.status not in CLOSED:
+        return True
     return newer.created_at >= (task.completed_at or task.updated_at)
 
 

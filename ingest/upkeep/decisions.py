@@ -1,7 +1,8 @@
 """Lists what the service decided by itself about memories and texts, and undoes such decisions.
 
 When texts are written, the service decides which facts they replace or contest, which texts repeat
-a memory in other words and are merged into it, and which texts are rejected. Upkeep (background
+a memory in other words and are merged into it, which appointments are over, and which texts are
+rejected. Upkeep (background
 jobs) decides which memories are merged, promoted or forgotten; these decisions can be undone for
 UNDO_DAYS. An undone decision is not made again.
 """
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeGuard
 
 from ingest.identity.duplicates import has_ended
 from ingest.screening.submission import Submission, draft_of
@@ -24,7 +25,7 @@ from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import Prospective
+from memtypes.model.prospective import Prospective, Status
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.memory_store import Listing, MemoryStore
@@ -49,7 +50,10 @@ class DecisionKind(StrEnum):
     PROMOTED = "promoted"
     FORGOTTEN = "forgotten"
     REJECTED = "rejected"
+    LAPSED = "lapsed"
 
+
+LAPSED = "an appointment whose time is over"
 
 _JOBS = {
     "promote": DecisionKind.PROMOTED,
@@ -66,6 +70,7 @@ _FILTERS: dict[DecisionKind, Filter] = {
     ),
     DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
     DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
+    DecisionKind.LAPSED: Compare("status", Op.EQ, str(Status.LAPSED)),
 }
 """By kind of decision, the condition that such memories meet. Each has an indexed field, which is
 checked first.
@@ -111,7 +116,7 @@ class Decisions:
         )
         for days in _DAYS:
             since = now - timedelta(days=days)
-            times = ("updated_at", "valid_to", "upkeep.at", "rewordings.at")
+            times = ("updated_at", "valid_to", "upkeep.at", "rewordings.at", "lapses_at")
             recent = AnyOf(tuple(Compare(time, Op.GTE, since) for time in times))
             listed = self.store.list_all(
                 scope, Listing(filter=All((by_kind, recent)), limit=_PAGE), most=MAX_READ
@@ -139,7 +144,8 @@ class Decisions:
         id.
 
         Returns the ids of the memories that searches find again; for a promoted fact, the events
-        that it was made of. A forgotten memory is pinned, so that it is not forgotten again. A
+        that it was made of. A forgotten memory is pinned, so that it is not forgotten again. An
+        appointment that has lapsed is open again, whatever the time. A
         replaced or contested fact becomes current, and so does the fact that contradicts it. A
         rejected text, or one merged as a repetition in other words, is stored as a memory by
         itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
@@ -176,6 +182,8 @@ class Decisions:
         Raises Conflict if there is no such decision, or if it is older than UNDO_DAYS.
         """
         now = self.clock()
+        if _has_lapsed(memory):
+            return {memory.id: self._open_again(memory, now)}, [memory.id]
         mark = memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
             raise Conflict(
@@ -205,6 +213,12 @@ class Decisions:
             "state_reason": "its promotion was undone",
         }
         return {memory.id: {**end, **undone}}, sources
+
+    def _open_again(self, task: Prospective, now: datetime) -> dict[str, Any]:
+        fields = {"status": Status.PENDING, "lapses_at": None}
+        tokens = self.ingestor.count_tokens(task.model_copy(update=fields))
+        changed = {**fields, "tokens": tokens.model_dump(mode="json")}
+        return {**changed, "updated_at": rfc3339(now)}
 
     async def _unmerge_fields(
         self, scope: Scope, memory: Memory
@@ -368,6 +382,10 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         decided.append(
             DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into)
         )
+    if _has_lapsed(memory) and memory.lapses_at is not None:
+        decided.append(
+            DecidedText(memory.id, DecisionKind.LAPSED, memory.lapses_at, LAPSED, memory.content)
+        )
     if _by_write(memory):
         kind = DecisionKind(str(memory.state))
         at = memory.updated_at
@@ -376,6 +394,10 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
             DecidedText(memory.id, kind, at, reason, memory.content, memory.superseded_by)
         )
     return decided
+
+
+def _has_lapsed(memory: Memory) -> TypeGuard[Prospective]:
+    return isinstance(memory, Prospective) and memory.status is Status.LAPSED
 
 
 def _by_write(memory: Memory) -> bool:

@@ -22,10 +22,10 @@ from ingest.writing.changes import existing_memory
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, LockLost, Unavailable
-from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, in_view
+from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, in_view, open_tasks
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import OPEN, Prospective, Status, TriggerType
+from memtypes.model.prospective import CLOSED, Prospective, Status, TriggerType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.encoders import Embedder
@@ -99,9 +99,9 @@ class Intentions:
             for trigger, value in triggers.items()
             if value
         ]
-        is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+        now = self.clock()
         may_be_due = all_of(
-            is_open, Absent("fired_at"), AnyOf(tuple(reasons)), in_view(self.clock())
+            open_tasks(now), Absent("fired_at"), AnyOf(tuple(reasons)), in_view(now)
         )
         listing = Listing((MemoryType.PROSPECTIVE,), may_be_due, _PAGE)
         own_session = () if request.session_id is None else (request.session_id,)
@@ -133,15 +133,17 @@ class Intentions:
             return []
         async with self._process_lock(scope), self.locks.lock(scope):
             # Meanwhile another caller may have fired or changed some of them.
-            waiting = [memory for memory in await self._get(scope, ids) if _is_waiting(memory)]
+            now = self.clock()
+            tasks = await self._get(scope, ids)
+            waiting = [task for task in tasks if _is_waiting(task, now)]
             due = [
                 task.id
                 for task in waiting
                 if is_due(task, request) or task.trigger_type is TriggerType.CONTEXT
             ]
             if due:
-                now = rfc3339(self.clock())
-                change = {"status": str(Status.ACTIVE), "fired_at": now, "updated_at": now}
+                at = rfc3339(now)
+                change = {"status": str(Status.ACTIVE), "fired_at": at, "updated_at": at}
                 await self.store.patch(scope, dict.fromkeys(due, change))
             return await self._get(scope, due)
 
@@ -149,9 +151,9 @@ class Intentions:
         """Return those `ids` whose intentions match `request` and have not fired yet. Changes
         nothing.
         """
-        waiting = (
-            [memory for memory in await self._get(scope, ids) if _is_waiting(memory)] if ids else []
-        )
+        now = self.clock()
+        tasks = await self._get(scope, ids) if ids else []
+        waiting = [task for task in tasks if _is_waiting(task, now)]
         return [memory.id for memory in await self._matching(waiting, request)]
 
     async def end(
@@ -239,7 +241,7 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
         raise InvalidRequest(
             f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id"
         )
-    if memory.status not in OPEN and memory.status is not status:
+    if memory.status in CLOSED and memory.status is not status:
         raise Conflict(
             f"this intention is {memory.status} already, and cannot become {status}; write "
             "a new one"
@@ -247,8 +249,8 @@ def _changeable(memory: Memory, status: Status) -> Prospective:
     return memory
 
 
-def _is_waiting(intention: Prospective) -> bool:
-    return intention.fired_at is None and intention.status in OPEN
+def _is_waiting(intention: Prospective, now: datetime) -> bool:
+    return intention.fired_at is None and intention.open_at(now)
 
 
 def is_due(intention: Prospective, request: DueRequest) -> bool:

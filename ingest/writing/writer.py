@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Any
 from weakref import WeakValueDictionary
 
 import anyio
@@ -18,11 +19,17 @@ from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.lookup import LookedUp, read_stored
 from ingest.writing.outcome import WriteOutcome, WriteStatus
+from memtypes.model.filters import Compare, Op, all_of, unfinished
 from memtypes.model.memory import Memory, State
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Status
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.offload import offload
-from memtypes.ports.memory_store import MemoryStore, Record
+from memtypes.ports.memory_store import Listing, MemoryStore, Record
+
+MAX_LAPSED = 100
+"""Maximum number of appointments that one write marks as lapsed; the next write goes on."""
 
 NOT_READ_BACK = "the store accepted it, but did not return it when it was read back"
 
@@ -63,10 +70,14 @@ class MemoryWriter:
         if not pending:
             return []
         async with self.locks.lock(scope):
-            pending, made = await self._plan(scope, pending, self.clock())
+            now = self.clock()
+            pending, made = await self._plan(scope, pending, now)
             records = await self._records(scope, pending, made)
-            if records or made.patches:
-                await self.store.write(scope, records, made.patches)
+            said_at = max(entry.memory.created_at for entry in pending)
+            lapsed = await self._lapsed(scope, min(said_at, now), made)
+            patches = {**made.patches, **lapsed}
+            if records or patches:
+                await self.store.write(scope, records, patches)
             types = {memory.id: memory.type for memory in made.affected.values()}
             for planned, entry in zip(made.writes, pending, strict=True):
                 types[planned.id] = entry.memory.type
@@ -106,6 +117,27 @@ class MemoryWriter:
                 stored = stored.with_found(made.missing, memories)
             else:
                 return entries, made
+
+    async def _lapsed(
+        self, scope: Scope, moment: datetime, made: Plan
+    ) -> dict[str, dict[str, Any]]:
+        """The patches of appointments that were over at `moment`, by id, with those that the plan
+        has for them.
+
+        moment: when the newest text of this write was said. So what an import tells of the past
+        makes nothing lapse that is still to come.
+        """
+        over = all_of(unfinished(), Compare("lapses_at", Op.LTE, moment))
+        page = await self.store.page(scope, Listing((MemoryType.PROSPECTIVE,), over, MAX_LAPSED))
+        patches: dict[str, dict[str, Any]] = {}
+        for task in page.memories:
+            if task.id in made.inserts:
+                continue
+            planned = made.patches.get(task.id, {})
+            lapsed = task.model_copy(update={"status": Status.LAPSED})
+            tokens = self.preparer.count_tokens(lapsed).model_dump(mode="json")
+            patches[task.id] = {**planned, "status": str(Status.LAPSED), "tokens": tokens}
+        return patches
 
     async def _records(
         self, scope: Scope, entries: Sequence[PendingWrite], made: Plan

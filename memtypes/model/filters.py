@@ -21,6 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Link, Memory, Source, State
+from memtypes.model.prospective import OPEN, Status
 from memtypes.model.times import INSTANT
 from memtypes.model.types import MEMORY_CLASSES
 
@@ -120,6 +121,24 @@ def in_view(instant: datetime) -> Filter:
         AnyOf((*ends_after("valid_to", instant).parts, current_again)),
         ends_after("expires_at", instant),
     )
+
+
+def open_tasks(instant: datetime) -> Filter:
+    """A filter that holds for the intentions that are unfinished at `instant` and have not lapsed
+    (see `status_at`).
+    """
+    lapsed = Compare("status", Op.EQ, str(Status.LAPSED))
+    return AnyOf(
+        (
+            All((unfinished(), Not(Compare("lapses_at", Op.LTE, instant)))),
+            All((lapsed, Compare("lapses_at", Op.GT, instant))),
+        )
+    )
+
+
+def unfinished() -> Filter:
+    """A filter that holds for intentions whose stored status is that of an unfinished one."""
+    return Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:

@@ -19,6 +19,7 @@ from memtypes.model.filters import (
     ends_after,
     in_view,
     leaves,
+    open_tasks,
     parse_filter,
     with_states,
 )
@@ -29,9 +30,6 @@ from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, RetrieveRequest
 
 TypeFilters: TypeAlias = dict[MemoryType, Filter]
-
-_CANCELLED = (str(Status.CANCELLED),)
-_CLOSED = (*_CANCELLED, str(Status.COMPLETED))
 
 
 def search_filters(request: RankedRequest, times: QueryTimes) -> TypeFilters:
@@ -50,18 +48,19 @@ def context_filters(
 ) -> TypeFilters:
     """For each memory type that a context may contain, the filter of its memories.
 
-    Cancelled intentions, and completed ones unless `with_completed`, are left out if the request
-    does not filter by status. Working items that are not cleared are included if include_working is
-    true and working_budget above 0. Replaced memories are included if the query asks for a former
-    state ("What was the limit before?") or names a past time at which they were valid ("Which limit
-    did we have in May?"). Raises InvalidRequest for a malformed filter.
+    Cancelled intentions, and completed or lapsed ones unless `with_completed`, are left out if the
+    request does not filter by status. Working items that are not cleared are included if
+    include_working is true and working_budget above 0. Replaced memories are included if the query
+    asks for a former state ("What was the limit before?") or names a past time at which they were
+    valid ("Which limit did we have in May?"). Raises InvalidRequest for a malformed filter.
     """
     caller_filter = _caller_filter(request)
     where = _valid_or_former(caller_filter, times.as_of, _former(request, times, caller_filter))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _compares(caller_filter, "status"):
-        hidden = Compare("status", Op.ANY, _CANCELLED if with_completed else _CLOSED)
-        filters[MemoryType.PROSPECTIVE] = all_of(where, Not(hidden))
+        cancelled = Compare("status", Op.EQ, str(Status.CANCELLED))
+        shown = Not(cancelled) if with_completed else open_tasks(times.as_of)
+        filters[MemoryType.PROSPECTIVE] = all_of(where, shown)
     if request.include_working and request.working_budget > 0:
         filters[MemoryType.WORKING] = all_of(valid_at(times.as_of), Absent("cleared_at"))
     return filters

@@ -24,12 +24,14 @@ from memtypes.model.filters import (
     Not,
     Op,
     in_view,
+    open_tasks,
     parse_filter,
     with_states,
 )
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import Link, LinkType, Memory, Source, State, TokenCount
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Prospective, Status
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory
@@ -83,6 +85,8 @@ def make_memories(scope: Scope) -> list[Memory]:
                 scope,
                 **common,
                 due_at=[None, NOW][n % 2],
+                lapses_at=[None, FIRST, LAST][n % 3],
+                status=list(Status)[n % 5],
                 priority=n + 1,
             ),
         ]
@@ -291,6 +295,18 @@ async def test_a_filter_by_state_uses_the_states_at_the_given_time(
     shown = await shelf.store.page(shelf.scope, Listing(filter=in_view(instant), limit=500))
     assert {memory.id for memory in shown.memories} == {
         memory.id for memory in shelf.memories if memory.at(instant).state is not State.REPLACED
+    }
+
+
+@pytest.mark.parametrize("instant", [FIRST, NOW, LAST])
+async def test_a_filter_of_open_tasks_finds_those_that_are_open_at_the_given_time(
+    shelf: Shelf, instant: datetime
+) -> None:
+    page = await shelf.store.page(shelf.scope, Listing(filter=open_tasks(instant), limit=500))
+    assert {memory.id for memory in page.memories} == {
+        memory.id
+        for memory in shelf.memories
+        if isinstance(memory, Prospective) and memory.open_at(instant)
     }
 
 

@@ -22,9 +22,8 @@ from api.wiring.container import Services
 from ingest.screening.recall_guard import INTRODUCTION
 from ingest.screening.sentences import sentences_in
 from memtypes.model.errors import Unavailable
-from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view
+from memtypes.model.filters import MAX_LIST, all_of, in_view, open_tasks
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.model.prospective import OPEN
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.client_sessions import Shown
@@ -277,11 +276,11 @@ class ClientContexts:
         """Ids of open tasks and of the newest memories of other types that the session was not
         shown before.
         """
-        valid = in_view(self.services.clock())
-        is_open = Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+        now = self.services.clock()
+        valid = in_view(now)
         store = self.services.store
         pending = await store.page(
-            self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(is_open, valid), _NEWEST)
+            self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(open_tasks(now), valid), _NEWEST)
         )
         other_types = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
         recent = await store.page(self.scope, Listing(other_types, valid, _NEWEST))

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import anyio.to_thread
 
+from ingest.screening.due.appointments import is_appointment, over_at
 from ingest.screening.due.mentions import Mention, MentionReader
 from ingest.screening.submission import Rejection, Submission
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
@@ -73,16 +74,19 @@ _NAMED_KINDS = ("weekday", "monthday", "holiday", "dom")
 
 @dataclass(frozen=True, slots=True)
 class DueTime:
-    """When a task is due, in UTC, and the words of its text that say so."""
+    """When a task is due, in UTC, and the words of its text that say so. to_the_minute: whether
+    they name a time of day, or only a day.
+    """
 
     at: datetime
     text: str
+    to_the_minute: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DueTimes:
     """Screening step that reads the due time of an intention (a task to be done later) from its
-    text.
+    text, and says when an appointment lapses.
 
     Words such as "tomorrow" count from the draft's created_at, or from now if that is not set. They
     are read in the time zone in the draft's metadata (key TIMEZONE), by default UTC.
@@ -96,24 +100,37 @@ class DueTimes:
         submission: Submission,
     ) -> Submission | Rejection:
         """Add the due time that its text names to a task whose trigger is a time and that has no
-        due time yet.
+        due time yet, and to an appointment the time at which it lapses.
         """
         draft = submission.draft
-        if (
-            not isinstance(draft, ProspectiveDraft)
-            or draft.due_at
-            or draft.trigger_type is not TriggerType.TIME
-        ):
+        if not isinstance(draft, ProspectiveDraft) or draft.trigger_type is not TriggerType.TIME:
             return submission
         now = draft.created_at or self.clock()
         zone = zone_of(draft.metadata.get(TIMEZONE))
-        for text in filter(None, (draft.trigger_condition, draft.content, draft.title)):
-            if due := await anyio.to_thread.run_sync(due_in, text[:_MAX_READ], now, zone):
-                timed = draft.model_copy(
-                    update={"due_at": due.at, "due_text": due.text[:_MAX_TEXT]}
-                )
-                return replace(submission, draft=timed)
-        return submission
+        fields = await anyio.to_thread.run_sync(_times_of, draft, now, zone)
+        return replace(submission, draft=draft.model_copy(update=fields)) if fields else submission
+
+
+def _times_of(draft: ProspectiveDraft, now: datetime, zone: ZoneInfo | None) -> dict[str, object]:
+    """The fields of a task that follow from its due time, which its text names unless the caller
+    has given it; empty without one.
+    """
+    fields: dict[str, object] = {}
+    due = DueTime(draft.due_at, "") if draft.due_at else _due_of(draft, now, zone)
+    if due is None:
+        return fields
+    if draft.due_at is None:
+        fields |= {"due_at": due.at, "due_text": due.text[:_MAX_TEXT]}
+    if draft.lapses_at is None and is_appointment(draft.content[:_MAX_READ]):
+        fields["lapses_at"] = over_at(due.at, zone, to_the_minute=due.to_the_minute)
+    return fields
+
+
+def _due_of(draft: ProspectiveDraft, now: datetime, zone: ZoneInfo | None) -> DueTime | None:
+    for text in filter(None, (draft.trigger_condition, draft.content, draft.title)):
+        if due := due_in(text[:_MAX_READ], now, zone):
+            return due
+    return None
 
 
 def zone_of(name: object) -> ZoneInfo | None:
@@ -140,7 +157,10 @@ def due_in(text: str, now: datetime, zone: ZoneInfo | None = None) -> DueTime | 
         best = max(likely, key=lambda pair: pair[0], default=None)
         if best is None or best[0] <= 0.5:
             return None
-        return DueTime(reader.instant_of(best[1]), reader.words.span(best[1].first, best[1].last))
+        mention = best[1]
+        words = reader.words.span(mention.first, mention.last)
+        timed = mention.clock is not None or mention.instant is not None
+        return DueTime(reader.instant_of(mention), words, timed)
     except (ValueError, OverflowError):  # no such time: the year 10,000
         return None
 

@@ -70,7 +70,11 @@ _BY_TYPE: Mapping[MemoryType, Mapping[str, Index]] = MappingProxyType(
     {
         MemoryType.EPISODIC: MappingProxyType({"seq": Index.INTEGER}),
         MemoryType.PROSPECTIVE: MappingProxyType(
-            {"status": Index.KEYWORD, "due_at": Index.TIME, "content_hash": Index.KEYWORD}
+            {
+                "status": Index.KEYWORD,
+                **dict.fromkeys(("due_at", "lapses_at"), Index.TIME),
+                "content_hash": Index.KEYWORD,
+            }
         ),
         MemoryType.WORKING: MappingProxyType({"cleared_at": Index.TIME}),
     }

@@ -16,6 +16,7 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus, count_statuses
 from ingest.writing.pipeline import PIECE
 from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Memory
+from memtypes.model.prospective import Prospective, Status
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Record
 from tests.ingest.doubles import SCOPE, Bench, ObservedStore, draft
@@ -290,3 +291,48 @@ def test_repeating_a_batch_stores_nothing_new(numbers: list[int], times: int) ->
         assert sum(counts.values()) == len(numbers)
         assert counts[WriteStatus.STORED] == (len(set(numbers)) if index == 0 else 0)
         assert counts[WriteStatus.STORED] + counts[WriteStatus.MERGED] == len(numbers)
+
+
+async def test_a_later_text_marks_appointments_whose_time_is_over_as_lapsed() -> None:
+    bench = Bench()
+    fields = {"type": "prospective", "due_at": "2026-11-20T14:00:00Z"}
+    appointment = await bench.ingestor.write_one(
+        SCOPE, draft("Dentist.", lapses_at="2026-11-20T16:00:00Z", **fields)
+    )
+    deadline = await bench.ingestor.write_one(SCOPE, draft("Pay the rent.", **fields))
+    bench.clock.move(timedelta(hours=3))
+    await bench.ingestor.write_one(SCOPE, draft("Stock is derived."))
+    assert _status(bench, appointment.id) is Status.PENDING
+    bench.clock.move(timedelta(hours=2))
+    await bench.ingestor.write_one(SCOPE, draft("Stock is counted."))
+    assert _status(bench, appointment.id) is Status.LAPSED
+    assert _status(bench, deadline.id) is Status.PENDING
+
+
+async def test_what_an_import_tells_of_the_past_makes_no_later_appointment_lapse() -> None:
+    """The status follows the time at which the new text was said, whatever the clock says."""
+    bench = Bench()
+    said_at = "2026-03-01T09:00:00Z"
+    lapses_at = "2026-03-09T16:00:00Z"
+    task = draft("Dentist.", type="prospective", created_at=said_at, lapses_at=lapses_at)
+    appointment = await bench.ingestor.write_one(SCOPE, task)
+    for day, status in (("05", Status.PENDING), ("12", Status.LAPSED)):
+        told = draft(f"Told on {day}.", created_at=f"2026-03-{day}T09:00:00Z")
+        await bench.ingestor.write_one(SCOPE, told)
+        assert _status(bench, appointment.id) is status
+
+
+async def test_an_appointment_told_again_after_it_has_lapsed_is_a_new_one() -> None:
+    bench = Bench()
+    lapses_at = "2026-11-20T16:00:00Z"
+    task = draft("Dentist.", type="prospective", lapses_at=lapses_at)
+    first = await bench.ingestor.write_one(SCOPE, task)
+    bench.clock.move(timedelta(days=2))
+    again = await bench.ingestor.write_one(SCOPE, draft("Dentist.", type="prospective"))
+    assert (again.status, again.id == first.id) == (WriteStatus.STORED, False)
+
+
+def _status(bench: Bench, memory_id: str | None) -> Status:
+    task = bench.store.memories()[memory_id or ""]
+    assert isinstance(task, Prospective)
+    return task.status

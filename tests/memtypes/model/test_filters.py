@@ -91,7 +91,7 @@ def test_metadata_can_be_compared_with_any_scalar(value: object) -> None:
         (
             {"status": {"eq": "done"}},
             "filters.status.eq",
-            "needs one of active, cancelled, completed, pending",
+            "needs one of active, cancelled, completed, lapsed, pending",
         ),
         ({"links.type": {"ne": "x"}}, "filters.links.type.ne", "needs one of contradicts"),
         (

@@ -49,7 +49,7 @@ def test_a_search_covers_the_types_of_the_request_or_all_types() -> None:
 def test_a_context_leaves_out_closed_intentions_and_cleared_working_items() -> None:
     filters = context()
     assert set(filters) == {*LONG_TERM, MemoryType.WORKING}
-    assert fields_of(filters[MemoryType.PROSPECTIVE])[-1] == "status"
+    assert "status" in fields_of(filters[MemoryType.PROSPECTIVE])
     assert "status" not in fields_of(filters[MemoryType.SEMANTIC])
     assert Absent("cleared_at") in leaves(filters[MemoryType.WORKING])
 
@@ -74,7 +74,7 @@ def test_the_word_status_as_a_value_does_not_include_closed_intentions() -> None
     The word "status" in a compared value does not.
     """
     where = context(filters={"title": {"eq": "a note on 'status': done"}})[MemoryType.PROSPECTIVE]
-    assert fields_of(where)[-1] == "status"
+    assert "status" in fields_of(where)
 
 
 @pytest.mark.anyio

@@ -664,6 +664,7 @@ class Memory(Struct, frozen=True):
     status: str | None = None
     due_at: datetime | None = None
     due_text: str | None = None
+    lapses_at: datetime | None = None
     fired_at: datetime | None = None
     completed_at: datetime | None = None
     procedure_name: str | None = None

@@ -96,7 +96,7 @@ ContextType: TypeAlias = Literal["task_context", "variables", "state", "referenc
 
 
 DecisionKind: TypeAlias = Literal[
-    "replaced", "contested", "merged", "promoted", "forgotten", "rejected"
+    "replaced", "contested", "merged", "promoted", "forgotten", "rejected", "lapsed"
 ]
 
 
@@ -364,6 +364,7 @@ class NewMemory(TypedDict, total=False):
     status: Status
     due_at: datetime | None
     due_text: str | None
+    lapses_at: datetime | None
     fired_at: datetime | None
     completed_at: datetime | None
     procedure_name: str | None
@@ -570,6 +571,7 @@ class RememberOptions(TypedDict, total=False):
     status: Status
     due_at: datetime | None
     due_text: str | None
+    lapses_at: datetime | None
     fired_at: datetime | None
     completed_at: datetime | None
     procedure_name: str | None
@@ -727,7 +729,7 @@ class StateOptions(TypedDict, total=False):
     at_version: int
 
 
-Status: TypeAlias = Literal["pending", "active", "completed", "cancelled"]
+Status: TypeAlias = Literal["pending", "active", "completed", "cancelled", "lapsed"]
 
 
 class StopOptions(TypedDict, total=False):
@@ -883,6 +885,7 @@ class UpdateOptions(TypedDict, total=False):
     fired_at: datetime | None
     importance: int
     intention_type: IntentionType
+    lapses_at: datetime | None
     last_used_at: datetime | None
     links: Sequence[Link]
     metadata: Mapping[str, Any]

@@ -18,9 +18,9 @@ from api.http.request import InNamespace
 from api.http.use_cases import valid_id
 from api.wiring.container import AppServices
 from ingest.working.intentions import DueRequest
-from memtypes.model.filters import Absent, Compare, Op, all_of, in_view
+from memtypes.model.filters import Absent, all_of, in_view, open_tasks
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import OPEN, Prospective, Status
+from memtypes.model.prospective import Prospective, Status
 from memtypes.ports.memory_store import Listing
 
 MOST = 200
@@ -44,15 +44,13 @@ async def due(
     """
     now = services.clock()
     due_tasks = await services.intentions.due(namespace, DueRequest(now))
-    is_open = all_of(in_view(now), Compare("status", Op.ANY, tuple(map(str, OPEN))))
-    open_tasks = (
+    is_open = all_of(in_view(now), open_tasks(now))
+    listed = (
         await services.store.page(namespace, Listing((MemoryType.PROSPECTIVE,), is_open, MOST))
     ).memories
     due_ids = {memory.id for memory in due_tasks}
     not_due = [
-        memory
-        for memory in open_tasks
-        if isinstance(memory, Prospective) and memory.id not in due_ids
+        memory for memory in listed if isinstance(memory, Prospective) and memory.id not in due_ids
     ]
     uncleared = all_of(in_view(now), Absent("cleared_at"))
     stored = await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))

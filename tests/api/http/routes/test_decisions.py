@@ -826,3 +826,42 @@ async def test_the_expire_job_spares_a_memory_whose_expiry_is_removed_meanwhile(
             change = {"expires_at": None, "updated_at": clock.now.isoformat()}
             await services.store.patch(SCOPE, {memory_id: change})
         assert (await read(client, memory_id))["state"] == "current"
+
+
+async def test_an_appointment_that_has_lapsed_is_listed_and_stays_open_when_undone(
+    services: Services,
+) -> None:
+    async with connect(services) as client:
+        appointment = await write(
+            client,
+            "Dentist in Leeds",
+            type="prospective",
+            created_at="2026-01-01T09:00:00Z",
+            due_at="2026-01-05T14:00:00Z",
+            lapses_at="2026-01-05T16:00:00Z",
+        )
+        await write(client, "Tea is at four")
+        assert (await read(client, appointment))["status"] == "lapsed"
+        listed = (await decisions(client, kind="lapsed"))[appointment]
+        assert listed["reason"] == "an appointment whose time is over"
+        assert listed["at"] == "2026-01-05T16:00:00Z"
+        assert await undo(client, appointment) == [appointment]
+        await write(client, "Tea is at five today")
+        assert (await read(client, appointment))["status"] == "pending"
+        assert await decisions(client, kind="lapsed") == {}
+
+
+async def test_a_context_shows_no_appointment_whose_time_is_over(services: Services) -> None:
+    """A context goes by its time, `as_of`, whether or not the status was brought up to date."""
+    async with connect(services) as client:
+        await write(
+            client,
+            "Dentist in Leeds",
+            type="prospective",
+            created_at="2026-01-01T09:00:00Z",
+            lapses_at="2026-01-05T16:00:00Z",
+        )
+        query = {**SPACE, "query": "dentist in Leeds", "budget": 500}
+        for as_of, shown in (("2026-01-05T12:00:00Z", True), ("2026-01-05T17:00:00Z", False)):
+            answer = await client.post("/v1/retrieve", json={**query, "as_of": as_of})
+            assert ("Dentist in Leeds" in answer.json()["context"]) is shown
