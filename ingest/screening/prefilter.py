@@ -141,7 +141,7 @@ class Prefilter:
         said.conversation.add(said.role, text, embedding)
         said.conversation.last = judgement.worth
         if judgement.objection and submission.review is not ReviewMode.SKIP:
-            return Rejection(f"trivial: {judgement.objection}", submission.draft)
+            return Rejection(f"trivial: {judgement.objection}", submission.draft, embedding)
         typed = _typed(submission, said, kinds, embedding)
         said.conversation.last_type = typed.draft.type
         said.conversation.last_steps = getattr(typed.draft, "steps", ())

@@ -107,13 +107,14 @@ class CapturedMessage:
     """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
     conversation, later: the messages before and after it. preceding: the text of the last messages
-    before it, as context of its embedding. part: whether the draft is only one sentence of the
-    message submitted before it.
+    before it, as context of its embedding. previous: the content of the last one. part: whether the
+    draft is only one sentence of the message submitted before it.
     """
 
     role: str
     conversation: Conversation
     preceding: str = ""
+    previous: str = ""
     part: bool = False
     later: Later = field(default_factory=Later)
 
@@ -148,6 +149,14 @@ def with_type(
     return replace(submission, draft=typed, classified=classified)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A message that is not kept as a memory, with its embedding."""
+
+    submission: Submission
+    embedding: Embedding
+
+
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 """What callers may submit: a `Submission`, or only a draft, for which the other fields have their
 defaults.
@@ -166,11 +175,13 @@ class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
     draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
-    None to not list it.
+    None to not list it. embedding: of a message that is not worth keeping and may still say that
+    something is done.
     """
 
     reason: str
     draft: AnyDraft | UntypedDraft | None = None
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
 class ScreeningGate(Protocol):
