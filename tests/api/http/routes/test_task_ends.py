@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -29,7 +30,7 @@ def read(pair: StatementPair) -> Act | Acts:
     return Act.DONE if ends else Act.NOTHING
 
 
-def service() -> httpx.AsyncClient:
+def service() -> AbstractAsyncContextManager[httpx.AsyncClient]:
     """A client of a service whose reader is scripted."""
     return connect(fake_services(lambda: NOW, reader=FakeReader(read)))
 
