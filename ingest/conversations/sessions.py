@@ -311,9 +311,19 @@ class _Session:
         for piece in _pieces(text):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = CapturedMessage(clean.value.role, conversation, preceding, previous, later=later)
+            sentences = (
+                tuple(_sentences_and_reasons(piece)) if self.review is ReviewMode.AUTO else ()
+            )
+            said = CapturedMessage(
+                clean.value.role,
+                conversation,
+                preceding,
+                sentences,
+                previous=previous,
+                later=later,
+            )
             yield Submission(draft, self.review, said, clean.counts)
-            for sentence in _sentences_and_reasons(piece) if self.review is ReviewMode.AUTO else ():
+            for sentence in sentences:
                 draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
                 yield Submission(
                     draft, self.review, replace(said, preceding="", part=True), clean.counts
