@@ -827,6 +827,7 @@ class ReceiptAnswer(Struct, frozen=True):
     previous_id: str | None
     previous_sha256: str
     sha256: str
+    reader: str | None = None
     first: FirstBudgets | None = None
     contents: dict[str, Any] | None = None
 
