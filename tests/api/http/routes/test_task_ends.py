@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 SPACE = {"namespace": "n"}
 TASK = "Send the lease back to the landlord."
 DONE = "The lease went back to the landlord on Monday."
-TRIVIAL = "lease went back, ok thanks"
+TRIVIAL = "lease back to the landlord, ok thanks"
 HALF_SURE = "The lease is with the landlord, I think."
 
 
