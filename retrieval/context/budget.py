@@ -76,7 +76,8 @@ class BudgetPlan:
     contain. caps: maximum tokens of a type; a type without a cap is limited by `total` alone.
     task_like, how_to: whether the query asks for tasks or how-tos. oversize: whether an entry too
     large for its type is skipped, cut or shown as an excerpt. due_tokens: tokens of due tasks and
-    their heading.
+    their heading. counted: ranks of the tasks that the heading of tasks counts in one line, and
+    that are not offered.
     """
 
     total: int
@@ -86,6 +87,7 @@ class BudgetPlan:
     how_to: bool = False
     oversize: Oversize = "skip"
     due_tokens: int = 0
+    counted: tuple[int, ...] = ()
 
 
 class Offer(NamedTuple):
@@ -143,6 +145,12 @@ class BudgetFill:
     initial: TypeTokens
     shifted: TypeTokens
     room: int
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Ranks of the tasks that the context counts in one line, under the tasks that it lists."""
+        lists_tasks = any(entry.type is MemoryType.PROSPECTIVE for entry in self.chosen)
+        return self.plan.counted if lists_tasks else ()
 
     def refusal(self, tokens: int) -> CandidateOutcome:
         """Why an entry of this size was not chosen: OVER_TYPE_BUDGET if it fits into `room` tokens,

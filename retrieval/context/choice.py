@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memtypes.model.policy import LONG_TERM, MemoryType
-from memtypes.search.candidates import TYPES
+from memtypes.search.candidates import TYPES, Candidates
 from retrieval.context.budget import BudgetFill, BudgetPlan, Offer, Overheads, due_room, fill
 from retrieval.context.entries import EntryFields
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, day_heading
@@ -22,7 +22,15 @@ from retrieval.query.profiles import SIGNALS
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.containment import messages_of
 from retrieval.ranking.ranked import RankedCandidates
-from retrieval.ranking.signals import comes_first, first_due, newest, overview
+from retrieval.ranking.signals import (
+    by_urgency,
+    comes_first,
+    due_about_now,
+    first_due,
+    missed,
+    newest,
+    overview,
+)
 
 DEFAULT_PRIORITY = 3
 """Priority of a working item that has no priority of its own."""
@@ -59,6 +67,11 @@ class RankedHits:
     def ids(self) -> list[str]:
         """Ids of the hits, best first."""
         return self.ranked.hit_ids
+
+    @property
+    def candidates(self) -> Candidates:
+        """The hits as columns, best first."""
+        return self.ranked.candidates.take(np.arange(self.ranked.hits))
 
     @property
     def kinds(self) -> NDArray[np.int8]:
@@ -98,10 +111,12 @@ def choose(
         {MemoryType.WORKING: limit},
         oversize=request.oversize_of(MemoryType.WORKING),
     )
-    due_positions = set(_due(hits, request).tolist())
-    due = [offer for offer in long_term if offer.rank - 1 in due_positions]
-    heading = renderer.heading_tokens(MemoryType.PROSPECTIVE)
-    due_tokens = sum(offer.tokens for offer in due) + heading if due else 0
+    counted = np.flatnonzero(_counted(hits)).tolist()
+    long_term = [offer for offer in long_term if offer.rank - 1 not in counted]
+    due = _due(hits, request).tolist()
+    due_offers = [offer for offer in long_term if offer.rank - 1 in due]
+    heading = renderer.heading_tokens(MemoryType.PROSPECTIVE, len(counted))
+    due_tokens = sum(offer.tokens for offer in due_offers) + heading if due_offers else 0
     budget = request.allowance
     plan = BudgetPlan(
         budget.total,
@@ -111,13 +126,14 @@ def choose(
         how_to=hits.wish in {Wish.HOW_TO, Wish.PROCEDURES},
         oversize=request.oversize_of(MemoryType.SEMANTIC),
         due_tokens=due_tokens,
+        counted=tuple(position + 1 for position in counted),
     )
-    listed = {position: place for place, position in enumerate(_listed(hits, request).tolist())}
+    # Due tasks are offered first, and what the query asks to list before better hits
+    first = dict.fromkeys([*due, *_listed(hits, request).tolist()])
+    turns = {position: turn for turn, position in enumerate(first)}
 
-    def turn(offer: Offer) -> tuple[bool, int, int]:
-        """Due tasks are offered first, and what the query asks to list before better hits."""
-        position = offer.rank - 1
-        return position not in due_positions, listed.get(position, len(listed)), offer.rank
+    def turn(offer: Offer) -> tuple[int, int]:
+        return turns.get(offer.rank - 1, len(turns)), offer.rank
 
     return Choice(
         _filled(working_plan, working, renderer, WORKING_BLOCK),
@@ -154,7 +170,12 @@ def _filled(plan: BudgetPlan, offers: list[Offer], renderer: Renderer, block: st
     groups = {offer.group for offer in offers if offer.group is not None}
     overheads = Overheads(
         renderer.wrapper_tokens(block),
-        {kind: renderer.heading_tokens(kind) for kind in plan.types},
+        {
+            kind: renderer.heading_tokens(
+                kind, len(plan.counted) if kind is MemoryType.PROSPECTIVE else 0
+            )
+            for kind in plan.types
+        },
         {group: renderer.cost(group) for group in sorted(groups)},
     )
     return fill(plan, offers, overheads)
@@ -164,7 +185,7 @@ def _offers(
     hits: RankedHits, renderer: Renderer, texts: Mapping[str, EntryFields] | None
 ) -> dict[int, Offer]:
     """The hits as offers to a budget, by position."""
-    candidates = hits.ranked.candidates.take(np.arange(hits.ranked.hits))
+    candidates = hits.candidates
     columns = candidates.columns
     tokens = columns.integers("tokens.line", 0).tolist()
     kinds = hits.kinds.tolist()
@@ -215,29 +236,46 @@ def _working(hits: RankedHits, request: RetrieveRequest) -> list[int]:
 
 
 def _due(hits: RankedHits, request: RetrieveRequest) -> NDArray[np.intp]:
-    """Positions of tasks to offer first: of the time that a query for tasks names, else due ones,
-    in `due_room`.
+    """Positions of tasks to offer first, in this order: for a query for tasks those of the time
+    that it names, else those due about now; for other queries those due today, in `due_room`.
     """
-    positions = np.flatnonzero(hits.kinds == _PROSPECTIVE)
-    tasks = hits.ranked.candidates.take(positions)
-    for_tasks = hits.wish is Wish.TASKS
-    due = comes_first(tasks, hits.as_of, asked=request.include_due or for_tasks)
-    if for_tasks:
-        named = hits.in_time[positions]
-        return positions[named if named.any() else due]
-    return positions[first_due(tasks, due, due_room(request.allowance.total))]
+    candidates = hits.candidates
+    if hits.wish is not Wish.TASKS:
+        due = comes_first(candidates, hits.as_of, asked=request.include_due)
+        return first_due(candidates, due, hits.as_of, due_room(request.allowance.total))
+    named = hits.in_time & (hits.kinds == _PROSPECTIVE)
+    first = named if named.any() else due_about_now(candidates, hits.as_of)
+    positions = by_urgency(candidates, hits.as_of)
+    return positions[first[positions]]
 
 
 def _listed(hits: RankedHits, request: RetrieveRequest) -> NDArray[np.intp]:
-    """Positions of hits to offer before better ones: tasks due soonest, or the newest that the
+    """Positions of hits to offer before better ones: the most urgent tasks, or the newest that the
     query asks for.
     """
     if hits.wish not in OVERVIEW_TYPES:
         return np.empty(0, dtype=np.intp)
-    candidates = hits.ranked.candidates.take(np.arange(hits.ranked.hits))
+    candidates = hits.candidates
     in_time = hits.in_time
     listed = overview(candidates, hits.wish, in_time | (not in_time.any()))
     total = request.allowance.total
     if hits.wish is Wish.TASKS:
-        return first_due(candidates, listed, int(TASKS_SHARE * total))
+        mask = listed & ~_counted(hits)
+        return first_due(candidates, mask, hits.as_of, int(TASKS_SHARE * total))
     return newest(candidates, listed & (hits.wish in NEWEST), total)
+
+
+def _counted(hits: RankedHits) -> NDArray[np.bool_]:
+    """Mask of the missed tasks that a context for tasks counts in one line instead of listing them.
+
+    Those of a time that the query names are listed, and so is the latest one if there is no other
+    task.
+    """
+    candidates = hits.candidates
+    if hits.wish is not Wish.TASKS:
+        return np.zeros(len(candidates), dtype=np.bool_)
+    counted = missed(candidates, hits.as_of) & ~hits.in_time
+    if counted.any() and not (~counted & (hits.kinds == _PROSPECTIVE)).any():
+        positions = by_urgency(candidates, hits.as_of)
+        counted[positions[counted[positions]][0]] = False
+    return counted

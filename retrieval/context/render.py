@@ -64,7 +64,8 @@ class ContextLayout:
     around the context. opening, closing: texts around a block; {name} is its name. heading,
     footing: texts around a part; {type} and {title} are the type's name and title. separator: text
     before each block, part and entry except the first. entry: renders a memory from its fields and
-    the text to show. has_days: whether events stand under headings of
+    the text to show. counted: renders the line that counts tasks which are not listed, at the end
+    of their part, from their number. has_days: whether events stand under headings of
     days. has_stored_counts: whether the token count stored with a memory is that of its entry in
     this format, so that it need not be counted again.
     """
@@ -76,6 +77,7 @@ class ContextLayout:
     separator: str
     frame: tuple[str, str]
     entry: Callable[[EntryFields, str], str]
+    counted: Callable[[int], str]
     has_days: bool
     has_stored_counts: bool
 
@@ -94,9 +96,12 @@ class ContextLayout:
         """Opening and closing text of the block with this name, such as "memories"."""
         return self.opening.format(name=name), self.closing.format(name=name)
 
-    def around_type(self, kind: MemoryType) -> tuple[str, str]:
-        """Heading and footing of the part with memories of type `kind`."""
-        return self.heading.format(type=kind, title=TITLES[kind]), self.footing
+    def around_type(self, kind: MemoryType, counted: int = 0) -> tuple[str, str]:
+        """Heading and footing of the part with memories of type `kind`. counted: number of tasks
+        that the footing counts.
+        """
+        footing = self.footing + (self.counted(counted) if counted else "")
+        return self.heading.format(type=kind, title=TITLES[kind]), footing
 
 
 def day_heading(day: str) -> str:
@@ -109,6 +114,14 @@ def _json_entry(memory: EntryFields, text: str) -> str:
     return "," + json.dumps(fields, ensure_ascii=False) + "\n"
 
 
+def _markdown_count(tasks: int) -> str:
+    return f"- {tasks} older task{'s' if tasks > 1 else ''} overdue\n"
+
+
+def _json_count(tasks: int) -> str:
+    return f',"older_tasks_overdue":{tasks}\n'
+
+
 MARKDOWN = ContextLayout(
     opening="<{name}>\n",
     closing="</{name}>\n",
@@ -117,6 +130,7 @@ MARKDOWN = ContextLayout(
     separator="",
     frame=("", ""),
     entry=lambda _, text: bullet(text),
+    counted=_markdown_count,
     has_days=True,
     has_stored_counts=True,
 )
@@ -132,6 +146,7 @@ JSON = ContextLayout(
     separator=",",
     frame=("{\n", "}\n"),
     entry=_json_entry,
+    counted=_json_count,
     has_days=False,
     has_stored_counts=False,
 )
@@ -209,9 +224,11 @@ class Renderer:
             map(self.cost, self.layout.around_block(block))
         )
 
-    def heading_tokens(self, kind: MemoryType) -> int:
-        """Tokens of the heading and footing of the part with memories of type `kind`."""
-        return sum(map(self.cost, self.layout.around_type(kind)))
+    def heading_tokens(self, kind: MemoryType, counted: int = 0) -> int:
+        """Tokens of the heading and footing of the part with memories of type `kind`. counted:
+        number of tasks that the footing counts.
+        """
+        return sum(map(self.cost, self.layout.around_type(kind, counted)))
 
     def whole(self, memory: EntryFields, rank: int, tokens: int | None = None) -> ShownMemory:
         """`memory` shown in full. rank: the hit's rank. tokens: size of the entry; None counts the
@@ -262,10 +279,15 @@ class Renderer:
         )
 
     def block(
-        self, name: str, shown: Sequence[ShownMemory], *, tasks_first: bool = False
+        self,
+        name: str,
+        shown: Sequence[ShownMemory],
+        *,
+        tasks_first: bool = False,
+        counted: int = 0,
     ) -> RenderedBlock:
         """Render the block `name`: events by time, others in given order. tasks_first: whether
-        tasks come first.
+        tasks come first. counted: number of tasks that are counted under those shown.
         """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
@@ -273,7 +295,8 @@ class Renderer:
             TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE
         ):
             if of_type := [each for each in shown if each.memory.type is kind]:
-                text, per_type[kind] = self._part(kind, of_type)
+                of_kind = counted if kind is MemoryType.PROSPECTIVE else 0
+                text, per_type[kind] = self._part(kind, of_type, of_kind)
                 parts.append(text)
         if not parts:
             return RenderedBlock("", 0)
@@ -281,9 +304,11 @@ class Renderer:
         text = opening + self.layout.first("".join(parts)) + closing
         return RenderedBlock(text, self.wrapper_tokens(name) + sum(per_type.values()), per_type)
 
-    def _part(self, kind: MemoryType, shown: Sequence[ShownMemory]) -> tuple[str, int]:
+    def _part(
+        self, kind: MemoryType, shown: Sequence[ShownMemory], counted: int
+    ) -> tuple[str, int]:
         pieces: list[str] = []
-        tokens = self.heading_tokens(kind)
+        tokens = self.heading_tokens(kind, counted)
         group = None
         if kind is MemoryType.EPISODIC:
             shown = sorted(
@@ -297,7 +322,7 @@ class Renderer:
                 group = day
             pieces.append(each.entry)
             tokens += each.tokens
-        heading, footing = self.layout.around_type(kind)
+        heading, footing = self.layout.around_type(kind, counted)
         return heading + self.layout.first("".join(pieces)) + footing, tokens
 
 

@@ -17,6 +17,7 @@ from retrieval.context.choice import Choice, RankedHits
 from retrieval.context.entries import EntryFields
 from retrieval.context.render import BLOCK, WORKING_BLOCK, Renderer, ShownMemory, context_of
 from retrieval.query.request import ResolvedRequest
+from retrieval.ranking.signals import by_urgency
 
 _WORKING = TYPES.index(MemoryType.WORKING)
 
@@ -46,10 +47,12 @@ class ContextWriter:
         long_term = self._rendered(ids, choice.long_term.chosen)
         task_like = choice.long_term.plan.task_like
         if task_like:
-            long_term = self._by_due(long_term)
+            long_term = self._tasks_first(long_term)
         shown = (*working, *long_term)
         working_block = self.renderer.block(WORKING_BLOCK, working)
-        block = self.renderer.block(BLOCK, long_term, tasks_first=task_like)
+        block = self.renderer.block(
+            BLOCK, long_term, tasks_first=task_like, counted=len(choice.long_term.counts)
+        )
 
         ranked = self.hits.ranked
         is_working = self.hits.kinds == _WORKING
@@ -110,18 +113,14 @@ class ContextWriter:
         whole = renderer.whole(memory, entry.rank, None if rewritten else entry.allowed)
         return whole if whole.tokens <= entry.allowed else None
 
-    def _by_due(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
-        """`shown` by due time, finished tasks by when they were completed; those without either
-        last.
-        """
-        positions = np.array([memory.rank - 1 for memory in shown], dtype=np.intp)
-        columns = self.hits.ranked.candidates.columns.take(positions)
-        due = np.where(
-            columns.has_value("completed_at"),
-            columns.column("completed_at"),
-            columns.column("due_at"),
-        )
-        return [shown[place] for place in np.argsort(due, kind="stable").tolist()]
+    def _tasks_first(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
+        """`shown` with tasks first, the most urgent first."""
+        tasks = [each for each in shown if each.memory.type is MemoryType.PROSPECTIVE]
+        others = [each for each in shown if each.memory.type is not MemoryType.PROSPECTIVE]
+        positions = np.array([each.rank - 1 for each in tasks], dtype=np.intp)
+        candidates = self.hits.ranked.candidates.take(positions)
+        order = by_urgency(candidates, self.hits.as_of).tolist()
+        return [*(tasks[place] for place in order), *others]
 
     def _duplicates(self, ids: Sequence[str], choice: Choice, shown_ids: set[str]) -> list[str]:
         """Ids of the memories that a shown one has the same text as, or contains."""

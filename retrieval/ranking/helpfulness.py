@@ -113,6 +113,12 @@ def combined_certainty(answerable: Matrix | float, helps: Matrix) -> Matrix:
     return answerable * helps / (answerable * helps + unanswerable)
 
 
+def with_odds(probabilities: Matrix, factor: float) -> Matrix:
+    """`probabilities` after their odds p / (1 - p) were multiplied by `factor`."""
+    raised = factor * probabilities
+    return raised / (raised + 1.0 - probabilities)
+
+
 def question_features(matches: Matches, tokens: TokenVectors) -> NDArray[np.float32]:
     """Features of a question, for the model that judges whether any hit answers it. tokens: its
     token vectors.

@@ -19,7 +19,8 @@ from retrieval.ranking.sorting import ascending, text_order
 class CandidateOutcome(StrEnum):
     """The outcome of a candidate: it is in the context (INCLUDED), or the reason why it is not.
 
-    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. BELOW_THRESHOLD: below the floor or a
+    OVER_TYPE_BUDGET, OVER_TOTAL: did not fit the budget. COUNTED: a task that was missed long ago,
+    which a line of the context counts. BELOW_THRESHOLD: below the floor or a
     required minimum. SUPERSEDED, EXPIRED: was replaced, or had expired. DUPLICATE_OF: a better hit
     has the same text, or it is a sentence of a message in the context. REMOVED: deleted after it
     was chosen and before its text was read. NOT_DUE: reserved; no retrieval sets it, as tasks that
@@ -29,6 +30,7 @@ class CandidateOutcome(StrEnum):
     INCLUDED = "included"
     OVER_TYPE_BUDGET = "over_type_budget"
     OVER_TOTAL = "over_total"
+    COUNTED = "counted"
     BELOW_THRESHOLD = "below_threshold"
     DUPLICATE_OF = "duplicate_of"
     SUPERSEDED = "superseded"
@@ -54,8 +56,8 @@ class RankedCandidates:
     scores: shape (candidates,). signals: shape (signals, candidates), rows in the order of SIGNALS.
     hits: number of hits; the rank of a hit is its position + 1. duplicate_of: for each duplicate,
     the id of the hit that it repeats. floor: the relevance floor, and how many candidates are below
-    it. certainty: probability that a candidate helps to answer the query, shape (candidates,), NaN
-    where it was not judged; None without a floor.
+    it. certainty: probability that a candidate helps to answer the query, as it was compared with
+    the floor, shape (candidates,), NaN where it was not; None without a floor.
     """
 
     candidates: Candidates

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from memtypes.calendar import Window
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Status
+from memtypes.model.prospective import OPEN, Status
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.vectors import Numbers, TokenVectors
 from retrieval.query.intent import NEWEST, Wish
 from retrieval.query.profiles import SECOND_PASS, SIGNALS
 from retrieval.ranking import signals
-from retrieval.ranking.helpfulness import certainty_of
+from retrieval.ranking.helpfulness import certainty_of, with_odds
 from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
@@ -32,6 +32,14 @@ Signals: TypeAlias = NDArray[np.float64]
 IDENTITY = ("content_hash", "speaker", "due_at", "status")
 """Fields that are equal in two memories of one type which say the same."""
 
+TASK_ODDS = 0.25
+"""Factor on the odds that an open task helps to answer a query that does not ask for tasks.
+
+The models that judge hits have not learnt from tasks, whose words ("call", "the report", "Friday")
+are near to many questions. benchmarks/decisions/relevance-floor.md has the measurements.
+"""
+
+_ASKS_FOR_TASKS = (Wish.TASKS, Wish.FINISHED, Wish.DONE)
 _WORKING = TYPES.index(MemoryType.WORKING)
 
 
@@ -46,7 +54,8 @@ class Scoring:
     pending due tasks that pass the floor in any case. wish: what the query asks to list also
     passes; of events and finished tasks only the newest, up to a share of `budget` tokens. links:
     minimum scores, by id, of memories to which hits link. contested: pairs of ids of memories that
-    contradict each other; the newer ranks first.
+    contradict each other; the newer ranks first. readings: for hits that were read together with
+    the query, by id, the probability that they answer it.
     """
 
     weights: Mapping[str, float]
@@ -62,6 +71,7 @@ class Scoring:
     wish: Wish = Wish.OTHER
     budget: int = 0
     prefer_newer: bool = True
+    readings: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
@@ -94,7 +104,7 @@ def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
     if probabilities is not None:
         certainty = np.full(len(first), np.nan)
         certainty[originals] = probabilities
-        helps[originals] = probabilities >= scoring.floor
+        helps[originals] = ~(probabilities < scoring.floor)  # NaN passes
         helps = helps[first]
 
     # Hits come first, then their duplicates, what is below the floor, and what is below a minimum
@@ -149,12 +159,12 @@ def _passes_minimums(
 def _certainty(
     hits: Candidates, signal_rows: Signals, scoring: Scoring, contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64] | None:
-    """The probability that each of `hits` (best first) helps to answer; None if no floor is set or
-    vectors are missing.
+    """The probability that each of `hits` (best first) helps to answer, as it is compared with the
+    floor; None if no floor is set or vectors are missing.
 
-    It is 1 for hits that are shown whatever the floor: working memory, the first pending due tasks
-    (`due_tokens`), and what the query asks to list, because a question like "what is left to do?"
-    shares no word with the tasks.
+    It is NaN for hits that are shown whatever the floor, and not judged: working memory, the first
+    pending due tasks (`due_tokens`), and what the query asks to list, because a question like "what
+    is left to do?" shares no word with the tasks.
     """
     if not scoring.floor:
         return None
@@ -165,6 +175,9 @@ def _certainty(
         return None
     # A memory that contradicts a hit is about the same subject, even if it uses other words.
     certainty = np.minimum(signals.newest_first(hits, certainty, contested), 1.0)
+    is_open = hits.columns.where("status", OPEN.__contains__)
+    if scoring.wish not in _ASKS_FOR_TASKS:
+        certainty = np.where(is_open, with_odds(certainty, TASK_ODDS), certainty)
     in_time = (signal_rows[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
     listed = signals.overview(hits, scoring.wish, in_time)
     exempt = listed & (scoring.wish not in NEWEST)
@@ -174,10 +187,9 @@ def _certainty(
         due = signals.due_today(hits, scoring.as_of) & hits.columns.where(
             "status", Status.PENDING.__eq__
         )
-        exempt[signals.first_due(hits, due & (certainty < scoring.floor), scoring.due_tokens)] = (
-            True
-        )
-    return np.where(exempt, 1.0, certainty)
+        below = due & (certainty < scoring.floor)
+        exempt[signals.first_due(hits, below, scoring.as_of, scoring.due_tokens)] = True
+    return np.where(exempt, np.nan, certainty)
 
 
 def _scores(
@@ -194,12 +206,15 @@ def _scores(
         )
         scores = weights @ signal_rows
     raised = scores
+    if scoring.readings:
+        signal_rows[SIGNALS.index("reading")] = signals.reading(candidates, scoring.readings)
+        raised = weights @ signal_rows
     contested: tuple[tuple[str, str], ...] = ()
     links = signals.links_of_best(candidates, scores) if scoring.weights["link"] else {}
     if links:
         contested = signals.contested_pairs(links) if scoring.prefer_newer else ()
-        minimums = signals.linked_minimums(candidates, scores, links)
-        boosts = signals.newest_first(candidates, np.maximum(minimums, scores), contested) - scores
+        minimums = signals.linked_minimums(candidates, raised, links)
+        boosts = signals.newest_first(candidates, np.maximum(minimums, raised), contested) - raised
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
     if scoring.weights["current"]:

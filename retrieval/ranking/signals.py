@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +42,14 @@ FULL_ACCESS = 100
 LONG_OVERDUE = timedelta(days=7)
 """Time after which an overdue task is no longer shown first in contexts that do not ask for
 tasks.
+"""
+
+DUE_SOON = timedelta(days=7)
+"""Time until a task's due time within which a query for tasks shows it before undated tasks."""
+
+UNTOUCHED = timedelta(weeks=3)
+"""Time after which a query for tasks counts a missed deadline instead of listing it: nobody has
+done it or spoken of it since.
 """
 
 OVERVIEW_SHARE = 0.75
@@ -249,36 +256,72 @@ def comes_first(candidates: Candidates, as_of: datetime, *, asked: bool) -> NDAr
     )
 
 
-def first_due(candidates: Candidates, mask: NDArray[np.bool_], room: int) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, by due time, undated ones last, until `room` tokens
-    are used up.
+def due_about_now(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
+    """Mask of the candidates that are open tasks, due in the DUE_SOON from `as_of`, or overdue but
+    not LONG_OVERDUE.
     """
-    return _first(candidates, mask, candidates.columns.column("due_at"), room)
+    due_at = candidates.columns.column("due_at")
+    # False where there is no due time
+    near = (due_at >= to_datetime64(as_of - LONG_OVERDUE)) & (
+        due_at <= to_datetime64(as_of + DUE_SOON)
+    )
+    mask: NDArray[np.bool_] = near & candidates.columns.where("status", OPEN.__contains__)
+    return mask
+
+
+def missed(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
+    """Mask of the open tasks whose due time is over for more than UNTOUCHED, and that nobody wrote
+    or repeated since.
+    """
+    columns = candidates.columns
+    touched = np.maximum(columns.column("due_at"), _last_stated(columns))
+    # False where there is no due time
+    mask: NDArray[np.bool_] = touched < to_datetime64(as_of - UNTOUCHED)
+    return mask & columns.where("status", OPEN.__contains__)
+
+
+def by_urgency(candidates: Candidates, as_of: datetime) -> NDArray[np.intp]:
+    """Positions of tasks, the most urgent first.
+
+    What is due from today on, within DUE_SOON, comes first, by due time; then what became overdue
+    in the last LONG_OVERDUE, the latest first; then undated tasks and those due later, the nearest
+    in time first; then what is overdue for longer, the latest first; last finished tasks, by when
+    they were completed. Of equal ones, the higher priority comes first.
+    """
+    columns = candidates.columns
+    due_at = columns.column("due_at")
+    today = to_datetime64(as_of).astype("datetime64[D]")
+    is_dated = columns.has_value("due_at")
+    is_overdue = is_dated & (due_at < today)
+    is_recent = is_overdue & (due_at >= to_datetime64(as_of - LONG_OVERDUE))
+    is_soon = is_dated & ~is_overdue & (due_at <= to_datetime64(as_of + DUE_SOON))
+    is_finished = columns.has_value("completed_at")
+    groups = np.select([is_finished, is_soon, is_recent, ~is_overdue], [4, 0, 1, 2], 3)
+    times = (reference_times(candidates) - today).astype(np.int64)
+    distances = np.where(is_finished, times, np.abs(times))
+    return np.lexsort((-columns.integers("priority", 3), distances, groups))
+
+
+def first_due(
+    candidates: Candidates, mask: NDArray[np.bool_], as_of: datetime, room: int
+) -> NDArray[np.intp]:
+    """Positions of the candidates in `mask`, by urgency, until `room` tokens are used up."""
+    positions = by_urgency(candidates, as_of)
+    return _within(candidates, positions[mask[positions]], room)
 
 
 def newest(candidates: Candidates, mask: NDArray[np.bool_], budget: int) -> NDArray[np.intp]:
     """Positions of the candidates in `mask`, newest first, until OVERVIEW_SHARE of `budget` tokens
     are used up.
     """
-    return _first(
-        candidates,
-        mask,
-        -reference_times(candidates).astype(np.int64),
-        int(OVERVIEW_SHARE * budget),
-    )
+    times = -reference_times(candidates).astype(np.int64)
+    positions = np.lexsort((-candidates.columns.integers("priority", 3), times))
+    return _within(candidates, positions[mask[positions]], int(OVERVIEW_SHARE * budget))
 
 
-def _first(
-    candidates: Candidates, mask: NDArray[np.bool_], by: NDArray[Any], room: int
-) -> NDArray[np.intp]:
-    """Positions of the candidates in `mask`, in the order of `by` and priority, until `room` tokens
-    are used up.
-    """
-    columns = candidates.columns
-    if not mask.any():
-        return np.empty(0, dtype=np.intp)
-    positions = np.lexsort((-columns.integers("priority", 3), by, ~mask))[: mask.sum()]
-    tokens = columns.integers("tokens.line", 0)[positions]
+def _within(candidates: Candidates, positions: NDArray[np.intp], room: int) -> NDArray[np.intp]:
+    """The first of `positions`, until `room` tokens are used up."""
+    tokens = candidates.columns.integers("tokens.line", 0)[positions]
     return positions[np.cumsum(tokens) - tokens < room]
 
 
@@ -331,6 +374,14 @@ def expansion(
     shared: NDArray[np.float64] = np.bincount(rows, weights[shared_terms], len(terms)) * length_norm
     highest = float(shared.max(initial=0.0))
     return shared / highest if highest > 0 else shared
+
+
+def reading(candidates: Candidates, readings: Mapping[str, float]) -> NDArray[np.float64]:
+    """Probability that each candidate answers the query, from `readings` by id; 0 for those that
+    were not read.
+    """
+    ids = candidates.ids.astype(np.str_).tolist()
+    return np.array([readings.get(memory_id, 0.0) for memory_id in ids])
 
 
 def update_boosts(

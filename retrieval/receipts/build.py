@@ -86,6 +86,8 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "total_tokens": metadata.total_tokens,
         "context_sha256": context_digest(retrieval.answer.context),
     }
+    if retrieval.reader is not None:
+        body["reader"] = retrieval.reader
     if retrieval.first is not None:
         first = retrieval.first.model_dump(mode="json", include={"budget", "working_budget"})
         body["first"] = first
@@ -189,6 +191,7 @@ def _hit_rows(retrieval: Retrieval, listed: NDArray[np.bool_]) -> list[_Candidat
     }
     chosen = {entry.rank: entry for filled in retrieval.choice for entry in filled.chosen}
     shown = {memory.rank: memory for memory in retrieval.shown}
+    not_offered = dict.fromkeys(retrieval.choice.long_term.counts, CandidateOutcome.COUNTED)
     rows = _rows(retrieval.ranked, positions)
     for row, due, rank in zip(rows, is_due, (positions + 1).tolist(), strict=True):
         row.rank = rank
@@ -196,6 +199,7 @@ def _hit_rows(retrieval: Retrieval, listed: NDArray[np.bool_]) -> list[_Candidat
             row.due = True
         if rank not in places:
             row.counted = False
+            row.outcome = not_offered.get(rank, row.outcome)
             continue
         row.place, offer, filled = places[rank]
         row.tokens = offer.tokens
@@ -300,6 +304,8 @@ def _unlisted(retrieval: Retrieval, listed: NDArray[np.bool_]) -> dict[str, Any]
         for offer in retrieval.choice.long_term.offers
         if not listed[offer.rank - 1]
     )
+    counts = retrieval.choice.long_term.counts
+    outcomes[CandidateOutcome.COUNTED] = sum(not listed[rank - 1] for rank in counts)
     hits = int((~listed).sum())
     outcomes[CandidateOutcome.OVER_TOTAL] += hits - outcomes.total()  # those not offered
     others = max(0, len(ranked) - ranked.hits - OTHERS_LISTED)

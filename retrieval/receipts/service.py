@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.receipts import ChainHead, UnsealedReceipt, canonical, digest, issued_at, seal
 from memtypes.search.candidates import Candidates
+from retrieval.columns import COLUMNS
 from retrieval.context.entries import Entries, EntryFields
 from retrieval.context.render import (
     BLOCK,
@@ -31,6 +31,7 @@ from retrieval.context.render import (
 from retrieval.dependencies import RetrieverParts
 from retrieval.query.request import RetrieveRequest
 from retrieval.ranking.ranked import CandidateOutcome
+from retrieval.ranking.signals import by_urgency
 from retrieval.receipts.build import plain_context, receipt_body
 from retrieval.receipts.checks import (
     TOLERANCE,
@@ -58,7 +59,10 @@ receipt.
 
 _POLL_S = 0.02
 
-_NO_DUE_TIME = datetime.max.replace(tzinfo=UTC)
+REPLAY_READER_MS = 10_000
+"""Deadline of the reader in a replay: what was read in time the first time is read again."""
+
+_WORKING_AND_TASKS = (MemoryType.WORKING, MemoryType.PROSPECTIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,10 @@ class Receipts:
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before)))
-        request = request.model_copy(update={"as_of": before.as_of})
+        reader = "off" if before.reader is None else "always"
+        request = request.model_copy(
+            update={"as_of": before.as_of, "reader": reader, "reader_ms": REPLAY_READER_MS}
+        )
         first = None
         if before.first is not None:
             budgets = dict(before.first)
@@ -194,18 +201,20 @@ def contents_of(
         if candidate.outcome is CandidateOutcome.INCLUDED
     ]
     unchanged = {hit.id for hit in included} <= shown.keys()
-    if unchanged and receipt.long_term.task_like:
-        fields = {hit.id: memories[hit.id].model_dump() for hit in included}
-        included.sort(
-            key=lambda hit: (
-                fields[hit.id].get("completed_at") or fields[hit.id].get("due_at") or _NO_DUE_TIME
-            )
-        )
     context = None
     if unchanged:
         working = [shown[hit.id] for hit in included if hit.type is MemoryType.WORKING]
-        long_term = [shown[hit.id] for hit in included if hit.type is not MemoryType.WORKING]
-        block = renderer.block(BLOCK, long_term, tasks_first=receipt.long_term.task_like)
+        tasks = [hit for hit in included if hit.type is MemoryType.PROSPECTIVE]
+        others = [hit for hit in included if hit.type not in _WORKING_AND_TASKS]
+        if receipt.long_term.task_like:
+            fields = Candidates.from_memories([memories[hit.id] for hit in tasks], COLUMNS)
+            tasks = [tasks[place] for place in by_urgency(fields, receipt.as_of).tolist()]
+        block = renderer.block(
+            BLOCK,
+            [shown[hit.id] for hit in (*tasks, *others)],
+            tasks_first=receipt.long_term.task_like,
+            counted=_counted(receipt),
+        )
         context = context_of(
             renderer.layout, (renderer.block(WORKING_BLOCK, working), block), request.format
         )
@@ -213,6 +222,12 @@ def contents_of(
     return ReceiptContents(
         {memory_id: entry.entry for memory_id, entry in shown.items()}, context, changed
     )
+
+
+def _counted(receipt: Receipt) -> int:
+    """Number of tasks that the context counts in one line."""
+    listed = sum(hit.outcome is CandidateOutcome.COUNTED for hit in receipt.candidates)
+    return listed + receipt.unlisted.outcomes.get(CandidateOutcome.COUNTED, 0)
 
 
 def _rendered_again(
@@ -307,10 +322,12 @@ def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
 
 
 def _environment_reason(before: Receipt, after: Receipt) -> str:
-    if before.embedder != after.embedder:
-        return "the service has another embedder now"
-    if before.tokenizer != after.tokenizer:
-        return "the service has another tokenizer now"
+    for part in ("embedder", "reader", "tokenizer"):
+        recorded = getattr(before, part)
+        replayed = getattr(after, part)
+        if recorded != replayed:
+            is_gone = recorded is not None and replayed is None
+            return f"the service has {'no' if is_gone else 'another'} {part} now"
     if before.degraded != after.degraded:
         missing = [name for name in before.degraded if name not in after.degraded]
         if missing:

@@ -22,7 +22,7 @@ from api.wiring.container import Services
 from ingest.screening.recall_guard import INTRODUCTION
 from ingest.screening.sentences import sentences_in
 from memtypes.model.errors import Unavailable
-from memtypes.model.filters import MAX_LIST, all_of, in_view, open_tasks
+from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view, open_tasks
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -31,6 +31,7 @@ from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
 from retrieval.answer import ContextItem
 from retrieval.query.request import Budget, Encoding, RetrieveRequest, Signal, reduced, shortened
+from retrieval.ranking.signals import DUE_SOON, LONG_OVERDUE
 from retrieval.result import Retrieval
 
 PROMPT_TOKENS = 1_500
@@ -273,22 +274,27 @@ class ClientContexts:
         return HookAnswer(hookSpecificOutput=output)
 
     async def _pending_and_recent(self, shown: Shown) -> list[str]:
-        """Ids of open tasks and of the newest memories of other types that the session was not
-        shown before.
+        """Ids of open tasks, those due about now and the newest, and of the newest memories of
+        other types, that the session was not shown before.
         """
         now = self.services.clock()
         valid = in_view(now)
-        store = self.services.store
-        pending = await store.page(
-            self.scope, Listing((MemoryType.PROSPECTIVE,), all_of(open_tasks(now), valid), _NEWEST)
+        is_open = open_tasks(now)
+        tasks = (MemoryType.PROSPECTIVE,)
+        due_about_now = all_of(
+            is_open,
+            valid,
+            Compare("due_at", Op.GTE, now - LONG_OVERDUE),
+            Compare("due_at", Op.LTE, now + DUE_SOON),
         )
+        store = self.services.store
+        # What is due this week may have been written long before the newest tasks
+        due = await store.page(self.scope, Listing(tasks, due_about_now, _NEWEST))
+        pending = await store.page(self.scope, Listing(tasks, all_of(is_open, valid), _NEWEST))
         other_types = tuple(kind for kind in LONG_TERM if kind is not MemoryType.PROSPECTIVE)
         recent = await store.page(self.scope, Listing(other_types, valid, _NEWEST))
-        return [
-            memory.id
-            for memory in (*pending.memories, *recent.memories)
-            if memory.id not in shown.ids
-        ]
+        listed = (*due.memories, *pending.memories, *recent.memories)
+        return list(dict.fromkeys(memory.id for memory in listed if memory.id not in shown.ids))
 
 
 def _repetitions(

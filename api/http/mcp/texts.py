@@ -40,6 +40,7 @@ _EMPTY_TEXTS = {
 _WHY_LEFT_OUT = {
     CandidateOutcome.OVER_TYPE_BUDGET: "the share of its type in the budget was used up",
     CandidateOutcome.OVER_TOTAL: "it did not fit in the budget",
+    CandidateOutcome.COUNTED: "it is a task that is overdue for weeks; the context only counts it",
     CandidateOutcome.BELOW_THRESHOLD: "it is not likely to help",
     CandidateOutcome.DUPLICATE_OF: "it says the same as {of}",
     CandidateOutcome.SUPERSEDED: "a newer memory replaced it{since}",

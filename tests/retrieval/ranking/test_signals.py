@@ -23,6 +23,7 @@ from retrieval.ranking.signals import (
     SESSION_BEST,
     SESSION_SHARE,
     access,
+    by_urgency,
     context,
     decay,
     due,
@@ -31,6 +32,7 @@ from retrieval.ranking.signals import (
     links_of_best,
     mention,
     mentions,
+    missed,
     nearness,
     recency,
     reference_times,
@@ -329,3 +331,56 @@ def test_links_raise_scores_by_their_strength_and_contradictions_do_not(
     minimums = linked_minimums(candidates, scores, links)
     assert {"b": minimums[1]} == pytest.approx(least or {"b": -np.inf})
     assert minimums[0] == -np.inf
+
+
+def tasks(*payloads: dict[str, Any]) -> Candidates:
+    """A pending task for each of these payloads."""
+    rows = [
+        CandidateRow(
+            str(number), MemoryType.PROSPECTIVE, None, None, {"status": "pending"} | fields
+        )
+        for number, fields in enumerate(payloads)
+    ]
+    return make_candidates(rows)
+
+
+def test_what_is_due_next_is_most_urgent_and_what_is_long_overdue_least() -> None:
+    def due_in(days: int) -> dict[str, Any]:
+        return payload(created_at=NOW - timedelta(days=60), due_at=NOW + timedelta(days=days))
+
+    ordered = [
+        due_in(0),
+        due_in(2),
+        due_in(7),
+        due_in(-1),
+        due_in(-6),
+        payload(created_at=NOW - timedelta(days=3)),
+        due_in(8),
+        payload(created_at=NOW - timedelta(days=30)),
+        due_in(-8),
+        due_in(-40),
+    ]
+    assert by_urgency(tasks(*reversed(ordered)), NOW).tolist() == [*range(9, -1, -1)]
+
+
+def test_of_equally_urgent_tasks_that_with_the_higher_priority_comes_first() -> None:
+    due = payload(due_at=NOW + timedelta(days=1))
+    assert by_urgency(tasks(due, due | {"priority": 5}), NOW).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_missed"),
+    [
+        ({"due_at": NOW - timedelta(days=22)}, True),
+        ({"due_at": NOW - timedelta(days=20)}, False),
+        ({"due_at": NOW + timedelta(days=22)}, False),
+        ({}, False),
+        ({"due_at": NOW - timedelta(days=22), "restated_at": NOW - timedelta(days=2)}, False),
+    ],
+)
+def test_a_task_is_missed_three_weeks_after_it_was_due_if_nobody_repeats_it(
+    fields: dict[str, Any], *, is_missed: bool
+) -> None:
+    made = payload(created_at=NOW - timedelta(days=90), **fields)
+    closed = made | {"status": "cancelled"}
+    assert missed(tasks(made, closed), NOW).tolist() == [is_missed, False]

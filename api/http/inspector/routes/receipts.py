@@ -28,6 +28,7 @@ OUTCOMES: Mapping[CandidateOutcome, str] = {
     CandidateOutcome.INCLUDED: "in the context",
     CandidateOutcome.OVER_TYPE_BUDGET: "the budget of its type was used up",
     CandidateOutcome.OVER_TOTAL: "the whole budget was used up",
+    CandidateOutcome.COUNTED: "overdue for weeks: only counted",
     CandidateOutcome.BELOW_THRESHOLD: "too unlikely to help",
     CandidateOutcome.DUPLICATE_OF: "says the same as another",
     CandidateOutcome.SUPERSEDED: "replaced by a newer statement",

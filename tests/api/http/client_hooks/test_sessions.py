@@ -5,14 +5,17 @@ memories.
 from __future__ import annotations
 
 import math
+import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from pathlib import Path
 
 import anyio
 import pytest
 
 from ingest.working.intentions import DueRequest, Intentions
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.model.episodic import Episodic
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
@@ -22,7 +25,10 @@ from memtypes.model.times import rfc3339
 from memtypes.stores.redis.client_sessions import RedisClientSessions
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.conftest import connect
-from tests.api.http.client_hooks.conftest import ClientSession, Clock
+from tests.api.fake_services import fake_services
+from tests.api.http.client_hooks.conftest import ClientSession, Clock, with_client_sessions
+from tests.fakes import FakeSparse
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +70,30 @@ async def test_a_session_begins_with_open_tasks_and_new_memories(
     assert "renew the certificate" in text
     assert FACT in text
     assert await following.prompt(QUESTION) == ""
+
+
+async def test_a_session_begins_with_what_is_due_this_week_before_newer_and_missed_tasks(
+    live: LiveClient, clock: Clock, onnx_directory: Path
+) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    store = InMemoryStore(embedder.dimensions)
+    services = fake_services(clock, store, encoders=(embedder, FakeSparse()))
+    async with connect(with_client_sessions(services, live)) as http:
+        session = ClientSession(http, services, f"/projects/{uuid.uuid4()}", "first", live=live)
+
+        async def add(content: str, **due: str) -> None:
+            memory = {"namespace": session.namespace, "type": "prospective", "content": content}
+            assert (await http.post("/v1/memories", json=memory | due)).status_code == 201
+
+        await add("Send the tax form.", due_at=rfc3339(clock.now + timedelta(days=3)))
+        overdue = rfc3339(clock.now - timedelta(days=9))
+        for number in range(45):
+            await add(f"Sort the photos of year {number} into the new album.")
+            await add(f"Pay the bill {number} of the builder.", due_at=overdue)
+        text = await session.another().context("SessionStart")
+    await embedder.aclose()
+    assert "## Tasks\n- [pending] Send the tax form." in text
+    assert "Sort the photos" in text
 
 
 @pytest.mark.parametrize("source", ["resume", "fork"])

@@ -253,3 +253,22 @@ async def test_a_question_for_tasks_gets_tasks(floored: httpx.AsyncClient) -> No
         "Renew the certificate",
         "Book the flights to Oslo",
     }
+
+
+async def test_an_unrelated_task_is_not_shown_for_a_question_about_something_else(
+    floored: httpx.AsyncClient,
+) -> None:
+    """A task needs to be more likely to help than other memories, unless tasks are asked for."""
+    for content in ("The lighthouse of Palagruza is 26 metres tall.", "The lighthouse is white."):
+        await write(floored, "semantic", content, "coast")
+    for content in ("Call the dentist", "Paint the gate", "Tell Luka about the lighthouse trip"):
+        await write(floored, "prospective", content, "coast")
+    tall = await retrieve(floored, query="How tall is the lighthouse?", namespace="coast")
+    assert "26 metres" in tall["context"]
+    assert not {"Call the dentist", "Paint the gate"} & {item["content"] for item in tall["items"]}
+    trip = await retrieve(
+        floored, query="Who shall hear of the lighthouse trip?", namespace="coast"
+    )
+    assert "Tell Luka" in trip["context"]
+    todo = await retrieve(floored, query="what do I still have to do?", namespace="coast")
+    assert "Call the dentist" in todo["context"]

@@ -280,11 +280,67 @@ async def test_tasks_of_the_time_that_a_question_names_are_shown(onnx_directory:
             assert positions == sorted(positions), query
         listed = places(
             await ask(client, "what is left to do?"),
-            "Mow lawn 0.",
             "Mow lawn 1.",
-            "Mow lawn 90.",
+            "Mow lawn 0.",
             "Sort",
+            "Mow lawn 90.",
         )
         assert -1 not in listed
         assert listed == sorted(listed)
     await embedder.aclose()
+
+
+@pytest.mark.parametrize("form", ["markdown", "json"])
+async def test_tasks_that_were_missed_weeks_ago_are_counted_in_one_line(
+    onnx_directory: Path, form: str
+) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
+    task = "[pending] Mow lawn 1. (due 2026-03-02 12:00Z)"
+    line = {
+        "markdown": f"- {task}\n- 3 older tasks overdue\n",
+        "json": f'"content": "{task}"}}\n]\n,"older_tasks_overdue":3\n',
+    }[form]
+    async with connect(services) as client:
+        for day in (1, -30, -40, -50):
+            due = (NOW + timedelta(days=day)).isoformat()
+            made = (NOW - timedelta(days=60)).isoformat()
+            await write(client, "prospective", f"Mow lawn {day}.", due_at=due, created_at=made)
+        for budget in (120, 1_000):
+            answer = await ask(client, "what is left to do?", budget=budget, format=form)
+            assert line in answer["context"]
+            assert len(answer["items"]) == 1
+            assert answer["metadata"]["total_tokens"] <= budget
+        outcomes = await outcomes_of(client, answer)
+        assert sorted(outcomes) == ["counted", "counted", "counted", "included"]
+
+        named = await ask(client, "what was due in January?", format=form)
+        assert "Mow lawn -40." in named["context"]
+        too_small = await ask(client, "what is left to do?", budget=20, format=form)
+        assert too_small["context"] == ""
+        assert "counted" not in await outcomes_of(client, too_small)
+    await embedder.aclose()
+
+
+async def test_the_latest_of_only_missed_tasks_is_listed(onnx_directory: Path) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
+    async with connect(services) as client:
+        for day in (-40, -30):
+            due = (NOW + timedelta(days=day)).isoformat()
+            made = (NOW - timedelta(days=60)).isoformat()
+            await write(client, "prospective", f"Mow lawn {day}.", due_at=due, created_at=made)
+        answer = await ask(client, "what is left to do?")
+        assert [item["content"] for item in answer["items"]] == ["Mow lawn -30."]
+        assert "- 1 older task overdue\n" in answer["context"]
+    await embedder.aclose()
+
+
+async def outcomes_of(client: httpx.AsyncClient, answer: dict[str, Any]) -> list[str]:
+    """The outcomes of the candidates that the answer's receipt lists."""
+    receipt = (await client.get(f"/v1/receipts/{answer['receipt_id']}")).json()
+    return [candidate["outcome"] for candidate in receipt["candidates"]]
