@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memtypes.encoders.prepared import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import OnnxReader, ReaderSettings
+from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
+from memtypes.encoders.reader import MODEL_FILES, OnnxReader, ReaderSettings
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Question, ReadStatement, StatementPair
@@ -120,7 +120,7 @@ async def test_a_reader_that_has_not_learnt_acts_says_so(
     await reader.aclose()
 
 
-@pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*MODEL_FILES.values(), TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
     tmp_path: Path, onnx_directory: Path, name: str
 ) -> None:
