@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import READER, ReaderManifest
-from memtypes.encoders.setup.reader_graph import build_graph
+from memtypes.encoders.prepared import TOKENIZER_FILE
+from memtypes.encoders.reader import (
+    ACTS_FILE,
+    ANSWERS_FILE,
+    OLDER_TOKENS,
+    READER,
+    ReaderManifest,
+)
+from memtypes.encoders.setup.reader_graph import build_acts, build_answers
 from memtypes.ports.reader import Act
 
 WIDTH = 64
@@ -26,10 +32,12 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
 
     weights = {
         "embeddings.word_embeddings.weight": matrix(VOCABULARY, WIDTH),
-        "embeddings.position_embeddings.weight": matrix(TOKENS, WIDTH),
+        "embeddings.position_embeddings.weight": matrix(2 * TOKENS, WIDTH),
         "embeddings.token_type_embeddings.weight": matrix(2, WIDTH),
         "pooler.dense.weight": matrix(WIDTH, WIDTH),
         "pooler.dense.bias": matrix(WIDTH),
+        "classifier.weight": 3 * matrix(1, WIDTH),
+        "classifier.bias": matrix(1),
     }
     norms = ["embeddings.LayerNorm"]
     for layer in range(layers):
@@ -50,27 +58,30 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def tiny_heads(acts: int = len(Act)) -> dict[str, NDArray[np.float32]]:
-    """Random heads; without `acts`, only that for answers."""
+def tiny_head(acts: int = len(Act)) -> dict[str, NDArray[np.float32]]:
+    """A random head for acts."""
     random = np.random.default_rng(8)
-    heads = {"answers": 1} | ({"acts": acts} if acts else {})
-    arrays: dict[str, NDArray[np.float32]] = {}
-    for name, outputs in heads.items():
-        arrays[f"{name}.weight"] = random.normal(0, 0.5, (outputs, WIDTH)).astype(np.float32)
-        arrays[f"{name}.bias"] = np.zeros(outputs, np.float32)
-    return arrays
+    return {
+        "head.weight": random.normal(0, 0.2, (acts, 2 * WIDTH)).astype(np.float32),
+        "head.bias": np.zeros(acts, np.float32),
+    }
 
 
 def write_tiny_reader(directory: Path, tokenizer: Path, *, acts: bool = True) -> Path:
     """Write a reader of random weights to `directory`; return it. tokenizer: file of any BERT
     tokenizer. acts: whether it judges acts.
     """
-    model = build_graph(tiny_weights(), tiny_heads(len(Act) if acts else 0), int8=True)
-    files = {MODEL_FILE: model.SerializeToString(), TOKENIZER_FILE: tokenizer.read_bytes()}
-    names = tuple(Act) if acts else ()
-    READER.write(
-        directory,
-        files,
-        ReaderManifest(fingerprint="tiny-reader", max_tokens=TOKENS, files={}, acts=names),
+    weights = tiny_weights()
+    models = {ANSWERS_FILE: build_answers(weights, 1.0, 0.0, int8=True)}
+    if acts:
+        models[ACTS_FILE] = build_acts(weights, tiny_head(), int8=True)
+    files = {name: model.SerializeToString() for name, model in models.items()}
+    manifest = ReaderManifest(
+        fingerprint="tiny-reader",
+        max_tokens=TOKENS,
+        files={},
+        acts=tuple(Act) if acts else (),
+        acts_tokens=TOKENS + OLDER_TOKENS if acts else 0,
     )
+    READER.write(directory, {**files, TOKENIZER_FILE: tokenizer.read_bytes()}, manifest)
     return directory

