@@ -96,7 +96,17 @@ ContextType: TypeAlias = Literal["task_context", "variables", "state", "referenc
 
 
 DecisionKind: TypeAlias = Literal[
-    "replaced", "contested", "merged", "promoted", "forgotten", "rejected", "lapsed"
+    "replaced",
+    "contested",
+    "merged",
+    "promoted",
+    "forgotten",
+    "rejected",
+    "lapsed",
+    "ended",
+    "said_ended",
+    "moved",
+    "reopened",
 ]
 
 
