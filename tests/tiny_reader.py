@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from memtypes.encoders.prepared import TOKENIZER_FILE
 from memtypes.encoders.reader import (
-    ACTS_FILE,
-    ANSWERS_FILE,
-    OLDER_TOKENS,
+    ACTS_OUTPUT,
+    ANSWERS_OUTPUT,
+    MODEL_FILES,
     READER,
     ReaderManifest,
 )
-from memtypes.encoders.setup.reader_graph import build_acts, build_answers
+from memtypes.encoders.setup.reader_graph import acts_graph, answers_graph
 from memtypes.ports.reader import Act
 
 WIDTH = 64
@@ -32,12 +32,10 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
 
     weights = {
         "embeddings.word_embeddings.weight": matrix(VOCABULARY, WIDTH),
-        "embeddings.position_embeddings.weight": matrix(2 * TOKENS, WIDTH),
+        "embeddings.position_embeddings.weight": matrix(TOKENS, WIDTH),
         "embeddings.token_type_embeddings.weight": matrix(2, WIDTH),
         "pooler.dense.weight": matrix(WIDTH, WIDTH),
         "pooler.dense.bias": matrix(WIDTH),
-        "classifier.weight": 3 * matrix(1, WIDTH),
-        "classifier.bias": matrix(1),
     }
     norms = ["embeddings.LayerNorm"]
     for layer in range(layers):
@@ -58,12 +56,14 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def tiny_head(acts: int = len(Act)) -> dict[str, NDArray[np.float32]]:
-    """A random head for acts."""
+def tiny_heads() -> dict[str, NDArray[np.float32]]:
+    """Random heads for answers and for acts."""
     random = np.random.default_rng(8)
     return {
-        "head.weight": random.normal(0, 0.2, (acts, 2 * WIDTH)).astype(np.float32),
-        "head.bias": np.zeros(acts, np.float32),
+        "answers.weight": random.normal(0, 0.5, (1, WIDTH)).astype(np.float32),
+        "answers.bias": np.zeros(1, np.float32),
+        "acts.weight": random.normal(0, 0.5, (len(Act), 2 * WIDTH)).astype(np.float32),
+        "acts.bias": np.zeros(len(Act), np.float32),
     }
 
 
@@ -71,17 +71,15 @@ def write_tiny_reader(directory: Path, tokenizer: Path, *, acts: bool = True) ->
     """Write a reader of random weights to `directory`; return it. tokenizer: file of any BERT
     tokenizer. acts: whether it judges acts.
     """
-    weights = tiny_weights()
-    models = {ANSWERS_FILE: build_answers(weights, 1.0, 0.0, int8=True)}
+    weights = tiny_weights() | tiny_heads()
+    files = {
+        MODEL_FILES[ANSWERS_OUTPUT]: answers_graph(weights, int8=True).SerializeToString(),
+        TOKENIZER_FILE: tokenizer.read_bytes(),
+    }
     if acts:
-        models[ACTS_FILE] = build_acts(weights, tiny_head(), int8=True)
-    files = {name: model.SerializeToString() for name, model in models.items()}
+        files[MODEL_FILES[ACTS_OUTPUT]] = acts_graph(weights, int8=True).SerializeToString()
     manifest = ReaderManifest(
-        fingerprint="tiny-reader",
-        max_tokens=TOKENS,
-        files={},
-        acts=tuple(Act) if acts else (),
-        acts_tokens=TOKENS + OLDER_TOKENS if acts else 0,
+        fingerprint="tiny-reader", max_tokens=TOKENS, files={}, acts=tuple(Act) if acts else ()
     )
-    READER.write(directory, {**files, TOKENIZER_FILE: tokenizer.read_bytes()}, manifest)
+    READER.write(directory, files, manifest)
     return directory

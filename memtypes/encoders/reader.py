@@ -1,5 +1,5 @@
-"""The reader in onnxruntime: small int8 BERT models that read two texts together, one for what
-answers a question, and one for what statements do to each other, if that was learnt.
+"""The reader in onnxruntime: two small int8 BERT models that read two texts together. One says
+whether a memory answers a question, the other what a new text does to a stored statement.
 
 Each pair is a separate run of the model, as each text is for the embedder: in a batch, a pair's
 reading would depend on the other pairs, and a receipt could not be computed again. A few threads
@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,39 +26,30 @@ from cachetools import LRUCache
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from memtypes.encoders.batching import CHARACTERS_PER_TOKEN, truncated
-from memtypes.encoders.prepared import (
-    ORT_ERRORS,
-    TOKENIZER_FILE,
-    Manifest,
-    PreparedModel,
-)
+from memtypes.encoders.batching import truncated
+from memtypes.encoders.prepared import ORT_ERRORS, TOKENIZER_FILE, Manifest, PreparedModel
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
 
-ANSWERS_FILE = "answers.onnx"
-ACTS_FILE = "acts.onnx"
-LOGITS = "logits"
-"""Name of the output of each model."""
+ANSWERS_OUTPUT = "answers"
+ACTS_OUTPUT = "acts"
+"""Names of the models' outputs, which are logits."""
 
-OLDER_TOKENS = 56
-"""Tokens of a stored statement that are read; its beginning says what it is about."""
+MODEL_FILES = {ANSWERS_OUTPUT: "answers.onnx", ACTS_OUTPUT: "acts.onnx"}
+"""Names of the models' files by output. That for acts is missing as long as nothing was learnt."""
 
-BEGINNING_TOKENS = 40
-"""Of a new text that is too long, this many tokens at its beginning are read, and its end."""
+MAX_BEFORE = 160
+"""Characters of the message before a new text that are read, its last ones."""
 
-BEFORE_CHARACTERS = 160
-"""Characters that are read of the end of the message before a new statement."""
-
-KINDS = {
+_NAMES = {
     MemoryType.PROSPECTIVE: "task",
     MemoryType.SEMANTIC: "fact",
     MemoryType.EPISODIC: "event",
     MemoryType.PROCEDURAL: "how-to",
     MemoryType.WORKING: "message",
 }
-"""What the model for acts has learnt to call the kinds of statements."""
+"""What the model for acts is told of a stored statement's type."""
 
 THREADS = 2
 """Number of pairs that are read at once."""
@@ -67,12 +58,10 @@ THREADS = 2
 class ReaderManifest(Manifest):
     """Contents of the manifest file of a prepared reader.
 
-    max_tokens: of a question and a memory. acts_tokens: of two statements. acts: names of the acts
-    in the order of the model's output; empty if there is no model for them.
+    acts: names of the acts in the order of their model's output; empty if there is none.
     """
 
     acts: tuple[Act, ...] = ()
-    acts_tokens: int = 0
 
 
 READER = PreparedModel("reader", ReaderManifest, "memtypes.encoders.setup.prepare_reader")
@@ -93,26 +82,26 @@ class ReaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Two texts, and the file of the model that is to read them."""
+    """Two texts, and the output of the model that is wanted for them."""
 
-    model: str
+    output: str
     first: str
     second: str
 
     @property
     def key(self) -> bytes:
         """A digest, so that the cache contains no texts."""
-        parts = "\0".join((self.model, self.first, self.second))
+        parts = "\0".join((self.output, self.first, self.second))
         return hashlib.blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _OnnxModels:
-    """The loaded models by file, which several threads may use at once. start, separator: ids of
-    the special tokens around the texts.
+    """A loaded reader, which several threads may use at once. sessions: by output. start,
+    separator: ids of the special tokens around the texts.
     """
 
-    sessions: Mapping[str, onnxruntime.InferenceSession]
+    sessions: dict[str, onnxruntime.InferenceSession]
     tokenizer: Tokenizer
     start: int
     separator: int
@@ -127,13 +116,13 @@ class _OnnxModels:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # pairs are read side by side instead
         options.inter_op_num_threads = 1
-        files = [ANSWERS_FILE, *([ACTS_FILE] if manifest.acts else [])]
         try:
             sessions = {
-                name: onnxruntime.InferenceSession(
+                output: onnxruntime.InferenceSession(
                     directory / name, options, providers=["CPUExecutionProvider"]
                 )
-                for name in files
+                for output, name in MODEL_FILES.items()
+                if name in manifest.files
             }
         except ORT_ERRORS as error:
             raise SetupRequired(
@@ -149,62 +138,32 @@ class _OnnxModels:
         """The logits of a pair; None if the deadline, a time of `time.monotonic`, is over."""
         if deadline is not None and time.monotonic() >= deadline:
             return None
-        if texts.model == ACTS_FILE:
-            first, second = self._statements(texts)
-        else:
-            first, second = self._question(texts)
-        ids = [self.start, *first, self.separator, *second, self.separator]
-        types = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+        first, second = self._tokenize(texts.first), self._tokenize(texts.second)
+        ids, types = joined(first, second, self.start, self.separator, self.manifest.max_tokens)
         inputs = {
             "input_ids": np.array([ids], dtype=np.int64),
             "token_type_ids": np.array([types], dtype=np.int64),
         }
         try:
-            (logits,) = self.sessions[texts.model].run([LOGITS], inputs)
+            (logits,) = self.sessions[texts.output].run([texts.output], inputs)
         except ORT_ERRORS as error:
             raise Unavailable(f"the reader failed: {error}") from error
         values: NDArray[np.float32] = logits[0]
         return values
 
-    def _question(self, texts: _Texts) -> tuple[list[int], list[int]]:
-        """The beginnings of a question and a memory that fit together; less of the longer one."""
-        room = self.manifest.max_tokens - 3  # start and two separators
-        first = self._tokenize(truncated(texts.first, room))[:room]
-        second = self._tokenize(truncated(texts.second, room))[:room]
-        least = room // 2
-        if len(first) > least:
-            first = first[: max(least, room - len(second))]
-        return first, second[: room - len(first)]
-
-    def _statements(self, texts: _Texts) -> tuple[list[int], list[int]]:
-        """The beginning of the older statement; and the newer one, or its beginning and end."""
-        second = self._tokenize(truncated(texts.second, OLDER_TOKENS))[:OLDER_TOKENS]
-        room = self.manifest.acts_tokens - 3 - len(second)
-        first = self._tokenize(_ends(texts.first, room * CHARACTERS_PER_TOKEN))
-        if len(first) > room:
-            first = first[:BEGINNING_TOKENS] + first[BEGINNING_TOKENS - room :]
-        return first, second
-
     def _tokenize(self, text: str) -> list[int]:
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
-
-
-def _ends(text: str, characters: int) -> str:
-    """`text`, without its middle if it is longer than twice as many characters. Lone surrogates
-    become question marks.
-    """
-    if len(text) > 2 * characters:
-        text = text[:characters] + text[-characters:]
-    return text.encode("utf-8", "replace").decode("utf-8")
+        limit = self.manifest.max_tokens
+        ids = self.tokenizer.encode(truncated(text, limit), add_special_tokens=False).ids
+        return ids[:limit]
 
 
 class OnnxReader(Reader):
     """The default reader. Readings are cached by their texts."""
 
-    def __init__(self, models: _OnnxModels, settings: ReaderSettings) -> None:
-        self.fingerprint = models.manifest.fingerprint
-        self.judges_acts = bool(models.manifest.acts)
-        self._models = models
+    def __init__(self, model: _OnnxModels, settings: ReaderSettings) -> None:
+        self.fingerprint = model.manifest.fingerprint
+        self.judges_acts = bool(model.manifest.acts)
+        self._model = model
         self._max_waiting = settings.waiting
         self._threads = ThreadPoolExecutor(THREADS, "reader")
         # Both are used by the event loop alone.
@@ -217,8 +176,8 @@ class OnnxReader(Reader):
         """Load the prepared reader. Raises SetupRequired, with the command to run, if it is missing
         or damaged.
         """
-        models = await to_thread.run_sync(_OnnxModels.load, settings.directory)
-        return cls(models, settings)
+        model = await to_thread.run_sync(_OnnxModels.load, settings.directory)
+        return cls(model, settings)
 
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the probability of each act. Raises Unavailable if the model has not
@@ -227,14 +186,14 @@ class OnnxReader(Reader):
         if not self.judges_acts:
             raise Unavailable("the reader has not learnt what statements do to each other")
         texts = [
-            _Texts(ACTS_FILE, newer_text(pair.newer), older_text(pair.older)) for pair in pairs
+            _Texts(ACTS_OUTPUT, newer_text(pair.newer), older_text(pair.older)) for pair in pairs
         ]
         readings: list[Acts] = []
         for logits in await self._read(texts, None):
             if logits is None:
                 raise Unavailable("the reader is closed")
             probabilities = _softmax(logits).tolist()
-            readings.append(dict(zip(self._models.manifest.acts, probabilities, strict=True)))
+            readings.append(dict(zip(self._model.manifest.acts, probabilities, strict=True)))
         return readings
 
     async def answers(
@@ -246,7 +205,7 @@ class OnnxReader(Reader):
         """For each memory, the probability that it answers the question; None if it could not be
         read in `within_ms` milliseconds.
         """
-        texts = [_Texts(ANSWERS_FILE, question.text, memory.text) for memory in memories]
+        texts = [_Texts(ANSWERS_OUTPUT, question.text, memory.text) for memory in memories]
         return [
             None if logits is None else _sigmoid(float(logits[0]))
             for logits in await self._read(texts, within_ms)
@@ -282,7 +241,7 @@ class OnnxReader(Reader):
         shortest_first = sorted(unread, key=lambda key: len(unread[key].second))
         self._waiting += len(unread)
         calls = {
-            asyncio.wrap_future(self._threads.submit(self._models.read, unread[key], deadline)): key
+            asyncio.wrap_future(self._threads.submit(self._model.read, unread[key], deadline)): key
             for key in shortest_first
         }
         try:
@@ -300,16 +259,34 @@ class OnnxReader(Reader):
 
 
 def newer_text(statement: ReadStatement) -> str:
-    """What the model for acts reads of a new statement: the end of the message before it, if it is
-    given, who said it, and its text.
-    """
-    before = f"{statement.before[-BEFORE_CHARACTERS:]} | " if statement.before else ""
-    return f"{before}{statement.speaker}: {statement.text}"
+    """What the model for acts reads of a new text."""
+    said = f"{statement.speaker}: {statement.text}"
+    return f"{statement.before[-MAX_BEFORE:]} | {said}" if statement.before else said
 
 
 def older_text(statement: ReadStatement) -> str:
-    """What the model for acts reads of a stored statement: its kind, who said it, and its text."""
-    return f"{KINDS[statement.kind]}, {statement.speaker}: {statement.text}"
+    """What the model for acts reads of a stored statement."""
+    return f"{_NAMES[statement.kind]}, {statement.speaker}: {statement.text}"
+
+
+def joined(
+    first: list[int], second: list[int], start: int, separator: int, limit: int
+) -> tuple[list[int], list[int]]:
+    """Token ids of two texts in one, and the type of each: 0 for the first text, 1 for the second.
+
+    start, separator: ids of the special tokens. Of texts that are longer than `limit` together, the
+    beginnings are taken, and more is cut from the longer one.
+    """
+    room = limit - 3  # start and two separators
+    least = room // 2
+    if len(first) <= least:
+        second = second[: room - len(first)]
+    elif len(second) <= least:
+        first = first[: room - len(second)]
+    else:
+        first, second = first[:least], second[: room - least]
+    ids = [start, *first, separator, *second, separator]
+    return ids, [0] * (len(first) + 2) + [1] * (len(second) + 1)
 
 
 def _sigmoid(logit: float) -> float:

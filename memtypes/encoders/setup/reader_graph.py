@@ -1,4 +1,4 @@
-"""Builds the ONNX graphs of the reader: BERT models of two texts, with their heads. Needs `onnx`,
+"""Builds the ONNX graphs of the reader: BERT models of two texts, each with its head. Needs `onnx`,
 installed for set-up only.
 
 A base is read back to floats from a quantised file, what was learnt for it is merged in, and the
@@ -7,7 +7,6 @@ result is quantised again.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from memtypes.encoders.reader import LOGITS
+from memtypes.encoders.reader import ACTS_OUTPUT, ANSWERS_OUTPUT
 from memtypes.encoders.setup.bert_graph import (
     INPUT_IDS,
     TYPE_IDS,
@@ -26,11 +25,10 @@ from memtypes.encoders.setup.bert_graph import (
     model_of,
 )
 
-HEAD = "head"
 _QUANTISED = "_quantized"
 _PREFIX = "bert."
-_LAYER_NODE = re.compile(r"/(?:bert/)?(encoder/layer\.\d+/.+)/MatMul_quant")
-"""Name of a node that multiplies by a matrix of a layer, with the matrix's name in transformers."""
+_LAYER_NODE = "encoder/"
+_LAYER_NODE_END = "/MatMul_quant"
 
 
 def base_weights(model: Path) -> dict[str, NDArray[np.float32]]:
@@ -51,10 +49,11 @@ def base_weights(model: Path) -> dict[str, NDArray[np.float32]]:
             source = name.removesuffix(_QUANTISED)
             zero = tensors[f"{source}_zero_point"].astype(np.float32)
             matrix = (tensors[name].astype(np.float32) - zero) * tensors[f"{source}_scale"]
-            # Matrices of layers have lost their names, but their nodes have kept them.
-            layer = _LAYER_NODE.fullmatch(node.name)
-            if layer is not None:
-                weights[f"{layer[1].replace('/', '.')}.weight"] = np.ascontiguousarray(matrix.T)
+            place = node.name.removeprefix("/").removeprefix("bert/")
+            if place.startswith(_LAYER_NODE) and place.endswith(_LAYER_NODE_END):
+                # Matrices of layers have lost their names, but their nodes have kept them.
+                layer = place.removesuffix(_LAYER_NODE_END).replace("/", ".")
+                weights[f"{layer}.weight"] = np.ascontiguousarray(matrix.T)
             elif node.op_type == "MatMulInteger":
                 weights[source.removeprefix(_PREFIX)] = np.ascontiguousarray(matrix.T)
             else:
@@ -66,70 +65,69 @@ def merged(weights: Weights, learnt: Weights) -> dict[str, NDArray[Any]]:
     """The base's weights with what was learnt for them.
 
     learnt: low-rank changes "NAME.A", of shape (rank, inputs), and "NAME.B", of shape (outputs,
-    rank), of which "NAME.weight" becomes weight + scale * B A; "scale"; and tensors that replace
-    those of the same name. Raises ValueError for a change of a matrix that the base lacks.
+    rank), of which "NAME.weight" becomes weight + scale * B A; "scale"; and other tensors, which
+    replace those of the same name or are added. Raises ValueError for a change of a matrix that the
+    base lacks.
     """
     changed = dict(weights)
     for name, array in learnt.items():
-        if name in weights:
+        if name.endswith(".A"):
+            layer = name.removesuffix(".A")
+            matrix = f"{layer}.weight"
+            if matrix not in weights:
+                raise ValueError(f"{matrix} is no matrix of the base")
+            change = learnt[f"{layer}.B"].astype(np.float32) @ array.astype(np.float32)
+            changed[matrix] = weights[matrix] + np.float32(learnt["scale"]) * change
+        elif name != "scale" and not name.endswith(".B"):
             changed[name] = array.astype(np.float32)
-        if not name.endswith(".A"):
-            continue
-        matrix = f"{name.removesuffix('.A')}.weight"
-        if matrix not in weights:
-            raise ValueError(f"{matrix} is no matrix of the base")
-        down = array.astype(np.float32)
-        up = learnt[f"{name.removesuffix('.A')}.B"].astype(np.float32)
-        changed[matrix] = weights[matrix] + np.float32(learnt["scale"]) * (up @ down)
     return changed
 
 
-def build_answers(weights: Weights, scale: float, offset: float, *, int8: bool) -> Any:
-    """Build the ONNX model of a cross-encoder, with a pooler and a classifier of one output. int8:
-    whether to quantise it.
+def answers_graph(weights: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that says whether a text answers a question. int8: whether to quantise
+    it.
 
-    scale, offset: its output is scale * logit + offset. Its inputs are input_ids and
-    token_type_ids, int64 of shape (pairs, tokens), without padding. Its output is float32 of shape
-    (pairs, 1).
+    weights: of the BERT model, with a pooler, and "answers.weight" of shape (1, dimensions) and
+    "answers.bias". Its inputs are input_ids and token_type_ids, int64 of shape (pairs, tokens),
+    without padding. Its output is a float32 logit, of shape (pairs, 1).
     """
     writer = GraphWriter(weights, int8)
-    states = bert_states(writer, bias=None, pairs=True)
-    # A pair has one such vector, so its products cost nothing and stay floats.
-    beginning = _beginning(writer, states)
-    pooled = writer.node("Tanh", [_product(writer, beginning, weights, "pooler.dense")], "pooled")
-    head = {
-        f"{HEAD}.weight": weights["classifier.weight"] * scale,
-        f"{HEAD}.bias": weights["classifier.bias"] * scale + offset,
-    }
-    writer.node("Identity", [_product(writer, pooled, head, HEAD)], LOGITS)
-    return model_of(writer, "answers", [INPUT_IDS, TYPE_IDS], {LOGITS: ["texts", 1]})
+    beginning = _beginning(writer, bert_states(writer, bias=None, pairs=True))
+    pooled = writer.node("Tanh", [_product(writer, beginning, "pooler.dense")], "pooled")
+    return _model(writer, pooled, ANSWERS_OUTPUT)
 
 
-def build_acts(weights: Weights, head: Weights, *, int8: bool) -> Any:
-    """Build the ONNX model that judges what one statement does to another. int8: whether to
+def acts_graph(weights: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that says what a new text does to a stored statement. int8: whether to
     quantise it.
 
-    head: "head.weight" of shape (acts, 2 * dimensions), for the state of the first token and the
-    mean of all states, and "head.bias". Inputs as in `build_answers`; the output is float32 of
-    shape (pairs, acts).
+    weights: of the BERT model, and "acts.weight" of shape (acts, 2 * dimensions), for the first
+    token's state and the mean of all, and "acts.bias". Its inputs are those of `answers_graph`. Its
+    output are float32 logits, of shape (pairs, acts).
     """
     writer = GraphWriter(weights, int8)
     states = bert_states(writer, bias=None, pairs=True)
     mean = writer.node("ReduceMean", [states, writer.indices(1)], "mean", keepdims=0)
-    both = writer.node("Concat", [_beginning(writer, states), mean], "both", axis=-1)
-    writer.node("Identity", [_product(writer, both, head, HEAD)], LOGITS)
-    outputs = {LOGITS: ["texts", len(head[f"{HEAD}.weight"])]}
-    return model_of(writer, "acts", [INPUT_IDS, TYPE_IDS], outputs)
+    joint = writer.node("Concat", [_beginning(writer, states), mean], "joint", axis=1)
+    return _model(writer, joint, ACTS_OUTPUT)
 
 
 def _beginning(writer: GraphWriter, states: str) -> str:
-    """Add the state of the first token, the start token."""
-    first = writer.node("Gather", [states, writer.indices(0)], "beginning", axis=1)
-    return writer.node("Squeeze", [first, writer.indices(1)], "beginning_vector")
+    """Add the first token's state."""
+    beginning = writer.node("Gather", [states, writer.indices(0)], "beginning", axis=1)
+    return writer.node("Squeeze", [beginning, writer.indices(1)], "beginning_vector")
 
 
-def _product(writer: GraphWriter, source: str, weights: Weights, key: str) -> str:
-    matrix = writer.constant(f"{key}_w", weights[f"{key}.weight"].T.astype(np.float32))
-    bias = writer.constant(f"{key}_b", weights[f"{key}.bias"].astype(np.float32))
+def _model(writer: GraphWriter, vector: str, output: str) -> Any:
+    """Add the head `output` for a pair's vector, and end the model."""
+    writer.node("Identity", [_product(writer, vector, output)], output)
+    outputs = {output: ["pairs", len(writer.weights[f"{output}.bias"])]}
+    return model_of(writer, f"reader_{output}", [INPUT_IDS, TYPE_IDS], outputs)
+
+
+def _product(writer: GraphWriter, source: str, key: str) -> str:
+    # One vector for a pair: its products cost nothing, so they stay floats.
+    matrix = writer.constant(f"{key}_w", writer.weights[f"{key}.weight"].T.astype(np.float32))
+    bias = writer.constant(f"{key}_b", writer.weights[f"{key}.bias"].astype(np.float32))
     product = writer.node("MatMul", [source, matrix], f"{key}_product")
     return writer.node("Add", [product, bias], f"{key}_sum")

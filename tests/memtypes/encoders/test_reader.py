@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import ACTS_FILE, ANSWERS_FILE, OnnxReader, ReaderSettings
+from memtypes.encoders.reader import MODEL_FILES, OnnxReader, ReaderSettings
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.ports.reader import Acts, Question, ReadStatement, StatementPair
+from memtypes.ports.reader import Question, ReadStatement, StatementPair
 from tests.tiny_reader import write_tiny_reader
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +109,19 @@ async def test_an_order_of_texts_matters(reader: OnnxReader) -> None:
     assert there != back
 
 
+async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) -> None:
+    newer, older = memories(2)
+    changed = [
+        StatementPair(newer, older),
+        StatementPair(replace(newer, before="What about the form?"), older),
+        StatementPair(replace(newer, speaker="Ada"), older),
+        StatementPair(newer, replace(older, speaker="Ada")),
+        StatementPair(newer, replace(older, kind=MemoryType.PROSPECTIVE)),
+    ]
+    plain, *others = await reader.acts(changed)
+    assert all(reading != plain for reading in others)
+
+
 async def test_a_reader_that_has_not_learnt_acts_says_so(
     tmp_path: Path, onnx_directory: Path
 ) -> None:
@@ -121,41 +134,7 @@ async def test_a_reader_that_has_not_learnt_acts_says_so(
     await reader.aclose()
 
 
-async def acts_of(reader: OnnxReader, newer: ReadStatement, older: ReadStatement) -> Acts:
-    return (await reader.acts([StatementPair(newer, older)]))[0]
-
-
-async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) -> None:
-    newer, older = memories(2)
-    plain = await acts_of(reader, newer, older)
-    changed = [
-        (replace(newer, before="What about the form?"), older),
-        (replace(newer, speaker="Ada"), older),
-        (newer, replace(older, speaker="Ada")),
-        (newer, replace(older, kind=MemoryType.PROSPECTIVE)),
-    ]
-    for pair in changed:
-        assert await acts_of(reader, *pair) != plain
-
-
-async def test_of_a_long_new_text_the_beginning_and_the_end_are_read(reader: OnnxReader) -> None:
-    """People say at the end what is done; the middle of a long text is left out."""
-    _, older = memories(2)
-    words = ["word"] * 3_000
-    readings = []
-    for place in (0, 1_500, -1):
-        changed = [*words]
-        changed[place] = "finished"
-        newer = ReadStatement(" ".join(changed), TODAY, "user", MemoryType.WORKING)
-        readings.append(await acts_of(reader, newer, older))
-    beginning, middle, end = readings
-    plain = ReadStatement(" ".join(words), TODAY, "user", MemoryType.WORKING)
-    assert middle == await acts_of(reader, plain, older)
-    assert beginning != middle
-    assert end != middle
-
-
-@pytest.mark.parametrize("name", [ANSWERS_FILE, ACTS_FILE, TOKENIZER_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*MODEL_FILES.values(), TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
     tmp_path: Path, onnx_directory: Path, name: str
 ) -> None:
