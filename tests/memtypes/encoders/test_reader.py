@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -106,6 +107,19 @@ async def test_an_order_of_texts_matters(reader: OnnxReader) -> None:
     one, other = memories(2)
     there, back = await reader.acts([StatementPair(one, other), StatementPair(other, one)])
     assert there != back
+
+
+async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) -> None:
+    newer, older = memories(2)
+    changed = [
+        StatementPair(newer, older),
+        StatementPair(replace(newer, before="What about the form?"), older),
+        StatementPair(replace(newer, speaker="Ada"), older),
+        StatementPair(newer, replace(older, speaker="Ada")),
+        StatementPair(newer, replace(older, kind=MemoryType.PROSPECTIVE)),
+    ]
+    plain, *others = await reader.acts(changed)
+    assert all(reading != plain for reading in others)
 
 
 async def test_a_reader_that_has_not_learnt_acts_says_so(
