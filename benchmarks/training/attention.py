@@ -146,13 +146,21 @@ def _loss(scores: torch.Tensor, rows: Sequence[Target], kinds: int) -> torch.Ten
         scores[:, :kinds], shares, label_smoothing=SMOOTHING, reduction="none"
     )
     total = (type_losses * (shares.sum(1) > 0)).sum()
-    for index, row in enumerate(rows):
-        for class_index, yes in row.answers.items():
-            target = torch.tensor(1 - SMOOTHING / 2 if yes else SMOOTHING / 2)
-            answer = nn.functional.binary_cross_entropy_with_logits(
-                scores[index, class_index], target
-            )
-            total = total + answer * (POSITIVE_WEIGHT if yes else 1.0)
+    labels = [
+        (index, class_index, yes)
+        for index, row in enumerate(rows)
+        for class_index, yes in row.answers.items()
+    ]
+    if labels:
+        places, classes, answers = (list(column) for column in zip(*labels, strict=True))
+        yes = torch.tensor(answers, dtype=torch.float32)
+        answer_losses = nn.functional.binary_cross_entropy_with_logits(
+            scores[places, classes],
+            yes * (1 - SMOOTHING) + SMOOTHING / 2,
+            weight=1 + yes * (POSITIVE_WEIGHT - 1),
+            reduction="sum",
+        )
+        total = total + answer_losses
     return total / len(rows)
 
 

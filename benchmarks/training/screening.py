@@ -1,13 +1,15 @@
 """Trains the screening models on the texts of this repository, and prints their quality on texts of
 other authors.
 
-    python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--save MODEL ...]
+    python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--unseen AUTHOR ...]
+        [--save MODEL ...]
 
 The models judge a text's memory type, its importance and whether to keep it. They learn from
-types.jsonl, conversations.jsonl and importance.jsonl in tests/data/training, and are measured on
-types*.jsonl and capture*.jsonl in the `--data` folder. --save writes the named models to
-ingest/screening, and measures them with the other models that are shipped. "kinds" are the scores
-of memory types in the model "states". Needs scikit-learn and torch.
+types.jsonl, conversations.jsonl, importance.jsonl and the scenes in `statements` in
+tests/data/training, and are measured on types*.jsonl and capture*.jsonl in the `--data` folder.
+--unseen names authors of scenes that are measured instead of learnt from. --save writes the named
+models to ingest/screening, and measures them with the other models that are shipped. "kinds" are
+the scores of memory types in the model "states". Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import argparse
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,10 +53,21 @@ MODELS = ("types", "first", "worth", "importance", "states", "kinds")
 READ_VECTORS = ("worth", "states")
 """The models that read vectors of the encoder: cosines of messages, and token states."""
 
+KIND_TYPES = {
+    "task": MemoryType.PROSPECTIVE,
+    "fact": MemoryType.SEMANTIC,
+    "event": MemoryType.EPISODIC,
+    "howto": MemoryType.PROCEDURAL,
+}
+"""The memory types of what the texts of a scene state."""
+
+ENDS = frozenset(("done", "cancelled", "moves", "reopens", "replaces", "wrong"))
+"""What a text of a scene does to earlier statements that makes it worth keeping."""
+
 NETWORKS = 3
 """Number of attention models, of different seeds, whose mean scores memory types."""
 
-TYPES_STRENGTH = 0.1
+TYPES_STRENGTH = 0.2
 FIRST_STRENGTH = 0.2
 WORTH_STRENGTH = 0.2
 IMPORTANCE_STRENGTH = 0.1
@@ -137,6 +150,52 @@ def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """The texts of a scene. stored: its earlier statements, each of one memory type. later: what is
+    said later, and what it answers, as one conversation.
+    """
+
+    author: str
+    language: str
+    stored: list[Message]
+    later: list[Message]
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts of the scene."""
+        return [message.text for message in (*self.stored, *self.later)]
+
+
+def scenes() -> Iterator[Scene]:
+    """Yield the scenes of all authors in this repository.
+
+    A later text is noise if it states nothing and leaves earlier statements as they are.
+    """
+    for path in sorted((TEXTS / "statements").glob("*.jsonl")):
+        for row in rows_of(path):
+            stored = [
+                Message(_role(told["by"]), told["text"], True, (KIND_TYPES[told["kind"]],))
+                for told in row["stored"]
+            ]
+            later: list[Message] = []
+            for told in row["later"]:
+                role = _role(told["by"])
+                if "before" in told:
+                    asking = "user" if is_machine(role) else "assistant"
+                    later.append(Message(asking, told["before"], None, ()))
+                types = tuple(KIND_TYPES[kind] for kind in told["states"])
+                acts = set(told["does"].values())
+                keep = True if types or acts & ENDS else None if acts else False
+                later.append(Message(role, told["text"], keep, types))
+            yield Scene(path.stem, row["lang"], stored, later)
+
+
+def _role(speaker: str) -> str:
+    """The role of a scene's speaker, who is the user, the agent or a person with a name."""
+    return "assistant" if speaker == "agent" else "user"
+
+
+@dataclass(frozen=True, slots=True)
 class Examples:
     """Training examples for the screening models, a list for each model. embeddings: of each text,
     by text.
@@ -147,6 +206,15 @@ class Examples:
     first: list[Example] = field(default_factory=list)
     worth: list[Example] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+
+    def add_all(self, scenes_to_learn: Iterable[Scene]) -> None:
+        """Add the texts and conversations of this repository, and these scenes."""
+        for _, _, labels, text in type_rows(None):
+            self.add_typed(text, labels)
+        for _, _, messages in conversations(None):
+            self.add_conversation(messages)
+        for scene in scenes_to_learn:
+            self.add_scene(scene)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
         """Add a text with its memory types. Unless one is working memory, it is also an example
@@ -185,6 +253,19 @@ class Examples:
                 self.first.append(Example(reading.features, ("noise",)))
                 answers[ALONE] = False
             self._add_target(text, message.types, answers)
+
+    def add_scene(self, scene: Scene) -> None:
+        """Add the stored statements of a scene as single texts, and what is said later as a
+        conversation.
+        """
+        self.add_conversation(scene.later)
+        for message in scene.stored:
+            reading = read(message.text)
+            self.types.append(
+                Example(typing_features(reading.features, message.role), message.types)
+            )
+            self.first.append(Example(reading.features, ("keep",)))
+            self._add_target(message.text, message.types, {ALONE: True})
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
         for variant in dict.fromkeys((text, casual(text))):
@@ -310,6 +391,53 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
         yield f"{author}, messages: type right {np.mean(hits):.3f} of {len(hits)}"
 
 
+def scene_report(
+    judge: Judge, unseen: Sequence[Scene], embeddings: dict[str, Embedding]
+) -> Iterator[str]:
+    """Yield lines about the types of scenes: macro F1 of stored statements, facts taken for tasks
+    and tasks for facts, and how often what later texts state is found.
+    """
+    labels: list[tuple[str, str]] = []
+    for scene in unseen:
+        for message in scene.stored:
+            kinds = judge.kinds(
+                judge.input_of(message.text, embeddings[message.text]), message.role
+            )
+            labels.append((message.types[0], max(kinds, key=kinds.__getitem__)))
+    scores: list[float] = []
+    for kind in KIND_TYPES.values():
+        found = [right == kind for right, predicted in labels if predicted == kind]
+        wanted = [predicted == kind for right, predicted in labels if right == kind]
+        hits = sum(found)
+        scores.append(2 * hits / max(1, len(found) + len(wanted)))
+    by_type = ", ".join(
+        f"{kind} {score:.3f}" for kind, score in zip(KIND_TYPES.values(), scores, strict=True)
+    )
+    fact = MemoryType.SEMANTIC
+    task = MemoryType.PROSPECTIVE
+    facts = [predicted for right, predicted in labels if right == fact]
+    tasks = [predicted for right, predicted in labels if right == task]
+    yield f"scenes, stored: macro F1 {np.mean(scores):.3f} of {len(labels)} ({by_type})"
+    yield (
+        f"scenes, stored: facts taken for tasks {facts.count(task) / len(facts):.3f}, "
+        f"tasks taken for facts {tasks.count(fact) / len(tasks):.3f}"
+    )
+    told = [
+        (judge.kinds(judge.input_of(message.text, embeddings[message.text]), message.role), message)
+        for scene in unseen
+        for message in scene.later
+        if message.keep is not None
+    ]
+    for kind in KIND_TYPES.values():
+        for bound in (0.3, 0.4, 0.5):
+            said = [kind in message.types for kinds, message in told if kinds[kind] >= bound]
+            wanted = [kinds[kind] >= bound for kinds, message in told if kind in message.types]
+            yield (
+                f"scenes, later, {kind} from {bound}: "
+                f"precision {np.mean(said):.3f}, recall {np.mean(wanted):.3f}"
+            )
+
+
 def main() -> None:
     """Train the screening models. --data prints their quality on other authors' texts; --save
     writes those named.
@@ -318,15 +446,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--unseen", nargs="+", default=())
     parser.add_argument("--save", nargs="+", choices=MODELS, default=())
     options = parser.parse_args()
+    told = list(scenes())
+    unseen = [scene for scene in told if scene.author in options.unseen]
     texts = [text for *_, text in type_rows(options.data)]
     texts += [message.text for *_, messages in conversations(options.data) for message in messages]
+    texts += [text for scene in told for text in scene.texts]
     examples = Examples(embeddings_of([*texts, *map(casual, texts)]))
-    for _, _, labels, text in type_rows(None):
-        examples.add_typed(text, labels)
-    for _, _, messages in conversations(None):
-        examples.add_conversation(messages)
+    examples.add_all(scene for scene in told if scene.author not in options.unseen)
     shipped = Judge.shipped()
     judge = train(examples, shipped.states if "kinds" in options.save else None)
     names = {"states" if name == "kinds" else name for name in options.save}
@@ -335,6 +464,8 @@ def main() -> None:
     if options.data:
         for report in (type_report, worth_report):
             print("\n".join(report(judge, options.data, examples.embeddings)))
+    if unseen:
+        print("\n".join(scene_report(judge, unseen, examples.embeddings)))
     for name in names:
         model = getattr(judge, name)
         if name in READ_VECTORS:

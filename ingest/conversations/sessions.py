@@ -307,12 +307,23 @@ class _Session:
         later = Later(following[:AHEAD], len(following), self.median_length)
         position = len(self.lines) - len(self.messages) + index
         preceding = " ".join(filter(None, self.lines[max(0, position - TURNS_BEFORE) : position]))
+        previous = self.messages[index - 1][1] if index else ""
         for piece in _pieces(text):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
-            said = CapturedMessage(clean.value.role, conversation, preceding, later=later)
+            sentences = (
+                tuple(_sentences_and_reasons(piece)) if self.review is ReviewMode.AUTO else ()
+            )
+            said = CapturedMessage(
+                clean.value.role,
+                conversation,
+                preceding,
+                sentences,
+                previous=previous,
+                later=later,
+            )
             yield Submission(draft, self.review, said, clean.counts)
-            for sentence in _sentences_and_reasons(piece) if self.review is ReviewMode.AUTO else ():
+            for sentence in sentences:
                 draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
                 yield Submission(
                     draft, self.review, replace(said, preceding="", part=True), clean.counts

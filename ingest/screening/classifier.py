@@ -71,7 +71,7 @@ class ClassificationGate:
         objection = self.redactor.rules(scope.tenant).objection(submission.draft)
         said = submission.said
         if objection and said and not said.part:
-            said.conversation.last = None  # so that no part of the message is stored
+            said.statements.clear()  # so that no part of the message is stored
         return Rejection(objection) if objection else submission
 
 

@@ -2,11 +2,12 @@
 of the others.
 
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation.
-After the message, each of its sentences is submitted as a part. A part is stored as a separate
-fact, task or how-to if it is worth keeping and its type differs from that of the message, such as a
-request within a report. If the message is not worth keeping, a part is stored only if the message
-is a question and the part is not. Parts of a repeated message or of a tool's output, and the steps
-of a procedure, are not stored.
+After the message, each of its sentences is submitted as a part. A part is stored as a fact, task or
+how-to of its own if it is worth keeping and its type differs from that of the message, such as a
+request within a report. A message that states a fact and a task is stored as an event, as it was
+said, and both as parts: so the task can end while the fact holds. If the message is not worth
+keeping, a part is stored only if the message is a question and the part is not. Parts of a
+repeated message or of a tool's output, and the steps of a procedure, are not stored.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
+from ingest.screening.judge import WORTH_KEEPING, Judge, MessagePosition
 from ingest.screening.sentences import steps_in
 from ingest.screening.submission import (
     CapturedMessage,
     Classification,
+    JudgedText,
     Rejection,
     ReviewMode,
     Submission,
@@ -37,10 +39,10 @@ from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import IntentionType
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
+from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
-from memtypes.search.vectors import Embedding
 
 RECENT = 100
 MAX_SCOPES = 1_000
@@ -50,6 +52,9 @@ NO_PART = "part of a message"
 
 SURE = 0.6
 """Minimum probability of its type at which a sentence is stored in addition to its message."""
+
+STATED = 0.35
+"""Minimum probability at which a captured text is taken to state a fact, a task or a how-to."""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
 """The memory types of parts that are stored. Events are not among them: the whole message tells
@@ -131,45 +136,71 @@ class Prefilter:
         said = submission.said
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
-        if said.part:
-            return await self._screen_part(submission, said)
-        said.conversation.last = None
-        if submission.review is not ReviewMode.SKIP and self._repeats(scope, submission.draft):
-            return Rejection(DUPLICATE, submission.draft)
-        text = submission.draft.content
-        embedding, judgement, kinds = await self._judged(said, text)
-        said.conversation.add(said.role, text, embedding)
-        said.conversation.last = judgement.worth
-        if judgement.objection and submission.review is not ReviewMode.SKIP:
-            return Rejection(f"trivial: {judgement.objection}", submission.draft)
-        typed = _typed(submission, said, kinds, embedding)
-        said.conversation.last_type = typed.draft.type
-        said.conversation.last_steps = getattr(typed.draft, "steps", ())
-        return replace(typed, judgement=judgement)
-
-    async def _screen_part(
-        self, submission: Submission, said: CapturedMessage
-    ) -> Submission | Rejection:
-        """Screen a sentence of the last message. Returns a rejection unless it is stored as a
-        memory by itself.
-        """
-        text = submission.draft.content
-        talk = said.conversation
-        worth = said.conversation.last
-        stored = worth is not None and worth >= WORTH_KEEPING
-        step = any(text.endswith(step) or text in step for step in talk.last_steps)
-        if step or said.role.casefold() in TOOLS or worth is None or not (stored or talk.asks):
+        if not said.part:
+            return await self._screen_message(scope, submission, said)
+        statement = said.statements.get(submission.draft.content)
+        if statement is None:
             return Rejection(NO_PART)
-        embedding, judgement, kinds = await self._judged(said, text)
-        typed = _typed(submission, said, kinds, embedding)
-        kind = typed.draft.type
-        sure = kind in _PARTS and kinds[MemoryType(kind)] >= SURE
-        separate = kind is not talk.last_type if stored else "?" not in text
-        if sure and separate and judgement.worth >= WORTH_KEEPING:
-            return replace(typed, judgement=judgement)
-        return Rejection(NO_PART)
+        return _typed(submission, said, statement, stated_by(statement.kinds))
 
-    def _repeats(self, scope: Scope, draft: UntypedDraft) -> bool:
+    async def _screen_message(
+        self, scope: Scope, submission: Submission, said: CapturedMessage
+    ) -> Submission | Rejection:
+        """Screen a message, and choose the sentences of it that are stored by themselves."""
+        text = submission.draft.content
+        said.statements.clear()
+        imported = submission.review is ReviewMode.SKIP
+        if not imported and self._repeats(scope, submission.draft):
+            return Rejection(DUPLICATE, submission.draft)
+        position = MessagePosition(said.role, said.conversation, said.later)
+        (message,) = await self._judged([text], said.role, position)
+        said.conversation.add(said.role, text, message.embedding)
+        said.statements.update(await self._statements(said, text, message))
+        if message.judgement.objection and not imported:
+            reason = f"trivial: {message.judgement.objection}"
+            return Rejection(reason, submission.draft, message.embedding)
+        kind = stated_by(message.kinds)
+        by_sentence = {
+            sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
+        }
+        stated = set(by_sentence.values())
+        if kind in stated and len(stated) > 1:
+            # The sentences are stored as the facts, tasks and how-tos that they are
+            return _typed(submission, said, message, MemoryType.EPISODIC)
+        for sentence, sentence_kind in by_sentence.items():
+            if sentence_kind is kind:
+                del said.statements[sentence]
+        return _typed(submission, said, message, kind)
+
+    async def _statements(
+        self, said: CapturedMessage, text: str, message: JudgedText
+    ) -> dict[str, JudgedText]:
+        """The sentences of a message that state a fact, a task or a how-to, by their text.
+
+        Steps of a how-to are no statements of their own, and tools state nothing. Of a message that
+        is not worth keeping, only a question may have statements: what it says beside the question.
+        """
+        kept = message.judgement.worth >= WORTH_KEEPING
+        if said.role.casefold() in TOOLS or not (kept or "?" in text):
+            return {}
+        howto = stated_by(message.kinds) is MemoryType.PROCEDURAL
+        steps = steps_in(text) if howto else []
+        sentences = [
+            sentence
+            for sentence in said.sentences
+            if not any(sentence.endswith(step) or sentence in step for step in steps)
+            and (kept or "?" not in sentence)
+        ]
+        judged = await self._judged(sentences, said.role) if sentences else []
+        return {
+            sentence: statement
+            for sentence, statement in zip(sentences, judged, strict=True)
+            if statement.judgement.worth >= WORTH_KEEPING
+            and (kind := stated_by(statement.kinds)) is not MemoryType.EPISODIC
+            and statement.kinds[kind] >= SURE
+        }
+
+    def _repeats(self, scope: Scope, draft: AnyDraft | UntypedDraft) -> bool:
         day = (draft.created_at or self.clock()).date()
         place = (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
         repeated = self.recent.holds(scope, draft.content, day, place)
@@ -178,31 +209,52 @@ class Prefilter:
         return repeated
 
     async def _judged(
-        self, said: CapturedMessage, text: str
-    ) -> tuple[Embedding, Judgement, Mapping[MemoryType, float]]:
-        (embedding,) = await self.embedder.embed_documents([text])
-        position = None if said.part else MessagePosition(said.role, said.conversation, said.later)
-        role = position.role if position else "user"
+        self, texts: list[str], role: str, position: MessagePosition | None = None
+    ) -> list[JudgedText]:
+        """How the trained models judge `texts` of a speaker with this role. position: in the
+        conversation; None to judge each by itself.
+        """
+        embeddings = await self.embedder.embed_documents(texts)
 
-        def judge() -> tuple[Judgement, Mapping[MemoryType, float]]:
-            model_input = self.judge.input_of(text, embedding)
-            return self.judge.judged(model_input, position), self.judge.kinds(model_input, role)
+        def judge() -> list[JudgedText]:
+            inputs = [
+                self.judge.input_of(text, embedding)
+                for text, embedding in zip(texts, embeddings, strict=True)
+            ]
+            return [
+                JudgedText(
+                    embedding,
+                    self.judge.judged(model_input, position),
+                    self.judge.kinds(model_input, role),
+                )
+                for embedding, model_input in zip(embeddings, inputs, strict=True)
+            ]
 
-        return embedding, *await offload([text], judge)
+        return await offload(texts, judge)
+
+
+def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:
+    """What a text states, by the probability of each type: the likeliest of a fact, a task and a
+    how-to, if it is at least STATED; otherwise it only tells what happened.
+
+    What changed is mostly told as something that happened, and is a fact all the same.
+    """
+    kind = max(_PARTS, key=kinds.__getitem__)
+    lasting = sum(kinds.values()) - kinds[MemoryType.WORKING]
+    return kind if kinds[kind] >= STATED * lasting else MemoryType.EPISODIC
 
 
 def _typed(
-    submission: Submission,
-    said: CapturedMessage,
-    kinds: Mapping[MemoryType, float],
-    embedding: Embedding,
+    submission: Submission, said: CapturedMessage, judged: JudgedText, kind: MemoryType
 ) -> Submission:
-    """`submission` with its likeliest type (never WORKING); fields of the type follow from the text
+    """`submission` with its judgement and the type `kind`; fields of the type follow from the text
     and the role.
     """
-    classified = Classification.likeliest(kinds, embedding, lasting=True)
+    classified = Classification.likeliest(judged.kinds, judged.embedding, lasting=True).as_type(
+        kind
+    )
     fields = dict[str, Any]()
-    match classified.type:
+    match kind:
         case MemoryType.EPISODIC:
             fields = {
                 "speaker": said.role,
@@ -217,4 +269,4 @@ def _typed(
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}
-    return with_type(submission, classified, fields)
+    return replace(with_type(submission, classified, fields), judgement=judged.judgement)

@@ -101,21 +101,51 @@ class Classification:
         reason = f"it reads most like {kind} texts, then like {alternatives[0][0]} ones"
         return cls(kind, confidence, reason, tuple(alternatives), embedding)
 
+    def as_type(self, kind: MemoryType) -> Classification:
+        """The classification itself if it is of the type `kind`; otherwise that of a captured text
+        which is stored as `kind`, although another type is likelier.
+        """
+        if kind is self.type:
+            return self
+        shares = {self.type: self.confidence, **dict(self.alternatives)}
+        confidence = shares.pop(kind)
+        reason = (
+            "it is stored as it was said, and what it states by itself"
+            if kind is MemoryType.EPISODIC
+            else f"it reads like {self.type} texts, and states something lasting"
+        )
+        return Classification(kind, confidence, reason, tuple(shares.items()), self.embedding)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedText:
+    """A captured text as the trained models see it. kinds: the probability of each memory type."""
+
+    embedding: Embedding
+    judgement: Judgement
+    kinds: Mapping[MemoryType, float]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CapturedMessage:
     """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
     conversation, later: the messages before and after it. preceding: the text of the last messages
-    before it, as context of its embedding. part: whether the draft is only one sentence of the
-    message submitted before it.
+    before it, as context of its embedding. previous: the content of the last one. sentences: those
+    that may be statements of their own.
+    part: whether the draft is only one sentence of the message submitted before it. statements:
+    how the sentences that are stored were judged, by text; set when the message is screened, and
+    shared with its parts.
     """
 
     role: str
     conversation: Conversation
     preceding: str = ""
+    sentences: tuple[str, ...] = ()
     part: bool = False
     later: Later = field(default_factory=Later)
+    statements: dict[str, JudgedText] = field(default_factory=dict)
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +178,14 @@ def with_type(
     return replace(submission, draft=typed, classified=classified)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A message that is not kept as a memory, with its embedding."""
+
+    submission: Submission
+    embedding: Embedding
+
+
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 """What callers may submit: a `Submission`, or only a draft, for which the other fields have their
 defaults.
@@ -166,11 +204,13 @@ class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
     draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
-    None to not list it.
+    None to not list it. embedding: of a message that is not worth keeping and may still say that
+    something is done.
     """
 
     reason: str
     draft: AnyDraft | UntypedDraft | None = None
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
 class ScreeningGate(Protocol):

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from memtypes.linear_model import FloatArray, hashed
-from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import DenseVector, Embedding
 from memtypes.words import Words, languages, phrase_kinds, read_words
 
@@ -224,15 +223,10 @@ class _Message:
 class Conversation:
     """The messages of a conversation so far, with which the next message is compared.
 
-    count: number of messages. last: probability that the last message is worth keeping; None if it
-    was not judged, or must not be stored. last_type, last_steps: memory type and steps of the last
-    message that was not trivial.
+    count: number of messages.
     """
 
     count: int = 0
-    last: float | None = None
-    last_type: MemoryType | None = None
-    last_steps: Sequence[str] = ()
     _recent: deque[_Message] = field(default_factory=lambda: deque(maxlen=REACH))
 
     def position_features(

@@ -4,13 +4,21 @@ happen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
 
-from ingest.screening.judge import Judge
-from ingest.screening.prefilter import DUPLICATE, MAX_SCOPES, Prefilter, RecentTexts
+from ingest.screening.judge import Judge, Judgement, MessagePosition, ModelInput
+from ingest.screening.prefilter import (
+    DUPLICATE,
+    MAX_SCOPES,
+    NO_PART,
+    Prefilter,
+    RecentTexts,
+    stated_by,
+)
 from ingest.screening.submission import (
     CapturedMessage,
     Rejection,
@@ -20,6 +28,7 @@ from ingest.screening.submission import (
 )
 from ingest.screening.text_features import Conversation
 from memtypes.model.memory import Source
+from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from tests.fakes import FakeEmbedder
 from tests.ingest.doubles import NOW, SCOPE, draft
@@ -116,3 +125,94 @@ def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
     for index in range(MAX_SCOPES):
         recent.add(Scope("acme", f"n{index}"), "text", TODAY, HERE)
     assert not recent.holds(SCOPE, "text 100", TODAY, other_place)
+
+
+class JudgeByWords(Judge):
+    """Judges a text by the names of memory types in it, and finds "hm" not worth keeping."""
+
+    def kinds(
+        self,
+        model_input: ModelInput,
+        role: str = "user",  # noqa: ARG002
+    ) -> dict[MemoryType, float]:
+        """All types that the text names are as likely; an event is what names none."""
+        named = [kind for kind in MemoryType if kind in model_input.text] or [MemoryType.EPISODIC]
+        return {kind: (kind in named) / len(named) for kind in MemoryType}
+
+    def judged(
+        self,
+        model_input: ModelInput,
+        position: MessagePosition | None = None,  # noqa: ARG002
+    ) -> Judgement:
+        """Worth keeping, unless the text says "hm"."""
+        return Judgement(0.0 if "hm" in model_input.text else 1.0, 5.0)
+
+
+async def types_stored(text: str, sentences: tuple[str, ...]) -> dict[str, str | None]:
+    """The type of a message and of each of its sentences; None for what is not stored."""
+    shipped = Judge.shipped()
+    judge = JudgeByWords(
+        shipped.types, shipped.first, shipped.worth, shipped.importance, shipped.states
+    )
+    prefilter = Prefilter(judge, FakeEmbedder(), lambda: NOW)
+    said = CapturedMessage("user", Conversation(), sentences=sentences)
+    message = replace(captured(text), said=said)
+    stored: dict[str, str | None] = {}
+    for content in (text, *sentences):
+        draft_of_text = message.draft.model_copy(update={"content": content})
+        part = replace(said, part=content != text)
+        verdict = await prefilter.examine(SCOPE, replace(message, draft=draft_of_text, said=part))
+        stored[content] = verdict.draft.type if isinstance(verdict, Submission) else None
+        if isinstance(verdict, Rejection) and content != text:
+            assert verdict.reason == NO_PART
+    return stored
+
+
+async def test_a_message_with_a_fact_and_a_task_is_an_event_with_two_statements() -> None:
+    stored = await types_stored(
+        "A semantic sentence. A prospective sentence.",
+        ("A semantic sentence.", "A prospective sentence."),
+    )
+    assert [*stored.values()] == ["episodic", "semantic", "prospective"]
+
+
+async def test_a_message_that_states_one_thing_is_stored_once() -> None:
+    stored = await types_stored(
+        "A semantic sentence. Another one.", ("A semantic sentence.", "Another one.")
+    )
+    assert [*stored.values()] == ["semantic", None, None]
+
+
+async def test_a_message_that_only_tells_what_happened_is_an_event() -> None:
+    stored = await types_stored("We met. It rained.", ("We met.", "It rained."))
+    assert [*stored.values()] == ["episodic", None, None]
+
+
+async def test_a_change_told_as_an_event_is_a_fact() -> None:
+    stored = await types_stored("An episodic and semantic text.", ())
+    assert [*stored.values()] == ["semantic"]
+
+
+async def test_the_reason_of_a_question_is_kept_without_the_question() -> None:
+    stored = await types_stored(
+        "hm, since a semantic reason, can I?", ("a semantic reason", "hm, can I?")
+    )
+    assert [*stored.values()] == [None, "semantic", None]
+
+
+def kinds(**shares: float) -> Mapping[MemoryType, float]:
+    """The probability of each type; 0 for those that are not named."""
+    return {kind: shares.get(kind, 0.0) for kind in MemoryType}
+
+
+@pytest.mark.parametrize(
+    ("shares", "stated"),
+    [
+        ({"episodic": 0.6, "semantic": 0.4}, "semantic"),
+        ({"episodic": 0.7, "semantic": 0.3}, "episodic"),
+        ({"prospective": 0.5, "semantic": 0.4}, "prospective"),
+        ({"working": 0.6, "prospective": 0.3, "episodic": 0.1}, "prospective"),
+    ],
+)
+def test_a_text_states_the_likeliest_lasting_type(shares: dict[str, float], stated: str) -> None:
+    assert stated_by(kinds(**shares)) == stated
