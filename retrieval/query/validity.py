@@ -99,7 +99,7 @@ def _former(
     """Filter for the replaced memories that a request asks for: all, or those valid at a past time;
     None for none. What never was true is found only by a filter on `state`.
     """
-    unexpired = ends_after("expires_at", times.as_of)
+    unexpired: Filter = ends_after("expires_at", times.as_of)
     if _compares(caller_filter, "state"):
         return unexpired
     unexpired = all_of(unexpired, Not(Compare("state", Op.EQ, str(State.WRONG))))
