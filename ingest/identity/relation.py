@@ -38,6 +38,11 @@ MAX_EVENT = 200
 something changed.
 """
 
+EVENT_COSINE = 0.5
+"""Minimum cosine at which an event may contest a fact. Events that report a change are nearer to
+the fact that they change; below, most tell of something else in the same project.
+"""
+
 UNKNOWN_COSINE = 0.9
 """Cosine assumed for two facts found by a link, not by a search: typical of one sentence with two
 values.
@@ -79,9 +84,11 @@ class Relations:
             or _is_other_scope(newer, older)
         ):
             return UNRELATED
-        if newer.type is MemoryType.EPISODIC and not self._tells_change(newer):
-            return UNRELATED
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
+        if newer.type is MemoryType.EPISODIC and (
+            cosine < EVENT_COSINE or not self._tells_change(newer)
+        ):
+            return UNRELATED
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         restated_since = older.restated_at is not None and older.restated_at > newer.valid_from
         stays = (

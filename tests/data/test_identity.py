@@ -10,6 +10,7 @@ import pytest
 
 from api.settings import read_settings
 from api.wiring.resources import open_embedder
+from ingest.files.samples import sample_items
 from ingest.identity.duplicates import wording
 from ingest.identity.judgement import Relation, update_model
 from ingest.identity.paraphrases import says_the_same
@@ -23,6 +24,7 @@ from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 
 TOLD = datetime(2026, 3, 1, tzinfo=UTC)
+SAMPLED = datetime(2026, 11, 7, tzinfo=UTC)
 COSINE = 0.85
 """Typical cosine of two short statements about one thing."""
 
@@ -135,6 +137,26 @@ async def test_a_change_told_as_an_event_contests_the_fact_that_it_changes(
     assert State.REPLACED not in [*states[True], *states[False]]
     assert states[True].count(State.CONTESTED) >= 0.55 * len(states[True])
     assert states[False].count(State.CONTESTED) <= 0.2 * len(states[False])
+
+
+@pytest.mark.anyio
+async def test_the_sample_memories_contradict_nothing(onnx_directory: Path) -> None:
+    """What a newcomer sees first: some facts of the samples follow others, and none is wrong."""
+    embedder = await open_embedder(
+        read_settings().model_copy(update={"encoder_dir": onnx_directory})
+    )
+    store = InMemoryStore(embedder.dimensions)
+    ingestor = plain_ingestor(store, lambda: SAMPLED, embedder)
+    scope = Scope("acme", "sample")
+    drafts = [DRAFT.validate_python(item) for item in sample_items()]
+    try:
+        outcomes = await ingestor.write(scope, drafts)
+    finally:
+        await embedder.aclose()
+    stored = await store.get(scope, [outcome.id or "" for outcome in outcomes])
+    contested = [memory.content for memory in stored.values() if memory.state is State.CONTESTED]
+    assert len(stored) == len(drafts)
+    assert contested == []
 
 
 def test_statements_in_many_forms_are_judged_right() -> None:
