@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     reader_dir: _FilePath | None = Field(
         None, description="Folder of the reader; by default `reader` in the data folder."
     )
+    reader_hits: int = Field(
+        12,
+        ge=2,
+        le=100,
+        description="Best hits that the reader reads together with a query.",
+    )
     candidate_depth: int = Field(
         200,
         ge=50,

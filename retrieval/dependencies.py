@@ -27,6 +27,12 @@ no more evidence.
 """
 
 
+READ_HITS = 12
+"""Number of best hits that are read together with the query. Reading twice as many takes twice as
+long and orders hardly better.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RetrieverParts:
     """Stores, encoders and settings that retrieval needs.
@@ -34,9 +40,9 @@ class RetrieverParts:
     tokenizers: by name. counter: asks a model's provider for token counts. live: store of live
     working memory, if any. use_counts, receipts: queues of use counts and receipts to store after
     the answer. reader: reads a query together with memories; None if its weights are not
-    installed. on_timings: called at the end of each retrieval with milliseconds by stage. adjust:
-    changes the candidates before ranking, to replay a receipt. entries: make the texts of memories
-    in a context.
+    installed. read_hits: number of best hits that it reads. on_timings: called at the end of each
+    retrieval with milliseconds by stage. adjust: changes the candidates before ranking, to replay a
+    receipt. entries: make the texts of memories in a context.
     """
 
     store: MemoryStore
@@ -51,6 +57,7 @@ class RetrieverParts:
     use_counts: UseCounts | None = None
     receipts: ReceiptQueue | None = None
     reader: Reader | None = None
+    read_hits: int = READ_HITS
     on_timings: Callable[[Mapping[str, float]], None] = lambda _: None
     adjust: Callable[[Candidates], Candidates] | None = None
     entries: Entries = field(default_factory=Entries)

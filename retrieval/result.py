@@ -23,7 +23,8 @@ class Retrieval:
     request: with the tokenizer and the budgets that were used. first: the request of the first
     choice if a provider counted more tokens than allowed, and memories were chosen again among
     those; else None. as_of: the time that the request asks about. weights: of the signals.
-    embedder: fingerprint of the encoder. ended: memories that had expired or were superseded at
+    embedder: fingerprint of the encoder. reader: that of the model that read the best hits, if they
+    were read. ended: memories that had expired or were superseded at
     `as_of`. shown: memories in the context, working items first.
     """
 
@@ -33,6 +34,7 @@ class Retrieval:
     as_of: datetime
     weights: Mapping[str, float]
     embedder: str
+    reader: str | None
     tokenizer: Tokenizer
     ranked: RankedCandidates
     ended: Candidates

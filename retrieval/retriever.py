@@ -1,7 +1,8 @@
 """Search and retrieval: from a query to ranked memories, or to a context of memories within a token
 budget.
 
-gather all that ranking needs -> rank -> choose within the budget -> read the chosen texts -> write
+gather all that ranking needs -> rank (-> read the best hits with the query -> rank again) -> choose
+within the budget -> read the chosen texts -> write
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ from retrieval.query.request import (
     resolve,
 )
 from retrieval.ranking.helpfulness import judges_evidence
+from retrieval.ranking.ranked import RankedCandidates
 from retrieval.ranking.scoring import Scoring, rank
 from retrieval.ranking.signals import event_time
+from retrieval.reading import READER_DEGRADED, Readings, read_best, wants_reading
 from retrieval.result import Retrieval
 from retrieval.use_counts import LiveUses
 
@@ -55,7 +58,7 @@ LONG_TEXT = 100_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranked:
-    """The pool of a request for a context, and its ranked hits.
+    """The pool of a request for a context, and its ranked hits. readings: of the best ones.
 
     has_stored_counts: whether the token counts stored with the hits hold for this context.
     """
@@ -63,6 +66,7 @@ class _Ranked:
     query: Query
     pool: Pool
     hits: RankedHits
+    readings: Readings
     renderer: Renderer
     has_stored_counts: bool
     timings: StageTimings
@@ -91,8 +95,7 @@ class Retriever:
         depth = max(self._parts.depth, request.top_k)
         query = Query(scope, request, times, weights, depth, self._encoder)
         pool = await gather(self._parts, query, timings)
-        with timings.stage("score"):
-            ranked = rank(pool.candidates, scoring_of(query, pool))
+        ranked, readings = await self._rank(query, pool, timings)
         ids = ranked.hit_ids[: request.top_k]
         kinds = [TYPES[kind] for kind in ranked.candidates.kinds[: len(ids)].tolist()]
         with timings.stage("texts"):
@@ -122,7 +125,7 @@ class Retriever:
             weights=weights,
             as_of=times.as_of,
             floor=FloorAnswer(**ranked.floor._asdict()),
-            degraded=list(pool.degraded),
+            degraded=list(_degraded(pool, readings)),
         )
 
     async def retrieve(self, scope: Scope, request: RetrieveRequest) -> RetrieveAnswer:
@@ -202,10 +205,26 @@ class Retriever:
         depth = self._parts.depth
         query = Query(scope, request, times, weights, depth, self._encoder, with_ended)
         pool = await gather(self._parts, query, timings)
+        ranked, readings = await self._rank(query, pool, timings)
+        hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish)
+        has_counts = has_stored_counts(hits, renderer)
+        return _Ranked(query, pool, hits, readings, renderer, has_counts, timings)
+
+    async def _rank(
+        self, query: Query, pool: Pool, timings: StageTimings
+    ) -> tuple[RankedCandidates, Readings]:
+        """Rank the pool; if the request wants it, read the best hits and rank again."""
+        scoring = scoring_of(query, pool)
         with timings.stage("score"):
-            ranked = rank(pool.candidates, scoring_of(query, pool))
-            hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish)
-        return _Ranked(query, pool, hits, renderer, has_stored_counts(hits, renderer), timings)
+            ranked = rank(pool.candidates, scoring)
+        if not wants_reading(query, pool):
+            return ranked, Readings()
+        with timings.stage("read"):
+            readings = await read_best(self._parts, query, ranked)
+        if readings.probabilities:
+            with timings.stage("score"):
+                ranked = rank(pool.candidates, replace(scoring, readings=readings.probabilities))
+        return ranked, readings
 
     async def _first_retrieval(self, ranked: _Ranked, resolved: ResolvedRequest) -> Retrieval:
         """Choose among all hits, read the texts of those chosen, and write the context.
@@ -262,7 +281,7 @@ class Retriever:
         with ranked.timings.stage("render"):
             answer, shown = await offload(
                 (memory.content for memory in texts.values()),
-                lambda: writer.write(choice, ranked.pool.degraded),
+                lambda: writer.write(choice, _degraded(ranked.pool, ranked.readings)),
                 LONG_TEXT,
             )
         return Retrieval(
@@ -272,6 +291,7 @@ class Retriever:
             as_of=ranked.hits.as_of,
             weights=ranked.query.weights,
             embedder=self._encoder,
+            reader=ranked.readings.reader,
             tokenizer=ranked.renderer.tokenizer,
             ranked=ranked.hits.ranked,
             ended=ranked.pool.ended,
@@ -282,6 +302,11 @@ class Retriever:
 
     def _times(self, request: RankedRequest) -> QueryTimes:
         return QueryTimes.from_query(request.query, request.as_of or to_utc(self._parts.clock()))
+
+
+def _degraded(pool: Pool, readings: Readings) -> tuple[str, ...]:
+    """Parts that the answer had to do without."""
+    return (*pool.degraded, *((READER_DEGRADED,) if readings.missed else ()))
 
 
 def scoring_of(query: Query, pool: Pool) -> Scoring:

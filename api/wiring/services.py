@@ -295,6 +295,7 @@ def retriever_parts(
         live=items,
         receipts=resources.receipts,
         reader=resources.reader,
+        read_hits=resources.settings.reader_hits,
     )
 
 

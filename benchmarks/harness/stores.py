@@ -22,7 +22,12 @@ import numpy as np
 
 from api.http.serve import freeze_loaded_objects
 from api.settings import Settings, read_settings
-from api.wiring.resources import open_store, open_tokenizers, prepared_embedder
+from api.wiring.resources import (
+    open_store,
+    open_tokenizers,
+    optional_reader,
+    prepared_embedder,
+)
 from api.wiring.services import local_panel
 from benchmarks.harness.service import wait_until_closed
 from benchmarks.harness.synthetic import Turn, turns
@@ -117,6 +122,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
     async with AsyncExitStack() as stack:
         embedder = await prepared_embedder(settings)
         stack.push_async_callback(embedder.aclose)
+        reader = await optional_reader(settings)
+        if reader is not None:
+            stack.push_async_callback(reader.aclose)
         sparse = Bm25Encoder()
         stages: dict[str, float] = {}
 
@@ -152,6 +160,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
                 tokenizers,
                 system_clock,
                 settings.candidate_depth,
+                reader=reader,
+                read_hits=settings.reader_hits,
                 on_timings=record,
             ),
             stages=stages,
@@ -159,12 +169,16 @@ async def open_parts(settings: Settings) -> AsyncIterator[Opened]:
 
 
 def settings_in(directory: Path) -> Settings:
-    """The configured settings with `directory` as data folder. The encoder is still read from its
-    configured folder.
+    """The configured settings with `directory` as data folder. The encoder and the reader are still
+    read from their configured folders.
     """
     configured = read_settings()
     return configured.model_copy(
-        update={"data_dir": directory, "encoder_dir": configured.encoder_path}
+        update={
+            "data_dir": directory,
+            "encoder_dir": configured.encoder_path,
+            "reader_dir": configured.reader_path,
+        }
     )
 
 

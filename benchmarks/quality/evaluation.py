@@ -8,7 +8,7 @@ Evidence is the memories that answer a question; corpus entries merged into one 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import anyio
@@ -21,13 +21,13 @@ from retrieval.answer import RetrieveAnswer
 from retrieval.query.request import RetrieveRequest, SearchRequest
 from retrieval.retriever import Retriever
 
-RECALL_BUDGETS = (500, 1_000, 2_000, 4_000)
-BUDGETS = (0, 1, 50, 500, 1_000, 2_000, 4_000, 8_000)
+RECALL_BUDGETS = (300, 500, 1_000, 2_000, 4_000)
+BUDGETS = (0, 1, 50, 300, 500, 1_000, 2_000, 4_000, 8_000)
 """Token budgets for which contexts are retrieved and recounted; recall is shown for
 RECALL_BUDGETS.
 """
 
-METRICS = ("R@5", "R@10", "hit@10", "MRR", "nDCG@10")
+METRICS = ("R@1", "R@5", "R@10", "hit@10", "MRR", "nDCG@10")
 UPDATE_DEPTH = 200
 _CONCURRENT_QUESTIONS = 2
 """Questions asked at the same time: this process ranks for a question while the engine searches for
@@ -38,13 +38,14 @@ another.
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A retriever to evaluate. budgets: of its contexts, in tokens. recount: counts a text's
-    tokens.
+    tokens. options: further fields of each request.
     """
 
     retriever: Retriever
     recount: Callable[[str], int]
     profile: str | None = None
     budgets: tuple[int, ...] = BUDGETS
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,11 @@ async def evaluate(
 
     async def score(index: int, question: Question) -> None:
         evidence = evidence_of(question, loaded)
-        fields = {"profile": evaluation.profile, "as_of": question.asked_at or default_as_of}
+        fields = {
+            "profile": evaluation.profile,
+            "as_of": question.asked_at or default_as_of,
+            **evaluation.options,
+        }
         async with limiter:
             own_types = await _score(evaluation, evidence, _fields_of(dataset, question, fields))
             all_types = await _score(
@@ -169,10 +174,13 @@ def _fields_of(
 
 
 async def rank_updates(
-    retriever: Retriever, dataset: EvaluationSet, loaded: Loaded
+    retriever: Retriever,
+    dataset: EvaluationSet,
+    loaded: Loaded,
+    options: Mapping[str, object] | None = None,
 ) -> list[tuple[str, int, int]]:
     """(Question id, best rank of current evidence, best rank of outdated evidence) for each
-    question that has both.
+    question that has both. options: further fields of each request.
 
     Evidence is outdated unless the set lists it as current. Evidence that is not among the first
     UPDATE_DEPTH hits has the rank UPDATE_DEPTH + 1.
@@ -182,7 +190,8 @@ async def rank_updates(
         current = {loaded.ids[entry] for entry in question.current_evidence or ()}
         stale = set(evidence_of(question, loaded)) - current
         if current and stale:
-            ranking = await rank(retriever, dataset, question, {"top_k": UPDATE_DEPTH})
+            overrides = {"top_k": UPDATE_DEPTH, **(options or {})}
+            ranking = await rank(retriever, dataset, question, overrides)
             ranks.append((question.id, _best_rank(ranking, current), _best_rank(ranking, stale)))
     return ranks
 
@@ -203,6 +212,7 @@ def ranking_metrics(ranking: Sequence[str], evidence: Sequence[str]) -> dict[str
     ten ids count.
     """
     return {
+        "R@1": recall_at(ranking, evidence, 1),
         "R@5": recall_at(ranking, evidence, 5),
         "R@10": recall_at(ranking, evidence, 10),
         "hit@10": hit_at(ranking, evidence, 10),

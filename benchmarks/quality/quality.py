@@ -51,6 +51,10 @@ _NOTES = (
 )
 
 
+READER_ON = {"reader": "always", "reader_ms": 10_000}
+"""Fields of a request that has its best hits read, whatever that takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
     """Command-line options of the `quality` benchmark."""
@@ -68,6 +72,10 @@ class QualityRequest:
         default=None, metadata=flag("paired test against this profile", str)
     )
     ablate: bool = field(default=False, metadata=flag("rank without each signal and leg"))
+    reader: bool = field(
+        default=False,
+        metadata=flag("have the best hits read, with all the time it takes"),
+    )
     pooled: bool = field(default=False, metadata=flag("compare with a store for each conversation"))
 
 
@@ -122,12 +130,15 @@ async def _measure_set(
     async with open_parts(settings_in(directory)) as opened:
         loaded = await load_or_verify(opened.ingestor, opened.store, dataset, directory)
         began = time.perf_counter()
-        evaluation = Evaluation(opened.retriever, opened.tokenizer.count, request.profile)
+        options = READER_ON if request.reader else {}
+        evaluation = Evaluation(
+            opened.retriever, opened.tokenizer.count, request.profile, options=options
+        )
         scores = await evaluate(evaluation, limited, loaded)
         seconds = time.perf_counter() - began
         measured.scores.append(SetScores(dataset.name, tuple(scores)))
         measured.compared += await compare_variants(comparisons, opened, limited, loaded)
-        updates = await rank_updates(opened.retriever, limited, loaded)
+        updates = await rank_updates(opened.retriever, limited, loaded, options)
     if updates:
         measured.updates[dataset.name] = updates
     measured.work.append(

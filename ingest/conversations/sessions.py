@@ -307,6 +307,7 @@ class _Session:
         later = Later(following[:AHEAD], len(following), self.median_length)
         position = len(self.lines) - len(self.messages) + index
         preceding = " ".join(filter(None, self.lines[max(0, position - TURNS_BEFORE) : position]))
+        previous = self.messages[index - 1][1] if index else ""
         for piece in _pieces(text):
             draft = UntypedDraft.model_validate({**fields, "content": piece})
             conversation = self.conversations[(draft.created_at or self.now).date()]
@@ -314,7 +315,12 @@ class _Session:
                 tuple(_sentences_and_reasons(piece)) if self.review is ReviewMode.AUTO else ()
             )
             said = CapturedMessage(
-                clean.value.role, conversation, preceding, sentences, later=later
+                clean.value.role,
+                conversation,
+                preceding,
+                sentences,
+                previous=previous,
+                later=later,
             )
             yield Submission(draft, self.review, said, clean.counts)
             for sentence in sentences:

@@ -12,6 +12,9 @@ three questions about each arriving memory:
 3. What does it do to the memories near it? It may replace or contest facts (see `relation` and
    `timeline`).
 
+Last come the deeds of texts that a reader has read together with stored memories (see `acts`): they
+end, move or reopen tasks, and replace facts.
+
 Finally the states of all memories that these changes affect are computed (see `states`).
 
 A plan that lacks something says so: `missing` are ids of memories that must be read first, and
@@ -30,10 +33,12 @@ from typing import Any
 
 import numpy as np
 
+from ingest.identity.acts import Deed, Deeds, Told, acted_on, continued
 from ingest.identity.duplicates import (
     SAME_WRITE,
     StatementKey,
     best_original,
+    has_ended,
     is_new_task,
     is_over,
     is_public,
@@ -47,15 +52,17 @@ from ingest.identity.duplicates import (
 )
 from ingest.identity.judgement import Relation
 from ingest.identity.merging import changed_fields, joined, with_evidence, with_wording
-from ingest.identity.relation import is_public_fact
+from ingest.identity.relation import is_public_fact, may_be_replaced
 from ingest.identity.states import States, contradicted
 from ingest.identity.stored import Neighbour, Stored
 from ingest.identity.timeline import Timeline, Verdicts
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.prospective import CLOSED, Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.ports.reader import Act
 from memtypes.search.vectors import DenseVector
 
 MAX_NEAR = 8
@@ -115,15 +122,18 @@ def plan(
     arriving: Sequence[Arriving],
     now: datetime,
     count: Callable[[Memory], TokenCount],
+    deeds: Sequence[Deeds] = (),
 ) -> Plan:
     """Decide what to write for the `arriving` memories. count: counts the tokens of a memory, as
-    contexts may show what has changed.
+    contexts may show what has changed. deeds: what texts do to memories, in order of time.
 
     Raises Conflict if all ids that a statement could have are taken by edited memories.
     """
     planner = _Planner(stored, arriving, now, count)
     for index in range(len(arriving)):
         planner.place(index)
+    for told in deeds:
+        planner.act(told)
     return planner.finish()
 
 
@@ -370,6 +380,68 @@ class _Planner:
 
     def _is_known(self, known_id: str) -> bool:
         return known_id in self.states.memories or self.stored.looked_up(known_id)
+
+    # The deeds of texts
+
+    def act(self, deeds: Deeds) -> None:
+        """Do what a text does to stored memories, as far as these are still as they were read."""
+        told = deeds.told
+        write = None if told.position is None else self.writes.get(told.position)
+        for deed in deeds.deeds:
+            memory = self._current(deed.id)
+            if memory is None or has_ended(memory, self.now) or (write and write.id == deed.id):
+                continue
+            if isinstance(memory, Prospective):
+                self._act_on_task(memory, deed, told, write.id if write else None)
+            elif write is not None and deed.act is Act.REPLACES:
+                self._act_on_fact(memory, deed, write.id)
+
+    def _act_on_task(self, task: Prospective, deed: Deed, told: Told, by: str | None) -> None:
+        if (task.status in CLOSED) is not (deed.act is Act.REOPENS):
+            return
+        successor = self._same_task_of(told) if deed.act is Act.MOVES and deed.sure else None
+        if successor is not None and successor.id != task.id:
+            self.states.memories[successor.id] = continued(successor, task, deed, told)
+            self._mark_changed(successor.id)
+            self.states.memories.setdefault(task.id, task)
+            self.states.replace(task.id, successor.id, deed.reason)
+            return
+        fields = acted_on(task, deed, told, by)
+        if fields:
+            changed = task.model_copy(update={**fields, "updated_at": self.now})
+            self.states.memories[task.id] = changed
+            self._mark_changed(task.id)
+
+    def _same_task_of(self, told: Told) -> Prospective | None:
+        """The task that the text states itself: the memory that is made of it, or the only task
+        among those that are made of its sentences.
+        """
+        tasks: dict[str, Prospective] = {}
+        for index, write in self.writes.items():
+            memory = self._current(write.id)
+            same_text = index == told.position
+            source = self.arriving[index].memory.source
+            if isinstance(memory, Prospective) and memory.status not in CLOSED:
+                if same_text:
+                    return memory
+                if source is not None and source == told.source:
+                    tasks[memory.id] = memory
+        return next(iter(tasks.values())) if len(tasks) == 1 else None
+
+    def _act_on_fact(self, fact: Memory, deed: Deed, newer_id: str) -> None:
+        newer = self._current(newer_id)
+        if newer is None or not is_public_fact(newer):
+            return
+        self.states.memories.setdefault(fact.id, fact)
+        self.states.memories.setdefault(newer_id, newer)
+        if deed.sure and not fact.pinned and may_be_replaced(fact, newer, self.now):
+            self.states.replace(fact.id, newer_id, deed.reason)
+        elif fact.superseded_by is None and newer_id not in contradicted(fact):
+            self.states.contest(newer_id, fact.id, deed.reason, round(deed.probability, 3))
+
+    def _mark_changed(self, known_id: str) -> None:
+        if known_id not in self.sources:
+            self.merged.add(known_id)
 
     # The result
 

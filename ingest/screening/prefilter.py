@@ -157,7 +157,8 @@ class Prefilter:
         said.conversation.add(said.role, text, message.embedding)
         said.statements.update(await self._statements(said, text, message))
         if message.judgement.objection and not imported:
-            return Rejection(f"trivial: {message.judgement.objection}", submission.draft)
+            reason = f"trivial: {message.judgement.objection}"
+            return Rejection(reason, submission.draft, message.embedding)
         kind = stated_by(message.kinds)
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()

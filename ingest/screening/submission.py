@@ -131,7 +131,8 @@ class CapturedMessage:
     """A captured message's place in its conversation. role: the speaker's role, such as "user".
 
     conversation, later: the messages before and after it. preceding: the text of the last messages
-    before it, as context of its embedding. sentences: those that may be statements of their own.
+    before it, as context of its embedding. previous: the content of the last one. sentences: those
+    that may be statements of their own.
     part: whether the draft is only one sentence of the message submitted before it. statements:
     how the sentences that are stored were judged, by text; set when the message is screened, and
     shared with its parts.
@@ -144,6 +145,7 @@ class CapturedMessage:
     part: bool = False
     later: Later = field(default_factory=Later)
     statements: dict[str, JudgedText] = field(default_factory=dict)
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,14 @@ def with_type(
     return replace(submission, draft=typed, classified=classified)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """A message that is not kept as a memory, with its embedding."""
+
+    submission: Submission
+    embedding: Embedding
+
+
 Submitted: TypeAlias = AnyDraft | UntypedDraft | Submission
 """What callers may submit: a `Submission`, or only a draft, for which the other fields have their
 defaults.
@@ -194,11 +204,13 @@ class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
     draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
-    None to not list it.
+    None to not list it. embedding: of a message that is not worth keeping and may still say that
+    something is done.
     """
 
     reason: str
     draft: AnyDraft | UntypedDraft | None = None
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
 class ScreeningGate(Protocol):

@@ -1,20 +1,21 @@
 """Lists what the service decided by itself about memories and texts, and undoes such decisions.
 
 When texts are written, the service decides which facts they replace or contest, which texts repeat
-a memory in other words and are merged into it, which appointments are over, and which texts are
-rejected. Upkeep (background
+a memory in other words and are merged into it, which tasks they end, move or reopen, which
+appointments are over, and which texts are rejected. Upkeep (background
 jobs) decides which memories are merged, promoted or forgotten; these decisions can be undone for
 UNDO_DAYS. An undone decision is not made again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, TypeGuard
+from typing import Any
 
+from ingest.identity.acts import latest_act, undone
 from ingest.identity.duplicates import has_ended
 from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
@@ -25,7 +26,7 @@ from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import Prospective, Status
+from memtypes.model.prospective import CLOSED, OPEN, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.memory_store import Listing, MemoryStore
@@ -51,15 +52,32 @@ class DecisionKind(StrEnum):
     FORGOTTEN = "forgotten"
     REJECTED = "rejected"
     LAPSED = "lapsed"
+    ENDED = "ended"
+    SAID_ENDED = "said_ended"
+    MOVED = "moved"
+    REOPENED = "reopened"
 
 
 LAPSED = "an appointment whose time is over"
+
+_KINDS = {
+    TaskChange.DONE: DecisionKind.ENDED,
+    TaskChange.CANCELLED: DecisionKind.ENDED,
+    TaskChange.MOVED: DecisionKind.MOVED,
+    TaskChange.REOPENED: DecisionKind.REOPENED,
+}
 
 _JOBS = {
     "promote": DecisionKind.PROMOTED,
     "forget": DecisionKind.FORGOTTEN,
     "compact": DecisionKind.MERGED,
 }
+
+
+def _with_status(statuses: Iterable[Status]) -> Filter:
+    return Compare("status", Op.ANY, tuple(sorted(map(str, statuses))))
+
+
 _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
     DecisionKind.CONTESTED: All(
@@ -71,6 +89,10 @@ _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
     DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
     DecisionKind.LAPSED: Compare("status", Op.EQ, str(Status.LAPSED)),
+    DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.how")))),
+    DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.how")))),
+    DecisionKind.MOVED: All((_with_status(Status), Not(Absent("history.how")))),
+    DecisionKind.REOPENED: All((_with_status(Status), Not(Absent("history.how")))),
 }
 """By kind of decision, the condition that such memories meet. Each has an indexed field, which is
 checked first.
@@ -81,8 +103,8 @@ checked first.
 class DecidedText:
     """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
-    at: when it was decided. by: id of the memory that replaced the text or into which it was
-    merged; otherwise None.
+    at: when it was decided; of what a text did to a task, when it was said. by: id of the memory
+    that replaced the text, into which it was merged, or that ended the task; otherwise None.
     """
 
     id: str
@@ -145,10 +167,10 @@ class Decisions:
 
         Returns the ids of the memories that searches find again; for a promoted fact, the events
         that it was made of. A forgotten memory is pinned, so that it is not forgotten again. An
-        appointment that has lapsed is open again, whatever the time. A
-        replaced or contested fact becomes current, and so does the fact that contradicts it. A
-        rejected text, or one merged as a repetition in other words, is stored as a memory by
-        itself. Raises NotFound for an unknown id, and Conflict if there is nothing to undo.
+        appointment that has lapsed, or a task that a text has ended, is open again. A replaced or
+        contested fact becomes current, and so does the fact that contradicts it. A rejected text,
+        or one merged as a repetition in other words, is stored as a memory by itself. Raises
+        NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
         async with self.ingestor.locks.lock(scope):
             memory = (await self.store.get(scope, [memory_id])).get(memory_id)
@@ -158,6 +180,8 @@ class Decisions:
                 now = self.clock()
                 memories = await self.store.get(scope, list(changes))
                 await self.ingestor.editor.state_writer.update(scope, memories, now, changes)
+                # The due time of a task is a part of the text that is embedded.
+                await self.ingestor.editor.embed_changed(scope, {memory_id: memory})
                 stored = await self.store.get(scope, restored)
                 return [
                     key
@@ -182,8 +206,12 @@ class Decisions:
         Raises Conflict if there is no such decision, or if it is older than UNDO_DAYS.
         """
         now = self.clock()
-        if _has_lapsed(memory):
-            return {memory.id: self._open_again(memory, now)}, [memory.id]
+        if isinstance(memory, Prospective):
+            if memory.status is Status.LAPSED:
+                fields: dict[str, Any] = {"status": Status.PENDING, "lapses_at": None}
+                return {memory.id: self._dumped(memory, fields, now)}, [memory.id]
+            if undo_fields := await self._undo_act(scope, memory):
+                return {memory.id: self._dumped(memory, undo_fields, now)}, [memory.id]
         mark = memory.upkeep
         if mark is None or mark.undone or mark.at < now - timedelta(days=UNDO_DAYS):
             raise Conflict(
@@ -214,11 +242,25 @@ class Decisions:
         }
         return {memory.id: {**end, **undone}}, sources
 
-    def _open_again(self, task: Prospective, now: datetime) -> dict[str, Any]:
-        fields = {"status": Status.PENDING, "lapses_at": None}
-        tokens = self.ingestor.count_tokens(task.model_copy(update=fields))
-        changed = {**fields, "tokens": tokens.model_dump(mode="json")}
-        return {**changed, "updated_at": rfc3339(now)}
+    async def _undo_act(self, scope: Scope, task: Prospective) -> dict[str, Any] | None:
+        """Fields that undo the latest thing that a text did to `task`; None if none did anything.
+
+        The text never acts on the task again, so its hash is kept.
+        """
+        act = latest_act(task)
+        if act is None:
+            return None
+        text = act.text
+        if act.by is not None:
+            by = (await self.store.get(scope, [act.by])).get(act.by)
+            text = None if by is None else by.content
+        return undone(task, text)
+
+    def _dumped(self, task: Prospective, fields: dict[str, Any], now: datetime) -> dict[str, Any]:
+        """The payload fields to write to set `fields` of `task`, with its new token count."""
+        changed = task.model_copy(update={**fields, "updated_at": now})
+        changed = changed.model_copy(update={"tokens": self.ingestor.count_tokens(changed)})
+        return changed.model_dump(mode="json", include={*fields, "updated_at", "tokens"})
 
     async def _unmerge_fields(
         self, scope: Scope, memory: Memory
@@ -382,10 +424,8 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         decided.append(
             DecidedText(memory.id, _JOBS[mark.job], mark.at, mark.reason, memory.content, mark.into)
         )
-    if _has_lapsed(memory) and memory.lapses_at is not None:
-        decided.append(
-            DecidedText(memory.id, DecisionKind.LAPSED, memory.lapses_at, LAPSED, memory.content)
-        )
+    if isinstance(memory, Prospective):
+        decided += _decisions_about_task(memory)
     if _by_write(memory):
         kind = DecisionKind(str(memory.state))
         at = memory.updated_at
@@ -396,8 +436,21 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
     return decided
 
 
-def _has_lapsed(memory: Memory) -> TypeGuard[Prospective]:
-    return isinstance(memory, Prospective) and memory.status is Status.LAPSED
+def _decisions_about_task(task: Prospective) -> list[DecidedText]:
+    """That an appointment has lapsed, and the latest thing that a text did to a task."""
+    decided: list[DecidedText] = []
+    if task.status is Status.LAPSED and task.lapses_at is not None:
+        decided.append(
+            DecidedText(task.id, DecisionKind.LAPSED, task.lapses_at, LAPSED, task.content)
+        )
+    act = latest_act(task)
+    if act is not None:
+        kind = _KINDS[act.how]
+        if act == task.said:
+            kind = DecisionKind.SAID_ENDED
+        reason = act.reason if act.text is None else f'{act.reason}: "{act.text}"'
+        decided.append(DecidedText(task.id, kind, act.at, reason, task.content, act.by))
+    return decided
 
 
 def _by_write(memory: Memory) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 import anyio
 
+from ingest.identity.acts import text_hash
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.relation import contradict, is_public_fact
@@ -36,9 +37,10 @@ from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id, normalise
-from memtypes.model.memory import Link, LinkType, Memory, State
+from memtypes.model.memory import MAX_EARLIER, Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.offload import offload
@@ -178,6 +180,11 @@ class MemoryEditor:
                     f"memory {known_id} is neither replaced nor contested: there is nothing to undo"
                 )
             states.unlink(known_id, others)
+            successor = states.memories.get(memory.superseded_by or "")
+            if isinstance(memory, Prospective) and successor is not None:
+                kept = [*memory.kept_from, text_hash(successor.content)][-MAX_EARLIER:]
+                separate = states.memories[known_id].model_copy(update={"kept_from": kept})
+                states.memories[known_id] = separate
             return await self._write(scope, stored, states)
 
     async def _compare_again(

@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeVar
 
 import anyio
 
-from ingest.screening.submission import Classification, UntypedDraft
+from ingest.screening.submission import Classification, Heard, UntypedDraft
 from ingest.writing.drafts import PendingWrite
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.memory import Memory, Reviewed
@@ -41,7 +41,8 @@ class WriteOutcome:
     merge changed in the stored memory. memory: the memory as read from the store after the write.
     redactions: number of secrets removed, by kind. classified: the classifier's result if the
     caller gave no type. reviewed: the reviewers' decision with each vote. rejected: the draft
-    without secrets, if it was rejected and may be stored later.
+    without secrets, if it was rejected and may be stored later. heard: the message, if it was
+    rejected and may still say that something is done.
 
     A command that imports through the HTTP API knows only status, id, reason, merged_into and
     classified.
@@ -59,6 +60,7 @@ class WriteOutcome:
     classified: Classification | None = None
     reviewed: Reviewed | None = None
     rejected: AnyDraft | UntypedDraft | None = None
+    heard: Heard | None = field(default=None, repr=False, compare=False)
 
 
 Entry: TypeAlias = PendingWrite | WriteOutcome

@@ -24,6 +24,7 @@ from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
 from ingest.writing.changes import MemoryEditor
+from ingest.writing.consulting import Consultation
 from ingest.writing.drafts import CountTokens, PendingWrite, Preparer, check_draft, check_links
 from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, retried
@@ -87,7 +88,10 @@ class Ingestor:
         preparer = Preparer(self.sparse, self.count_tokens)
         embedder = MemoryEmbedder(self.store, self.embedder, preparer)
         writer = MemoryWriter(self.store, embedder, preparer, self.clock, self.locks)
-        self._stages = Stages(self.gates, preparer, self.store, embedder, writer, self.panel)
+        consultation = Consultation(self.store, self.reader)
+        self._stages = Stages(
+            self.gates, preparer, self.store, embedder, writer, self.panel, consultation
+        )
         self.editor = MemoryEditor(
             self.store,
             embedder,

@@ -18,12 +18,14 @@ from ingest.identity.plan import is_repetition
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
 from ingest.screening.submission import (
+    Heard,
     Rejection,
     ReviewMode,
     ScreeningGate,
     Submission,
     UntypedDraft,
 )
+from ingest.writing.consulting import Consultation
 from ingest.writing.drafts import ArrivalOrder, PendingWrite, Preparer
 from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished, with_results
@@ -56,8 +58,8 @@ class WriteCall:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The stages of a write, one method each. order: numbers a session's drafts by arrival. gates:
-    screening steps.
+    """The stages of a write, one method each. consultation: reads texts with stored memories.
+    order: numbers a session's drafts by arrival. gates: screening steps.
     """
 
     gates: tuple[ScreeningGate, ...]
@@ -66,6 +68,7 @@ class Stages:
     embedder: MemoryEmbedder
     writer: MemoryWriter
     panel: Panel
+    consultation: Consultation
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
@@ -75,8 +78,12 @@ class Stages:
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
+                heard = Heard(submission, verdict.embedding) if verdict.embedding else None
                 return WriteOutcome(
-                    WriteStatus.REJECTED, reason=verdict.reason, rejected=verdict.draft
+                    WriteStatus.REJECTED,
+                    reason=verdict.reason,
+                    rejected=verdict.draft,
+                    heard=heard,
                 )
             submission = verdict
         return submission
@@ -249,11 +256,17 @@ class Stages:
         return decisions
 
     async def write(self, call: WriteCall, entries: list[Entry]) -> list[WriteOutcome]:
-        """Write the memories to the store; return all outcomes, with the results of redaction,
-        typing and review.
+        """Write the memories to the store, and what the texts do to stored ones; return all
+        outcomes, with the results of redaction, typing and review.
         """
         pending = unfinished(entries)
-        outcomes = await self.writer.write(call.scope, pending)
+        heard = [
+            entry.heard
+            for entry in entries
+            if isinstance(entry, WriteOutcome) and entry.heard is not None
+        ]
+        deeds = await self.consultation.deeds(call.scope, call.received_at, pending, heard)
+        outcomes = await self.writer.write(call.scope, pending, deeds)
         annotated = [
             _annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)
         ]
@@ -279,8 +292,13 @@ def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:
         return write
     if reviewed.decision is Decision.REJECT:
         reason = f"review: {reviewed.reason}"
+        is_message = submission.said is not None and not submission.said.part
         return WriteOutcome(
-            WriteStatus.REJECTED, reason=reason, reviewed=reviewed, rejected=submission.draft
+            WriteStatus.REJECTED,
+            reason=reason,
+            reviewed=reviewed,
+            rejected=submission.draft,
+            heard=Heard(submission, write.embedding) if is_message and write.embedding else None,
         )
     if write.embedding is None:  # a repetition, which is merged and has no decision of its own
         return write

@@ -11,10 +11,12 @@ from weakref import WeakValueDictionary
 
 import anyio
 
+from ingest.identity.acts import Deeds
 from ingest.identity.duplicates import SAME_WORDING, SAME_WORDS, SAME_WRITE
 from ingest.identity.plan import Arriving, Plan, PlannedWrite, plan
 from ingest.identity.states import contradicted
 from ingest.identity.stored import Stored
+from ingest.writing.consulting import targets
 from ingest.writing.drafts import PendingWrite, Preparer
 from ingest.writing.embedding import MemoryEmbedder
 from ingest.writing.lookup import LookedUp, read_stored
@@ -63,18 +65,21 @@ class MemoryWriter:
     clock: Clock
     locks: ScopeLocks
 
-    async def write(self, scope: Scope, pending: Sequence[PendingWrite]) -> list[WriteOutcome]:
-        """Store or merge each memory of `pending`; return the outcomes. Raises what store and
-        embedder raise.
+    async def write(
+        self, scope: Scope, pending: Sequence[PendingWrite], deeds: Sequence[Deeds] = ()
+    ) -> list[WriteOutcome]:
+        """Store or merge each memory of `pending`, and do the `deeds` of texts; return the
+        outcomes. Raises what store and embedder raise.
         """
-        if not pending:
+        if not pending and not deeds:
             return []
         async with self.locks.lock(scope):
             now = self.clock()
-            pending, made = await self._plan(scope, pending, now)
+            pending, made = await self._plan(scope, pending, deeds, now)
             records = await self._records(scope, pending, made)
-            said_at = max(entry.memory.created_at for entry in pending)
-            lapsed = await self._lapsed(scope, min(said_at, now), made)
+            said_at = [entry.memory.created_at for entry in pending]
+            said_at += [made_of.told.said_at for made_of in deeds]
+            lapsed = await self._lapsed(scope, min(max(said_at), now), made)
             patches = {**made.patches, **lapsed}
             if records or patches:
                 await self.store.write(scope, records, patches)
@@ -88,29 +93,34 @@ class MemoryWriter:
         ]
 
     async def _plan(
-        self, scope: Scope, pending: Sequence[PendingWrite], now: datetime
+        self,
+        scope: Scope,
+        pending: Sequence[PendingWrite],
+        deeds: Sequence[Deeds],
+        now: datetime,
     ) -> tuple[list[PendingWrite], Plan]:
         """The plan for writing `pending`, and the entries with the embeddings that it needs.
 
         One read is enough for most plans. Another one follows if an entry is new that was taken for
         a repetition, or if links lead further than the first read followed them.
         """
-        turns = {turn.id: turn.type for entry in pending for turn in entry.before}
+        also = {turn.id: turn.type for entry in pending for turn in entry.before}
+        also |= targets(deeds)
         pending = _with_shared_embeddings(pending)
-        stored = await read_stored(self.store, scope, _looked_up(pending), now, turns)
+        stored = await read_stored(self.store, scope, _looked_up(pending), now, also)
         entries = _in_present_context(pending, stored)
         while True:
             arriving = [_arriving(entry) for entry in entries]
             made = await offload(
                 (entry.memory.content for entry in entries),
-                partial(plan, stored, arriving, now, self.preparer.count_tokens),
+                partial(plan, stored, arriving, now, self.preparer.count_tokens, deeds),
             )
             if made.unembedded:
                 unembedded = [entries[index] for index in made.unembedded]
                 embedded = await self.embedder.embedded(unembedded)
                 for index, entry in zip(made.unembedded, embedded, strict=True):
                     entries[index] = entry
-                again = await read_stored(self.store, scope, _looked_up(entries), now, turns)
+                again = await read_stored(self.store, scope, _looked_up(entries), now, also)
                 stored = stored.updated(again)
             elif made.missing:
                 memories = await self.store.get(scope, sorted(made.missing))

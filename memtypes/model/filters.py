@@ -177,7 +177,7 @@ def _in_state(state: object, instant: datetime) -> Filter:
             return All((Not(replaced), Not(contested)))
 
 
-_HIDDEN = frozenset({"tenant", "gives_value"})
+_HIDDEN = frozenset({"tenant", "gives_value", "kept_from"})
 """Fields that filters can't use: the tenant, which the scope sets, and fields for internal use."""
 _KINDS: Mapping[Any, Kind] = {
     int: Kind.INTEGER,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from memtypes.model.memory import Draft, Label, Line, Memory, Whole
+from memtypes.model.memory import MAX_EARLIER, Draft, Label, Line, Memory, StrictModel, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant, rfc3339
 
@@ -54,6 +55,18 @@ CLOSED: frozenset[Status] = frozenset({Status.COMPLETED, Status.CANCELLED})
 """The statuses of an intention that somebody has ended."""
 
 
+class TaskChange(StrEnum):
+    """What a text, or a caller, does to an intention."""
+
+    DONE = "done"
+    CANCELLED = "cancelled"
+    MOVED = "moved"
+    REOPENED = "reopened"
+
+
+BY_CALLER = "changed by a caller"
+
+
 def status_at(moment: datetime, status: Status, lapses_at: datetime | None) -> Status:
     """The status of an intention at `moment`, from its stored fields: time alone makes it lapse."""
     if status in CLOSED or lapses_at is None:
@@ -61,6 +74,25 @@ def status_at(moment: datetime, status: Status, lapses_at: datetime | None) -> S
     if lapses_at <= moment:
         return Status.LAPSED
     return Status.PENDING if status is Status.LAPSED else status
+
+
+class TaskAct(StrictModel):
+    """What a later text, or a caller, did to an intention.
+
+    at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
+    None if a caller did it, or if the text was not kept. text: the words of a text that was not
+    kept. due_at, status: those that the intention had before. earlier: id of the intention that a
+    moved one continues.
+    """
+
+    how: TaskChange
+    at: Instant
+    reason: Label
+    by: str | None = None
+    text: Label | None = None
+    due_at: Instant | None = None
+    status: Status | None = None
+    earlier: str | None = None
 
 
 class ProspectiveFields(BaseModel):
@@ -91,12 +123,21 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 
 
 class Prospective(ProspectiveFields, Memory):
-    """A stored prospective memory: an intention, such as a to-do or a reminder."""
+    """A stored prospective memory: an intention, such as a to-do or a reminder.
+
+    ended: what ended it; None while it is open, or if a caller ended it. said: what seems to have
+    ended it, while that is not sure. history: how it came to its present time, the newest last.
+    kept_from: hashes of the texts whose act on it was undone, so that they never act on it again.
+    """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
     title_field: ClassVar[str | None] = "title"
 
     type: Literal[MemoryType.PROSPECTIVE] = MemoryType.PROSPECTIVE
+    ended: TaskAct | None = None
+    said: TaskAct | None = None
+    history: list[TaskAct] = Field(default_factory=list, max_length=MAX_EARLIER)
+    kept_from: list[str] = Field(default_factory=list, max_length=MAX_EARLIER)
 
     def identity(self) -> tuple[str | None, ...]:
         """The values of an intention that determine its id: content, due time, trigger and, if
@@ -115,7 +156,8 @@ class Prospective(ProspectiveFields, Memory):
 
         A new due time, trigger or open status clears `fired_at`, so that the intention is reported
         as due again. A new due time clears `due_text`, and moves `lapses_at` by as much; so what
-        had lapsed is open again. `completed_at` follows the status.
+        had lapsed is open again. The former one is added to `history`. `completed_at` follows the
+        status. What a caller says of the status holds, whatever texts said before.
         """
         rescheduled = _schedule(self) != _schedule(before)
         fields: dict[str, Any] = {}
@@ -125,17 +167,16 @@ class Prospective(ProspectiveFields, Memory):
             fields["status"] = Status.PENDING
         if self.due_at != before.due_at:
             fields["due_text"] = None
-            fields["lapses_at"] = self._moved_lapse(before)
+            fields["lapses_at"] = moved_lapse(before, self.due_at)
+            moved = TaskAct(how=TaskChange.MOVED, at=now, reason=BY_CALLER, due_at=before.due_at)
+            fields["history"] = with_act(self.history, moved)
             if self.status is Status.LAPSED:
                 fields["status"] = Status.PENDING
         if Status.COMPLETED in (self.status, before.status) and self.status is not before.status:
             fields["completed_at"] = now if self.status is Status.COMPLETED else None
+        if self.status is not before.status:
+            fields |= {"ended": None, "said": None}
         return fields
-
-    def _moved_lapse(self, before: Prospective) -> datetime | None:
-        if self.due_at is None or before.due_at is None or before.lapses_at is None:
-            return None
-        return self.due_at + (before.lapses_at - before.due_at)
 
     def embedding_text(self) -> str:
         """The text to embed: title (unless it is the content's first line), content, trigger and
@@ -144,6 +185,18 @@ class Prospective(ProspectiveFields, Memory):
         when = f" (when: {self.trigger_condition})" if self.trigger_condition else ""
         due = f" (due {self.due_at.day} {self.due_at:%B %Y %A})" if self.due_at else ""
         return f"{self.content_with_title('. ')}{when}{due}"
+
+
+def moved_lapse(before: Prospective, due_at: datetime | None) -> datetime | None:
+    """When the intention `before` lapses if it is due at `due_at` instead; None if it does not."""
+    if due_at is None or before.due_at is None or before.lapses_at is None:
+        return None
+    return due_at + (before.lapses_at - before.due_at)
+
+
+def with_act(history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
+    """The history of an intention with `act` as its newest entry; the oldest may be dropped."""
+    return sorted([*history, act], key=lambda entry: entry.at)[-MAX_EARLIER:]
 
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:

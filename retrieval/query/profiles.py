@@ -12,7 +12,7 @@ from retrieval.query.intent import asks_for_latest, asks_for_value
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, Signal
 
-SECOND_PASS = ("expansion", "current", "link")
+SECOND_PASS = ("expansion", "current", "link", "reading")
 """Signals that are computed in a second pass, because they depend on the scores by all other
 signals.
 """
@@ -34,6 +34,10 @@ first.
 """
 
 
+READING = 0.2
+"""Weight of the reading signal: see benchmarks/decisions/reader.md."""
+
+
 def _weights(**weights: float) -> Mapping[str, float]:
     return dict.fromkeys(SIGNALS, 0.0) | weights
 
@@ -41,7 +45,7 @@ def _weights(**weights: float) -> Mapping[str, float]:
 PROFILES: Mapping[str, Mapping[str, float]] = {
     # Context, mention and expansion help to find a memory. Recency, importance and access only
     # separate nearly equal scores: more weight costs recall. `due` and `link` raise due tasks and
-    # linked memories above other hits.
+    # linked memories above other hits. `reading` is 0 where nothing is read.
     DEFAULT_PROFILE: _weights(
         similarity=0.452,
         context=0.175,
@@ -52,6 +56,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
         access=0.007,
         due=0.042,
         link=1.0,
+        reading=READING,
     ),
     "balanced": _weights(similarity=0.4, recency=0.2, importance=0.3, access=0.1),
     "relevance": _weights(similarity=1.0),
@@ -78,6 +83,8 @@ def weights_for(request: RankedRequest, times: QueryTimes) -> tuple[str, dict[st
             str(signal): weight for signal, weight in request.weights.items()
         }
     weights = dict(PROFILES[name])
+    if request.reader == "off":
+        weights["reading"] = 0.0
     if name != DEFAULT_PROFILE:
         return name, weights
     if asks_for_latest(request.query):

@@ -5,7 +5,7 @@ for a model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -32,6 +32,10 @@ DEFAULT_FLOOR = 0.1
 measurements.
 """
 
+DEFAULT_READER: Final = "off"
+READER_MS = 200
+"""Default deadline of the reader, in milliseconds."""
+
 MAX_QUERY = 20_000
 """Maximum characters of a query."""
 
@@ -52,6 +56,19 @@ Signal: TypeAlias = Literal[
     "expansion",
     "current",
     "link",
+    "reading",
+]
+ReaderChoice: TypeAlias = Annotated[
+    Literal["off", "auto", "always"],
+    Field(description="Whether a model reads the best hits: never, for small budgets, or always."),
+]
+ReaderMs: TypeAlias = Annotated[
+    Whole,
+    Field(
+        ge=1,
+        le=10_000,
+        description="Milliseconds that reading may take; if it takes longer, it has no effect.",
+    ),
 ]
 Floor: TypeAlias = Annotated[
     Share,
@@ -93,7 +110,8 @@ class RankedRequest(StrictModel):
 
     session_id: the current session, whose private memories are found, too. weights: weights of
     signals, used instead of the profile's; signals without one get 0. as_of: the instant to ask
-    about, now by default. floor: minimum probability that a hit helps to answer the query.
+    about, now by default. floor: minimum probability that a hit helps to answer the query. reader,
+    reader_ms: whether a model reads the best hits together with the query, and its deadline.
     """
 
     query: Query
@@ -109,6 +127,8 @@ class RankedRequest(StrictModel):
     as_of: Instant | None = None
     floor: Floor = 0.0
     explain: Flag = False
+    reader: ReaderChoice = DEFAULT_READER
+    reader_ms: ReaderMs = READER_MS
 
     @field_validator("types")
     @classmethod

@@ -54,7 +54,8 @@ class Scoring:
     pending due tasks that pass the floor in any case. wish: what the query asks to list also
     passes; of events and finished tasks only the newest, up to a share of `budget` tokens. links:
     minimum scores, by id, of memories to which hits link. contested: pairs of ids of memories that
-    contradict each other; the newer ranks first.
+    contradict each other; the newer ranks first. readings: for hits that were read together with
+    the query, by id, the probability that they answer it.
     """
 
     weights: Mapping[str, float]
@@ -70,6 +71,7 @@ class Scoring:
     wish: Wish = Wish.OTHER
     budget: int = 0
     prefer_newer: bool = True
+    readings: Mapping[str, float] = field(default_factory=dict)
 
 
 def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
@@ -204,12 +206,15 @@ def _scores(
         )
         scores = weights @ signal_rows
     raised = scores
+    if scoring.readings:
+        signal_rows[SIGNALS.index("reading")] = signals.reading(candidates, scoring.readings)
+        raised = weights @ signal_rows
     contested: tuple[tuple[str, str], ...] = ()
     links = signals.links_of_best(candidates, scores) if scoring.weights["link"] else {}
     if links:
         contested = signals.contested_pairs(links) if scoring.prefer_newer else ()
-        minimums = signals.linked_minimums(candidates, scores, links)
-        boosts = signals.newest_first(candidates, np.maximum(minimums, scores), contested) - scores
+        minimums = signals.linked_minimums(candidates, raised, links)
+        boosts = signals.newest_first(candidates, np.maximum(minimums, raised), contested) - raised
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
     if scoring.weights["current"]:

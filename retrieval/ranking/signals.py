@@ -376,6 +376,14 @@ def expansion(
     return shared / highest if highest > 0 else shared
 
 
+def reading(candidates: Candidates, readings: Mapping[str, float]) -> NDArray[np.float64]:
+    """Probability that each candidate answers the query, from `readings` by id; 0 for those that
+    were not read.
+    """
+    ids = candidates.ids.astype(np.str_).tolist()
+    return np.array([readings.get(memory_id, 0.0) for memory_id in ids])
+
+
 def update_boosts(
     candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
 ) -> NDArray[np.float64]:

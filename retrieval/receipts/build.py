@@ -86,6 +86,8 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
         "total_tokens": metadata.total_tokens,
         "context_sha256": context_digest(retrieval.answer.context),
     }
+    if retrieval.reader is not None:
+        body["reader"] = retrieval.reader
     if retrieval.first is not None:
         first = retrieval.first.model_dump(mode="json", include={"budget", "working_budget"})
         body["first"] = first

@@ -160,6 +160,11 @@ def _request_faults(receipt: Receipt) -> Iterator[str]:
         yield "the working budget differs from the request"
     if request.as_of is not None and request.as_of != receipt.as_of:
         yield "the clock differs from the request"
+    if receipt.reader is not None and request.reader == "off":
+        yield "hits were read, but the request has the reader off"
+    read = [candidate.id for candidate in receipt.candidates if candidate.signals.get("reading")]
+    if read and receipt.reader is None:
+        yield "hits have readings, but no reader is named"
 
 
 def _score_faults(receipt: Receipt) -> Iterator[str]:

@@ -141,7 +141,8 @@ class UnlistedCandidates(ReceiptPart):
 
 class Receipt(ReceiptPart):
     """Record of how the context of one retrieval was made, with its hash and that of the tenant's
-    previous receipt. first: set if memories were chosen again, among those of a first choice.
+    previous receipt. reader: fingerprint of the model that read the best hits, if they were read.
+    first: set if memories were chosen again, among those of a first choice.
     """
 
     id: str
@@ -151,6 +152,7 @@ class Receipt(ReceiptPart):
     as_of: Instant
     degraded: list[str]
     embedder: str
+    reader: str | None = None
     tokenizer: TokenizerName
     weights: dict[str, float]
     budgets: ReceiptBudgets

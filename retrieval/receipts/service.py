@@ -59,6 +59,9 @@ receipt.
 
 _POLL_S = 0.02
 
+REPLAY_READER_MS = 10_000
+"""Deadline of the reader in a replay: what was read in time the first time is read again."""
+
 _WORKING_AND_TASKS = (MemoryType.WORKING, MemoryType.PROSPECTIVE)
 
 
@@ -114,7 +117,10 @@ class Receipts:
         agents = (request.agent_id,) if bound and request.agent_id else ()
         scope = Scope(tenant, request.namespace, request.session_id, request.agent_id, agents)
         retriever = Retriever(replace(self.parts, adjust=with_recorded_access(before)))
-        request = request.model_copy(update={"as_of": before.as_of})
+        reader = "off" if before.reader is None else "always"
+        request = request.model_copy(
+            update={"as_of": before.as_of, "reader": reader, "reader_ms": REPLAY_READER_MS}
+        )
         first = None
         if before.first is not None:
             budgets = dict(before.first)
@@ -316,10 +322,12 @@ def _reason(before: Receipt, after: Receipt, memory: Memory | None) -> str:
 
 
 def _environment_reason(before: Receipt, after: Receipt) -> str:
-    if before.embedder != after.embedder:
-        return "the service has another embedder now"
-    if before.tokenizer != after.tokenizer:
-        return "the service has another tokenizer now"
+    for part in ("embedder", "reader", "tokenizer"):
+        recorded = getattr(before, part)
+        replayed = getattr(after, part)
+        if recorded != replayed:
+            is_gone = recorded is not None and replayed is None
+            return f"the service has {'no' if is_gone else 'another'} {part} now"
     if before.degraded != after.degraded:
         missing = [name for name in before.degraded if name not in after.degraded]
         if missing:

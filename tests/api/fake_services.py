@@ -37,6 +37,7 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.ports.encoders import Embedder, SparseEncoder
 from memtypes.ports.memory_store import Listing, Page, TypeStats
+from memtypes.ports.reader import Reader
 from memtypes.stores.operations.engine_store import EngineStore
 from memtypes.stores.operations.item_store import EngineItems
 from retrieval.context.entries import EntryCounter
@@ -84,9 +85,10 @@ def fake_services(
     store: EngineStore | None = None,
     book: RuleBook | None = None,
     encoders: tuple[Embedder, SparseEncoder] | None = None,
+    reader: Reader | None = None,
 ) -> Services:
     """Services over `store` (default: empty), with real ingestion and retrieval and the redaction
-    rules of `book`.
+    rules of `book`. reader: says what texts do to stored memories.
     """
     embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
     stored = store or InMemoryStore(embedder.dimensions)
@@ -121,6 +123,7 @@ def fake_services(
         screened.redactor,
         screened.panel,
         rejections,
+        reader,
     )
     live = FakeThreads()
     logs = FakeWorkflows()

@@ -14,6 +14,7 @@ from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT
 from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.memory_store import MemoryStore
+from memtypes.ports.reader import Reader
 from memtypes.ports.receipts import ReceiptStore
 from retrieval.answer import RetrieveAnswer, SearchAnswer
 from retrieval.context.entries import Entries, EntryCounter, EntryFields
@@ -74,7 +75,7 @@ class World:
 
     embedder: embeds queries. writer: embeds new memories. shown: memories that contexts have shown.
     timings: the stage times of each call. receipt_store: where receipts are written; None for no
-    receipts. depth: candidates for each query.
+    receipts. depth: candidates for each query. reader: reads a query together with memories.
     """
 
     embedder: Embedder = field(default_factory=FakeEmbedder)
@@ -86,6 +87,7 @@ class World:
     writer: Embedder = field(default_factory=FakeEmbedder)
     depth: int = DEPTH
     entries: Entries = field(default_factory=Entries)
+    reader: Reader | None = None
 
     def __post_init__(self) -> None:
         self.ingestor = plain_ingestor(
@@ -103,6 +105,7 @@ class World:
             depth=self.depth,
             use_counts=RecordedUses(self.store, self.shown),
             entries=self.entries,
+            reader=self.reader,
             on_timings=lambda timings: self.timings.append(dict(timings)),
         )
         queue = ReceiptQueue(self.receipt_store or FakeReceipts())

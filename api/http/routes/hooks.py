@@ -31,13 +31,17 @@ from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
 from retrieval.context.thread import ThreadContext
 from retrieval.query.request import (
     DEFAULT_FLOOR,
+    DEFAULT_READER,
     DEFAULT_TOKENIZER,
     MAX_QUERY,
+    READER_MS,
     WORKING_BUDGET,
     AnyBudget,
     Budget,
     Floor,
     OversizeChoice,
+    ReaderChoice,
+    ReaderMs,
     RetrieveRequest,
     shortened,
 )
@@ -97,6 +101,8 @@ class PromptSubmit(InSession):
     working_budget: Tokens = WORKING_BUDGET
     oversize: OversizeChoice = None
     floor: Floor = DEFAULT_FLOOR
+    reader: ReaderChoice = DEFAULT_READER
+    reader_ms: ReaderMs = READER_MS
 
     def request(self, thread_tokens: int) -> RetrieveRequest:
         """The request that retrieves memories for the prompt. thread_tokens: tokens that its thread
@@ -117,6 +123,8 @@ class PromptSubmit(InSession):
             working_budget=self.working_budget,
             oversize=self.oversize,
             floor=self.floor,
+            reader=self.reader,
+            reader_ms=self.reader_ms,
             include_due=True,
         )
 

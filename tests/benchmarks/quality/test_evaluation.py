@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.evaluation import (
+    BUDGETS,
     METRICS,
     RECALL_BUDGETS,
     evaluate,
@@ -56,13 +57,13 @@ async def test_evidence_counts_as_the_memory_that_it_merged_into(small: Evaluati
 
 
 async def test_contexts_have_the_budgets_that_are_asked_for(small: EvaluationSet) -> None:
-    """Each question has a context for each chosen token budget; by default, for the eight in
+    """Each question has a context for each chosen token budget; by default, for those in
     BUDGETS.
     """
     parts = FakeParts()
     loaded = await load(parts.ingestor, parts.store, small)
     scores = await evaluate(parts.evaluation, small, loaded)
-    assert [len(score.own_types.contexts) for score in scores] == [8, 8, 8]
+    assert [len(score.own_types.contexts) for score in scores] == [len(BUDGETS)] * 3
     with_recall_budgets = await evaluate(
         replace(parts.evaluation, budgets=RECALL_BUDGETS), small, loaded
     )

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness.report import render_table
-from benchmarks.quality.evaluation import METRICS, ContextScore, QuestionScore, RetrievalScore
+from benchmarks.quality.evaluation import (
+    METRICS,
+    RECALL_BUDGETS,
+    ContextScore,
+    QuestionScore,
+    RetrievalScore,
+)
 from benchmarks.quality.tables import (
     SetScores,
     budget_figures,
@@ -37,7 +43,7 @@ def _contexts(
         budget: ContextScore(
             recall, budget + over, budget, budget, utilization, int(budget < all_from)
         )
-        for budget in (0, 500, 1_000, 2_000, 4_000)
+        for budget in (0, *RECALL_BUDGETS)
     }
 
 

@@ -10,6 +10,7 @@ from retrieval.query.profiles import (
     CURRENT_SHARE,
     LATEST_RECENCY,
     PROFILES,
+    READING,
     SIGNALS,
     TIME_SHARE,
     weights_for,
@@ -35,10 +36,17 @@ def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
     """The weights of each profile sum to 1, so that scores are from 0 to 1.
 
     The sum leaves out the signal `link`, which gives a linked memory a share of another hit's
-    score.
+    score, and `reading`, which orders the best hits anew.
     """
-    assert set(PROFILES[name]) == set(SIGNALS)
-    assert sum(PROFILES[name].values()) - PROFILES[name]["link"] == pytest.approx(1.0)
+    weights = dict(PROFILES[name])
+    assert set(weights) == set(SIGNALS)
+    del weights["link"], weights["reading"]
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("reader", "weight"), [("off", 0.0), ("auto", READING)])
+def test_readings_weigh_nothing_where_the_reader_is_off(reader: str, weight: float) -> None:
+    assert weights_of(request("tea", reader=reader))[1]["reading"] == weight
 
 
 def test_the_balanced_profile_has_the_documented_weights() -> None:

@@ -248,8 +248,8 @@ class ContinueAnswer(Struct, frozen=True):
 class DecidedText(Struct, frozen=True):
     """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
-    at: when it was decided. by: id of the memory that replaced the text or into which it was
-    merged; otherwise None.
+    at: when it was decided; of what a text did to a task, when it was said. by: id of the memory
+    that replaced the text, into which it was merged, or that ended the task; otherwise None.
     """
 
     id: str
@@ -667,6 +667,10 @@ class Memory(Struct, frozen=True):
     lapses_at: datetime | None = None
     fired_at: datetime | None = None
     completed_at: datetime | None = None
+    ended: TaskAct | None = None
+    said: TaskAct | None = None
+    history: list[TaskAct] | None = None
+    kept_from: list[str] | None = None
     procedure_name: str | None = None
     steps: list[str] | None = None
     prerequisites: list[str] | None = None
@@ -823,6 +827,7 @@ class ReceiptAnswer(Struct, frozen=True):
     previous_id: str | None
     previous_sha256: str
     sha256: str
+    reader: str | None = None
     first: FirstBudgets | None = None
     contents: dict[str, Any] | None = None
 
@@ -1148,6 +1153,25 @@ class StatusCounts(Struct, frozen=True):
     merged: int
     rejected: int
     failed: int
+
+
+class TaskAct(Struct, frozen=True):
+    """What a later text, or a caller, did to an intention.
+
+    at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
+    None if a caller did it, or if the text was not kept. text: the words of a text that was not
+    kept. due_at, status: those that the intention had before. earlier: id of the intention that a
+    moved one continues.
+    """
+
+    how: str
+    at: datetime
+    reason: str
+    by: str | None = None
+    text: str | None = None
+    due_at: datetime | None = None
+    status: str | None = None
+    earlier: str | None = None
 
 
 class TextPart(Struct, frozen=True):

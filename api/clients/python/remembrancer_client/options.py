@@ -96,7 +96,17 @@ ContextType: TypeAlias = Literal["task_context", "variables", "state", "referenc
 
 
 DecisionKind: TypeAlias = Literal[
-    "replaced", "contested", "merged", "promoted", "forgotten", "rejected", "lapsed"
+    "replaced",
+    "contested",
+    "merged",
+    "promoted",
+    "forgotten",
+    "rejected",
+    "lapsed",
+    "ended",
+    "said_ended",
+    "moved",
+    "reopened",
 ]
 
 
@@ -450,6 +460,14 @@ class PromptOptions(TypedDict, total=False):
     """
     How sure it must be that a hit helps to answer the query for it to be shown; 0 shows all.
     """
+    reader: Literal["off", "auto", "always"]
+    """
+    Whether a model reads the best hits: never, for small budgets, or always.
+    """
+    reader_ms: int
+    """
+    Milliseconds that reading may take; if it takes longer, it has no effect.
+    """
 
 
 class PutOptions(TypedDict, total=False):
@@ -489,6 +507,14 @@ class RecallOptions(TypedDict, total=False):
     How sure it must be that a hit helps to answer the query for it to be shown; 0 shows all.
     """
     explain: bool
+    reader: Literal["off", "auto", "always"]
+    """
+    Whether a model reads the best hits: never, for small budgets, or always.
+    """
+    reader_ms: int
+    """
+    Milliseconds that reading may take; if it takes longer, it has no effect.
+    """
     include_due: bool
     todo_id: str | None
     budget: int | Budget
@@ -640,6 +666,14 @@ class SearchOptions(TypedDict, total=False):
     How sure it must be that a hit helps to answer the query for it to be shown; 0 shows all.
     """
     explain: bool
+    reader: Literal["off", "auto", "always"]
+    """
+    Whether a model reads the best hits: never, for small budgets, or always.
+    """
+    reader_ms: int
+    """
+    Milliseconds that reading may take; if it takes longer, it has no effect.
+    """
     top_k: int
 
 

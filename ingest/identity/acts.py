@@ -1,0 +1,267 @@
+"""What a new text does to stored memories that say something else: it ends, moves or reopens a
+task, replaces a fact, or says that it was wrong. Pure.
+
+A reader gives the probabilities. It is shown only the few stored memories that the text could mean:
+the nearest, at most MAX_PAIRS. From SURE on, the change is made; from HALF on, a task stays as it
+is and remembers what was said of it, and a fact is contested. Nothing happens twice against the
+will of a caller: a text whose act was undone never acts on that memory again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest.identity.duplicates import has_ended, is_public
+from ingest.identity.stored import Neighbour
+from memtypes.model.ids import content_hash
+from memtypes.model.memory import MAX_EARLIER, MAX_LABEL, Memory, Source
+from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import (
+    CLOSED,
+    Prospective,
+    Status,
+    TaskAct,
+    TaskChange,
+    moved_lapse,
+    with_act,
+)
+from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
+
+SURE = 0.8
+"""Minimum probability at which an act changes a memory."""
+
+HALF = 0.45
+"""Minimum probability at which a task shows that it is said to have ended, and a fact is
+contested.
+"""
+
+MAX_PAIRS = 6
+"""Maximum number of stored memories that a text is read with: those that are most similar."""
+
+MIN_COSINE = 0.2
+"""Minimum cosine of a text and a memory that are read together."""
+
+MAX_READ = 500
+"""Maximum characters of a memory that is read. A longer one states many things."""
+
+_ENDS = (Act.DONE, Act.CANCELLED)
+_CHANGES = {
+    Act.DONE: TaskChange.DONE,
+    Act.CANCELLED: TaskChange.CANCELLED,
+    Act.MOVES: TaskChange.MOVED,
+    Act.REOPENS: TaskChange.REOPENED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A text that may do something to stored memories.
+
+    position: of the memory that is made of it, among those that are written; None if the text is
+    not kept. session_id: where it was said. source: which message it is. due_at: the time that it
+    names.
+    """
+
+    text: str
+    said_at: datetime
+    speaker: str
+    kind: MemoryType
+    before: str = ""
+    position: int | None = None
+    session_id: str | None = None
+    source: Source | None = None
+    due_at: datetime | None = None
+
+    def statement(self) -> ReadStatement:
+        """The text as a reader reads it."""
+        day = self.said_at.date()
+        return ReadStatement(self.text, day, self.speaker, self.kind, self.before)
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """An act of a text on the memory `id`. sure: whether it is made; if not, it is only noted."""
+
+    id: str
+    act: Act
+    probability: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the memory is changed."""
+        return self.probability >= SURE
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return f"a later text reads as {self.act} ({self.probability:.2f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """What a text does to stored memories."""
+
+    told: Told
+    deeds: tuple[Deed, ...]
+
+
+def could_mean(told: Told, near: Iterable[Neighbour], now: datetime) -> list[Memory]:
+    """The memories that `told` could mean, the nearest first, at most MAX_PAIRS: tasks, and facts
+    if it states a fact.
+    """
+    meant = [
+        neighbour
+        for neighbour in near
+        if (neighbour.cosine or 0.0) >= MIN_COSINE and _could_be_meant(told, neighbour.memory, now)
+    ]
+    meant.sort(key=lambda neighbour: -(neighbour.cosine or 0.0))
+    return [neighbour.memory for neighbour in meant[:MAX_PAIRS]]
+
+
+def _could_be_meant(told: Told, memory: Memory, now: datetime) -> bool:
+    if (
+        has_ended(memory, now)
+        or memory.created_at > told.said_at
+        or len(memory.content) > MAX_READ
+        or _same_message(told, memory)
+        or not (is_public(memory) or memory.session_id == told.session_id)
+    ):
+        return False
+    if isinstance(memory, Prospective):
+        return text_hash(told.text) not in memory.kept_from
+    return memory.type is MemoryType.SEMANTIC and told.kind is MemoryType.SEMANTIC
+
+
+def _same_message(told: Told, memory: Memory) -> bool:
+    source = told.source
+    return source is not None and source.thread_id is not None and memory.source == source
+
+
+def text_hash(text: str) -> str:
+    """What `kept_from` has of a text: the hash of its beginning, which is all that is kept of a
+    text that is no memory.
+    """
+    return content_hash(text[:MAX_LABEL])
+
+
+def pair(told: Told, memory: Memory) -> StatementPair:
+    """The text and the memory, as a reader reads them together."""
+    speaker = getattr(memory, "speaker", None) or "user"
+    day = memory.created_at.date()
+    older = ReadStatement(memory.content, day, speaker, memory.type)
+    return StatementPair(told.statement(), older)
+
+
+def deeds_of(told: Told, read: Iterable[tuple[Memory, Acts]]) -> Deeds:
+    """What `told` does to the memories that were read with it, by the probabilities of their
+    acts.
+    """
+    deeds = (_deed(memory, acts) for memory, acts in read)
+    return Deeds(told, tuple(deed for deed in deeds if deed.probability >= HALF))
+
+
+def _deed(memory: Memory, acts: Acts) -> Deed:
+    if isinstance(memory, Prospective):
+        if memory.status in CLOSED:
+            return Deed(memory.id, Act.REOPENS, acts.get(Act.REOPENS, 0.0))
+        # A text that ends a task for sure need not say for sure whether it is done or dropped.
+        end = max(_ENDS, key=lambda act: acts.get(act, 0.0))
+        ends = Deed(memory.id, end, sum(acts.get(act, 0.0) for act in _ENDS))
+        moves = Deed(memory.id, Act.MOVES, acts.get(Act.MOVES, 0.0))
+        return max(ends, moves, key=lambda deed: deed.probability)
+    changes = (Act.REPLACES, Act.WRONG)
+    act = max(changes, key=lambda change: acts.get(change, 0.0))
+    return Deed(memory.id, act, acts.get(act, 0.0))
+
+
+def acted_on(task: Prospective, deed: Deed, told: Told, by: str | None) -> dict[str, Any]:
+    """The fields of `task` to set because of `deed`, which is about an intention. by: id of the
+    memory that was made of the text.
+    """
+    act = TaskAct(
+        how=_CHANGES[deed.act],
+        at=told.said_at,
+        reason=deed.reason,
+        by=by,
+        text=None if by is not None else told.text[:MAX_LABEL],
+        due_at=task.due_at,
+        status=task.status,
+    )
+    if not deed.sure:
+        return {} if deed.act is Act.REOPENS else {"said": act}
+    match deed.act:
+        case Act.DONE:
+            status = Status.COMPLETED
+            return {"status": status, "completed_at": told.said_at, "ended": act, "said": None}
+        case Act.CANCELLED:
+            return {"status": Status.CANCELLED, "ended": act, "said": None}
+        case Act.REOPENS:
+            open_again = {"status": Status.PENDING, "completed_at": None, "fired_at": None}
+            return {**open_again, "ended": None, "history": with_act(task.history, act)}
+        case _:
+            return _moved(task, act, told.due_at)
+
+
+def _moved(task: Prospective, act: TaskAct, due_at: datetime | None) -> dict[str, Any]:
+    """The fields of a task that a text moved, without being a task itself. Without a new time it
+    may have a new owner; then only its history says so.
+    """
+    fields: dict[str, Any] = {"said": None, "history": with_act(task.history, act)}
+    if due_at is None:
+        return fields
+    lapses_at = moved_lapse(task, due_at)
+    times = {"due_at": due_at, "due_text": None, "lapses_at": lapses_at, "fired_at": None}
+    return {**fields, **times, "status": Status.PENDING}
+
+
+def undone(task: Prospective, text: str | None) -> dict[str, Any] | None:
+    """The fields of `task` to set so that the latest act of a text on it is undone; None if there
+    is none. text: its words, if they are known; it then never acts on this task again.
+    """
+    kept_from = [*task.kept_from, *([] if text is None else [text_hash(text)])][-MAX_EARLIER:]
+    fields: dict[str, Any] = {"kept_from": kept_from, "said": None}
+    if task.ended is not None:
+        return {**fields, "status": Status.PENDING, "completed_at": None, "ended": None}
+    if task.said is not None:
+        return fields
+    told = [act for act in task.history if by_text(act)]
+    if not told:
+        return None
+    last = told[-1]
+    fields["history"] = [act for act in task.history if act is not last]
+    if last.how is TaskChange.REOPENED:
+        done_at = last.at if last.status is Status.COMPLETED else None
+        return {**fields, "status": last.status, "completed_at": done_at}
+    lapses_at = moved_lapse(task, last.due_at)
+    return {**fields, "due_at": last.due_at, "due_text": None, "lapses_at": lapses_at}
+
+
+def by_text(act: TaskAct) -> bool:
+    """Whether a text did it to this very task, not a caller, and not to one that it continues."""
+    return act.earlier is None and (act.by is not None or act.text is not None)
+
+
+def latest_act(task: Prospective) -> TaskAct | None:
+    """The latest thing that a text did to `task`; None if no text did anything."""
+    told = [act for act in task.history if by_text(act)]
+    return task.ended or task.said or (told[-1] if told else None)
+
+
+def continued(task: Prospective, earlier: Prospective, deed: Deed, told: Told) -> Prospective:
+    """`task`, which states `earlier` with another time or owner, with the history of both."""
+    act = TaskAct(
+        how=TaskChange.MOVED,
+        at=told.said_at,
+        reason=deed.reason,
+        by=task.id,
+        due_at=earlier.due_at,
+        status=earlier.status,
+        earlier=earlier.id,
+    )
+    history = list(earlier.history)
+    for entry in (*task.history, act):
+        history = with_act(history, entry)
+    return task.model_copy(update={"history": history})

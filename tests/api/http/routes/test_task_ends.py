@@ -1,0 +1,147 @@
+"""Tasks that texts end, move or reopen: seen over HTTP, listed with their reasons, and undone."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import httpx
+import pytest
+
+from memtypes.ports.reader import Act, Acts, StatementPair
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+from tests.fakes_reader import FakeReader, surely
+
+pytestmark = pytest.mark.anyio
+
+SPACE = {"namespace": "n"}
+TASK = "Send the lease back to the landlord."
+DONE = "The lease went back to the landlord on Monday."
+TRIVIAL = "lease back to the landlord, ok thanks"
+HALF_SURE = "The lease is with the landlord, I think."
+
+
+def read(pair: StatementPair) -> Act | Acts:
+    """What the texts of these tests do to any task."""
+    if pair.newer.text == HALF_SURE:
+        return surely(Act.DONE, 0.6)
+    ends = pair.newer.text in (DONE, TRIVIAL)
+    return Act.DONE if ends else Act.NOTHING
+
+
+def service() -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    """A client of a service whose reader is scripted."""
+    return connect(fake_services(lambda: NOW, reader=FakeReader(read)))
+
+
+async def write(client: httpx.AsyncClient, content: str, **fields: Any) -> str:
+    """Write a memory and return its id."""
+    body = {**SPACE, "type": "episodic", "content": content, **fields}
+    answer = await client.post("/v1/memories", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    memory_id: str = answer.json()["id"]
+    return memory_id
+
+
+async def write_task(client: httpx.AsyncClient) -> str:
+    """Write the task, told a month ago."""
+    return await write(client, TASK, type="prospective", created_at="2026-01-01T09:00:00Z")
+
+
+async def memory(client: httpx.AsyncClient, memory_id: str) -> dict[str, Any]:
+    """The memory with this id."""
+    answer = await client.get(f"/v1/memories/{memory_id}", params=SPACE)
+    fields: dict[str, Any] = answer.json()
+    return fields
+
+
+async def decisions(client: httpx.AsyncClient, kind: str) -> list[dict[str, Any]]:
+    """The decisions of a kind, as they are listed."""
+    answer = await client.get("/v1/decisions", params={**SPACE, "kind": kind})
+    listed: list[dict[str, Any]] = answer.json()["decisions"]
+    return listed
+
+
+async def undo(client: httpx.AsyncClient, memory_id: str) -> list[str]:
+    """Undo the latest decision about a memory; return the ids of those that came back."""
+    answer = await client.post(f"/v1/memories/{memory_id}/undo", params=SPACE)
+    assert answer.status_code == 200, answer.text
+    restored: list[str] = answer.json()["restored"]
+    return restored
+
+
+async def test_an_ended_task_is_listed_with_what_ended_it_and_stays_open_when_undone() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        end = await write(client, DONE)
+        assert (await memory(client, task))["status"] == "completed"
+        (decision,) = await decisions(client, "ended")
+        assert (decision["id"], decision["by"]) == (task, end)
+        assert decision["reason"] == "a later text reads as done (0.97)"
+        assert await undo(client, task) == [task]
+        opened = await memory(client, task)
+        assert (opened["status"], opened["ended"]) == ("pending", None)
+        assert await decisions(client, "ended") == []
+        await write(client, DONE, created_at="2026-02-01T09:00:00Z")
+        assert (await memory(client, task))["status"] == "pending"
+
+
+async def test_a_task_that_may_have_ended_stays_open_and_is_listed_apart() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        await write(client, HALF_SURE)
+        shown = await memory(client, task)
+        assert (shown["status"], shown["said"]["how"]) == ("pending", "done")
+        assert [decision["id"] for decision in await decisions(client, "said_ended")] == [task]
+        assert await decisions(client, "ended") == []
+        assert await undo(client, task) == [task]
+        assert (await memory(client, task))["said"] is None
+
+
+async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        body = {**SPACE, "session_id": "s1", "messages": [{"role": "user", "content": TRIVIAL}]}
+        answer = await client.post("/v1/hooks/session-stop", json=body)
+        assert answer.status_code == 200, answer.text
+        assert [hit["content"] for hit in await listed(client)] == [TASK]
+        (decision,) = await decisions(client, "ended")
+        assert (decision["id"], decision["by"]) == (task, None)
+        assert decision["reason"].endswith(f'"{TRIVIAL}"')
+        assert await undo(client, task) == [task]
+        await client.post("/v1/hooks/session-stop", json={**body, "session_id": "s2"})
+        assert (await memory(client, task))["status"] == "pending"
+
+
+async def listed(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """All memories of the namespace."""
+    answer = await client.get("/v1/memories", params=SPACE)
+    memories: list[dict[str, Any]] = answer.json()["memories"]
+    return memories
+
+
+async def test_what_a_caller_says_of_a_task_holds_whatever_a_text_said() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        await write(client, DONE)
+        answer = await client.patch(
+            f"/v1/memories/{task}", params=SPACE, json={"status": "pending"}
+        )
+        assert answer.status_code == 200, answer.text
+        opened = await memory(client, task)
+        assert (opened["status"], opened["ended"], opened["completed_at"]) == (
+            "pending",
+            None,
+            None,
+        )
+
+
+async def test_a_snoozed_task_has_its_former_time_in_its_history() -> None:
+    async with service() as client:
+        fields = {"type": "prospective", "due_at": "2026-06-01T09:00:00Z"}
+        task = await write(client, TASK, **fields)
+        until = {"until": "2030-06-01T09:00:00Z"}
+        await client.post(f"/v1/memories/{task}/snooze", params=SPACE, json=until)
+        (change,) = (await memory(client, task))["history"]
+        assert (change["how"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
