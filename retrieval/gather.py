@@ -17,6 +17,7 @@ import numpy as np
 
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Not, Op, all_of
+from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Newest
 from memtypes.search.candidates import Candidates
@@ -151,11 +152,16 @@ def _filters(query: Query, wish: Wish) -> TypeFilters:
 
 
 def _newest(query: Query, filters: TypeFilters, wish: Wish) -> Newest | None:
-    """The newest events or finished tasks if a context is to list them, of the times that the query
-    names if there are any.
+    """The newest events or finished tasks, or memories of all types, if a context is to list them,
+    of the times that the query names if there are any.
     """
-    kind = OVERVIEW_TYPES[wish] if wish in NEWEST else None
-    if kind is None or kind not in filters or not isinstance(query.request, RetrieveRequest):
+    if wish not in NEWEST or not isinstance(query.request, RetrieveRequest):
+        return None
+    if wish is Wish.CONTINUE:
+        types = tuple(kind for kind in LONG_TERM if kind in filters)
+    else:
+        types = tuple(kind for kind in (OVERVIEW_TYPES[wish],) if kind in filters)
+    if not types:
         return None
     path = "completed_at" if wish is Wish.FINISHED else "created_at"
     in_windows = [
@@ -163,7 +169,8 @@ def _newest(query: Query, filters: TypeFilters, wish: Wish) -> Newest | None:
         for window in query.times.windows
     ]
     in_time = AnyOf(tuple(in_windows)) if in_windows else Not(Absent(path))
-    return Newest(kind, all_of(filters[kind], in_time), query.depth)
+    # Of several types, the filter of the first holds for all: which tasks are open is asked again
+    return Newest(types, all_of(filters[types[0]], in_time), query.depth)
 
 
 async def _embedded(parts: RetrieverParts, text: str | None) -> Embedding | None:

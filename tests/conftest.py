@@ -18,7 +18,7 @@ from hypothesis import settings
 from memtypes.encoders import tiktoken
 from memtypes.encoders.reader import READER
 from memtypes.encoders.setup.prepare import prepare
-from memtypes.model.errors import SetupRequired
+from memtypes.encoders.setup.prepare_reader import fingerprint
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.live import client_of, running_server
 from tests.servers import free_ports, packaged_server, running, running_cluster
@@ -171,8 +171,6 @@ def reader_directory() -> Path:
     its package may not be available.
     """
     directory = Path(__file__).parent.parent / ".remembrancer" / "reader"
-    try:
-        READER.read(directory)
-    except SetupRequired as error:
-        pytest.skip(str(error))
+    if READER.read_current(directory, fingerprint()) is None:
+        pytest.skip(f"no reader of this version is prepared; {READER.command(directory)}")
     return directory

@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import READER, ReaderManifest
-from memtypes.encoders.setup.reader_graph import build_graph
+from memtypes.encoders.prepared import TOKENIZER_FILE
+from memtypes.encoders.reader import (
+    ACTS_OUTPUT,
+    ANSWERS_OUTPUT,
+    MODEL_FILES,
+    READER,
+    ReaderManifest,
+)
+from memtypes.encoders.setup.reader_graph import acts_graph, answers_graph
 from memtypes.ports.reader import Act
 
 WIDTH = 64
@@ -50,27 +56,30 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def tiny_heads(acts: int = len(Act)) -> dict[str, NDArray[np.float32]]:
-    """Random heads; without `acts`, only that for answers."""
+def tiny_heads() -> dict[str, NDArray[np.float32]]:
+    """Random heads for answers and for acts."""
     random = np.random.default_rng(8)
-    heads = {"answers": 1} | ({"acts": acts} if acts else {})
-    arrays: dict[str, NDArray[np.float32]] = {}
-    for name, outputs in heads.items():
-        arrays[f"{name}.weight"] = random.normal(0, 0.5, (outputs, WIDTH)).astype(np.float32)
-        arrays[f"{name}.bias"] = np.zeros(outputs, np.float32)
-    return arrays
+    return {
+        "answers.weight": random.normal(0, 0.5, (1, WIDTH)).astype(np.float32),
+        "answers.bias": np.zeros(1, np.float32),
+        "acts.weight": random.normal(0, 0.5, (len(Act), 2 * WIDTH)).astype(np.float32),
+        "acts.bias": np.zeros(len(Act), np.float32),
+    }
 
 
 def write_tiny_reader(directory: Path, tokenizer: Path, *, acts: bool = True) -> Path:
     """Write a reader of random weights to `directory`; return it. tokenizer: file of any BERT
     tokenizer. acts: whether it judges acts.
     """
-    model = build_graph(tiny_weights(), tiny_heads(len(Act) if acts else 0), int8=True)
-    files = {MODEL_FILE: model.SerializeToString(), TOKENIZER_FILE: tokenizer.read_bytes()}
-    names = tuple(Act) if acts else ()
-    READER.write(
-        directory,
-        files,
-        ReaderManifest(fingerprint="tiny-reader", max_tokens=TOKENS, files={}, acts=names),
+    weights = tiny_weights() | tiny_heads()
+    files = {
+        MODEL_FILES[ANSWERS_OUTPUT]: answers_graph(weights, int8=True).SerializeToString(),
+        TOKENIZER_FILE: tokenizer.read_bytes(),
+    }
+    if acts:
+        files[MODEL_FILES[ACTS_OUTPUT]] = acts_graph(weights, int8=True).SerializeToString()
+    manifest = ReaderManifest(
+        fingerprint="tiny-reader", max_tokens=TOKENS, files={}, acts=tuple(Act) if acts else ()
     )
+    READER.write(directory, files, manifest)
     return directory

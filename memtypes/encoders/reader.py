@@ -1,4 +1,5 @@
-"""The reader in onnxruntime: a small int8 BERT model that reads two texts together.
+"""The reader in onnxruntime: two small int8 BERT models that read two texts together. One says
+whether a memory answers a question, the other what a new text does to a stored statement.
 
 Each pair is a separate run of the model, as each text is for the embedder: in a batch, a pair's
 reading would depend on the other pairs, and a receipt could not be computed again. A few threads
@@ -26,19 +27,29 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from memtypes.encoders.batching import truncated
-from memtypes.encoders.prepared import (
-    MODEL_FILE,
-    ORT_ERRORS,
-    TOKENIZER_FILE,
-    Manifest,
-    PreparedModel,
-)
+from memtypes.encoders.prepared import ORT_ERRORS, TOKENIZER_FILE, Manifest, PreparedModel
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
+from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
 
 ANSWERS_OUTPUT = "answers"
 ACTS_OUTPUT = "acts"
-"""Names of the model's outputs, which are logits."""
+"""Names of the models' outputs, which are logits."""
+
+MODEL_FILES = {ANSWERS_OUTPUT: "answers.onnx", ACTS_OUTPUT: "acts.onnx"}
+"""Names of the models' files by output. That for acts is missing as long as nothing was learnt."""
+
+MAX_BEFORE = 160
+"""Characters of the message before a new text that are read, its last ones."""
+
+_NAMES = {
+    MemoryType.PROSPECTIVE: "task",
+    MemoryType.SEMANTIC: "fact",
+    MemoryType.EPISODIC: "event",
+    MemoryType.PROCEDURAL: "how-to",
+    MemoryType.WORKING: "message",
+}
+"""What the model for acts is told of a stored statement's type."""
 
 THREADS = 2
 """Number of pairs that are read at once."""
@@ -47,7 +58,7 @@ THREADS = 2
 class ReaderManifest(Manifest):
     """Contents of the manifest file of a prepared reader.
 
-    acts: names of the acts in the order of the model's output; empty if it does not judge them.
+    acts: names of the acts in the order of their model's output; empty if there is none.
     """
 
     acts: tuple[Act, ...] = ()
@@ -85,19 +96,19 @@ class _Texts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _OnnxModel:
-    """A loaded reader, which several threads may use at once. start, separator: ids of the special
-    tokens around the texts.
+class _OnnxModels:
+    """A loaded reader, which several threads may use at once. sessions: by output. start,
+    separator: ids of the special tokens around the texts.
     """
 
-    session: onnxruntime.InferenceSession
+    sessions: dict[str, onnxruntime.InferenceSession]
     tokenizer: Tokenizer
     start: int
     separator: int
     manifest: ReaderManifest
 
     @classmethod
-    def load(cls, directory: Path) -> _OnnxModel:
+    def load(cls, directory: Path) -> _OnnxModels:
         """Load the reader from its directory. Raises SetupRequired if a file is missing or
         damaged.
         """
@@ -106,9 +117,13 @@ class _OnnxModel:
         options.intra_op_num_threads = 1  # pairs are read side by side instead
         options.inter_op_num_threads = 1
         try:
-            session = onnxruntime.InferenceSession(
-                directory / MODEL_FILE, options, providers=["CPUExecutionProvider"]
-            )
+            sessions = {
+                output: onnxruntime.InferenceSession(
+                    directory / name, options, providers=["CPUExecutionProvider"]
+                )
+                for output, name in MODEL_FILES.items()
+                if name in manifest.files
+            }
         except ORT_ERRORS as error:
             raise SetupRequired(
                 f"the reader failed: {error}; {READER.command(directory)}"
@@ -117,21 +132,20 @@ class _OnnxModel:
         tokenizer.no_padding()
         tokenizer.no_truncation()
         start, separator = tokenizer.encode("").ids
-        return cls(session, tokenizer, start, separator, manifest)
+        return cls(sessions, tokenizer, start, separator, manifest)
 
     def read(self, texts: _Texts, deadline: float | None) -> NDArray[np.float32] | None:
         """The logits of a pair; None if the deadline, a time of `time.monotonic`, is over."""
         if deadline is not None and time.monotonic() >= deadline:
             return None
-        first, second = self._fitting(self._tokenize(texts.first), self._tokenize(texts.second))
-        ids = [self.start, *first, self.separator, *second, self.separator]
-        types = [0] * (len(first) + 2) + [1] * (len(second) + 1)
+        first, second = self._tokenize(texts.first), self._tokenize(texts.second)
+        ids, types = joined(first, second, self.start, self.separator, self.manifest.max_tokens)
         inputs = {
             "input_ids": np.array([ids], dtype=np.int64),
             "token_type_ids": np.array([types], dtype=np.int64),
         }
         try:
-            (logits,) = self.session.run([texts.output], inputs)
+            (logits,) = self.sessions[texts.output].run([texts.output], inputs)
         except ORT_ERRORS as error:
             raise Unavailable(f"the reader failed: {error}") from error
         values: NDArray[np.float32] = logits[0]
@@ -142,21 +156,11 @@ class _OnnxModel:
         ids = self.tokenizer.encode(truncated(text, limit), add_special_tokens=False).ids
         return ids[:limit]
 
-    def _fitting(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-        """The beginnings of two texts that fit together; of the longer one less is taken."""
-        room = self.manifest.max_tokens - 3  # start and two separators
-        least = room // 2
-        if len(first) <= least:
-            return first, second[: room - len(first)]
-        if len(second) <= least:
-            return first[: room - len(second)], second
-        return first[:least], second[: room - least]
-
 
 class OnnxReader(Reader):
     """The default reader. Readings are cached by their texts."""
 
-    def __init__(self, model: _OnnxModel, settings: ReaderSettings) -> None:
+    def __init__(self, model: _OnnxModels, settings: ReaderSettings) -> None:
         self.fingerprint = model.manifest.fingerprint
         self.judges_acts = bool(model.manifest.acts)
         self._model = model
@@ -172,7 +176,7 @@ class OnnxReader(Reader):
         """Load the prepared reader. Raises SetupRequired, with the command to run, if it is missing
         or damaged.
         """
-        model = await to_thread.run_sync(_OnnxModel.load, settings.directory)
+        model = await to_thread.run_sync(_OnnxModels.load, settings.directory)
         return cls(model, settings)
 
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
@@ -182,8 +186,7 @@ class OnnxReader(Reader):
         if not self.judges_acts:
             raise Unavailable("the reader has not learnt what statements do to each other")
         texts = [
-            _Texts(ACTS_OUTPUT, statement_text(pair.newer), statement_text(pair.older))
-            for pair in pairs
+            _Texts(ACTS_OUTPUT, newer_text(pair.newer), older_text(pair.older)) for pair in pairs
         ]
         readings: list[Acts] = []
         for logits in await self._read(texts, None):
@@ -202,9 +205,7 @@ class OnnxReader(Reader):
         """For each memory, the probability that it answers the question; None if it could not be
         read in `within_ms` milliseconds.
         """
-        texts = [
-            _Texts(ANSWERS_OUTPUT, question.text, statement_text(memory)) for memory in memories
-        ]
+        texts = [_Texts(ANSWERS_OUTPUT, question.text, memory.text) for memory in memories]
         return [
             None if logits is None else _sigmoid(float(logits[0]))
             for logits in await self._read(texts, within_ms)
@@ -257,9 +258,35 @@ class OnnxReader(Reader):
         return {key: logits for key, logits in readings.items() if logits is not None}
 
 
-def statement_text(statement: ReadStatement) -> str:
-    """The text that the model reads of a statement."""
-    return statement.text
+def newer_text(statement: ReadStatement) -> str:
+    """What the model for acts reads of a new text."""
+    said = f"{statement.speaker}: {statement.text}"
+    return f"{statement.before[-MAX_BEFORE:]} | {said}" if statement.before else said
+
+
+def older_text(statement: ReadStatement) -> str:
+    """What the model for acts reads of a stored statement."""
+    return f"{_NAMES[statement.kind]}, {statement.speaker}: {statement.text}"
+
+
+def joined(
+    first: list[int], second: list[int], start: int, separator: int, limit: int
+) -> tuple[list[int], list[int]]:
+    """Token ids of two texts in one, and the type of each: 0 for the first text, 1 for the second.
+
+    start, separator: ids of the special tokens. Of texts that are longer than `limit` together, the
+    beginnings are taken, and more is cut from the longer one.
+    """
+    room = limit - 3  # start and two separators
+    least = room // 2
+    if len(first) <= least:
+        second = second[: room - len(first)]
+    elif len(second) <= least:
+        first = first[: room - len(second)]
+    else:
+        first, second = first[:least], second[: room - least]
+    ids = [start, *first, separator, *second, separator]
+    return ids, [0] * (len(first) + 2) + [1] * (len(second) + 1)
 
 
 def _sigmoid(logit: float) -> float:

@@ -65,9 +65,9 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Newest:
-    """The `limit` newest memories of one type that match a filter."""
+    """The `limit` newest memories of some types, together, that match a filter."""
 
-    type: MemoryType
+    types: tuple[MemoryType, ...]
     filter: Filter
     limit: int
 

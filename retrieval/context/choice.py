@@ -30,6 +30,7 @@ from retrieval.ranking.signals import (
     missed,
     newest,
     overview,
+    to_continue,
 )
 
 DEFAULT_PRIORITY = 3
@@ -122,7 +123,7 @@ def choose(
         budget.total,
         tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types),
         budget.per_type or {},
-        task_like=hits.wish in {Wish.TASKS, Wish.FINISHED},
+        task_like=hits.wish in {Wish.TASKS, Wish.TASKS_ABOUT, Wish.FINISHED},
         how_to=hits.wish in {Wish.HOW_TO, Wish.PROCEDURES},
         oversize=request.oversize_of(MemoryType.SEMANTIC),
         due_tokens=due_tokens,
@@ -251,14 +252,16 @@ def _due(hits: RankedHits, request: RetrieveRequest) -> NDArray[np.intp]:
 
 def _listed(hits: RankedHits, request: RetrieveRequest) -> NDArray[np.intp]:
     """Positions of hits to offer before better ones: the most urgent tasks, or the newest that the
-    query asks for.
+    query asks for, or what a session goes on with.
     """
+    candidates = hits.candidates
+    total = request.allowance.total
+    in_time = hits.in_time | (not hits.in_time.any())
+    if hits.wish is Wish.CONTINUE:
+        return to_continue(candidates, in_time, hits.as_of, total)
     if hits.wish not in OVERVIEW_TYPES:
         return np.empty(0, dtype=np.intp)
-    candidates = hits.candidates
-    in_time = hits.in_time
-    listed = overview(candidates, hits.wish, in_time | (not in_time.any()))
-    total = request.allowance.total
+    listed = overview(candidates, hits.wish, in_time)
     if hits.wish is Wish.TASKS:
         mask = listed & ~_counted(hits)
         return first_due(candidates, mask, hits.as_of, int(TASKS_SHARE * total))

@@ -20,11 +20,14 @@ class Wish(StrEnum):
     """A kind of thing that a query asks for.
 
     TASKS, FINISHED, PROCEDURES, FACTS, EVENTS: an overview of open tasks, of finished ones, or of
-    all memories of a type. DONE: whether something was done. HOW_TO: how something is done. OTHER:
-    anything else.
+    all memories of a type. TASKS_ABOUT: the open tasks about a thing or person. CONTINUE: to go on
+    with what was talked about last. DONE: whether something was done. HOW_TO: how something is
+    done. OTHER: anything else.
     """
 
     TASKS = "tasks"
+    TASKS_ABOUT = "tasks_about"
+    CONTINUE = "continue"
     FINISHED = "finished"
     DONE = "done"
     HOW_TO = "how_to"
@@ -43,9 +46,17 @@ OVERVIEW_TYPES = {
 }
 """The memory types of which queries for an overview ask for all memories."""
 
-NEWEST = (Wish.EVENTS, Wish.FINISHED)
-"""Wishes that ask for the newest memories of their type, or for those of the time that the query
-names.
+NEWEST = (Wish.EVENTS, Wish.FINISHED, Wish.CONTINUE)
+"""Wishes that ask for the newest memories of their type, or of all types, or for those of the time
+that the query names.
+"""
+
+_ABOUT_TASKS = (Wish.TASKS, Wish.TASKS_ABOUT, Wish.FINISHED, Wish.CONTINUE)
+"""Wishes that are taken for each other: a context for any of them has tasks."""
+
+_MIN_TASKS = 0.5
+"""Minimum probability that a query asks for one of _ABOUT_TASKS: of 183 questions of unseen authors
+that ask for something else, four are taken for one.
 """
 _MIN_PROBABILITY = 0.4
 _BUCKETS = 8_192
@@ -92,14 +103,18 @@ def wish_of(query: str, vector: DenseVector | None, encoder: str) -> Wish:
     """The wish that a trained model finds most likely for `query`. encoder: fingerprint of the
     embedder of `vector`.
 
-    An overview of a type needs a probability of _MIN_PROBABILITY. Returns OTHER if there is no
-    vector, or if the model was not trained on vectors of this encoder.
+    An overview of a type needs a probability of _MIN_PROBABILITY, one of _ABOUT_TASKS together
+    _MIN_TASKS. Returns OTHER if there is no vector, or if the model was not trained on vectors of
+    this encoder.
     """
     model = _model()
     if vector is None or not model.knows(encoder):
         return Wish.OTHER
     probabilities = model.probabilities(features(query, vector)[np.newaxis])[0]
     best = Wish(model.classes[int(probabilities.argmax())])
+    if best in _ABOUT_TASKS and best is not Wish.FINISHED:
+        about_tasks = [Wish(name) in _ABOUT_TASKS for name in model.classes]
+        return best if probabilities[about_tasks].sum() >= _MIN_TASKS else Wish.OTHER
     of_type = [OVERVIEW_TYPES.get(Wish(name)) is OVERVIEW_TYPES.get(best) for name in model.classes]
     return (
         Wish.OTHER

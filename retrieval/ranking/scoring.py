@@ -39,7 +39,7 @@ The models that judge hits have not learnt from tasks, whose words ("call", "the
 are near to many questions. benchmarks/decisions/relevance-floor.md has the measurements.
 """
 
-_ASKS_FOR_TASKS = (Wish.TASKS, Wish.FINISHED, Wish.DONE)
+_ASKS_FOR_TASKS = (Wish.TASKS, Wish.TASKS_ABOUT, Wish.FINISHED, Wish.DONE)
 _WORKING = TYPES.index(MemoryType.WORKING)
 
 
@@ -182,6 +182,10 @@ def _certainty(
     listed = signals.overview(hits, scoring.wish, in_time)
     exempt = listed & (scoring.wish not in NEWEST)
     exempt[signals.newest(hits, listed, scoring.budget)] = True
+    if scoring.wish is Wish.CONTINUE:
+        # What is similar to "continue" does not help to go on
+        certainty = np.zeros(len(hits))
+        exempt[signals.to_continue(hits, in_time, scoring.as_of, scoring.budget)] = True
     exempt |= hits.kinds == _WORKING
     if scoring.due_tokens:
         due = signals.due_today(hits, scoring.as_of) & hits.columns.where(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from memtypes.calendar import Window
 from memtypes.model.memory import LinkType
-from memtypes.model.policy import POLICIES
+from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
 from memtypes.search.columns import TERMS, ColumnKind, ColumnLink, Columns
@@ -53,9 +53,12 @@ done it or spoken of it since.
 """
 
 OVERVIEW_SHARE = 0.75
-"""Share of a budget for the newest events or finished tasks if a query asks for them; better
-matches get the rest.
+"""Share of a budget for the newest events or finished tasks, or for the last session, if a query
+asks for them; better matches get the rest.
 """
+
+LAST_WORK = timedelta(hours=12)
+"""Time before the newest memory in which memories count as one session, if none names one."""
 
 TIME_HALF_DISTANCE = timedelta(days=7)
 """Distance from a named time at which the time signal is 1/2: events are often told a few days
@@ -112,6 +115,7 @@ of a context.
 """
 
 _MARGIN = 1e-6
+_WORKING = TYPES.index(MemoryType.WORKING)
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES],
     dtype=np.float64,
@@ -323,6 +327,50 @@ def _within(candidates: Candidates, positions: NDArray[np.intp], room: int) -> N
     """The first of `positions`, until `room` tokens are used up."""
     tokens = candidates.columns.integers("tokens.line", 0)[positions]
     return positions[np.cumsum(tokens) - tokens < room]
+
+
+def last_session(candidates: Candidates, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mask of the candidates in `among` that are of the last session, or were written since it
+    began.
+
+    It is the session of the newest of them that has one. Without any, it is what was written in the
+    LAST_WORK before the newest.
+    """
+    if not among.any():
+        return among
+    times = candidates.columns.column("created_at")
+    sessions = candidates.columns.column("session_id")
+    in_session = np.flatnonzero(among & candidates.columns.has_value("session_id"))
+    if len(in_session):
+        last = in_session[times[in_session].argmax()]
+        began = times[in_session[sessions[in_session] == sessions[last]]].min()
+    else:
+        began = times[among].max() - np.timedelta64(LAST_WORK)
+    mask: NDArray[np.bool_] = among & (times >= began)
+    return mask
+
+
+def to_continue(
+    candidates: Candidates, in_time: NDArray[np.bool_], as_of: datetime, budget: int
+) -> NDArray[np.intp]:
+    """Positions of what a session goes on with: the last session's memories, newest first, in
+    OVERVIEW_SHARE of `budget`, then the most urgent tasks, in the rest.
+
+    in_time: mask of the candidates of the times that the query names; all if it names none.
+    """
+    columns = candidates.columns
+    is_open = columns.where("status", OPEN.__contains__)
+    of_session = last_session(candidates, in_time & (candidates.kinds != _WORKING))
+    newest_first = np.lexsort(
+        (-columns.integers("seq", 0), -_last_stated(columns).astype(np.int64))
+    )
+    session = _within(
+        candidates, newest_first[of_session[newest_first]], int(OVERVIEW_SHARE * budget)
+    )
+    rest = is_open & ~missed(candidates, as_of)
+    rest[session] = False
+    tasks = first_due(candidates, rest, as_of, int((1.0 - OVERVIEW_SHARE) * budget))
+    return np.concatenate([session, tasks])
 
 
 def overview(candidates: Candidates, wish: Wish, in_time: NDArray[np.bool_]) -> NDArray[np.bool_]:

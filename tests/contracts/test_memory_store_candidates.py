@@ -332,7 +332,7 @@ async def test_the_newest_memories_become_candidates(store: MemoryStore, scope: 
     matching.sort(key=lambda record: record.payload["created_at"], reverse=True)
     for limit in (1, 3, 7):
         asked = CandidateSearch(
-            {KIND: None}, QUERY, make_sparse({2: 1.0}), 1, newest=Newest(KIND, where, limit)
+            {KIND: None}, QUERY, make_sparse({2: 1.0}), 1, newest=Newest((KIND,), where, limit)
         )
         scores = {row.id: row.dense for row in await search(store, scope, asked)}
         newest = {record.id: cosine(record, QUERY) for record in matching[:limit]}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from ingest.upkeep.decisions import DecidedText
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.versions import Version
 from memtypes.model.memory import Memory, Source, State
@@ -247,6 +248,22 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
     return "\n".join(lines)
 
 
+def decision_lines(decisions: Sequence[DecidedText]) -> str:
+    """What the service decided by itself, one line each: id, kind, day, first words and reason."""
+    lines = [
+        f"{decision.id} · {decision.kind} · {decision.at:%Y-%m-%d} · "
+        f"{first_words(decision.content)} ({decision.reason})"
+        for decision in decisions
+    ]
+    return "\n".join(lines) or "Nothing was decided by itself."
+
+
+def restored_lines(memories: Iterable[Memory]) -> str:
+    """The answer of memory_undo: the memories that are back."""
+    lines = [f"back: {memory.id}: {first_words(memory.content)}" for memory in memories]
+    return "\n".join(lines) or "The decision is taken back."
+
+
 def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     """The explanation of a memory: its text, its sources and its history. versions: the texts in
     the history.
@@ -263,6 +280,7 @@ def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     lines += [f"source: {', '.join(sources)}"] if sources else []
     lines += [f"state: {memory.state_reason}"] if memory.state_reason else []
     lines += [f"replaced by {memory.superseded_by}"] if memory.superseded_by else []
+    lines += _task_lines(memory) if isinstance(memory, Prospective) else []
     lines += [
         f"{link.type} {link.to} ({link.strength:.2f})" for link in memory.links[:MAX_VERSIONS]
     ]
@@ -273,6 +291,20 @@ def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     ]
     lines += [_version_line(version) for version in past_versions[-MAX_VERSIONS:]]
     return "\n".join(lines)
+
+
+def _task_lines(task: Prospective) -> list[str]:
+    """What later texts, or callers, did to a task, the latest last."""
+    told = [("", act) for act in task.history[-MAX_VERSIONS:]]
+    told += [("said to be ", act) for act in (task.said,) if act is not None]
+    told += [("", act) for act in (task.ended,) if act is not None]
+    lines: list[str] = []
+    for prefix, act in told:
+        by = f" by {act.by}" if act.by is not None else ""
+        words = f': "{act.text}"' if act.text is not None else ""
+        due = f", was due {_minute(act.due_at)}" if act.due_at is not None else ""
+        lines.append(f"{prefix}{act.how} {_minute(act.at)}{by}{due} ({act.reason}){words}")
+    return lines
 
 
 def _source(source: Source) -> str:

@@ -34,6 +34,9 @@ from retrieval.receipts.model import Receipt
 SOURCE = "mcp"
 """Name of the caller in the `source` of memories that a model writes by MCP."""
 
+MAX_DECISIONS = 30
+"""Maximum number of decisions that memory_why lists, the newest first."""
+
 CONNECTION = "remembrancer_connection"
 """Key in the ASGI scope under which the MCP server finds the call's McpConnection."""
 
@@ -174,8 +177,8 @@ async def forget(
 async def why(
     services: Services, connection: McpConnection, arguments: catalog.WhyArguments
 ) -> str:
-    """Explain a recall, a memory, or both. Raises NotFound, or InvalidRequest if the arguments name
-    neither.
+    """Explain a recall, a memory, or both; without either, what the service decided by itself.
+    Raises NotFound.
     """
     if arguments.receipt_id is not None:
         receipt = Receipt.read(await receipt_json(services, connection, arguments.receipt_id))
@@ -184,11 +187,23 @@ async def why(
         memories = await services.receipts.memories(connection.scope, receipt)
         return texts.receipt_text(receipt, memories)
     if arguments.id is None:
-        raise InvalidRequest("name a receipt_id or the id of a memory")
+        latest = await services.decisions.latest(connection.scope, None, MAX_DECISIONS)
+        return texts.decision_lines(latest)
     memory = await read_memory(services, connection.scope, arguments.id)
     return texts.memory_text(
         memory, await history_of(services.store, connection.scope, memory, services.clock())
     )
+
+
+async def undo(
+    services: Services, connection: McpConnection, arguments: catalog.UndoArguments
+) -> str:
+    """Undo the latest decision about a memory or a text; return the first words of what came back.
+    Raises NotFound, or Conflict if there is nothing to undo.
+    """
+    restored = await services.decisions.undo(connection.scope, valid_id(arguments.id))
+    memories = await services.store.get(connection.scope, restored)
+    return texts.restored_lines(memories[known] for known in restored if known in memories)
 
 
 async def receipt_json(services: Services, connection: McpConnection, receipt_id: str) -> bytes:
@@ -214,5 +229,6 @@ TOOL_CALLS: Mapping[str, Callable[[Services, McpConnection, Any], Awaitable[str]
     "memory_correct": correct,
     "memory_forget": forget,
     "memory_why": why,
+    "memory_undo": undo,
 }
 """The function that runs each tool of the catalog, by the tool's name."""

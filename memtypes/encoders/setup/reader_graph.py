@@ -1,13 +1,12 @@
-"""Builds the ONNX graph of the reader: a BERT model of two texts, and its heads. Needs `onnx`,
+"""Builds the ONNX graphs of the reader: BERT models of two texts, each with its head. Needs `onnx`,
 installed for set-up only.
 
-The base is read back to floats from a quantised file, what was learnt for it is merged in, and the
+A base is read back to floats from a quantised file, what was learnt for it is merged in, and the
 result is quantised again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from memtypes.encoders.setup.bert_graph import (
 
 _QUANTISED = "_quantized"
 _PREFIX = "bert."
-_LAYER_NODE = "/bert/"
+_LAYER_NODE = "encoder/"
 _LAYER_NODE_END = "/MatMul_quant"
 
 
@@ -50,10 +49,11 @@ def base_weights(model: Path) -> dict[str, NDArray[np.float32]]:
             source = name.removesuffix(_QUANTISED)
             zero = tensors[f"{source}_zero_point"].astype(np.float32)
             matrix = (tensors[name].astype(np.float32) - zero) * tensors[f"{source}_scale"]
-            if node.name.startswith(_LAYER_NODE) and node.name.endswith(_LAYER_NODE_END):
+            place = node.name.removeprefix("/").removeprefix("bert/")
+            if place.startswith(_LAYER_NODE) and place.endswith(_LAYER_NODE_END):
                 # Matrices of layers have lost their names, but their nodes have kept them.
-                layer = node.name.removeprefix(_LAYER_NODE).removesuffix(_LAYER_NODE_END)
-                weights[f"{layer.replace('/', '.')}.weight"] = np.ascontiguousarray(matrix.T)
+                layer = place.removesuffix(_LAYER_NODE_END).replace("/", ".")
+                weights[f"{layer}.weight"] = np.ascontiguousarray(matrix.T)
             elif node.op_type == "MatMulInteger":
                 weights[source.removeprefix(_PREFIX)] = np.ascontiguousarray(matrix.T)
             else:
@@ -65,48 +65,69 @@ def merged(weights: Weights, learnt: Weights) -> dict[str, NDArray[Any]]:
     """The base's weights with what was learnt for them.
 
     learnt: low-rank changes "NAME.A", of shape (rank, inputs), and "NAME.B", of shape (outputs,
-    rank), of which "NAME.weight" becomes weight + scale * B A; "scale"; and tensors that replace
-    those of the same name. Raises ValueError for a change of a matrix that the base lacks.
+    rank), of which "NAME.weight" becomes weight + scale * B A; "scale"; and other tensors, which
+    replace those of the same name or are added. Raises ValueError for a change of a matrix that the
+    base lacks.
     """
     changed = dict(weights)
     for name, array in learnt.items():
-        if name in weights:
+        if name.endswith(".A"):
+            layer = name.removesuffix(".A")
+            matrix = f"{layer}.weight"
+            if matrix not in weights:
+                raise ValueError(f"{matrix} is no matrix of the base")
+            change = learnt[f"{layer}.B"].astype(np.float32) @ array.astype(np.float32)
+            changed[matrix] = weights[matrix] + np.float32(learnt["scale"]) * change
+        elif name != "scale" and not name.endswith(".B"):
             changed[name] = array.astype(np.float32)
-        if not name.endswith(".A"):
-            continue
-        matrix = f"{name.removesuffix('.A')}.weight"
-        if matrix not in weights:
-            raise ValueError(f"{matrix} is no matrix of the base")
-        down = array.astype(np.float32)
-        up = learnt[f"{name.removesuffix('.A')}.B"].astype(np.float32)
-        changed[matrix] = weights[matrix] + np.float32(learnt["scale"]) * (up @ down)
     return changed
 
 
-def build_graph(weights: Weights, heads: Mapping[str, NDArray[Any]], *, int8: bool) -> Any:
-    """Build the ONNX model of the reader. int8: whether to quantise it.
+def answers_graph(weights: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that says whether a text answers a question. int8: whether to quantise
+    it.
 
-    weights: of the BERT model, with a pooler. heads: "answers.weight" of shape (1, dimensions) and
-    "answers.bias"; and where the reader judges acts, "acts.weight" and "acts.bias". Its inputs are
-    input_ids and token_type_ids, int64 of shape (pairs, tokens), without padding. Its outputs are
-    float32 logits, of shape (pairs, 1) and (pairs, acts).
+    weights: of the BERT model, with a pooler, and "answers.weight" of shape (1, dimensions) and
+    "answers.bias". Its inputs are input_ids and token_type_ids, int64 of shape (pairs, tokens),
+    without padding. Its output is a float32 logit, of shape (pairs, 1).
+    """
+    writer = GraphWriter(weights, int8)
+    beginning = _beginning(writer, bert_states(writer, bias=None, pairs=True))
+    pooled = writer.node("Tanh", [_product(writer, beginning, "pooler.dense")], "pooled")
+    return _model(writer, pooled, ANSWERS_OUTPUT)
+
+
+def acts_graph(weights: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that says what a new text does to a stored statement. int8: whether to
+    quantise it.
+
+    weights: of the BERT model, and "acts.weight" of shape (acts, 2 * dimensions), for the first
+    token's state and the mean of all, and "acts.bias". Its inputs are those of `answers_graph`. Its
+    output are float32 logits, of shape (pairs, acts).
     """
     writer = GraphWriter(weights, int8)
     states = bert_states(writer, bias=None, pairs=True)
-    # One vector for a pair: its three products cost nothing, so they stay floats.
+    mean = writer.node("ReduceMean", [states, writer.indices(1)], "mean", keepdims=0)
+    joint = writer.node("Concat", [_beginning(writer, states), mean], "joint", axis=1)
+    return _model(writer, joint, ACTS_OUTPUT)
+
+
+def _beginning(writer: GraphWriter, states: str) -> str:
+    """Add the first token's state."""
     beginning = writer.node("Gather", [states, writer.indices(0)], "beginning", axis=1)
-    beginning = writer.node("Squeeze", [beginning, writer.indices(1)], "beginning_vector")
-    pooled = writer.node("Tanh", [_product(writer, beginning, weights, "pooler.dense")], "pooled")
-    outputs = {}
-    for name in (ANSWERS_OUTPUT, ACTS_OUTPUT):
-        if f"{name}.weight" in heads:
-            writer.node("Identity", [_product(writer, pooled, heads, name)], name)
-            outputs[name] = ["texts", len(heads[f"{name}.weight"])]
-    return model_of(writer, "reader", [INPUT_IDS, TYPE_IDS], outputs)
+    return writer.node("Squeeze", [beginning, writer.indices(1)], "beginning_vector")
 
 
-def _product(writer: GraphWriter, source: str, weights: Weights, key: str) -> str:
-    matrix = writer.constant(f"{key}_w", weights[f"{key}.weight"].T.astype(np.float32))
-    bias = writer.constant(f"{key}_b", weights[f"{key}.bias"].astype(np.float32))
+def _model(writer: GraphWriter, vector: str, output: str) -> Any:
+    """Add the head `output` for a pair's vector, and end the model."""
+    writer.node("Identity", [_product(writer, vector, output)], output)
+    outputs = {output: ["pairs", len(writer.weights[f"{output}.bias"])]}
+    return model_of(writer, f"reader_{output}", [INPUT_IDS, TYPE_IDS], outputs)
+
+
+def _product(writer: GraphWriter, source: str, key: str) -> str:
+    # One vector for a pair: its products cost nothing, so they stay floats.
+    matrix = writer.constant(f"{key}_w", writer.weights[f"{key}.weight"].T.astype(np.float32))
+    bias = writer.constant(f"{key}_b", writer.weights[f"{key}.bias"].astype(np.float32))
     product = writer.node("MatMul", [source, matrix], f"{key}_product")
     return writer.node("Add", [product, bias], f"{key}_sum")

@@ -269,7 +269,7 @@ class EngineStore(MemoryStore):
         newest = None
         if search.newest is not None:
             where = to_condition(search.newest.filter)
-            newest = NewestOf(search.newest.type, where, search.newest.limit)
+            newest = NewestOf(search.newest.types, where, search.newest.limit)
         return TypedSearch(
             wheres,
             search.dense,

@@ -91,13 +91,16 @@ async def get_page(
 
 
 async def newest_ids(
-    engine: EngineOperations, *, scope: Scope, kind: MemoryType, where: Condition, limit: int
+    engine: EngineOperations,
+    *,
+    scope: Scope,
+    types: Sequence[MemoryType],
+    where: Condition,
+    limit: int,
 ) -> list[str]:
-    """The ids of the newest `limit` memories of a type that meet `where`, newest first."""
-    return [
-        position.id
-        for position in await list_page(engine, within(scope, where), [kind], limit, None)
-    ]
+    """The ids of the newest `limit` memories of these types that meet `where`, newest first."""
+    positions = await list_page(engine, within(scope, where), types, limit, None)
+    return [position.id for position in positions]
 
 
 async def count_tokens(

@@ -40,9 +40,9 @@ of its five best hits.
 
 @dataclass(frozen=True, slots=True)
 class NewestOf:
-    """The `limit` newest memories of one type that meet the condition `where`."""
+    """The `limit` newest memories of some types, together, that meet the condition `where`."""
 
-    type: MemoryType
+    types: tuple[MemoryType, ...]
     where: Condition
     limit: int
 
@@ -179,7 +179,7 @@ async def _with_named(
         newest = search.newest
         named.update(
             await newest_ids(
-                engine, scope=scope, kind=newest.type, where=newest.where, limit=newest.limit
+                engine, scope=scope, types=newest.types, where=newest.where, limit=newest.limit
             )
         )
     if search.linked:

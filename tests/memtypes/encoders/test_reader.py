@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from memtypes.encoders.prepared import MANIFEST_FILE, MODEL_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import OnnxReader, ReaderSettings
+from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
+from memtypes.encoders.reader import MODEL_FILES, OnnxReader, ReaderSettings
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Question, ReadStatement, StatementPair
@@ -108,6 +109,19 @@ async def test_an_order_of_texts_matters(reader: OnnxReader) -> None:
     assert there != back
 
 
+async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) -> None:
+    newer, older = memories(2)
+    changed = [
+        StatementPair(newer, older),
+        StatementPair(replace(newer, before="What about the form?"), older),
+        StatementPair(replace(newer, speaker="Ada"), older),
+        StatementPair(newer, replace(older, speaker="Ada")),
+        StatementPair(newer, replace(older, kind=MemoryType.PROSPECTIVE)),
+    ]
+    plain, *others = await reader.acts(changed)
+    assert all(reading != plain for reading in others)
+
+
 async def test_a_reader_that_has_not_learnt_acts_says_so(
     tmp_path: Path, onnx_directory: Path
 ) -> None:
@@ -120,7 +134,7 @@ async def test_a_reader_that_has_not_learnt_acts_says_so(
     await reader.aclose()
 
 
-@pytest.mark.parametrize("name", [MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*MODEL_FILES.values(), TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
     tmp_path: Path, onnx_directory: Path, name: str
 ) -> None:

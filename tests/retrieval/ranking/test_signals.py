@@ -28,6 +28,7 @@ from retrieval.ranking.signals import (
     decay,
     due,
     importance,
+    last_session,
     linked_minimums,
     links_of_best,
     mention,
@@ -36,6 +37,7 @@ from retrieval.ranking.signals import (
     nearness,
     recency,
     reference_times,
+    to_continue,
 )
 from tests.candidates import CandidateRow, make_candidates
 
@@ -384,3 +386,40 @@ def test_a_task_is_missed_three_weeks_after_it_was_due_if_nobody_repeats_it(
     made = payload(created_at=NOW - timedelta(days=90), **fields)
     closed = made | {"status": "cancelled"}
     assert missed(tasks(made, closed), NOW).tolist() == [is_missed, False]
+
+
+def talk(*payloads: dict[str, Any]) -> Candidates:
+    """An event for each of these payloads, of 100 tokens."""
+    common = {"tokens": {"line": 100}}
+    rows = [
+        CandidateRow(str(number), MemoryType.EPISODIC, None, None, common | fields)
+        for number, fields in enumerate(payloads)
+    ]
+    return make_candidates(rows)
+
+
+def test_the_last_session_is_that_of_the_newest_memory_and_what_was_written_since() -> None:
+    def said(hours: int, session: str | None) -> dict[str, Any]:
+        made = payload(created_at=NOW - timedelta(hours=hours))
+        return made | ({"session_id": session} if session else {})
+
+    candidates = talk(said(30, "a"), said(9, "b"), said(8, None), said(2, "b"), said(1, None))
+    everything = np.ones(5, dtype=np.bool_)
+    assert last_session(candidates, everything).tolist() == [False, True, True, True, True]
+    yesterday = np.array([True, False, False, False, False])
+    assert last_session(candidates, yesterday).tolist() == yesterday.tolist()
+
+    notes = talk(said(30, None), said(9, None), said(1, None))
+    assert last_session(notes, np.ones(3, dtype=np.bool_)).tolist() == [False, True, True]
+
+
+def test_a_session_goes_on_with_the_newest_memories_and_then_the_most_urgent_tasks() -> None:
+    events = [
+        payload(created_at=NOW - timedelta(hours=hours)) | {"session_id": "a", "seq": 9 - hours}
+        for hours in range(1, 6)
+    ]
+    due = [payload(created_at=NOW - timedelta(days=9), due_at=NOW + timedelta(days=1))]
+    open_tasks = tasks(*due, *due)
+    candidates = Candidates.joined([talk(*events), open_tasks])
+    everything = np.ones(len(candidates), dtype=np.bool_)
+    assert to_continue(candidates, everything, NOW, 400).tolist() == [0, 1, 2, 5, 6]

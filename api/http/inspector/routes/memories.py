@@ -4,6 +4,7 @@ that change it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -17,11 +18,13 @@ from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.shapes.memories import ListQuery
 from api.http.use_cases import read_memory, remove_memory, valid_id
 from api.wiring.container import AppServices, Services
+from ingest.identity.acts import latest_act
 from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Filter, Op, all_of
 from memtypes.model.memory import MAX_CONTENT, Link, Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.procedural import Procedural
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 
@@ -101,8 +104,20 @@ async def show_memory(
         },
         versions=await history_of(services.store, namespace, memory, now),
         links=await _links(services, namespace, memory),
+        telling=await telling_of(services, namespace, [memory]),
+        undoable=isinstance(memory, Prospective) and latest_act(memory) is not None,
         conversation=await _conversation(services, namespace, memory),
     )
+
+
+async def telling_of(
+    services: Services, scope: Scope, memories: Sequence[Memory]
+) -> dict[str, Memory]:
+    """The memories that tell what was done to the tasks among `memories`, by id."""
+    tasks = [memory for memory in memories if isinstance(memory, Prospective)]
+    acts = [act for task in tasks for act in (*task.history, task.said, task.ended)]
+    ids = sorted({act.by for act in acts if act is not None and act.by is not None})
+    return await services.store.get(scope, ids) if ids else {}
 
 
 @View("POST /memory/edit", role=Role.WRITER, max_bytes=FORM_BYTES)

@@ -13,6 +13,7 @@ from pydantic import Field
 from api.auth.keys import Role
 from api.http.endpoint import Params
 from api.http.inspector.page import Html, Page, redirect
+from api.http.inspector.routes.memories import telling_of
 from api.http.inspector.view import MemoryAddress, PageScope, View
 from api.http.request import InNamespace
 from api.http.use_cases import valid_id
@@ -56,12 +57,14 @@ async def due(
     stored = await services.store.page(namespace, Listing((MemoryType.WORKING,), uncleared, MOST))
     live = await services.working.in_namespace(namespace, MOST)
     items = {memory.id: memory for memory in (*stored.memories, *live)}
+    telling = await telling_of(services, namespace, [*due_tasks, *not_due])
     not_due.sort(key=lambda memory: (memory.due_at is None, memory.due_at or memory.created_at))
     return await page.show(
         "due.html",
         params,
         due=due_tasks,
         later=not_due,
+        telling=telling,
         items=list(items.values())[:MOST],
         most=MOST,
     )

@@ -185,7 +185,20 @@ async def test_why_explains_a_recall_and_what_it_left_out(client: Client) -> Non
     assert "not among the listed" in await call(
         client, "memory_why", receipt_id=receipt, id="00000000-0000-0000-0000-000000000000"
     )
-    assert "name a receipt_id" in await refused(client, "memory_why")
+    assert await call(client, "memory_why") == "Nothing was decided by itself."
+
+
+async def test_a_decision_is_listed_by_why_and_taken_back_by_undo(client: Client) -> None:
+    old = await remembered(client, "The limit is 300 requests per minute.", type="semantic")
+    await remembered(client, "The limit is 500 requests per minute.", type="semantic")
+    listed = await call(client, "memory_why")
+    assert listed.startswith(f"{old} · ")
+    assert "The limit is 300" in listed
+    assert await call(client, "memory_undo", id=old) == (
+        f"back: {old}: The limit is 300 requests per minute."
+    )
+    assert old not in await call(client, "memory_why")
+    assert "to undo" in await refused(client, "memory_undo", id=old)
 
 
 async def test_why_counts_unlisted_candidates_by_reason(client: Client, services: Services) -> None:

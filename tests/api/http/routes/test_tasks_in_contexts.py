@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from memtypes.encoders.bm25 import Bm25Encoder
 from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from tests.api.conftest import NOW, connect
 from tests.api.fake_services import fake_services
@@ -337,6 +338,61 @@ async def test_the_latest_of_only_missed_tasks_is_listed(onnx_directory: Path) -
         answer = await ask(client, "what is left to do?")
         assert [item["content"] for item in answer["items"]] == ["Mow lawn -30."]
         assert "- 1 older task overdue\n" in answer["context"]
+    await embedder.aclose()
+
+
+async def test_to_continue_shows_the_last_session_and_then_what_is_open(
+    onnx_directory: Path,
+) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
+    async with connect(services) as client:
+        for days, texts in (
+            (40, ("We continue to paint the fence.", "Where were we when the fence fell?")),
+            (1, ("The gate is primed on one side.", "The hinges are too small.")),
+        ):
+            for text in texts:
+                await write(
+                    client,
+                    "episodic",
+                    text,
+                    session_id=f"session {days}",
+                    created_at=(NOW - timedelta(days=days)).isoformat(),
+                )
+        due = (NOW + timedelta(days=2)).isoformat()
+        await write(client, "prospective", "Fetch larger hinges", due_at=due)
+        made = (NOW - timedelta(days=40)).isoformat()
+        await write(client, "semantic", "The lighthouse is 26 metres tall.", created_at=made)
+        for query in ("continue", "ok, where were we?", "machen wir weiter"):
+            answer = await ask(client, query, budget=200)
+            shown = {item["content"] for item in answer["items"]}
+            assert {"The gate is primed on one side.", "The hinges are too small."} <= shown, query
+            assert "Fetch larger hinges" in shown, query
+            assert not {"fence", "lighthouse"} & set(answer["context"].split()), query
+    await embedder.aclose()
+
+
+async def test_a_question_for_the_tasks_about_a_thing_gets_those_alone(
+    onnx_directory: Path,
+) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, Bm25Encoder())
+    )
+    async with connect(services) as client:
+        for content in (
+            "Take Otto the dog to the vet for his booster",
+            "Pay the deposit of the cottage",
+            "Renew the passport",
+            "Ring the orthodontist",
+        ):
+            await write(client, "prospective", content)
+        answer = await ask(client, "is there anything coming up with the dog?")
+        assert [item["content"] for item in answer["items"]] == [
+            "Take Otto the dog to the vet for his booster"
+        ]
     await embedder.aclose()
 
 
