@@ -55,8 +55,8 @@ SURE = 0.45
 """Minimum probability of its type at which a sentence is stored in addition to its message."""
 
 STATED = 0.3
-"""Minimum probability at which a captured text is taken to state a fact, a task or a how-to. If it
-is as likely to be an event, it is stored as both.
+"""Minimum probability at which a captured text is taken to state a fact, a task or a how-to. A fact
+that is as probably an event is stored as both.
 """
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
@@ -173,7 +173,7 @@ class Prefilter:
         for sentence, sentence_kind in by_sentence.items():
             if sentence_kind is kind:
                 del said.statements[sentence]
-        if kind is not MemoryType.EPISODIC and message.kinds[MemoryType.EPISODIC] >= STATED:
+        if kind is MemoryType.SEMANTIC and message.kinds[MemoryType.EPISODIC] >= STATED:
             # A change told as an event: what it states may end, and that it happened stays true
             said.statements[text] = message
             return _typed(submission, said, message, MemoryType.EPISODIC)
