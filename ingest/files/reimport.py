@@ -25,7 +25,7 @@ from ingest.files.sessions import PATIENCE_S
 from ingest.identity.duplicates import SAME_WRITE
 from ingest.writing.outcome import WriteOutcome, WriteStatus, retried
 from memtypes.model.errors import NotFound, Overloaded, Unavailable
-from memtypes.model.memory import State, first_line
+from memtypes.model.memory import PAST, State, first_line
 from memtypes.model.prospective import OPEN, Status
 from memtypes.model.times import Clock, rfc3339
 
@@ -135,7 +135,7 @@ class Reimport:
             return None  # deleted meanwhile
         newer = row.fields.get("superseded_by")
         row = replace(row, text=first_line(memory["content"]))
-        if (memory["state"] == State.REPLACED) != (row.change == "restored"):
+        if (State(memory["state"]) in PAST) != (row.change == "restored"):
             return row if row.change != "restored" and memory["superseded_by"] == newer else None
         holders = self.files.with_memory(self.namespace, row.id)
         if row.change != "restored":

@@ -58,7 +58,7 @@ from ingest.identity.stored import Neighbour, Stored
 from ingest.identity.timeline import Timeline, Verdicts
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
-from memtypes.model.memory import Memory, TokenCount
+from memtypes.model.memory import Memory, State, TokenCount
 from memtypes.model.prospective import CLOSED, Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
@@ -393,7 +393,7 @@ class _Planner:
                 continue
             if isinstance(memory, Prospective):
                 self._act_on_task(memory, deed, told, write.id if write else None)
-            elif write is not None and deed.act is Act.REPLACES:
+            elif write is not None:
                 self._act_on_fact(memory, deed, write.id)
 
     def _act_on_task(self, task: Prospective, deed: Deed, told: Told, by: str | None) -> None:
@@ -435,7 +435,8 @@ class _Planner:
         self.states.memories.setdefault(fact.id, fact)
         self.states.memories.setdefault(newer_id, newer)
         if deed.sure and not fact.pinned and may_be_replaced(fact, newer, self.now):
-            self.states.replace(fact.id, newer_id, deed.reason)
+            state = State.WRONG if deed.act is Act.WRONG else State.REPLACED
+            self.states.replace(fact.id, newer_id, deed.reason, state)
         elif fact.superseded_by is None and newer_id not in contradicted(fact):
             self.states.contest(newer_id, fact.id, deed.reason, round(deed.probability, 3))
 

@@ -1,4 +1,5 @@
-"""Computes the states (current, replaced, contested) of memories from the links between them. Pure.
+"""Computes the states (current, replaced, wrong, contested) of memories from the links between
+them. Pure.
 
 A replaced memory names its successor, the memory that replaced it. The successor may have been
 replaced too, so successors form a chain. A memory holds until it is deleted, expires, is forgotten,
@@ -65,13 +66,16 @@ class States:
     stale: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
 
-    def replace(self, old_id: str, newer_id: str, reason: str | None) -> None:
+    def replace(
+        self, old_id: str, newer_id: str, reason: str | None, state: State = State.REPLACED
+    ) -> None:
         """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has
-        MAX_LINKS links.
+        MAX_LINKS links. state: WRONG if it never was true; then it holds at no time.
         """
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
-            end = {"valid_to": self.memories[newer_id].valid_from, "superseded_by": newer_id}
-            self._change(old_id, **end, state=State.REPLACED, state_reason=_short(reason))
+            held_by = old_id if state is State.WRONG else newer_id
+            end = {"valid_to": self.memories[held_by].valid_from, "superseded_by": newer_id}
+            self._change(old_id, **end, state=state, state_reason=_short(reason))
 
     def contest(
         self, first_id: str, second_id: str, reason: str | None, strength: float = 1.0
@@ -244,7 +248,7 @@ class States:
     def _replaced_by(self, memory: Memory, successor: str) -> dict[str, Any]:
         until = max([self.now, *map(self._holds_until, self.chain(successor))])
         fields = {
-            "state": State.REPLACED,
+            "state": memory.state if memory.state is State.WRONG else State.REPLACED,
             "state_until": None if memory.ended_by_upkeep else _time(until),
         }
         if successor == memory.superseded_by:

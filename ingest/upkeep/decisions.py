@@ -24,7 +24,7 @@ from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
-from memtypes.model.memory import CURRENT_AGAIN, Link, LinkType, Memory, State, first_line
+from memtypes.model.memory import CURRENT_AGAIN, PAST, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import CLOSED, OPEN, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
@@ -46,6 +46,7 @@ class DecisionKind(StrEnum):
     """The kinds of decisions that the service makes by itself about memories and texts."""
 
     REPLACED = "replaced"
+    WRONG = "wrong"
     CONTESTED = "contested"
     MERGED = "merged"
     PROMOTED = "promoted"
@@ -80,6 +81,9 @@ def _with_status(statuses: Iterable[Status]) -> Filter:
 
 _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
+    DecisionKind.WRONG: All(
+        (Not(Absent("superseded_by")), Compare("state", Op.EQ, str(State.WRONG)))
+    ),
     DecisionKind.CONTESTED: All(
         (Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))
     ),
@@ -460,5 +464,5 @@ def _by_write(memory: Memory) -> bool:
     if memory.ended_by_upkeep:
         return False
     return memory.state is State.CONTESTED or (
-        memory.state is State.REPLACED and memory.superseded_by is not None
+        memory.state in PAST and memory.superseded_by is not None
     )

@@ -37,7 +37,7 @@ from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id, normalise
-from memtypes.model.memory import MAX_EARLIER, Link, LinkType, Memory, State
+from memtypes.model.memory import MAX_EARLIER, PAST, Link, LinkType, Memory
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
 from memtypes.model.prospective import Prospective
@@ -149,7 +149,7 @@ class MemoryEditor:
             stored = await existing_memory(self.store, scope, known_id)
             memory = stored.at(now)
             expired = memory.expires_at is not None and memory.expires_at <= now
-            if memory.state is not State.REPLACED and not expired:
+            if memory.state not in PAST and not expired:
                 raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
             memory = memory.model_copy(update={"expires_at": None}) if expired else memory
             states = States(now, {known_id: memory}, {known_id})
@@ -273,7 +273,7 @@ class MemoryEditor:
         states.add_loaded(newer, newer)
         states.stale |= {known_id, newer_id}
         await self.state_writer.complete(scope, states)  # knows both chains afterwards
-        if states.memories[newer_id].state is State.REPLACED:
+        if states.memories[newer_id].state in PAST:
             states.bring_back(newer_id, RESTORED)
         states.replace(known_id, newer_id, SUPERSEDED)
         if states.memories[newer_id].valid_from <= states.memories[known_id].valid_from:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.identity.states import contradicted
-from memtypes.model.memory import Memory, State
+from memtypes.model.memory import PAST, Memory, State
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import MemoryStore
 
@@ -101,7 +101,7 @@ def versions_of(memory: Memory, now: datetime) -> list[Version]:
     )
     until = memory.valid_to
     reason = memory.state_reason
-    if memory.state is State.REPLACED and replaced_by is None:
+    if memory.state in PAST and replaced_by is None:
         reason = reason or ENDED
     if memory.expires_at is not None and memory.expires_at <= min(now, until or now):
         until = memory.expires_at

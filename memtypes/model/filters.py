@@ -170,7 +170,9 @@ def _in_state(state: object, instant: datetime) -> Filter:
     )
     match state:
         case State.REPLACED:
-            return replaced
+            return All((replaced, Not(Compare("state", Op.EQ, str(State.WRONG)))))
+        case State.WRONG:
+            return All((replaced, Compare("state", Op.EQ, str(State.WRONG))))
         case State.CONTESTED:
             return contested
         case _:

@@ -180,12 +180,17 @@ class State(StrEnum):
     omit it by default.
 
     contested: a `contradicts` link connects it with a current memory, so one of the two is probably
-    false.
+    false. wrong: a later text says that it never was true; otherwise as replaced.
     """
 
     CURRENT = "current"
     CONTESTED = "contested"
     REPLACED = "replaced"
+    WRONG = "wrong"
+
+
+PAST: frozenset[State] = frozenset({State.REPLACED, State.WRONG})
+"""The states of memories that do not hold any more."""
 
 
 class UpkeepMark(StrictModel):
@@ -348,8 +353,8 @@ def state_at(
     if state_until is not None and state_until <= now:
         return State.CURRENT
     if valid_to is not None and valid_to <= now:
-        return State.REPLACED
-    return State.CURRENT if state is State.REPLACED else state
+        return state if state is State.WRONG else State.REPLACED
+    return State.CURRENT if state in PAST else state
 
 
 CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(

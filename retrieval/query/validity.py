@@ -23,6 +23,7 @@ from memtypes.model.filters import (
     parse_filter,
     with_states,
 )
+from memtypes.model.memory import State
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.prospective import Status
 from retrieval.query.intent import asks_for_former
@@ -96,10 +97,13 @@ def _former(
     request: RankedRequest, times: QueryTimes, caller_filter: Filter | None
 ) -> Filter | None:
     """Filter for the replaced memories that a request asks for: all, or those valid at a past time;
-    None for none.
+    None for none. What never was true is found only by a filter on `state`.
     """
-    unexpired = ends_after("expires_at", times.as_of)
-    if asks_for_former(request.query) or _compares(caller_filter, "state"):
+    unexpired: Filter = ends_after("expires_at", times.as_of)
+    if _compares(caller_filter, "state"):
+        return unexpired
+    unexpired = all_of(unexpired, Not(Compare("state", Op.EQ, str(State.WRONG))))
+    if asks_for_former(request.query):
         return unexpired
     valid_then = [
         All((Compare("valid_from", Op.LT, past.end), Compare("valid_to", Op.GT, past.start)))

@@ -111,3 +111,16 @@ async def test_a_text_is_read_with_what_was_told_before_it_only() -> None:
     task = await desk.tell(TASK, type="prospective")
     await desk.tell(DONE, created_at="2026-11-01T09:00:00Z")
     assert (await desk.task(task)).status is Status.PENDING
+
+
+async def test_a_fact_that_never_was_true_is_wrong_and_held_at_no_time() -> None:
+    retraction = "We never had 12 licences, that was wrong: it is 21."
+    desk = Desk({retraction: Act.WRONG})
+    fact = await desk.tell("We have 12 licences.", type="semantic")
+    newer = await desk.tell(retraction, type="semantic")
+    wrong = (await desk.store.get(SCOPE, [fact.id]))[fact.id]
+    assert (wrong.state, wrong.superseded_by) == (State.WRONG, newer.id)
+    assert wrong.valid_to == wrong.valid_from
+    await desk.ingestor.editor.part(SCOPE, fact.id)
+    back = (await desk.store.get(SCOPE, [fact.id]))[fact.id]
+    assert (back.state, back.valid_to) == (State.CURRENT, None)

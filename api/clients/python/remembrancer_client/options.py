@@ -97,6 +97,7 @@ ContextType: TypeAlias = Literal["task_context", "variables", "state", "referenc
 
 DecisionKind: TypeAlias = Literal[
     "replaced",
+    "wrong",
     "contested",
     "merged",
     "promoted",
@@ -727,7 +728,7 @@ class SpokenTurn(TypedDict, total=False):
     pinned: bool
 
 
-State: TypeAlias = Literal["current", "contested", "replaced"]
+State: TypeAlias = Literal["current", "contested", "replaced", "wrong"]
 
 
 class StateOptions(TypedDict, total=False):

@@ -1,4 +1,6 @@
-"""Tasks that texts end, move or reopen: seen over HTTP, listed with their reasons, and undone."""
+"""Tasks that texts end, and facts that they take back: seen over HTTP, listed with their reasons,
+and undone.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,8 @@ SPACE = {"namespace": "n"}
 TASK = "Send the lease back to the landlord."
 DONE = "The lease went back to the landlord on Monday."
 TRIVIAL = "lease back to the landlord, ok thanks"
+FACT = "We have 12 licences."
+RETRACTION = "We never had 12 licences, that was wrong: it is 21."
 HALF_SURE = "The lease is with the landlord, I think."
 
 
@@ -26,6 +30,8 @@ def read(pair: StatementPair) -> Act | Acts:
     """What the texts of these tests do to any task."""
     if pair.newer.text == HALF_SURE:
         return surely(Act.DONE, 0.6)
+    if pair.newer.text == RETRACTION:
+        return Act.WRONG
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
 
@@ -145,3 +151,22 @@ async def test_a_snoozed_task_has_its_former_time_in_its_history() -> None:
         await client.post(f"/v1/memories/{task}/snooze", params=SPACE, json=until)
         (change,) = (await memory(client, task))["history"]
         assert (change["how"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
+
+
+async def test_a_retracted_fact_is_wrong_whenever_it_is_asked_for_and_comes_back_by_an_undo() -> (
+    None
+):
+    async with service() as client:
+        fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+        fact = await write(client, FACT, **fields)
+        newer = await write(client, RETRACTION, type="semantic")
+        (decision,) = await decisions(client, "wrong")
+        assert (decision["id"], decision["by"]) == (fact, newer)
+        assert decision["reason"] == "a later text reads as wrong (0.97)"
+        listed_wrong = await client.get("/v1/memories", params={**SPACE, "state": "wrong"})
+        assert [hit["id"] for hit in listed_wrong.json()["memories"]] == [fact]
+        query = {**SPACE, "query": "How many licences did we have before?", "budget": 500}
+        answer = await client.post("/v1/retrieve", json=query)
+        assert f"- {FACT}" not in answer.json()["context"]
+        assert await undo(client, fact) == [fact]
+        assert (await memory(client, fact))["state"] == "current"
