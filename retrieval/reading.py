@@ -7,11 +7,12 @@ the best hits changes; what is a hit, and what is shown at all, is decided witho
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.policy import MemoryType
+from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.reader import Question, ReadStatement
 from memtypes.search.candidates import TYPES
 from retrieval.context.entries import EntryFields
@@ -26,6 +27,9 @@ READER_DEGRADED = "reader"
 
 SMALL_BUDGET = 1_000
 """Budget in tokens up to which `auto` reads: a larger one shows the best hits in any order."""
+
+RIVAL_TERMS = 0.5
+"""Share of the terms of the shorter text from which two memories may say two things of the same."""
 
 _SPEAKER = "user"
 
@@ -88,7 +92,31 @@ async def read_best(parts: RetrieverParts, query: Query, ranked: RankedCandidate
     }
     if len(read) < len(texts):
         return Readings(missed=True)
-    return Readings(read, parts.reader.fingerprint)
+    ranked_texts = [texts[memory_id] for memory_id in best if memory_id in texts]
+    return Readings(keeping_newer_first(ranked_texts, read, parts.sparse), parts.reader.fingerprint)
+
+
+def keeping_newer_first(
+    ranked: Sequence[EntryFields], read: Mapping[str, float], sparse: SparseEncoder
+) -> dict[str, float]:
+    """The probabilities `read`, by id, raised so that a memory that ranks above an older one in
+    nearly the same words stays above it: the reader does not know which of the two still holds.
+
+    ranked: the memories, best first. sparse: gives the terms of their texts.
+    """
+    raised = dict(read)
+    terms = [set(sparse.encode_document(memory.content).indices.tolist()) for memory in ranked]
+    # From the last, so that what one memory is raised to raises those above it.
+    for place in reversed(range(len(ranked))):
+        newer = ranked[place]
+        for below in range(place + 1, len(ranked)):
+            older = ranked[below]
+            shorter = min(len(terms[place]), len(terms[below]))
+            shared = len(terms[place] & terms[below])
+            is_rival = shorter > 0 and shared >= RIVAL_TERMS * shorter
+            if is_rival and older.valid_from < newer.valid_from:
+                raised[newer.id] = max(raised[newer.id], raised[older.id])
+    return raised
 
 
 def _statement(memory: EntryFields) -> ReadStatement:

@@ -57,12 +57,14 @@ class Choice(NamedTuple):
 class RankedHits:
     """What a context is chosen from, besides the budgets of a request.
 
-    as_of: the time that the request asks about. wish: what its query asks for.
+    as_of: the time that the request asks about. wish: what its query asks for. newest_first:
+    whether its query is about the present, so that the context shows the newest first.
     """
 
     ranked: RankedCandidates
     as_of: datetime
     wish: Wish
+    newest_first: bool = False
 
     @property
     def ids(self) -> list[str]:

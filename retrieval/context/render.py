@@ -41,6 +41,7 @@ MAX_MISSES = 8
 count.
 """
 
+_NEWEST_FIRST = (MemoryType.SEMANTIC, MemoryType.PROCEDURAL)
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -284,19 +285,28 @@ class Renderer:
         shown: Sequence[ShownMemory],
         *,
         tasks_first: bool = False,
+        newest_first: bool = False,
         counted: int = 0,
     ) -> RenderedBlock:
         """Render the block `name`: events by time, others in given order. tasks_first: whether
-        tasks come first. counted: number of tasks that are counted under those shown.
+        tasks come first. newest_first: for a question about the present: the newest facts, how-tos
+        and days first, and the part with the best hit before the others. counted: number of tasks
+        that are counted under those shown.
         """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
-        for kind in sorted(
-            TITLES, key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE
-        ):
+        kinds = list(TITLES)
+        if newest_first:
+            best: dict[MemoryType, int] = {}
+            for each in shown:
+                best[each.memory.type] = min(each.rank, best.get(each.memory.type, each.rank))
+            kinds.sort(key=lambda kind: best.get(kind, 0))
+        kinds.sort(key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE)
+        for kind in kinds:
             if of_type := [each for each in shown if each.memory.type is kind]:
                 of_kind = counted if kind is MemoryType.PROSPECTIVE else 0
-                text, per_type[kind] = self._part(kind, of_type, of_kind)
+                ordered = _by_time(kind, of_type, newest_first=newest_first)
+                text, per_type[kind] = self._part(kind, ordered, of_kind)
                 parts.append(text)
         if not parts:
             return RenderedBlock("", 0)
@@ -310,10 +320,6 @@ class Renderer:
         pieces: list[str] = []
         tokens = self.heading_tokens(kind, counted)
         group = None
-        if kind is MemoryType.EPISODIC:
-            shown = sorted(
-                shown, key=lambda each: (each.memory.created_at, each.memory.seq, each.memory.id)
-            )
         for each in shown:
             day = self.layout.group(each.memory)
             if day is not None and day != group:
@@ -324,6 +330,28 @@ class Renderer:
             tokens += each.tokens
         heading, footing = self.layout.around_type(kind, counted)
         return heading + self.layout.first("".join(pieces)) + footing, tokens
+
+
+def _by_time(
+    kind: MemoryType, shown: Sequence[ShownMemory], *, newest_first: bool
+) -> Sequence[ShownMemory]:
+    """The memories of one part in the order in which it shows them.
+
+    Events are shown in order of time, with newest_first the newest day first: what was said on one
+    day is read from its beginning. Facts and how-tos are shown in the given order, or newest first.
+    """
+    if kind is MemoryType.EPISODIC:
+        events = sorted(
+            shown, key=lambda each: (each.memory.created_at, each.memory.seq, each.memory.id)
+        )
+        if newest_first:
+            events.sort(key=lambda each: each.memory.created_at.date(), reverse=True)
+        return events
+    if newest_first and kind in _NEWEST_FIRST:
+        return sorted(
+            shown, key=lambda each: each.memory.restated_at or each.memory.created_at, reverse=True
+        )
+    return shown
 
 
 def context_of(

@@ -51,7 +51,11 @@ class ContextWriter:
         shown = (*working, *long_term)
         working_block = self.renderer.block(WORKING_BLOCK, working)
         block = self.renderer.block(
-            BLOCK, long_term, tasks_first=task_like, counted=len(choice.long_term.counts)
+            BLOCK,
+            long_term,
+            tasks_first=task_like,
+            newest_first=self.hits.newest_first,
+            counted=len(choice.long_term.counts),
         )
 
         ranked = self.hits.ranked

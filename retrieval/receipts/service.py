@@ -213,6 +213,7 @@ def contents_of(
             BLOCK,
             [shown[hit.id] for hit in (*tasks, *others)],
             tasks_first=receipt.long_term.task_like,
+            newest_first=receipt.weights.get("current", 0.0) > 0,
             counted=_counted(receipt),
         )
         context = context_of(

@@ -179,6 +179,31 @@ async def test_a_reading_does_not_lift_a_statement_above_a_newer_rival() -> None
     assert hits.index(red) < hits.index(other)
 
 
+@pytest.mark.parametrize(
+    ("older", "is_rival"),
+    [("The office opens at eight on Mondays.", True), ("Lunch is at noon in the canteen.", False)],
+)
+async def test_a_newer_memory_in_nearly_the_same_words_stays_above_an_older_one(
+    older: str, *, is_rival: bool
+) -> None:
+    """The reader does not know which of two such memories holds. Others are ordered by what it
+    says.
+    """
+
+    def prefers_the_older(_: Question, memory: ReadStatement) -> float:
+        return 0.95 if memory.text == older else 0.05
+
+    world = World(reader=FakeReader(answers=prefers_the_older))
+    query = "When on Mondays does the office open?"
+    newer = "On Mondays the office opens at nine; when, at nine."
+    await world.add("episodic", older, created_at=rfc3339(NOW - timedelta(days=30)))
+    await world.add("episodic", newer, created_at=rfc3339(NOW - timedelta(days=1)))
+    plain = await world.search(query, weights={"similarity": 1.0})
+    assert plain.hits[0].memory["content"] == newer
+    read = await world.search(query, reader="always", weights={"similarity": 1.0, "reading": 5.0})
+    assert (read.hits[0].memory["content"] == newer) is is_rival
+
+
 async def test_a_receipt_names_the_reader_and_can_be_verified_and_replayed() -> None:
     reader = FakeReader(answers=knows)
     world = await world_with(reader)

@@ -56,6 +56,36 @@ def test_events_are_in_order_of_time_below_the_heading_of_their_day() -> None:
     )
 
 
+def test_with_newest_first_the_part_of_the_best_hit_and_the_newest_days_and_facts_come_first() -> (
+    None
+):
+    rendering = renderer()
+    ranked = [
+        (MemoryType.SEMANTIC, "it opens at ten", 3),
+        (MemoryType.EPISODIC, "the shop opens at ten now", 2),
+        (MemoryType.EPISODIC, "a question", 1),
+        (MemoryType.EPISODIC, "an answer", 1),
+        (MemoryType.SEMANTIC, "it opens at nine again", 0),
+    ]
+    memories = [
+        rendering.whole(
+            fields_of(kind, text, created_at=NOW - timedelta(days=days), seq=rank), rank
+        )
+        for rank, (kind, text, days) in enumerate(ranked, 1)
+    ]
+    days = [(NOW - timedelta(days=days)).date() for days in (1, 2)]
+    facts = "## Knowledge\n- it opens at nine again\n- it opens at ten\n"
+    events = (
+        f"## Events\n### {days[0]}\n- a question\n- an answer\n"
+        f"### {days[1]}\n- the shop opens at ten now\n"
+    )
+    block = rendering.block(BLOCK, memories, newest_first=True)
+    assert block.text == f"<memories>\n{facts}{events}</memories>\n"
+    assert block.tokens == rendering.block(BLOCK, memories).tokens
+    without_best = rendering.block(BLOCK, memories[1:], newest_first=True)
+    assert without_best.text.startswith("<memories>\n## Events\n")
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_tokens_of_a_block_are_at_least_those_of_its_text(form: str) -> None:
     """A block's token count, summed over its entries and tags, is at least the token count of its
