@@ -4,12 +4,13 @@ other authors.
     python -m benchmarks.training.screening [--data ../shared/data/behaviour] [--unseen AUTHOR ...]
         [--save MODEL ...]
 
-The models judge a text's memory type, its importance and whether to keep it. They learn from
-types.jsonl, conversations.jsonl, importance.jsonl and the scenes in `statements` in
-tests/data/training, and are measured on types*.jsonl and capture*.jsonl in the `--data` folder.
---unseen names authors of scenes that are measured instead of learnt from. --save writes the named
-models to ingest/screening, and measures them with the other models that are shipped. "kinds" are
-the scores of memory types in the model "states". Needs scikit-learn and torch.
+The models judge a text's memory type, its importance and whether to keep it, and what a captured
+text states. They learn from types.jsonl, conversations.jsonl and importance.jsonl in
+tests/data/training; what a text states, also from the scenes in `statements` there. They are
+measured on types*.jsonl and capture*.jsonl in the `--data` folder, and on the scenes of the authors
+that --unseen names, which are not learnt from. --save writes the named models to ingest/screening,
+and measures them with the other models that are shipped; with --save statements nothing else is
+trained. "kinds" are the scores of memory types in the model "states". Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from ingest.screening.judge import (
     BY_PERSON,
     TRIVIAL,
     WORTH_KEEPING,
-    AttentionModel,
     Judge,
     MessagePosition,
     typing_features,
 )
+from ingest.screening.prefilter import stated_by
 from ingest.screening.text_features import AHEAD, Conversation, Later, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
@@ -49,8 +50,9 @@ TEXTS = ROOT / "tests" / "data" / "training"
 OURS = "ours"
 KINDS = sorted(MemoryType)
 CLASSES = (*KINDS, ALONE, BY_PERSON, BY_MACHINE)
-MODELS = ("types", "first", "worth", "importance", "states", "kinds")
-READ_VECTORS = ("worth", "states")
+STATEMENTS = "statements"
+MODELS = ("types", "first", "worth", "importance", "states", "kinds", STATEMENTS)
+READ_VECTORS = ("worth", "states", "statement_states")
 """The models that read vectors of the encoder: cosines of messages, and token states."""
 
 KIND_TYPES = {
@@ -67,7 +69,8 @@ ENDS = frozenset(("done", "cancelled", "moves", "reopens", "replaces", "wrong"))
 NETWORKS = 3
 """Number of attention models, of different seeds, whose mean scores memory types."""
 
-TYPES_STRENGTH = 0.2
+TYPES_STRENGTH = 0.1
+STATEMENTS_STRENGTH = 0.2
 FIRST_STRENGTH = 0.2
 WORTH_STRENGTH = 0.2
 IMPORTANCE_STRENGTH = 0.1
@@ -206,15 +209,15 @@ class Examples:
     first: list[Example] = field(default_factory=list)
     worth: list[Example] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+    statements: list[Example] = field(default_factory=list)
+    statement_targets: list[Target] = field(default_factory=list)
 
-    def add_all(self, scenes_to_learn: Iterable[Scene]) -> None:
-        """Add the texts and conversations of this repository, and these scenes."""
+    def add_all(self) -> None:
+        """Add the texts and conversations of this repository."""
         for _, _, labels, text in type_rows(None):
             self.add_typed(text, labels)
         for _, _, messages in conversations(None):
             self.add_conversation(messages)
-        for scene in scenes_to_learn:
-            self.add_scene(scene)
 
     def add_typed(self, text: str, labels: tuple[str, ...]) -> None:
         """Add a text with its memory types. Unless one is working memory, it is also an example
@@ -254,18 +257,30 @@ class Examples:
                 answers[ALONE] = False
             self._add_target(text, message.types, answers)
 
-    def add_scene(self, scene: Scene) -> None:
-        """Add the stored statements of a scene as single texts, and what is said later as a
-        conversation.
+    def add_statements(self, scenes_to_learn: Iterable[Scene]) -> None:
+        """Add what the texts of this repository and of these scenes state.
+
+        Texts whose labels do not say what they state are left out.
         """
-        self.add_conversation(scene.later)
-        for message in scene.stored:
-            reading = read(message.text)
-            self.types.append(
-                Example(typing_features(reading.features, message.role), message.types)
-            )
-            self.first.append(Example(reading.features, ("keep",)))
-            self._add_target(message.text, message.types, {ALONE: True})
+        for _, _, labels, text in type_rows(None):
+            self._add_stated(Message("user", text, True, labels))
+        for _, _, messages in conversations(None):
+            for message in messages:
+                self._add_stated(message)
+        for scene in scenes_to_learn:
+            for message in (*scene.stored, *scene.later):
+                self._add_stated(message)
+
+    def _add_stated(self, message: Message) -> None:
+        if not message.types:
+            return
+        reading = read(message.text)
+        features = typing_features(reading.features, message.role)
+        self.statements.append(Example(features, message.types))
+        states = self.embeddings[message.text].states
+        if states is not None:
+            shares = _shares(message.types)
+            self.statement_targets.append(Target(states, reading.english, shares, {}))
 
     def _add_alone(self, text: str, labels: tuple[str, ...], *, keep: bool | None) -> None:
         for variant in dict.fromkeys((text, casual(text))):
@@ -274,12 +289,15 @@ class Examples:
             self._add_target(variant, labels, {} if keep is None else {ALONE: keep})
 
     def _add_target(self, text: str, labels: tuple[str, ...], answers: dict[str, bool]) -> None:
-        shares = np.array(
-            [(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32
-        )
+        shares = _shares(labels)
         answers_by_class = {CLASSES.index(name): yes for name, yes in answers.items()}
         if (states := self.embeddings[text].states) is not None:
             self.targets.append(Target(states, read(text).english, shares, answers_by_class))
+
+
+def _shares(labels: tuple[str, ...]) -> FloatArray:
+    """The share of each memory type in a text with these labels."""
+    return np.array([(kind in labels) / max(1, len(labels)) for kind in KINDS], dtype=np.float32)
 
 
 def positions_of(
@@ -323,12 +341,11 @@ def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False)
     )
 
 
-def train(examples: Examples, worth: AttentionModel | None = None) -> Judge:
-    """The screening models. That of importance is trained on importance.jsonl, the others on
-    `examples`.
+def train(examples: Examples, shipped: Judge, *, keep_worth: bool = False) -> Judge:
+    """`shipped` with all models trained anew but those of statements. That of importance is trained
+    on importance.jsonl, the others on `examples`.
 
-    worth: an attention model whose scores for what is worth keeping are taken over; None to train
-    these, too.
+    keep_worth: whether the attention model keeps its scores for what is worth keeping.
     """
     rated = [
         Example(read(row["text"]).features, (row["importance"],))
@@ -337,12 +354,23 @@ def train(examples: Examples, worth: AttentionModel | None = None) -> Judge:
     networks = [
         fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)
     ]
-    return Judge(
+    worth = shipped.states if keep_worth else networks[0]
+    return replace(
+        shipped,
         types=fit(examples.types, TYPES_STRENGTH),
         first=fit(examples.first, FIRST_STRENGTH),
         worth=fit(examples.worth, WORTH_STRENGTH, balanced=True),
         importance=fit(rated, IMPORTANCE_STRENGTH),
-        states=with_kinds(worth or networks[0], networks, len(KINDS)),
+        states=with_kinds(worth, networks, len(KINDS)),
+    )
+
+
+def train_statements(examples: Examples, shipped: Judge) -> Judge:
+    """`shipped` with the models of what a text states trained on `examples`."""
+    return replace(
+        shipped,
+        statements=fit(examples.statements, STATEMENTS_STRENGTH),
+        statement_states=fit_attention(KINDS, len(KINDS), examples.statement_targets),
     )
 
 
@@ -394,48 +422,38 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
 def scene_report(
     judge: Judge, unseen: Sequence[Scene], embeddings: dict[str, Embedding]
 ) -> Iterator[str]:
-    """Yield lines about the types of scenes: macro F1 of stored statements, facts taken for tasks
-    and tasks for facts, and how often what later texts state is found.
+    """Yield lines about what the texts of scenes state: macro F1 of stored statements, facts taken
+    for tasks and tasks for facts, and of each statement in later texts, precision and recall.
     """
-    labels: list[tuple[str, str]] = []
-    for scene in unseen:
-        for message in scene.stored:
-            kinds = judge.kinds(
-                judge.input_of(message.text, embeddings[message.text]), message.role
-            )
-            labels.append((message.types[0], max(kinds, key=kinds.__getitem__)))
+    stored = [message for scene in unseen for message in scene.stored]
+    later = [message for scene in unseen for message in scene.later if message.keep is not None]
+
+    def stated(message: Message) -> MemoryType:
+        model_input = judge.input_of(message.text, embeddings[message.text])
+        return stated_by(judge.stated(model_input, message.role))
+
+    labels = [(message.types[0], stated(message)) for message in stored]
     scores: list[float] = []
     for kind in KIND_TYPES.values():
-        found = [right == kind for right, predicted in labels if predicted == kind]
-        wanted = [predicted == kind for right, predicted in labels if right == kind]
-        hits = sum(found)
-        scores.append(2 * hits / max(1, len(found) + len(wanted)))
+        hits = sum(right == kind and found == kind for right, found in labels)
+        total = sum((right == kind) + (found == kind) for right, found in labels)
+        scores.append(2 * hits / max(1, total))
     by_type = ", ".join(
         f"{kind} {score:.3f}" for kind, score in zip(KIND_TYPES.values(), scores, strict=True)
     )
-    fact = MemoryType.SEMANTIC
-    task = MemoryType.PROSPECTIVE
-    facts = [predicted for right, predicted in labels if right == fact]
-    tasks = [predicted for right, predicted in labels if right == task]
     yield f"scenes, stored: macro F1 {np.mean(scores):.3f} of {len(labels)} ({by_type})"
-    yield (
-        f"scenes, stored: facts taken for tasks {facts.count(task) / len(facts):.3f}, "
-        f"tasks taken for facts {tasks.count(fact) / len(tasks):.3f}"
-    )
-    told = [
-        (judge.kinds(judge.input_of(message.text, embeddings[message.text]), message.role), message)
-        for scene in unseen
-        for message in scene.later
-        if message.keep is not None
-    ]
-    for kind in KIND_TYPES.values():
-        for bound in (0.3, 0.4, 0.5):
-            said = [kind in message.types for kinds, message in told if kinds[kind] >= bound]
-            wanted = [kinds[kind] >= bound for kinds, message in told if kind in message.types]
-            yield (
-                f"scenes, later, {kind} from {bound}: "
-                f"precision {np.mean(said):.3f}, recall {np.mean(wanted):.3f}"
-            )
+    for own, wrong in (("semantic", "prospective"), ("prospective", "semantic")):
+        taken = [found for label, found in labels if label == own]
+        share = taken.count(MemoryType(wrong)) / max(1, len(taken))
+        yield f"scenes, stored: {own} taken for {wrong} {share:.3f}"
+    told = [(message.types, stated(message)) for message in later]
+    for name in ("prospective", "semantic"):
+        said = [name in types for types, found in told if found == name]
+        wanted = [found == name for types, found in told if name in types]
+        yield (
+            f"scenes, later: {name} precision {np.mean(said):.3f}, recall {np.mean(wanted):.3f} "
+            f"of {len(wanted)}"
+        )
 
 
 def main() -> None:
@@ -455,10 +473,13 @@ def main() -> None:
     texts += [message.text for *_, messages in conversations(options.data) for message in messages]
     texts += [text for scene in told for text in scene.texts]
     examples = Examples(embeddings_of([*texts, *map(casual, texts)]))
-    examples.add_all(scene for scene in told if scene.author not in options.unseen)
-    shipped = Judge.shipped()
-    judge = train(examples, shipped.states if "kinds" in options.save else None)
-    names = {"states" if name == "kinds" else name for name in options.save}
+    examples.add_statements(scene for scene in told if scene.author not in options.unseen)
+    shipped = replace(Judge.shipped(), knows_encoder=True)
+    judge = train_statements(examples, shipped)
+    if set(options.save) != {STATEMENTS}:
+        examples.add_all()
+        judge = train(examples, judge, keep_worth="kinds" in options.save)
+    names = _fields(options.save)
     if names:
         judge = replace(shipped, **{name: getattr(judge, name) for name in names})
     if options.data:
@@ -471,6 +492,12 @@ def main() -> None:
         if name in READ_VECTORS:
             model = replace(model, encoders=trained_on())
         model.save(ROOT / "ingest" / "screening" / f"{name}.npz")
+
+
+def _fields(models: Iterable[str]) -> set[str]:
+    """The fields of the judge that have the named models."""
+    names = {"states" if name == "kinds" else name for name in models}
+    return names | {"statement_states"} if STATEMENTS in names else names
 
 
 if __name__ == "__main__":

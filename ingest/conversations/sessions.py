@@ -295,8 +295,8 @@ class _Session:
     def _submissions(
         self, index: int, clean: RedactedValue[SessionMessage], text: str
     ) -> Iterator[Submission]:
-        """Make drafts of a message's text (several if it is long), each followed by its sentences
-        if review is AUTO.
+        """Make drafts of a message's text (several if it is long), each followed, if review is
+        AUTO, by what may be its statements: the whole text, and its sentences.
         """
         fields = {
             "session_id": self.id,
@@ -323,7 +323,7 @@ class _Session:
                 later=later,
             )
             yield Submission(draft, self.review, said, clean.counts)
-            for sentence in sentences:
+            for sentence in (piece, *sentences) if self.review is ReviewMode.AUTO else ():
                 draft = UntypedDraft.model_validate({**fields, "content": sentence, "seq": 0})
                 yield Submission(
                     draft, self.review, replace(said, preceding="", part=True), clean.counts

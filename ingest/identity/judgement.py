@@ -29,11 +29,6 @@ SAME_KEY = 0.9
 decides the cosine.
 """
 
-TELLS_CHANGE = -1.0
-"""Minimum of the feature "telling" of an event that is compared with facts. Few events below it
-report a change.
-"""
-
 
 class Relation(StrEnum):
     """How a newer statement affects an older one. RESTATES is found by the words, not by the
@@ -105,10 +100,6 @@ class UpdateModel:
         return self.word_bias + sum(
             sorted(self.words[term] for term in newer.terms() if term in self.words)
         )
-
-    def tells_change(self, newer: Statement) -> bool:
-        """Whether `newer` sounds like the report of a change."""
-        return self.telling(newer) >= TELLS_CHANGE
 
     def probability(self, evidence: Mapping[str, float]) -> float:
         """Probability that the newer of two statements updates a value of the older one. evidence:

@@ -2,7 +2,8 @@
 
 `Relations.between` is the one place where a write asks this, for memories of every type. Today a
 memory of any type may restate another of its type in the same words (`duplicates.restates`), and a
-fact, or an event that reports a change, may replace or contest a fact. `judgement` compares the
+fact may replace or contest a fact. An event does neither: it stays true, and what it states is
+stored as a fact. `judgement` compares the
 texts; this module decides which facts are compared, by their times, tags, metadata and concepts
 (titles that callers give to facts). Facts with other concepts, without a common tag, or with
 different words under the same metadata key, are about different things. A fact of another agent,
@@ -31,11 +32,6 @@ from memtypes.model.semantic import Semantic
 MAX_CHARACTERS = 500
 """Maximum length of compared texts. Longer texts, such as abstracts, state many things and
 contradict nothing.
-"""
-
-MAX_EVENT = 200
-"""Maximum characters of an event that is compared with facts. A longer one says more than that
-something changed.
 """
 
 UNKNOWN_COSINE = 0.9
@@ -79,22 +75,13 @@ class Relations:
             or _is_other_scope(newer, older)
         ):
             return UNRELATED
-        if newer.type is MemoryType.EPISODIC and not self._tells_change(newer):
-            return UNRELATED
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         restated_since = older.restated_at is not None and older.restated_at > newer.valid_from
-        stays = (
-            older.pinned
-            or restated_since
-            or not (is_public_fact(newer) and _is_same_scope(newer, older))
-        )
+        stays = older.pinned or restated_since or not _is_same_scope(newer, older)
         if verdict.relation is Relation.REPLACES and stays:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
-
-    def _tells_change(self, event: Memory) -> bool:
-        return len(event.content) <= MAX_EVENT and update_model().tells_change(self._parse(event))
 
     def statement(self, memory: Memory) -> StatementKey:
         """The statement that a memory makes, a task without its due time."""
@@ -107,16 +94,6 @@ class Relations:
         if fact.id not in self._parsed:
             self._parsed[fact.id] = Statement.from_text(fact.content)
         return self._parsed[fact.id]
-
-
-def may_update(memory: Memory) -> bool:
-    """Whether `memory` is compared with facts: it is a fact itself, or a short event that reports a
-    change, such as "We moved the API to port 8443".
-    """
-    if memory.type is MemoryType.EPISODIC:
-        short = len(memory.content) <= MAX_EVENT
-        return short and update_model().tells_change(Statement.from_text(memory.content))
-    return memory.type is MemoryType.SEMANTIC
 
 
 def contradict(newer: Memory, older: Memory, now: datetime) -> bool:
@@ -185,8 +162,7 @@ def may_be_replaced(old: Memory, newer: Memory, now: datetime) -> bool:
     """
     if old.id == newer.id or old.valid_from > newer.valid_from:
         return False
-    public_event = newer.type is MemoryType.EPISODIC and newer.visibility is Visibility.NAMESPACE
-    if not (is_public_fact(old) and (public_event or is_public_fact(newer))):
+    if not (is_public_fact(old) and is_public_fact(newer)):
         return False
     ended = old.valid_to is not None and (
         old.superseded_by is None or old.valid_to <= newer.valid_from

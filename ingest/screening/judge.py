@@ -1,5 +1,5 @@
-"""Trained models that judge a text: its memory type, whether it is worth keeping, and how important
-it is.
+"""Trained models that judge a text: its memory type, what it states if it is captured from a
+conversation, whether it is worth keeping, and how important it is.
 
 Linear models score the features of `ingest.screening.text_features`. An attention model scores the
 encoder's token states (its vector of each token). Both scores are added.
@@ -35,6 +35,7 @@ from memtypes.search.vectors import Embedding
 
 PACKAGE = "ingest.screening"
 STATES_FILE = "states.npz"
+STATEMENT_STATES_FILE = "statement_states.npz"
 
 ALONE = "keep alone"
 BY_PERSON = "keep by a person"
@@ -130,14 +131,15 @@ class MessagePosition:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInput:
-    """A text as the models see it. reading: its features. scores: of the attention model, by the
-    name of the class.
+    """A text as the models see it. reading: its features. scores, statement_scores: of the
+    attention models, by the name of the class.
     """
 
     text: str
     embedding: Embedding | None
     reading: Reading
     scores: Mapping[str, float]
+    statement_scores: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,8 +232,10 @@ class Judge:
     types: scores memory types. importance: scores low, medium and high. first, worth: score whether
     a text is noise or worth keeping; `first` if it has no conversation, `worth` if it is a message
     of a conversation. states: scores memory types, and whether to keep a text, by token states;
-    added to the scores of `types`, `first` and `worth`. knows_encoder: whether the models were
-    trained on vectors of the encoder in use; if not, texts are judged by their words alone.
+    added to the scores of `types`, `first` and `worth`. statements, statement_states: the same two
+    for what a captured text states; people talk otherwise than they write notes. knows_encoder:
+    whether the models were trained on vectors of the encoder in use; if not, texts are judged by
+    their words alone.
     """
 
     types: LinearModel
@@ -239,6 +243,8 @@ class Judge:
     worth: LinearModel
     importance: LinearModel
     states: AttentionModel
+    statements: LinearModel
+    statement_states: AttentionModel
     knows_encoder: bool = True
 
     @classmethod
@@ -249,10 +255,15 @@ class Judge:
         """
         linear = {
             name: LinearModel.load(PACKAGE, f"{name}.npz")
-            for name in ("types", "first", "worth", "importance")
+            for name in ("types", "first", "worth", "importance", "statements")
         }
         states = AttentionModel.load(PACKAGE, STATES_FILE)
-        return cls(**linear, states=states, knows_encoder=weights_of(encoder) in states.encoders)
+        return cls(
+            **linear,
+            states=states,
+            statement_states=AttentionModel.load(PACKAGE, STATEMENT_STATES_FILE),
+            knows_encoder=weights_of(encoder) in states.encoders,
+        )
 
     def input_of(self, text: str, embedding: Embedding | None) -> ModelInput:
         """What `kinds` and `judged` need of `text`. It takes most of the time, so that both share
@@ -260,19 +271,28 @@ class Judge:
         """
         reading = read(text)
         embedding = embedding if self.knows_encoder else None
-        scores = self.states.scores(embedding, reading.english).tolist()
-        return ModelInput(
-            text, embedding, reading, dict(zip(self.states.classes, scores, strict=True))
+        scores, statement_scores = (
+            dict(zip(model.classes, model.scores(embedding, reading.english).tolist(), strict=True))
+            for model in (self.states, self.statement_states)
         )
+        return ModelInput(text, embedding, reading, scores, statement_scores)
 
     def kinds(self, model_input: ModelInput, role: str = "user") -> dict[MemoryType, float]:
         """The probability of each memory type for a text. role: who said it."""
-        (scores,) = self.types.scores(typing_features(model_input.reading.features, role)[None])
-        (row,) = softmax((scores + [model_input.scores[name] for name in self.types.classes])[None])
-        return {
-            MemoryType(name): float(value)
-            for name, value in zip(self.types.classes, row, strict=True)
-        }
+        return _kinds(self.types, model_input, model_input.scores, role)
+
+    def stated(self, model_input: ModelInput, role: str = "user") -> dict[MemoryType, float]:
+        """The probability of what a captured text states: a fact (SEMANTIC), a task (PROSPECTIVE),
+        a how-to (PROCEDURAL), or only what happened (EPISODIC). role: who said it.
+
+        It is the mean of two models: that of memory types, which learnt from notes, and that of
+        statements, which also learnt from talk. Together they are right more often than either.
+        """
+        by_notes = self.kinds(model_input, role)
+        by_talk = _kinds(self.statements, model_input, model_input.statement_scores, role)
+        lasting = [kind for kind in by_notes if kind is not MemoryType.WORKING]
+        total = sum(by_notes[kind] + by_talk[kind] for kind in lasting)
+        return {kind: (by_notes[kind] + by_talk[kind]) / total for kind in lasting}
 
     def judged(self, model_input: ModelInput, position: MessagePosition | None = None) -> Judgement:
         """How important a text is, and whether it is worth keeping. position: in its conversation,
@@ -299,3 +319,15 @@ class Judge:
         by_worth = float(np.interp(worth, (0, WORTH_KEEPING, 1), (1, _BOUND, _SURE)))
         high = _HIGH * float(levels[self.importance.classes.index("high")])
         return Judgement(worth, round(min(10.0, by_worth + high), 2))
+
+
+def _kinds(
+    model: LinearModel, model_input: ModelInput, by_states: Mapping[str, float], role: str
+) -> dict[MemoryType, float]:
+    """The probability of each class of `model`. by_states: scores of its classes by the text's
+    token states, which are added.
+    """
+    features = typing_features(model_input.reading.features, role)
+    (scores,) = model.scores(features[None])
+    (row,) = softmax((scores + [by_states[name] for name in model.classes])[None])
+    return {MemoryType(name): float(value) for name, value in zip(model.classes, row, strict=True)}

@@ -2,12 +2,13 @@
 of the others.
 
 Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation.
-After the message, each of its sentences is submitted as a part. A part is stored as a fact, task or
-how-to of its own if it is worth keeping and its type differs from that of the message, such as a
-request within a report. A message that states a fact and a task is stored as an event, as it was
-said, and both as parts: so the task can end while the fact holds. If the message is not worth
-keeping, a part is stored only if the message is a question and the part is not. Parts of a
-repeated message or of a tool's output, and the steps of a procedure, are not stored.
+After the message, its text and each of its sentences are submitted as parts. A part is stored as a
+fact, task or how-to of its own if it is worth keeping and its type differs from that of the
+message, such as a request within a report. A message that states a fact and a task is stored as an
+event, as it was said, and both as parts: so the task can end while the fact holds. A change that is
+told as an event is stored as an event and as a fact. If the message is not worth keeping, a part is
+stored only if the message is a question and the part is not. Parts of a repeated message or of a
+tool's output, and the steps of a procedure, are not stored.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ MAX_SCOPES = 1_000
 DUPLICATE = "duplicate of one of the last 100 messages"
 NO_PART = "part of a message"
 
-SURE = 0.6
+SURE = 0.45
 """Minimum probability of its type at which a sentence is stored in addition to its message."""
 
-STATED = 0.35
-"""Minimum probability at which a captured text is taken to state a fact, a task or a how-to."""
+STATED = 0.3
+"""Minimum probability at which a captured text is taken to state a fact, a task or a how-to. A fact
+that is as probably an event is stored as both.
+"""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
 """The memory types of parts that are stored. Events are not among them: the whole message tells
@@ -170,6 +173,10 @@ class Prefilter:
         for sentence, sentence_kind in by_sentence.items():
             if sentence_kind is kind:
                 del said.statements[sentence]
+        if kind is MemoryType.SEMANTIC and message.kinds[MemoryType.EPISODIC] >= STATED:
+            # A change told as an event: what it states may end, and that it happened stays true
+            said.statements[text] = message
+            return _typed(submission, said, message, MemoryType.EPISODIC)
         return _typed(submission, said, message, kind)
 
     async def _statements(
@@ -225,7 +232,7 @@ class Prefilter:
                 JudgedText(
                     embedding,
                     self.judge.judged(model_input, position),
-                    self.judge.kinds(model_input, role),
+                    self.judge.stated(model_input, role),
                 )
                 for embedding, model_input in zip(embeddings, inputs, strict=True)
             ]
@@ -234,14 +241,13 @@ class Prefilter:
 
 
 def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:
-    """What a text states, by the probability of each type: the likeliest of a fact, a task and a
-    how-to, if it is at least STATED; otherwise it only tells what happened.
+    """What a captured text states, by the probability of each type (`Judge.stated`): the likeliest
+    of a fact, a task and a how-to, if it is at least STATED; otherwise it only tells what happened.
 
     What changed is mostly told as something that happened, and is a fact all the same.
     """
     kind = max(_PARTS, key=kinds.__getitem__)
-    lasting = sum(kinds.values()) - kinds[MemoryType.WORKING]
-    return kind if kinds[kind] >= STATED * lasting else MemoryType.EPISODIC
+    return kind if kinds[kind] >= STATED else MemoryType.EPISODIC
 
 
 def _typed(

@@ -119,7 +119,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedText:
-    """A captured text as the trained models see it. kinds: the probability of each memory type."""
+    """A captured text as the trained models see it. kinds: the probability of what it states."""
 
     embedding: Embedding
     judgement: Judgement

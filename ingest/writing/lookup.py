@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ingest.identity.duplicates import is_public
-from ingest.identity.relation import may_update
 from ingest.identity.stored import Neighbour, Stored
 from memtypes.model.memory import Memory
 from memtypes.model.policy import POLICIES, MemoryType
@@ -109,16 +108,14 @@ def _searches(entry: LookedUp) -> list[SimilarSearch]:
     For facts there is no minimum cosine, because facts that contradict each other may be less
     similar than repetitions. Events are compared with events by their words only: an event written
     again may have another dense vector, because that depends on its day, and that of a conversation
-    turn on the turns before it. An event that reports a change is compared with facts, too.
+    turn on the turns before it.
     """
     memory = entry.memory
     if entry.vectors is None or not is_public(memory):
         return []
     dense = entry.vectors.dense
-    like_facts = SimilarSearch(MemoryType.SEMANTIC, dense, _ANY_COSINE, DEPTH)
     if memory.type is MemoryType.EPISODIC:
-        by_words = SimilarSearch(memory.type, entry.vectors.sparse, SHARED_TERMS, DEPTH)
-        return [by_words, like_facts] if may_update(memory) else [by_words]
+        return [SimilarSearch(memory.type, entry.vectors.sparse, SHARED_TERMS, DEPTH)]
     if memory.type is MemoryType.SEMANTIC:
-        return [like_facts]
+        return [SimilarSearch(memory.type, dense, _ANY_COSINE, DEPTH)]
     return [SimilarSearch(memory.type, dense, POLICIES[memory.type].repetition_cosine, DEPTH)]

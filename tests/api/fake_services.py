@@ -88,7 +88,7 @@ def fake_services(
     reader: Reader | None = None,
 ) -> Services:
     """Services over `store` (default: empty), with real ingestion and retrieval and the redaction
-    rules of `book`. reader: says what texts do to stored memories.
+    rules of `book`. reader: reads texts together.
     """
     embedder, sparse = encoders or (FakeEmbedder(), FakeSparse())
     stored = store or InMemoryStore(embedder.dimensions)
@@ -107,6 +107,7 @@ def fake_services(
         use_counts=use_counts,
         live=items,
         receipts=chain,
+        reader=reader,
     )
     screened = screening_of(
         book or RuleBook(), local_panel(stored, Judge.shipped()), embedder, clock
