@@ -15,6 +15,7 @@ COLUMNS: ColumnKinds = {
     "due_at": ColumnKind.TIME,
     "completed_at": ColumnKind.TIME,
     "last_used_at": ColumnKind.TIME,
+    "said.at": ColumnKind.TIME,
     "valid_to": ColumnKind.TIME,
     "state_until": ColumnKind.TIME,
     "expires_at": ColumnKind.TIME,

@@ -56,7 +56,7 @@ SURE = 0.45
 
 STATED = 0.3
 """Minimum probability at which a captured text is taken to state a fact, a task or a how-to. A fact
-that is as probably an event is stored as both.
+that is more probably an event is stored as both.
 """
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
@@ -173,7 +173,8 @@ class Prefilter:
         for sentence, sentence_kind in by_sentence.items():
             if sentence_kind is kind:
                 del said.statements[sentence]
-        if kind is MemoryType.SEMANTIC and message.kinds[MemoryType.EPISODIC] >= STATED:
+        likelier_event = message.kinds[MemoryType.EPISODIC] >= message.kinds[kind]
+        if kind is MemoryType.SEMANTIC and likelier_event:
             # A change told as an event: what it states may end, and that it happened stays true
             said.statements[text] = message
             return _typed(submission, said, message, MemoryType.EPISODIC)

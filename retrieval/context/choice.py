@@ -115,7 +115,12 @@ def choose(
         oversize=request.oversize_of(MemoryType.WORKING),
     )
     counted = np.flatnonzero(_counted(hits)).tolist()
-    long_term = [offer for offer in long_term if offer.rank - 1 not in counted]
+    # What a counted task contains is shown for itself
+    long_term = [
+        offer._replace(part_of=0) if offer.part_of - 1 in counted else offer
+        for offer in long_term
+        if offer.rank - 1 not in counted
+    ]
     due = _due(hits, request).tolist()
     due_offers = [offer for offer in long_term if offer.rank - 1 in due]
     heading = renderer.heading_tokens(MemoryType.PROSPECTIVE, len(counted))

@@ -39,6 +39,13 @@ class EarlierTime(msgspec.Struct, frozen=True, gc=False):
     until: datetime
 
 
+class SaidEnd(msgspec.Struct, frozen=True, gc=False):
+    """What a text seems to have done to a task, and when it was said; see `Prospective.said`."""
+
+    how: str
+    at: datetime
+
+
 class EntryFields(msgspec.Struct, frozen=True, gc=False):
     """The stored fields of a memory from which a context shows it.
 
@@ -66,6 +73,7 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     status: Status = Status.PENDING
     completed_at: datetime | None = None
     due_at: datetime | None = None
+    said: SaidEnd | None = None
     trigger_condition: str | None = None
     procedure_name: str | None = None
     steps: tuple[str, ...] = ()
@@ -97,15 +105,15 @@ def episodic_text(event: EntryFields) -> str:
 def semantic_text(fact: EntryFields) -> str:
     """Concept (unless it is the content's first line) and content.
 
-    A replaced fact ends with "(from DAY until DAY)", one that replaced or contests another with
-    "(since DAY)".
+    A replaced fact ends with "(from DAY until DAY)", one that replaced another, contests another or
+    is contested with "(since DAY)".
     """
     text = _titled(fact.concept, fact.content)
     since = fact.earlier[-1].until if fact.earlier else fact.valid_from
     is_replaced = fact.superseded_by is not None and fact.state_until is None
     if is_replaced and fact.valid_to is not None:
         return f"{text} (from {_day(min(since, fact.valid_to))} until {_day(fact.valid_to)})"
-    if not fact.dated:
+    if not fact.dated and fact.state is not State.CONTESTED:
         return text
     times = (since, fact.restated_at)
     days = dict.fromkeys(_day(time) for time in times if time is not None)
@@ -113,13 +121,17 @@ def semantic_text(fact: EntryFields) -> str:
 
 
 def prospective_text(task: EntryFields) -> str:
-    """Status, content, due time and trigger: "[STATUS] CONTENT (due TIME) (when: TRIGGER)"."""
+    """Status, content, due time and trigger: "[STATUS] CONTENT (due TIME) (when: TRIGGER)".
+
+    A task that seems to have ended, which is not sure, has "(said done DAY)" at its end.
+    """
     done = ""
     if task.status is Status.COMPLETED and task.completed_at is not None:
         done = f" {_day(task.completed_at)}"
     due = f" (due {task.due_at:%Y-%m-%d %H:%M}Z)" if task.due_at is not None else ""
     when = f" (when: {task.trigger_condition})" if task.trigger_condition else ""
-    return f"[{task.status}{done}] {task.content}{due}{when}"
+    said = f" (said {task.said.how} {_day(task.said.at)})" if task.said is not None else ""
+    return f"[{task.status}{done}] {task.content}{due}{when}{said}"
 
 
 def procedural_text(procedure: EntryFields) -> str:
@@ -232,6 +244,7 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "status": tuple(Status),
         "completed_at": (_AT + timedelta(days=44),),
         "due_at": (_AT + timedelta(days=45),),
+        "said": (SaidEnd("done", _AT + timedelta(days=46)),),
         "trigger_condition": ("the build fails",),
         "procedure_name": ("Release", "First"),
         "steps": (("build", "upload"),),

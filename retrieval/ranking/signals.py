@@ -289,8 +289,9 @@ def by_urgency(candidates: Candidates, as_of: datetime) -> NDArray[np.intp]:
 
     What is due from today on, within DUE_SOON, comes first, by due time; then what became overdue
     in the last LONG_OVERDUE, the latest first; then undated tasks and those due later, the nearest
-    in time first; then what is overdue for longer, the latest first; last finished tasks, by when
-    they were completed. Of equal ones, the higher priority comes first.
+    in time first; then what is overdue for longer, the latest first; then what is said to be done,
+    which is not sure; last finished tasks, by when they were completed. Of equal ones, the higher
+    priority comes first.
     """
     columns = candidates.columns
     due_at = columns.column("due_at")
@@ -300,7 +301,10 @@ def by_urgency(candidates: Candidates, as_of: datetime) -> NDArray[np.intp]:
     is_recent = is_overdue & (due_at >= to_datetime64(as_of - LONG_OVERDUE))
     is_soon = is_dated & ~is_overdue & (due_at <= to_datetime64(as_of + DUE_SOON))
     is_finished = columns.has_value("completed_at")
-    groups = np.select([is_finished, is_soon, is_recent, ~is_overdue], [4, 0, 1, 2], 3)
+    may_have_ended = columns.has_value("said.at")
+    groups = np.select(
+        [is_finished, may_have_ended, is_soon, is_recent, ~is_overdue], [5, 4, 0, 1, 2], 3
+    )
     times = (reference_times(candidates) - today).astype(np.int64)
     distances = np.where(is_finished, times, np.abs(times))
     return np.lexsort((-columns.integers("priority", 3), distances, groups))

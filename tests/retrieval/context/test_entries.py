@@ -50,6 +50,7 @@ def test_a_fact_has_its_concept_unless_that_is_its_first_line() -> None:
     [
         ({}, ""),
         ({"dated": True}, " (since 2023-01-20)"),
+        ({"state": State.CONTESTED}, " (since 2023-01-20)"),
         (
             {"dated": True, "restated_at": AT + timedelta(days=2)},
             " (since 2023-01-20, said again 2023-01-22)",
@@ -225,3 +226,9 @@ def test_the_count_of_an_entry_is_that_of_the_stored_fields(data: st.DataObject)
     fields = msgspec.msgpack.decode(msgspec.msgpack.encode(stored), type=EntryFields)
     assert fields.tokens.line == tokenizer.count(ENTRIES.markdown(fields))
     assert (fields.tokens.tokenizer, fields.tokens.renderer) == (tokenizer.name, ENTRIES.version)
+
+
+def test_a_task_that_may_have_ended_says_when_that_was_said() -> None:
+    said = {"how": "done", "at": AT + timedelta(days=3), "reason": "told"}
+    shown = text_of(MemoryType.PROSPECTIVE, "Ring Ron", due_at=AT, said=said)
+    assert shown == "[pending] Ring Ron (due 2023-01-20 16:04Z) (said done 2023-01-23)"

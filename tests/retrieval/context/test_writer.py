@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import Scope
 from memtypes.model.semantic import SemanticDraft
+from memtypes.model.times import rfc3339
 from retrieval.answer import RetrieveAnswer
 from retrieval.context.entries import Entries, EntryCounter
 from retrieval.dependencies import RetrieverParts
@@ -23,7 +26,7 @@ from tests.fakes import FakeEmbedder, FakeSparse, FakeTokenizer, WordEmbedder
 from tests.fakes_ingestor import plain_ingestor
 from tests.fakes_memories import InMemoryStore
 from tests.fakes_receipts import FakeReceipts
-from tests.retrieval.builders import SCOPE, World, filled
+from tests.retrieval.builders import NOW, SCOPE, World, filled
 from tests.retrieval.receipts.shop import receipt_of
 
 pytestmark = pytest.mark.anyio
@@ -309,6 +312,22 @@ async def test_a_sentence_of_a_shown_message_is_left_out() -> None:
     receipt = await receipt_of(world, answer)
     (repeated,) = (row for row in receipt["candidates"] if row["outcome"] == "duplicate_of")
     assert (repeated["id"], repeated["of"]) == (fact, message)
+    assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+async def test_a_sentence_of_a_task_that_is_only_counted_is_shown(onnx_directory: Path) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    store = InMemoryStore(embedder.dimensions)
+    world = World(embedder=embedder, writer=embedder, store=store, receipt_store=FakeReceipts())
+    old = {"created_at": rfc3339(NOW - timedelta(days=60))}
+    missed = {**old, "due_at": rfc3339(NOW - timedelta(days=40))}
+    await world.add("prospective", f"Migrate on Friday. {RULE}", **missed, **captured(7))
+    fact = await world.add("semantic", RULE, **old, **captured(0))
+    task = await world.add("prospective", "Water the plants")
+    answer = await world.retrieve("what is left to do?", floor=0)
+    await embedder.aclose()
+    assert {item.id for item in answer.items} == {task, fact}
+    assert "- 1 older task overdue\n" in str(answer.context)
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
 
 

@@ -365,6 +365,13 @@ def test_what_is_due_next_is_most_urgent_and_what_is_long_overdue_least() -> Non
     assert by_urgency(tasks(*reversed(ordered)), NOW).tolist() == [*range(9, -1, -1)]
 
 
+def test_a_task_that_is_said_to_be_done_comes_after_those_that_are_surely_open() -> None:
+    due = payload(due_at=NOW + timedelta(days=1))
+    said = due | {"said": {"how": "done", "at": rfc3339(NOW)}}
+    overdue = payload(due_at=NOW - timedelta(days=20))
+    assert by_urgency(tasks(said, overdue, due), NOW).tolist() == [2, 1, 0]
+
+
 def test_of_equally_urgent_tasks_that_with_the_higher_priority_comes_first() -> None:
     due = payload(due_at=NOW + timedelta(days=1))
     assert by_urgency(tasks(due, due | {"priority": 5}), NOW).tolist() == [1, 0]
