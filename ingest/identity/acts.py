@@ -16,11 +16,13 @@ from typing import Any
 
 from ingest.identity.duplicates import has_ended, is_public
 from ingest.identity.stored import Neighbour
+from ingest.screening.text_features import is_machine
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import MAX_EARLIER, MAX_LABEL, Memory, Source
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import (
     CLOSED,
+    IntentionType,
     Prospective,
     Status,
     TaskAct,
@@ -43,6 +45,9 @@ MAX_PAIRS = 6
 
 MIN_COSINE = 0.2
 """Minimum cosine of a text and a memory that are read together."""
+
+USER = "user"
+AGENT = "agent"
 
 MAX_READ = 500
 """Maximum characters of a memory that is read. A longer one states many things."""
@@ -147,9 +152,20 @@ def text_hash(text: str) -> str:
     return content_hash(text[:MAX_LABEL])
 
 
+def speaker_of(role: str | None) -> str:
+    """Who said a text, in the reader's words: USER, AGENT or a name. role: None if unknown."""
+    if role is None or role.casefold() == USER:
+        return USER
+    return AGENT if is_machine(role) else role
+
+
 def pair(told: Told, memory: Memory) -> StatementPair:
     """The text and the memory, as a reader reads them together."""
-    speaker = getattr(memory, "speaker", None) or "user"
+    if isinstance(memory, Prospective):
+        is_own = memory.intention_type is IntentionType.COMMITMENT
+        speaker = AGENT if is_own else USER
+    else:
+        speaker = speaker_of(getattr(memory, "speaker", None))
     day = memory.created_at.date()
     older = ReadStatement(memory.content, day, speaker, memory.type)
     return StatementPair(told.statement(), older)

@@ -15,7 +15,16 @@ from datetime import datetime
 import anyio.to_thread
 import numpy as np
 
-from ingest.identity.acts import MIN_COSINE, SURE, Deeds, Told, could_mean, deeds_of, pair
+from ingest.identity.acts import (
+    MIN_COSINE,
+    SURE,
+    Deeds,
+    Told,
+    could_mean,
+    deeds_of,
+    pair,
+    speaker_of,
+)
 from ingest.identity.duplicates import is_public
 from ingest.identity.stored import Neighbour
 from ingest.screening.due.reading import TIMEZONE, due_in, zone_of
@@ -150,7 +159,7 @@ def _heard_text(scope: Scope, heard: Heard, now: datetime) -> _Text:
     told = Told(
         draft.content,
         draft.created_at or now,
-        said.role if said is not None else "user",
+        speaker_of(said.role if said is not None else None),
         MemoryType.WORKING,
         before=said.previous if said is not None else "",
         session_id=draft.session_id or scope.session_id,
@@ -161,8 +170,8 @@ def _heard_text(scope: Scope, heard: Heard, now: datetime) -> _Text:
 
 def _speaker(entry: PendingWrite) -> str:
     if entry.said is not None:
-        return entry.said.role
-    return getattr(entry.memory, "speaker", None) or "user"
+        return speaker_of(entry.said.role)
+    return speaker_of(getattr(entry.memory, "speaker", None))
 
 
 def _among(entries: Sequence[PendingWrite], text: _Text) -> list[Neighbour]:
