@@ -40,10 +40,10 @@ HALF = 0.45
 contested.
 """
 
-MAX_PAIRS = 6
+MAX_PAIRS = 4
 """Maximum number of stored memories that a text is read with: those that are most similar."""
 
-MIN_COSINE = 0.2
+MIN_COSINE = 0.25
 """Minimum cosine of a text and a memory that are read together."""
 
 USER = "user"
