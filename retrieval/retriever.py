@@ -34,7 +34,7 @@ from retrieval.context.render import LAYOUTS, Renderer
 from retrieval.context.writer import ContextWriter
 from retrieval.dependencies import RetrieverParts, StageTimings
 from retrieval.gather import Pool, Query, gather
-from retrieval.query.intent import asks_about_past
+from retrieval.query.intent import Wish, asks_about_past
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import weights_for
 from retrieval.query.request import (
@@ -206,7 +206,7 @@ class Retriever:
         query = Query(scope, request, times, weights, depth, self._encoder, with_ended)
         pool = await gather(self._parts, query, timings)
         ranked, readings = await self._rank(query, pool, timings)
-        newest_first = weights["current"] > 0
+        newest_first = weights["current"] > 0 and pool.wish is not Wish.EVENTS
         hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish, newest_first)
         has_counts = has_stored_counts(hits, renderer)
         return _Ranked(query, pool, hits, readings, renderer, has_counts, timings)

@@ -77,7 +77,8 @@ class BudgetPlan:
     task_like, how_to: whether the query asks for tasks or how-tos. oversize: whether an entry too
     large for its type is skipped, cut or shown as an excerpt. due_tokens: tokens of due tasks and
     their heading. counted: ranks of the tasks that the heading of tasks counts in one line, and
-    that are not offered.
+    that are not offered. finished, newest_first: whether finished tasks, and the newest facts,
+    how-tos and days, are shown first.
     """
 
     total: int
@@ -88,6 +89,8 @@ class BudgetPlan:
     oversize: Oversize = "skip"
     due_tokens: int = 0
     counted: tuple[int, ...] = ()
+    finished: bool = False
+    newest_first: bool = False
 
 
 class Offer(NamedTuple):

@@ -135,6 +135,8 @@ def choose(
         oversize=request.oversize_of(MemoryType.SEMANTIC),
         due_tokens=due_tokens,
         counted=tuple(position + 1 for position in counted),
+        finished=hits.wish is Wish.FINISHED,
+        newest_first=hits.newest_first,
     )
     # Due tasks are offered first, and what the query asks to list before better hits
     first = dict.fromkeys([*due, *_listed(hits, request).tolist()])

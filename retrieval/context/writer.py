@@ -45,16 +45,16 @@ class ContextWriter:
         ids = self.hits.ids
         working = self._rendered(ids, choice.working.chosen)
         long_term = self._rendered(ids, choice.long_term.chosen)
-        task_like = choice.long_term.plan.task_like
-        if task_like:
-            long_term = self._tasks_first(long_term)
+        plan = choice.long_term.plan
+        if plan.task_like:
+            long_term = self._tasks_first(long_term, finished_first=plan.finished)
         shown = (*working, *long_term)
         working_block = self.renderer.block(WORKING_BLOCK, working)
         block = self.renderer.block(
             BLOCK,
             long_term,
-            tasks_first=task_like,
-            newest_first=self.hits.newest_first,
+            tasks_first=plan.task_like,
+            newest_first=plan.newest_first,
             counted=len(choice.long_term.counts),
         )
 
@@ -117,13 +117,15 @@ class ContextWriter:
         whole = renderer.whole(memory, entry.rank, None if rewritten else entry.allowed)
         return whole if whole.tokens <= entry.allowed else None
 
-    def _tasks_first(self, shown: Sequence[ShownMemory]) -> list[ShownMemory]:
+    def _tasks_first(
+        self, shown: Sequence[ShownMemory], *, finished_first: bool
+    ) -> list[ShownMemory]:
         """`shown` with tasks first, the most urgent first."""
         tasks = [each for each in shown if each.memory.type is MemoryType.PROSPECTIVE]
         others = [each for each in shown if each.memory.type is not MemoryType.PROSPECTIVE]
         positions = np.array([each.rank - 1 for each in tasks], dtype=np.intp)
         candidates = self.hits.ranked.candidates.take(positions)
-        order = by_urgency(candidates, self.hits.as_of).tolist()
+        order = by_urgency(candidates, self.hits.as_of, finished_first=finished_first).tolist()
         return [*(tasks[place] for place in order), *others]
 
     def _duplicates(self, ids: Sequence[str], choice: Choice, shown_ids: set[str]) -> list[str]:

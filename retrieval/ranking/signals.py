@@ -284,8 +284,10 @@ def missed(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
     return mask & columns.where("status", OPEN.__contains__)
 
 
-def by_urgency(candidates: Candidates, as_of: datetime) -> NDArray[np.intp]:
-    """Positions of tasks, the most urgent first.
+def by_urgency(
+    candidates: Candidates, as_of: datetime, *, finished_first: bool = False
+) -> NDArray[np.intp]:
+    """Positions of tasks, the most urgent first. finished_first: for a query for finished tasks.
 
     What is due from today on, within DUE_SOON, comes first, by due time; then what became overdue
     in the last LONG_OVERDUE, the latest first; then undated tasks and those due later, the nearest
@@ -303,7 +305,9 @@ def by_urgency(candidates: Candidates, as_of: datetime) -> NDArray[np.intp]:
     is_finished = columns.has_value("completed_at")
     may_have_ended = columns.has_value("said.at")
     groups = np.select(
-        [is_finished, may_have_ended, is_soon, is_recent, ~is_overdue], [5, 4, 0, 1, 2], 3
+        [is_finished, may_have_ended, is_soon, is_recent, ~is_overdue],
+        [-1 if finished_first else 5, 4, 0, 1, 2],
+        3,
     )
     times = (reference_times(candidates) - today).astype(np.int64)
     distances = np.where(is_finished, times, np.abs(times))

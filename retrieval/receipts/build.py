@@ -134,6 +134,8 @@ def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "types": list(plan.types),
         "caps": dict(plan.caps),
         "task_like": plan.task_like,
+        "finished": plan.finished,
+        "newest_first": plan.newest_first,
         "how_to": plan.how_to,
         "oversize": plan.oversize,
         "due_tokens": plan.due_tokens,

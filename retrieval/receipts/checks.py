@@ -284,10 +284,10 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
         terms.total,
         tuple(terms.types),
         terms.caps,
-        terms.task_like,
-        terms.how_to,
-        terms.oversize,
-        terms.due_tokens,
+        task_like=terms.task_like,
+        how_to=terms.how_to,
+        oversize=terms.oversize,
+        due_tokens=terms.due_tokens,
     )
     ranks = {candidate.id: candidate.rank or 0 for candidate in candidates}
     offers = [

@@ -18,7 +18,7 @@ from retrieval.context.budget import Oversize
 from retrieval.query.request import AnyBudget
 from retrieval.ranking.ranked import CandidateOutcome
 
-VERSION = 2
+VERSION = 3
 """Version of the receipt format."""
 
 EARLIER_VERSIONS = tuple(range(1, VERSION))
@@ -67,6 +67,8 @@ class FillTerms(ReceiptPart):
     how_to: bool
     oversize: Oversize
     due_tokens: int = 0
+    finished: bool = False
+    newest_first: bool = False
     wrapper: int
     headings: dict[MemoryType, int]
     groups: dict[str, int]
@@ -146,7 +148,7 @@ class Receipt(ReceiptPart):
     """
 
     id: str
-    version: Literal[2]
+    version: Literal[3]
     created_at: Instant
     request: dict[str, Any]
     as_of: Instant

@@ -208,12 +208,13 @@ def contents_of(
         others = [hit for hit in included if hit.type not in _WORKING_AND_TASKS]
         if receipt.long_term.task_like:
             fields = Candidates.from_memories([memories[hit.id] for hit in tasks], COLUMNS)
-            tasks = [tasks[place] for place in by_urgency(fields, receipt.as_of).tolist()]
+            order = by_urgency(fields, receipt.as_of, finished_first=receipt.long_term.finished)
+            tasks = [tasks[place] for place in order.tolist()]
         block = renderer.block(
             BLOCK,
             [shown[hit.id] for hit in (*tasks, *others)],
             tasks_first=receipt.long_term.task_like,
-            newest_first=receipt.weights.get("current", 0.0) > 0,
+            newest_first=receipt.long_term.newest_first,
             counted=_counted(receipt),
         )
         context = context_of(

@@ -346,6 +346,8 @@ class FillTerms(Struct, frozen=True):
     groups: dict[str, int]
     used: dict[str, int]
     due_tokens: int = 0
+    finished: bool = False
+    newest_first: bool = False
 
 
 class FirstBudgets(Struct, frozen=True):
