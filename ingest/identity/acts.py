@@ -2,9 +2,9 @@
 task, replaces a fact, or says that it was wrong. Pure.
 
 A reader gives the probabilities. It is shown only the few stored memories that the text could mean:
-the nearest, at most MAX_PAIRS. From SURE on, the change is made; from HALF on, a task stays as it
-is and remembers what was said of it, and a fact is contested. Nothing happens twice against the
-will of a caller: a text whose act was undone never acts on that memory again.
+the nearest, at most MAX_PAIRS. From SURE or SURE_OF_FACTS on, the change is made; from HALF on, a
+task stays as it is and remembers what was said of it, and a fact is contested. Nothing happens
+twice against the will of a caller: a text whose act was undone never acts on that memory again.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ from memtypes.model.prospective import (
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 
-SURE = 0.8
-"""Minimum probability at which an act changes a memory."""
+SURE = 0.7
+"""Minimum probability at which an act changes a task."""
+
+SURE_OF_FACTS = 0.8
+"""Minimum probability at which a fact is replaced or wrong: from then on, no context shows it."""
 
 HALF = 0.45
 """Minimum probability at which a task shows that it is said to have ended, and a fact is
@@ -53,6 +56,7 @@ MAX_READ = 500
 """Maximum characters of a memory that is read. A longer one states many things."""
 
 _ENDS = (Act.DONE, Act.CANCELLED)
+_FACT_ACTS = (Act.REPLACES, Act.WRONG)
 _CHANGES = {
     Act.DONE: TaskChange.DONE,
     Act.CANCELLED: TaskChange.CANCELLED,
@@ -97,7 +101,7 @@ class Deed:
     @property
     def sure(self) -> bool:
         """Whether the memory is changed."""
-        return self.probability >= SURE
+        return self.probability >= (SURE_OF_FACTS if self.act in _FACT_ACTS else SURE)
 
     @property
     def reason(self) -> str:
@@ -188,8 +192,7 @@ def _deed(memory: Memory, acts: Acts) -> Deed:
         ends = Deed(memory.id, end, sum(acts.get(act, 0.0) for act in _ENDS))
         moves = Deed(memory.id, Act.MOVES, acts.get(Act.MOVES, 0.0))
         return max(ends, moves, key=lambda deed: deed.probability)
-    changes = (Act.REPLACES, Act.WRONG)
-    act = max(changes, key=lambda change: acts.get(change, 0.0))
+    act = max(_FACT_ACTS, key=lambda change: acts.get(change, 0.0))
     return Deed(memory.id, act, acts.get(act, 0.0))
 
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from ingest.identity.acts import (
     MIN_COSINE,
-    SURE,
     Deeds,
     Told,
     could_mean,
@@ -188,7 +187,7 @@ def _among(entries: Sequence[PendingWrite], text: _Text) -> list[Neighbour]:
 
 async def _with_due(text: _Text, deeds: Deeds) -> Deeds:
     """`deeds` with the time that the text names, if it moves a task and is no task itself."""
-    moves = any(deed.act is Act.MOVES and deed.probability >= SURE for deed in deeds.deeds)
+    moves = any(deed.act is Act.MOVES and deed.sure for deed in deeds.deeds)
     told = deeds.told
     if not moves or told.due_at is not None:
         return deeds
