@@ -2,9 +2,11 @@
 task, replaces a fact, or says that it was wrong. Pure.
 
 A reader gives the probabilities. It is shown only the few stored memories that the text could mean:
-the nearest, at most MAX_PAIRS. From SURE or SURE_OF_FACTS on, the change is made; from HALF on, a
-task stays as it is and remembers what was said of it, and a fact is contested. Nothing happens
-twice against the will of a caller: a text whose act was undone never acts on that memory again.
+the nearest, at most MAX_PAIRS. From SURE on, a task is changed, and from SURE_WRONG on, a fact is
+wrong. From HALF on, a task stays as it is and remembers what was said of it, and a fact is
+contested. A reader alone replaces no fact, because it would hide too many that still hold. Nothing
+happens twice against the will of a caller: a text whose act was undone never acts on that memory
+again.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 SURE = 0.7
 """Minimum probability at which an act changes a task."""
 
-SURE_OF_FACTS = 0.8
-"""Minimum probability at which a fact is replaced or wrong: from then on, no context shows it."""
+SURE_WRONG = 0.9
+"""Minimum probability at which a fact is wrong: from then on, no context shows it."""
 
 HALF = 0.45
 """Minimum probability at which a task shows that it is said to have ended, and a fact is
@@ -101,7 +103,9 @@ class Deed:
     @property
     def sure(self) -> bool:
         """Whether the memory is changed."""
-        return self.probability >= (SURE_OF_FACTS if self.act in _FACT_ACTS else SURE)
+        if self.act is Act.REPLACES:
+            return False
+        return self.probability >= (SURE_WRONG if self.act is Act.WRONG else SURE)
 
     @property
     def reason(self) -> str:

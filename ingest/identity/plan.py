@@ -435,8 +435,7 @@ class _Planner:
         self.states.memories.setdefault(fact.id, fact)
         self.states.memories.setdefault(newer_id, newer)
         if deed.sure and not fact.pinned and may_be_replaced(fact, newer, self.now):
-            state = State.WRONG if deed.act is Act.WRONG else State.REPLACED
-            self.states.replace(fact.id, newer_id, deed.reason, state)
+            self.states.replace(fact.id, newer_id, deed.reason, State.WRONG)
         elif fact.superseded_by is None and newer_id not in contradicted(fact):
             self.states.contest(newer_id, fact.id, deed.reason, round(deed.probability, 3))
 

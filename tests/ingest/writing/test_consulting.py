@@ -96,14 +96,15 @@ async def test_a_task_that_a_remark_moves_gets_the_time_that_the_remark_names() 
     assert (moved.state, moved.status) == (State.CURRENT, Status.PENDING)
 
 
-async def test_a_fact_that_a_reader_sees_replaced_ends() -> None:
+async def test_a_fact_that_a_reader_sees_replaced_is_contested() -> None:
     old = "Ilse is our person at the bank."
     new = "Ilse left, so Bram at the bank is our person."
     desk = Desk({new: Act.REPLACES})
     before = await desk.tell(old, type="semantic")
     after = await desk.tell(new, type="semantic")
-    replaced = (await desk.store.get(SCOPE, [before.id]))[before.id]
-    assert (replaced.state, replaced.superseded_by) == (State.REPLACED, after.id)
+    older, newer = (await desk.store.get(SCOPE, [before.id, after.id])).values()
+    assert (older.state, newer.state) == (State.CONTESTED, State.CONTESTED)
+    assert older.superseded_by is None
 
 
 async def test_a_text_is_read_with_what_was_told_before_it_only() -> None:
