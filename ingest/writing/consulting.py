@@ -137,6 +137,8 @@ def _texts_of(entries: Sequence[PendingWrite]) -> list[_Text]:
         is_fact = memory.type is MemoryType.SEMANTIC and is_public(memory)
         if entry.embedding is None or (is_part and not is_fact):
             continue
+        if memory.type is MemoryType.WORKING:  # a note of work in progress tells nobody anything
+            continue
         told = Told(
             memory.content,
             memory.created_at,

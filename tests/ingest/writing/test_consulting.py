@@ -107,6 +107,13 @@ async def test_a_fact_that_a_reader_sees_replaced_is_contested() -> None:
     assert older.superseded_by is None
 
 
+async def test_a_note_of_work_in_progress_ends_no_task() -> None:
+    desk = Desk({DONE: Act.DONE})
+    task = await desk.tell(TASK, type="prospective")
+    await desk.tell(DONE, type="working")
+    assert (await desk.task(task)).status is Status.PENDING
+
+
 async def test_a_text_is_read_with_what_was_told_before_it_only() -> None:
     desk = Desk({DONE: Act.DONE})
     task = await desk.tell(TASK, type="prospective")
