@@ -27,7 +27,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from benchmarks.training.statement_pairs import LabelledPair, authors, pairs_by
+from benchmarks.training.statement_pairs import LabelledPair, Origin, authors, pairs_of
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import joined, newer_text, older_text
 from memtypes.encoders.setup.prepare_reader import ACTS_BASE, LEARNT_FILE, MAX_TOKENS, unpacked
@@ -185,8 +185,8 @@ def weight_of(pair: LabelledPair) -> float:
         return 1.0
     if pair.act is not Act.NOTHING:
         return 1.6
-    if pair.nearness is None:
-        return 0.25
+    if pair.origin is not Origin.SCENE:
+        return 0.25 if pair.origin is Origin.AUTHOR else 0.4
     if pair.nearness < 2:
         return 1.0
     return 0.3 if pair.nearness < FIRST_READ else 0.03
@@ -324,9 +324,9 @@ def main() -> None:
         model = Acts(base_weights(sources / MODEL_FILE))
         texts = Texts.load(sources / TOKENIZER_FILE)
     torch.manual_seed(3)
-    seen = [pair for author in authors() if author not in unseen for pair in pairs_by(author)]
+    seen = pairs_of([author for author in authors() if author not in unseen])
     train(model, seen, texts, options.minutes)
-    pairs = [pair for author in unseen for pair in pairs_by(author) if _is_read(pair)]
+    pairs = [pair for pair in pairs_of(authors()) if pair.author in unseen and _is_read(pair)]
     logits = readings(model, pairs, texts)
     acts = np.array([ACTS.index(each.act) for each in pairs])
     by = np.array([each.author for each in pairs])
@@ -345,7 +345,7 @@ def main() -> None:
 
 
 def _is_read(pair: LabelledPair) -> bool:
-    return pair.nearness is not None and pair.nearness < FIRST_READ
+    return pair.nearness < FIRST_READ and pair.origin is not Origin.AUTHOR
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,21 +33,36 @@ OTHER_SCENES = 2
 meant.
 """
 
+STORE = 60
+"""Number of tasks, and of other statements, by other authors among which similar ones are taken."""
+
+Vectors: TypeAlias = dict[str, NDArray[np.float32]]
+
+
+class Origin(StrEnum):
+    """Where the older statement of a pair is from."""
+
+    SCENE = "scene"
+    AUTHOR = "author"
+    """Another scene by the same author."""
+
+    OTHERS = "others"
+    """Scenes by other authors."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelledPair:
     """A pair and what its newer text does to the older statement.
 
-    previous: the text before the newer one in the scene, which it may have nothing to do with.
-    nearness: how many statements of the scene are more similar to the newer text; None if the older
-    statement is of another scene.
+    nearness: how many statements of the same origin are more similar to the newer text. previous:
+    the text before the newer one in the scene, which it may have nothing to do with.
     """
 
     author: str
     pair: StatementPair
     act: Act
-    similarity: float
-    nearness: int | None
+    nearness: int
+    origin: Origin
     previous: str
 
     def in_use(self, random: np.random.Generator) -> StatementPair:
@@ -75,36 +91,80 @@ def authors() -> list[str]:
     return sorted(path.stem for path in SCENES.glob("*.jsonl") if _is_english(path))
 
 
-def pairs_by(author: str) -> list[LabelledPair]:
-    """All pairs of the scenes by `author`: a later text with each statement before it, and with
-    similar ones of other scenes.
+def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
+    """All pairs of the scenes by these authors: a later text with each statement before it, with
+    similar ones of other scenes, and with similar ones by other authors, as they stand in a store
+    of many subjects.
     """
-    lines = (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines()
-    scenes = [_texts(json.loads(line)) for line in lines]
-    texts = {each.statement.text for scene in scenes for each in scene.values()}
+    scenes = {name: _scenes(name) for name in names}
+    every = [text for each in scenes.values() for scene in each for text in scene.values()]
+    texts = {text.statement.text for text in every}
     vectors = {text: each.dense for text, each in embeddings_of(texts).items()}
+    random = np.random.default_rng(5)
+    pairs: list[LabelledPair] = []
+    for name in names:
+        pairs += _pairs_by(name, scenes[name], vectors)
+        others = [
+            text.statement
+            for other in names
+            for scene in (scenes[other] if other != name else ())
+            for text in scene.values()
+            if text.statement.kind is not MemoryType.WORKING
+        ]
+        if others:
+            pairs += _unrelated(name, scenes[name], others, vectors, random)
+    return pairs
+
+
+def _scenes(author: str) -> list[dict[str, _Text]]:
+    lines = (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines()
+    return [_texts(json.loads(line)) for line in lines]
+
+
+def _pairs_by(
+    author: str, scenes: Sequence[dict[str, _Text]], vectors: Vectors
+) -> Iterator[LabelledPair]:
     elsewhere = _stated(scenes)
     matrix = np.stack([vectors[statement.text] for _, statement in elsewhere])
-    pairs: list[LabelledPair] = []
     for number, scene in enumerate(scenes):
         earlier: dict[str, ReadStatement] = {}
         for name, text in scene.items():
             if text.previous:
-                vector = vectors[text.statement.text]
-                pairs += _within(author, text, earlier, vectors)
-                similar = np.argsort(-(matrix @ vector))
+                yield from _within(author, text, earlier, vectors)
+                similar = np.argsort(-(matrix @ vectors[text.statement.text]))
                 others = [elsewhere[index] for index in similar if elsewhere[index][0] != number]
-                pairs += _across(author, text, [each for _, each in others[:OTHER_SCENES]])
+                meant_not = [statement for _, statement in others[:OTHER_SCENES]]
+                yield from _across(author, text, meant_not, Origin.AUTHOR)
             if text.statement.kind is not MemoryType.WORKING:
                 earlier[name] = text.statement
-    return pairs
+
+
+def _unrelated(
+    author: str,
+    scenes: Sequence[dict[str, _Text]],
+    others: Sequence[ReadStatement],
+    vectors: Vectors,
+    random: np.random.Generator,
+) -> Iterator[LabelledPair]:
+    """Each later text with the most similar of a few statements by other authors. Among all of them
+    there would be some that it could mean.
+    """
+    is_task = np.array([each.kind is MemoryType.PROSPECTIVE for each in others])
+    matrix = np.stack([vectors[each.text] for each in others])
+    for scene in scenes:
+        for text in scene.values():
+            for mask, count in ((is_task, 2), (~is_task, 1)) if text.previous else ():
+                few = random.choice(np.flatnonzero(mask), STORE, replace=False)
+                similar = few[np.argsort(-(matrix[few] @ vectors[text.statement.text]))]
+                chosen = [others[index] for index in similar[:count]]
+                yield from _across(author, text, chosen, Origin.OTHERS)
 
 
 def _within(
     author: str,
     text: _Text,
     earlier: dict[str, ReadStatement],
-    vectors: dict[str, NDArray[np.float32]],
+    vectors: Vectors,
 ) -> Iterator[LabelledPair]:
     vector = vectors[text.statement.text]
     similarity = {name: float(vector @ vectors[each.text]) for name, each in earlier.items()}
@@ -114,19 +174,19 @@ def _within(
             author,
             StatementPair(text.statement, earlier[name]),
             Act(text.does.get(name, Act.NOTHING)),
-            similarity[name],
             nearness,
+            Origin.SCENE,
             text.previous,
         )
 
 
 def _across(
-    author: str, text: _Text, statements: Sequence[ReadStatement]
+    author: str, text: _Text, statements: Sequence[ReadStatement], origin: Origin
 ) -> Iterator[LabelledPair]:
-    for statement in statements:
+    for nearness, statement in enumerate(statements):
         older = replace(statement, day=min(statement.day, text.statement.day))
         pair = StatementPair(text.statement, older)
-        yield LabelledPair(author, pair, Act.NOTHING, 0.0, None, text.previous)
+        yield LabelledPair(author, pair, Act.NOTHING, nearness, origin, text.previous)
 
 
 def _stated(scenes: Sequence[dict[str, _Text]]) -> list[tuple[int, ReadStatement]]:
