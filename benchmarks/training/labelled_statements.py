@@ -1,5 +1,6 @@
-"""Pairs of a later text and an earlier statement, with what the later one does to the earlier one,
-from the scenes in tests/data/training/statements.
+"""Labelled texts to teach the reader: pairs of a later text and an earlier statement, with what the
+later one does to the earlier one, and texts with what they state. They are from the scenes in
+tests/data/training/statements, texts also from conversations.jsonl beside them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from benchmarks.training.embedding import embeddings_of
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, ReadStatement, StatementPair
 
-SCENES = Path(__file__).parents[2] / "tests" / "data" / "training" / "statements"
+TRAINING = Path(__file__).parents[2] / "tests" / "data" / "training"
+SCENES = TRAINING / "statements"
+CONVERSATIONS = TRAINING / "conversations.jsonl"
 
 TYPES = {
     "task": MemoryType.PROSPECTIVE,
@@ -78,10 +81,21 @@ class LabelledPair:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class LabelledText:
+    """A text and what it states. is_later: whether it was said in talk, not stored before."""
+
+    author: str
+    statement: ReadStatement
+    kinds: frozenset[MemoryType]
+    is_later: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Text:
     """A text of a scene. does: acts by the ids of earlier texts."""
 
     statement: ReadStatement
+    kinds: frozenset[MemoryType]
     does: dict[str, str]
     previous: str
 
@@ -114,6 +128,39 @@ def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
         if others:
             pairs += _unrelated(name, scenes[name], others, vectors, random)
     return pairs
+
+
+def texts_of(names: Sequence[str]) -> list[LabelledText]:
+    """All texts of the scenes by these authors."""
+    return [
+        LabelledText(name, text.statement, text.kinds, bool(text.previous))
+        for name in names
+        for scene in _scenes(name)
+        for text in scene.values()
+    ]
+
+
+def texts_of_conversations() -> list[LabelledText]:
+    """All labelled messages of conversations in English. Their days are made up; they aren't
+    read.
+    """
+    texts: list[LabelledText] = []
+    for line in CONVERSATIONS.read_text("utf-8").splitlines():
+        conversation = json.loads(line)
+        if conversation["lang"] != "en":
+            continue
+        previous = ""
+        for message in conversation["messages"]:
+            names = message.get("types", ())
+            if names or not message["keep"]:
+                speaker = "user" if message["role"] == "user" else "agent"
+                statement = ReadStatement(
+                    message["content"], date.min, speaker, MemoryType.WORKING, previous
+                )
+                kinds = frozenset(map(MemoryType, names))
+                texts.append(LabelledText(CONVERSATIONS.stem, statement, kinds))
+            previous = message["content"]
+    return texts
 
 
 def _scenes(author: str) -> list[dict[str, _Text]]:
@@ -206,14 +253,19 @@ def _texts(scene: dict[str, Any]) -> dict[str, _Text]:
     texts: dict[str, _Text] = {}
     previous = ""
     for row in scene["stored"]:
-        texts[row["id"]] = _Text(_statement(row, row["kind"]), {}, "")
+        texts[row["id"]] = _Text(_statement(row, row["kind"]), _kinds([row["kind"]]), {}, "")
         previous = row["text"]
     for row in scene["later"]:
         kinds = row["states"]
         kind = "task" if "task" in kinds else next(iter(kinds), "")
-        texts[row["id"]] = _Text(_statement(row, kind), row["does"], previous)
+        statement = _statement(row, kind)
+        texts[row["id"]] = _Text(statement, _kinds(kinds), row["does"], previous)
         previous = row["text"]
     return texts
+
+
+def _kinds(names: Sequence[str]) -> frozenset[MemoryType]:
+    return frozenset(TYPES[name] for name in names)
 
 
 def _statement(row: dict[str, Any], kind: str) -> ReadStatement:
