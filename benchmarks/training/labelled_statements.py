@@ -1,6 +1,7 @@
 """Labelled texts to teach the reader: pairs of a later text and an earlier statement, with what the
 later one does to the earlier one, and texts with what they state. They are from the scenes in
-tests/data/training/statements, texts also from conversations.jsonl beside them.
+tests/data/training/statements, texts also from conversations.jsonl and
+types.jsonl beside them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from memtypes.ports.reader import Act, ReadStatement, StatementPair
 TRAINING = Path(__file__).parents[2] / "tests" / "data" / "training"
 SCENES = TRAINING / "statements"
 CONVERSATIONS = TRAINING / "conversations.jsonl"
+NOTES = TRAINING / "types.jsonl"
 
 TYPES = {
     "task": MemoryType.PROSPECTIVE,
@@ -160,6 +162,18 @@ def texts_of_conversations() -> list[LabelledText]:
                 kinds = frozenset(map(MemoryType, names))
                 texts.append(LabelledText(CONVERSATIONS.stem, statement, kinds))
             previous = message["content"]
+    return texts
+
+
+def texts_of_notes() -> list[LabelledText]:
+    """All single texts in English that have a type. Work in progress states nothing that lasts."""
+    texts: list[LabelledText] = []
+    for line in NOTES.read_text("utf-8").splitlines():
+        row = json.loads(line)
+        if row["lang"] == "en":
+            statement = ReadStatement(row["text"], date.min, "user", MemoryType.WORKING)
+            kinds = frozenset([MemoryType(row["type"])]) - {MemoryType.WORKING}
+            texts.append(LabelledText(NOTES.stem, statement, kinds, is_later=False))
     return texts
 
 

@@ -36,6 +36,7 @@ from benchmarks.training.labelled_statements import (
     pairs_of,
     texts_of,
     texts_of_conversations,
+    texts_of_notes,
 )
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import joined, newer_text, older_text
@@ -64,8 +65,11 @@ BATCHES_AT_ONCE = 16
 """Number of batches that are sorted by length together."""
 
 WARM_UP_STEPS = 40
-TEXT_BATCHES = 0.3
+TEXT_BATCHES = 0.4
 """Number of batches of texts for each batch of pairs."""
+
+NOTES = 3
+"""How often each note is among the texts, beside each text that was said once."""
 
 CONSTANT = 0.4
 """Share of the time after which the learning rate falls."""
@@ -230,7 +234,7 @@ def weight_of(pair: LabelledPair) -> float:
     if pair.act is not Act.NOTHING:
         return 1.6
     if pair.origin is not Origin.SCENE:
-        return 0.25 if pair.origin is Origin.AUTHOR else 0.4
+        return 0.25 if pair.origin is Origin.AUTHOR else 0.5
     if pair.nearness < 2:
         return 1.0
     return 0.3 if pair.nearness < FIRST_READ else 0.03
@@ -439,11 +443,12 @@ def main() -> None:
         with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
             model.learn_from(arrays)
     seen = [author for author in authors() if author not in unseen]
-    labelled = Labelled(pairs_of(seen), [*texts_of(seen), *texts_of_conversations()])
+    told = [*texts_of(seen), *texts_of_conversations(), *NOTES * texts_of_notes()]
+    labelled = Labelled(pairs_of(seen), told)
     train(model, labelled, texts, options.minutes)
-    told = texts_of(unseen)
-    alone = [texts.ids_alone(each.statement) for each in told]
-    report_kinds(readings(model, model.kinds, alone, texts), told)
+    others = texts_of(unseen)
+    alone = [texts.ids_alone(each.statement) for each in others]
+    report_kinds(readings(model, model.kinds, alone, texts), others)
     pairs = [pair for pair in pairs_of(authors()) if pair.author in unseen and _is_read(pair)]
     factor, offsets = calibrate_acts(model, pairs, texts)
     if options.save:

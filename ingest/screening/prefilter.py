@@ -65,7 +65,7 @@ STATED = 0.3
 that is more probably an event is stored as both.
 """
 
-READ_SHARE = 0.6
+READ_SHARE = 0.5
 """Share of the reader in the judgement of what an English text states."""
 
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
