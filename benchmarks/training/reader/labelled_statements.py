@@ -21,7 +21,7 @@ from benchmarks.training.embedding import embeddings_of
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, ReadStatement, StatementPair
 
-TRAINING = Path(__file__).parents[2] / "tests" / "data" / "training"
+TRAINING = Path(__file__).parents[3] / "tests" / "data" / "training"
 SCENES = TRAINING / "statements"
 CONVERSATIONS = TRAINING / "conversations.jsonl"
 NOTES = TRAINING / "types.jsonl"
