@@ -319,7 +319,10 @@ def main() -> None:
         with torch.no_grad():
             model.acts.weight *= factor
             model.acts.bias.copy_(model.acts.bias * factor + offsets)
-        names = {"acts.names": np.array([*map(str, ACTS)]), "kinds.names": np.array([*map(str, KINDS)])}
+        names = {
+            "acts.names": np.array([str(act) for act in ACTS]),
+            "kinds.names": np.array([str(kind) for kind in KINDS]),
+        }
         learnt = model.learnt(model.heads)
         np.savez_compressed(LEARNT_FILE, allow_pickle=False, **learnt, **names)
 
