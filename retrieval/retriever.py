@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import to_utc
 from memtypes.offload import offload
@@ -108,6 +109,8 @@ class Retriever:
                 if memory_id not in memories:  # removed since it was ranked
                     continue
                 memory = memories[memory_id].at(now)
+                if isinstance(memory, Prospective):
+                    memory = memory.as_of(times.as_of)
                 hits.append(
                     SearchHit(
                         rank=len(hits) + 1,
@@ -268,7 +271,9 @@ class Retriever:
         if not stored:
             return {}
         with ranked.timings.stage("texts"):
-            return await self._parts.store.read_as(ranked.query.scope, stored, EntryFields)
+            texts = await self._parts.store.read_as(ranked.query.scope, stored, EntryFields)
+        moment = ranked.hits.as_of
+        return {memory_id: fields.as_of(moment) for memory_id, fields in texts.items()}
 
     async def _written(
         self,

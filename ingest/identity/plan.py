@@ -406,7 +406,7 @@ class _Planner:
             self.states.memories.setdefault(task.id, task)
             self.states.replace(task.id, successor.id, deed.reason)
             return
-        fields = acted_on(task, deed, told, by)
+        fields = acted_on(task, deed, told, by, self.now)
         if fields:
             changed = task.model_copy(update={**fields, "updated_at": self.now})
             self.states.memories[task.id] = changed
