@@ -209,7 +209,8 @@ class Retriever:
         query = Query(scope, request, times, weights, depth, self._encoder, with_ended)
         pool = await gather(self._parts, query, timings)
         ranked, readings = await self._rank(query, pool, timings)
-        newest_first = weights["current"] > 0 and pool.wish is not Wish.EVENTS
+        about_past = asks_about_past(request.query) or bool(times.past)
+        newest_first = pool.wish is not Wish.EVENTS and not about_past
         hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish, newest_first)
         has_counts = has_stored_counts(hits, renderer)
         return _Ranked(query, pool, hits, readings, renderer, has_counts, timings)
