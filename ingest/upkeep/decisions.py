@@ -92,7 +92,9 @@ _FILTERS: dict[DecisionKind, Filter] = {
     ),
     DecisionKind.PROMOTED: Compare("upkeep.job", Op.EQ, "promote"),
     DecisionKind.FORGOTTEN: Compare("upkeep.job", Op.EQ, "forget"),
-    DecisionKind.LAPSED: Compare("status", Op.EQ, str(Status.LAPSED)),
+    DecisionKind.LAPSED: All(
+        (_with_status(OPEN | {Status.LAPSED}), Not(Absent("lapses_at")))  # by time alone
+    ),
     DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.how")))),
     DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.how")))),
     DecisionKind.MOVED: All((_with_status(Status), Not(Absent("history.how")))),

@@ -177,6 +177,14 @@ def texts_of_notes() -> list[LabelledText]:
     return texts
 
 
+def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+    """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
+    texts.
+    """
+    for scene in _scenes(author):
+        yield {name: (text.statement, text.does) for name, text in scene.items()}
+
+
 def _scenes(author: str) -> list[dict[str, _Text]]:
     lines = (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines()
     return [_texts(json.loads(line)) for line in lines]
