@@ -29,6 +29,7 @@ from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish, wish_of
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, RetrieveRequest
 from retrieval.query.validity import TypeFilters, context_filters, ended_filters, search_filters
+from retrieval.statuses import as_of
 
 ENDED_DEPTH = 8
 """Number of memories per type, nearest to the query, that a receipt lists as superseded or
@@ -120,7 +121,7 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
         )
     found = dict(zip(searches, answers, strict=True))
     nothing = Candidates.from_memories([], COLUMNS)
-    candidates = found.get("candidates", nothing)
+    candidates = as_of(found.get("candidates", nothing), query.times.as_of)
     if parts.adjust is not None:
         candidates = parts.adjust(candidates)
     if live.memories:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import to_utc
 from memtypes.offload import offload
@@ -108,6 +109,8 @@ class Retriever:
                 if memory_id not in memories:  # removed since it was ranked
                     continue
                 memory = memories[memory_id].at(now)
+                if request.as_of is not None and isinstance(memory, Prospective):
+                    memory = memory.as_of(request.as_of)
                 hits.append(
                     SearchHit(
                         rank=len(hits) + 1,
@@ -206,7 +209,8 @@ class Retriever:
         query = Query(scope, request, times, weights, depth, self._encoder, with_ended)
         pool = await gather(self._parts, query, timings)
         ranked, readings = await self._rank(query, pool, timings)
-        newest_first = weights["current"] > 0 and pool.wish is not Wish.EVENTS
+        about_past = asks_about_past(request.query) or bool(times.past)
+        newest_first = pool.wish is not Wish.EVENTS and not about_past
         hits = RankedHits(with_live(ranked, pool.live), times.as_of, pool.wish, newest_first)
         has_counts = has_stored_counts(hits, renderer)
         return _Ranked(query, pool, hits, readings, renderer, has_counts, timings)
@@ -267,7 +271,9 @@ class Retriever:
         if not stored:
             return {}
         with ranked.timings.stage("texts"):
-            return await self._parts.store.read_as(ranked.query.scope, stored, EntryFields)
+            texts = await self._parts.store.read_as(ranked.query.scope, stored, EntryFields)
+        moment = ranked.hits.as_of
+        return {memory_id: fields.as_of(moment) for memory_id, fields in texts.items()}
 
     async def _written(
         self,

@@ -34,7 +34,7 @@ from memtypes.model.prospective import (
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 
-SURE = 0.9
+SURE = 0.7
 """Minimum probability at which an act changes a task."""
 
 SURE_WRONG = 0.9
@@ -190,10 +190,14 @@ def _deed(memory: Memory, acts: Acts) -> Deed:
     return Deed(memory.id, act, acts.get(act, 0.0))
 
 
-def acted_on(task: Prospective, deed: Deed, told: Told, by: str | None) -> dict[str, Any]:
+def acted_on(
+    task: Prospective, deed: Deed, told: Told, by: str | None, now: datetime
+) -> dict[str, Any]:
     """The fields of `task` to set because of `deed`, which is about an intention. by: id of the
-    memory that was made of the text.
+    memory that was made of the text. now: the service knows it from then on, even if the clock of
+    whoever said it is ahead.
     """
+    since = min(told.said_at, now)
     act = TaskAct(
         how=_CHANGES[deed.act],
         at=told.said_at,
@@ -207,13 +211,15 @@ def acted_on(task: Prospective, deed: Deed, told: Told, by: str | None) -> dict[
         return {} if deed.act is Act.REOPENS else {"said": act}
     match deed.act:
         case Act.DONE:
-            status = Status.COMPLETED
-            return {"status": status, "completed_at": told.said_at, "ended": act, "said": None}
+            done = {"status": Status.COMPLETED, "completed_at": told.said_at}
+            return {**done, "ended": act, "said": None, "closed_at": since, "reopened_at": None}
         case Act.CANCELLED:
-            return {"status": Status.CANCELLED, "ended": act, "said": None}
+            cancelled = {"status": Status.CANCELLED, "ended": act, "said": None}
+            return {**cancelled, "closed_at": since, "reopened_at": None}
         case Act.REOPENS:
             open_again = {"status": Status.PENDING, "completed_at": None, "fired_at": None}
-            return {**open_again, "ended": None, "history": with_act(task.history, act)}
+            history = with_act(task.history, act)
+            return {**open_again, "ended": None, "history": history, "reopened_at": since}
         case _:
             return _moved(task, act, told.due_at)
 
@@ -237,7 +243,9 @@ def undone(task: Prospective, text: str | None) -> dict[str, Any] | None:
     kept_from = [*task.kept_from, *([] if text is None else [text_hash(text)])][-MAX_EARLIER:]
     fields: dict[str, Any] = {"kept_from": kept_from, "said": None}
     if task.ended is not None:
-        return {**fields, "status": Status.PENDING, "completed_at": None, "ended": None}
+        # Nothing ended it, so it was open all the time
+        open_again = {"status": Status.PENDING, "completed_at": None, "closed_at": None}
+        return {**fields, **open_again, "ended": None}
     if task.said is not None:
         return fields
     told = [act for act in task.history if by_text(act)]
@@ -246,8 +254,9 @@ def undone(task: Prospective, text: str | None) -> dict[str, Any] | None:
     last = told[-1]
     fields["history"] = [act for act in task.history if act is not last]
     if last.how is TaskChange.REOPENED:
-        done_at = last.at if last.status is Status.COMPLETED else None
-        return {**fields, "status": last.status, "completed_at": done_at}
+        done_at = task.closed_at or last.at if last.status is Status.COMPLETED else None
+        closed = {"status": last.status, "completed_at": done_at, "reopened_at": None}
+        return {**fields, **closed}
     lapses_at = moved_lapse(task, last.due_at)
     return {**fields, "due_at": last.due_at, "due_text": None, "lapses_at": lapses_at}
 
@@ -263,12 +272,14 @@ def latest_act(task: Prospective) -> TaskAct | None:
     return task.ended or task.said or (told[-1] if told else None)
 
 
-def continued(task: Prospective, earlier: Prospective, deed: Deed, told: Told) -> Prospective:
-    """`task`, which states `earlier` with another time or owner, with the history of both."""
+def continued(task: Prospective, earlier: Prospective, reason: str) -> Prospective:
+    """`task`, which states `earlier` with another time or owner, with the history of both. reason:
+    how the service knows.
+    """
     act = TaskAct(
         how=TaskChange.MOVED,
-        at=told.said_at,
-        reason=deed.reason,
+        at=task.created_at,
+        reason=reason,
         by=task.id,
         due_at=earlier.due_at,
         status=earlier.status,
@@ -277,4 +288,12 @@ def continued(task: Prospective, earlier: Prospective, deed: Deed, told: Told) -
     history = list(earlier.history)
     for entry in (*task.history, act):
         history = with_act(history, entry)
+    return task.model_copy(update={"history": history})
+
+
+def without_earlier(task: Prospective, earlier: Prospective) -> Prospective:
+    """`task`, which does not state `earlier` with another time after all, without its history."""
+    history = [
+        act for act in task.history if act.earlier != earlier.id and act not in earlier.history
+    ]
     return task.model_copy(update={"history": history})

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.memory import Link, Memory, Source, State
-from memtypes.model.prospective import OPEN, Status
+from memtypes.model.prospective import CLOSED, OPEN, Status
 from memtypes.model.times import INSTANT
 from memtypes.model.types import MEMORY_CLASSES
 
@@ -127,23 +127,17 @@ def open_tasks(instant: datetime) -> Filter:
     """A filter that holds for the intentions that are unfinished at `instant` and have not lapsed
     (see `status_at`).
     """
-    lapsed = Compare("status", Op.EQ, str(Status.LAPSED))
-    return AnyOf(
-        (
-            All((unfinished(), Not(Compare("lapses_at", Op.LTE, instant)))),
-            All((lapsed, Compare("lapses_at", Op.GT, instant))),
-        )
-    )
+    return AnyOf(tuple(_with_status(status, instant) for status in sorted(OPEN)))
 
 
 def unfinished() -> Filter:
     """A filter that holds for intentions whose stored status is that of an unfinished one."""
-    return Compare("status", Op.ANY, tuple(sorted(map(str, OPEN))))
+    return _stored_as(*OPEN)
 
 
 def with_states(tree: Filter, instant: datetime) -> Filter:
-    """The filter `tree` with each condition on `state` replaced by one on the times that determine
-    it at `instant`.
+    """The filter `tree` with each condition on `state` or `status` replaced by one on the times
+    that determine it at `instant`.
     """
     match tree:
         case All(parts):
@@ -152,13 +146,52 @@ def with_states(tree: Filter, instant: datetime) -> Filter:
             return AnyOf(tuple(with_states(part, instant) for part in parts))
         case Not(part):
             return Not(with_states(part, instant))
-        case Compare("state", op, value):
+        case Compare("state" | "status" as field, op, value):
             values = value if isinstance(value, tuple) else (value,)
-            states = tuple(_in_state(state, instant) for state in values)
+            at_instant = _in_state if field == "state" else _with_status
+            states = tuple(at_instant(state, instant) for state in values)
             matching = All(states) if op is Op.ALL else AnyOf(states)
             return Not(matching) if op is Op.NE else matching
         case leaf:
             return leaf
+
+
+def _with_status(status: object, instant: datetime) -> Filter:
+    """A filter for intentions whose status at `instant` is `status` (see `status_at`)."""
+    closed_later = All((_stored_as(*CLOSED), Compare("closed_at", Op.GT, instant)))
+    closed_then = All(
+        (Compare("closed_at", Op.LTE, instant), Compare("reopened_at", Op.GT, instant))
+    )
+    over = Compare("lapses_at", Op.LTE, instant)
+    match status:
+        case Status.CANCELLED | Status.COMPLETED:
+            closed = All((_stored_as(status), Not(Compare("closed_at", Op.GT, instant))))
+            if status == Status.CANCELLED:
+                return closed
+            reopened_later = All((_stored_as(*OPEN, Status.LAPSED), closed_then))
+            return AnyOf((closed, reopened_later))
+        case Status.LAPSED:
+            lapsed = AnyOf((over, All((_stored_as(Status.LAPSED), Absent("lapses_at")))))
+            not_closed = All((_stored_as(*OPEN, Status.LAPSED), Not(closed_then)))
+            return AnyOf((All((not_closed, lapsed)), All((closed_later, over))))
+        case Status.ACTIVE:
+            return All((_stored_as(Status.ACTIVE), Not(over), Not(closed_then)))
+        case Status.PENDING:
+            pending = All((_stored_as(Status.PENDING), Not(over), Not(closed_then)))
+            lapses_later = All(
+                (
+                    _stored_as(Status.LAPSED),
+                    Compare("lapses_at", Op.GT, instant),
+                    Not(closed_then),
+                )
+            )
+            return AnyOf((pending, lapses_later, All((closed_later, Not(over)))))
+        case _:
+            return Compare("status", Op.EQ, status)
+
+
+def _stored_as(*statuses: object) -> Filter:
+    return Compare("status", Op.ANY, tuple(sorted(map(str, statuses))))
 
 
 def _in_state(state: object, instant: datetime) -> Filter:

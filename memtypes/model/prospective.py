@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, Field
 
@@ -37,8 +37,8 @@ class Status(StrEnum):
     """The progress of an intention, such as a to-do. pending and active intentions are
     unfinished.
 
-    An unfinished one has lapsed from its `lapses_at` on. It is marked as lapsed when something is
-    written to its namespace that was said after that time.
+    An unfinished one has lapsed from its `lapses_at` on, whatever its stored status. That is set
+    to lapsed by the next write to its namespace of something said after that time.
     """
 
     PENDING = "pending"
@@ -67,13 +67,45 @@ class TaskChange(StrEnum):
 BY_CALLER = "changed by a caller"
 
 
-def status_at(moment: datetime, status: Status, lapses_at: datetime | None) -> Status:
-    """The status of an intention at `moment`, from its stored fields: time alone makes it lapse."""
-    if status in CLOSED or lapses_at is None:
-        return status
-    if lapses_at <= moment:
+class StatusTimes(Protocol):
+    """The fields of an intention that determine its status at a time; see `Prospective`."""
+
+    @property
+    def status(self) -> Status:
+        """The status that is stored."""
+
+    @property
+    def lapses_at(self) -> datetime | None:
+        """When nothing is left to do because its time is over."""
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """Since when it was completed or cancelled, the last time that it was."""
+
+    @property
+    def reopened_at(self) -> datetime | None:
+        """Until when it was completed or cancelled, if it is not any more."""
+
+
+def status_at(moment: datetime, task: StatusTimes) -> Status:
+    """The status of an intention at `moment`: before it was closed it was open, and time alone
+    makes it lapse.
+    """
+    if _is_closed(moment, task):
+        return task.status if task.status in CLOSED else Status.COMPLETED
+    if task.lapses_at is None:
+        return Status.PENDING if task.status in CLOSED else task.status
+    if task.lapses_at <= moment:
         return Status.LAPSED
-    return Status.PENDING if status is Status.LAPSED else status
+    return task.status if task.status in OPEN else Status.PENDING
+
+
+def _is_closed(moment: datetime, task: StatusTimes) -> bool:
+    if task.status in CLOSED:
+        return task.closed_at is None or task.closed_at <= moment
+    if task.closed_at is None or task.reopened_at is None:
+        return False
+    return task.closed_at <= moment < task.reopened_at
 
 
 class TaskAct(StrictModel):
@@ -128,6 +160,8 @@ class Prospective(ProspectiveFields, Memory):
     ended: what ended it; None while it is open, or if a caller ended it. said: what seems to have
     ended it, while that is not sure. history: how it came to its present time, the newest last.
     kept_from: hashes of the texts whose act on it was undone, so that they never act on it again.
+    closed_at: since when it was completed or cancelled, the last time that it was; None if it never
+    was, or if that is not known. reopened_at: when it was opened again after that.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset(ProspectiveFields.model_fields)
@@ -138,6 +172,8 @@ class Prospective(ProspectiveFields, Memory):
     said: TaskAct | None = None
     history: list[TaskAct] = Field(default_factory=list, max_length=MAX_EARLIER)
     kept_from: list[str] = Field(default_factory=list, max_length=MAX_EARLIER)
+    closed_at: Instant | None = None
+    reopened_at: Instant | None = None
 
     def identity(self) -> tuple[str | None, ...]:
         """The values of an intention that determine its id: content, due time, trigger and, if
@@ -148,7 +184,35 @@ class Prospective(ProspectiveFields, Memory):
 
     def open_at(self, moment: datetime) -> bool:
         """Whether the intention is unfinished at `moment`, and has not lapsed."""
-        return status_at(moment, self.status, self.lapses_at) in OPEN
+        return status_at(moment, self) in OPEN
+
+    def at(self, now: datetime) -> Self:
+        """The intention with its state at `now`, and as lapsed if its time is over by then.
+
+        One whose time was over when it was written, as by an import of the past, lapses only when
+        something is written that was said after that time.
+        """
+        memory = super().at(now)
+        if self.status in CLOSED or self.lapses_at is None:
+            return memory
+        if self.status in OPEN and self.lapses_at <= self.updated_at:
+            return memory
+        status = status_at(now, self)
+        return memory if status is self.status else memory.model_copy(update={"status": status})
+
+    def as_of(self, moment: datetime) -> Self:
+        """The intention with the status that it had at `moment`, and without what texts did to it
+        later.
+        """
+        status = status_at(moment, self)
+        fields: dict[str, Any] = {}
+        if status is not self.status:
+            fields["status"] = status
+            if status not in CLOSED:
+                fields |= {"completed_at": None, "ended": None}
+        if self.said is not None and self.said.at > moment:
+            fields["said"] = None
+        return self.model_copy(update=fields) if fields else self
 
     def following(self, before: Prospective, now: datetime) -> dict[str, Any]:
         """Fields to set, besides those that the caller changed at `now`, when the intention
@@ -156,8 +220,10 @@ class Prospective(ProspectiveFields, Memory):
 
         A new due time, trigger or open status clears `fired_at`, so that the intention is reported
         as due again. A new due time clears `due_text`, and moves `lapses_at` by as much; so what
-        had lapsed is open again. The former one is added to `history`. `completed_at` follows the
-        status. What a caller says of the status holds, whatever texts said before.
+        had lapsed is open again. The former one is added to `history`. What had lapsed and is
+        opened without a new due time never lapses again. `completed_at`, `closed_at` and
+        `reopened_at` follow the status. What a caller says of the status holds, whatever texts
+        said before.
         """
         rescheduled = _schedule(self) != _schedule(before)
         fields: dict[str, Any] = {}
@@ -172,10 +238,10 @@ class Prospective(ProspectiveFields, Memory):
             fields["history"] = with_act(self.history, moved)
             if self.status is Status.LAPSED:
                 fields["status"] = Status.PENDING
-        if Status.COMPLETED in (self.status, before.status) and self.status is not before.status:
-            fields["completed_at"] = now if self.status is Status.COMPLETED else None
+        elif self.status in OPEN and before.status is Status.LAPSED:
+            fields["lapses_at"] = None
         if self.status is not before.status:
-            fields |= {"ended": None, "said": None}
+            fields |= _ends(self.status, before.status, now)
         return fields
 
     def embedding_text(self) -> str:
@@ -197,6 +263,18 @@ def moved_lapse(before: Prospective, due_at: datetime | None) -> datetime | None
 def with_act(history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
     """The history of an intention with `act` as its newest entry; the oldest may be dropped."""
     return sorted([*history, act], key=lambda entry: entry.at)[-MAX_EARLIER:]
+
+
+def _ends(status: Status, before: Status, now: datetime) -> dict[str, Any]:
+    """The fields to set when a caller changes the status of an intention from `before`."""
+    fields: dict[str, Any] = {"ended": None, "said": None}
+    if Status.COMPLETED in (status, before):
+        fields["completed_at"] = now if status is Status.COMPLETED else None
+    if status in CLOSED and before not in CLOSED:
+        fields |= {"closed_at": now, "reopened_at": None}
+    if status not in CLOSED and before in CLOSED:
+        fields["reopened_at"] = now
+    return fields
 
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:

@@ -196,16 +196,22 @@ class Columns:
             rows if self.rows is None else self.rows.take(rows),
         )
 
-    def changed(self, path: str, column: Column) -> Columns:
-        """A copy of the table with another column for the field at `path`, whose kind must not have
-        a table.
+    def changed(self, path: str, column: Column, texts: Sequence[str] = ()) -> Columns:
+        """A copy of the table with another column for the field at `path`. texts: the table of its
+        texts, if its kind has one.
         """
         return Columns(
             self.count,
             self.kinds,
             {**{name: self.column(name) for name in self.columns}, path: column},
-            self.tables,
+            {**self.tables, path: texts} if self.kinds[path].has_table else self.tables,
         )
+
+    def texts(self, path: str) -> list[str | None]:
+        """The text of each memory in the field at `path`; None for a memory without one."""
+        table = (*self.tables.get(path, ()), None)
+        # Index -1, for no text, selects the last entry, which is None
+        return [table[code] for code in self.column(path).tolist()]
 
 
 def values_at(path: str, kind: ColumnKind, payloads: Iterable[Mapping[str, Any]]) -> list[Any]:

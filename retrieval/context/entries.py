@@ -20,7 +20,7 @@ import msgspec
 from memtypes.markdown import bullet
 from memtypes.model.memory import Memory, State, TokenCount, first_line, state_at
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Status
+from memtypes.model.prospective import CLOSED, Status, status_at
 from memtypes.ports.encoders import Tokenizer
 
 
@@ -71,6 +71,9 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     context: str | None = None
     concept: str | None = None
     status: Status = Status.PENDING
+    lapses_at: datetime | None = None
+    closed_at: datetime | None = None
+    reopened_at: datetime | None = None
     completed_at: datetime | None = None
     due_at: datetime | None = None
     said: SaidEnd | None = None
@@ -89,6 +92,22 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     def state_at(self, moment: datetime) -> State:
         """The state of the memory at `moment`: current, contested or replaced."""
         return state_at(moment, self.state, self.valid_to, self.state_until)
+
+    def as_of(self, moment: datetime) -> EntryFields:
+        """The fields of a task as it was at `moment`; any other memory unchanged. If the task was
+        another, the stored token counts don't hold.
+        """
+        if self.type is not MemoryType.PROSPECTIVE:
+            return self
+        status = status_at(moment, self)
+        said = None if self.said is not None and self.said.at > moment else self.said
+        if status is self.status and said is self.said:
+            return self
+        completed_at = self.completed_at if status in CLOSED else None
+        uncounted = msgspec.structs.replace(self.tokens, renderer="")
+        return msgspec.structs.replace(
+            self, status=status, said=said, completed_at=completed_at, tokens=uncounted
+        )
 
 
 EntryText: TypeAlias = Callable[[EntryFields], str]

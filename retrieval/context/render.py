@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -39,6 +40,11 @@ STEM = 5
 MAX_MISSES = 8
 """Maximum sentences that may fail to fit before an excerpt is finished: each attempt costs a token
 count.
+"""
+
+LEADING_HITS = 5
+"""Number of best hits of which the newest decides which part stands first, if a question is about
+the present.
 """
 
 _NEWEST_FIRST = (MemoryType.SEMANTIC, MemoryType.PROCEDURAL)
@@ -290,17 +296,18 @@ class Renderer:
     ) -> RenderedBlock:
         """Render the block `name`: events by time, others in given order. tasks_first: whether
         tasks come first. newest_first: for a question about the present: the newest facts, how-tos
-        and days first, and the part with the best hit before the others. counted: number of tasks
-        that are counted under those shown.
+        and days first, and first of all the part with the newest of the LEADING_HITS best hits.
+        counted: number of tasks that are counted under those shown.
         """
         parts: list[str] = []
         per_type: dict[MemoryType, int] = {}
         kinds = list(TITLES)
         if newest_first:
-            best: dict[MemoryType, int] = {}
-            for each in shown:
-                best[each.memory.type] = min(each.rank, best.get(each.memory.type, each.rank))
-            kinds.sort(key=lambda kind: best.get(kind, 0))
+            newest: dict[MemoryType, float] = {}
+            for each in sorted(shown, key=lambda each: each.rank)[:LEADING_HITS]:
+                kind = each.memory.type
+                newest[kind] = max(_stated(each).timestamp(), newest.get(kind, 0.0))
+            kinds.sort(key=lambda kind: -newest.get(kind, 0.0))
         kinds.sort(key=lambda kind: tasks_first and kind is not MemoryType.PROSPECTIVE)
         for kind in kinds:
             if of_type := [each for each in shown if each.memory.type is kind]:
@@ -348,10 +355,13 @@ def _by_time(
             events.sort(key=lambda each: each.memory.created_at.date(), reverse=True)
         return events
     if newest_first and kind in _NEWEST_FIRST:
-        return sorted(
-            shown, key=lambda each: each.memory.restated_at or each.memory.created_at, reverse=True
-        )
+        return sorted(shown, key=_stated, reverse=True)
     return shown
+
+
+def _stated(shown: ShownMemory) -> datetime:
+    """When the memory was last stated."""
+    return shown.memory.restated_at or shown.memory.created_at
 
 
 def context_of(

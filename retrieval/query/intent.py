@@ -14,6 +14,7 @@ import numpy as np
 from memtypes.linear_model import FloatArray, LinearModel, hashed
 from memtypes.model.policy import MemoryType
 from memtypes.search.vectors import DenseVector
+from memtypes.words import read_words
 
 
 class Wish(StrEnum):
@@ -84,7 +85,7 @@ _VALUE = re.compile(
 )
 _WHY = re.compile(r"\bwhy\b", re.IGNORECASE)
 _PAST = re.compile(
-    r"\b(did|was|were|had|first|originally|initially|before|after|between|passed|ago|"
+    r"\b(did|was|were|had|first|originally|initially|between|passed|ago|"
     r"sequence|summar\w*|over time|order (in|of)|(what|which|chronological) order|throughout|"
     r"progress\w*|evolv\w*|across|different)\b",
     re.IGNORECASE,
@@ -168,9 +169,10 @@ def asks_for_value(query: str) -> bool:
 
 def asks_about_past(query: str) -> bool:
     """Whether `query` asks about the past or a change over time, so that updates are not
-    preferred.
+    preferred. The words that tell so are English: the German "was" is no past tense.
     """
-    return _PAST.search(query) is not None or asks_for_former(query)
+    is_english = read_words(query).language.name == "en"
+    return (is_english and _PAST.search(query) is not None) or asks_for_former(query)
 
 
 def asks_for_former(query: str) -> bool:

@@ -59,7 +59,7 @@ def context_filters(
     where = _valid_or_former(caller_filter, times.as_of, _former(request, times, caller_filter))
     filters = dict.fromkeys(_long_term_types(request), where)
     if MemoryType.PROSPECTIVE in filters and not _compares(caller_filter, "status"):
-        cancelled = Compare("status", Op.EQ, str(Status.CANCELLED))
+        cancelled = with_states(Compare("status", Op.EQ, str(Status.CANCELLED)), times.as_of)
         shown = Not(cancelled) if with_completed else open_tasks(times.as_of)
         filters[MemoryType.PROSPECTIVE] = all_of(where, shown)
     if request.include_working and request.working_budget > 0:
@@ -122,11 +122,12 @@ def _valid_or_former(
     """Filter for memories that match the caller's filter and are valid at `as_of`, or match
     `former`.
     """
+    asked_for = caller_filter and with_states(caller_filter, as_of)
     if former is None:
-        return all_of(valid_at(as_of), caller_filter)
+        return all_of(valid_at(as_of), asked_for)
     begun = Compare("valid_from", Op.LTE, as_of)
     shown = AnyOf((in_view(as_of), former))
-    return all_of(begun, shown, caller_filter and with_states(caller_filter, as_of))
+    return all_of(begun, shown, asked_for)
 
 
 def _compares(tree: Filter | None, field: str) -> bool:

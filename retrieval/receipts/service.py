@@ -13,6 +13,7 @@ import numpy as np
 from memtypes.model.errors import NotFound, Unavailable
 from memtypes.model.memory import Memory
 from memtypes.model.policy import MemoryType
+from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.encoders import Tokenizer
@@ -179,7 +180,8 @@ class Receipts:
 def contents_of(
     receipt: Receipt, memories: Mapping[str, Memory], tokenizer: Tokenizer, entries: Entries
 ) -> ReceiptContents:
-    """The entries and the context of `receipt`, rendered again from the memories as they are now.
+    """The entries and the context of `receipt`, rendered again from the memories as they are now,
+    and tasks with the status that they had.
 
     An entry is left out if its hash is not the recorded one. A candidate that was not shown has no
     hash: its entry is left out if its memory was written since. The context is rendered only if all
@@ -188,6 +190,10 @@ def contents_of(
     request = RetrieveRequest.model_validate(receipt.request)
     retrieved_at = min(receipt.as_of, receipt.created_at)
     renderer = Renderer(LAYOUTS[request.format], tokenizer, entries)
+    memories = {
+        memory_id: memory.as_of(receipt.as_of) if isinstance(memory, Prospective) else memory
+        for memory_id, memory in memories.items()
+    }
     shown: dict[str, ShownMemory] = {}
     for candidate in receipt.candidates:
         memory = memories.get(candidate.id)

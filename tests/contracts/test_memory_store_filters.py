@@ -4,10 +4,12 @@ implementation.
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +33,7 @@ from memtypes.model.filters import (
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import Link, LinkType, Memory, Source, State, TokenCount
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Prospective, Status
+from memtypes.model.prospective import CLOSED, Prospective, Status
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 from tests.builders import NOW, make_dense, make_memory
@@ -308,6 +310,54 @@ async def test_a_filter_of_open_tasks_finds_those_that_are_open_at_the_given_tim
         for memory in shelf.memories
         if isinstance(memory, Prospective) and memory.open_at(instant)
     }
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_filter_finds_the_tasks_that_have_a_history(kind: str, tmp_path: Path) -> None:
+    scope = Scope("acme", "histories")
+    moved = {"how": "moved", "at": NOW, "reason": "told"}
+    tasks = [
+        make_memory(MemoryType.PROSPECTIVE, f"t{len(history)}", scope, history=history)
+        for history in ([], [moved], [moved, moved])
+    ]
+    async with bench_of(kind, tmp_path) as bench:
+        await keep(bench.store, scope, *tasks)
+        page = await bench.store.page(scope, Listing(filter=Not(Absent("history"))))
+        assert {memory.id for memory in page.memories} == {task.id for task in tasks[1:]}
+
+
+def make_tasks(scope: Scope) -> list[Prospective]:
+    """Tasks of every status that lapsed, were closed and opened again at different times."""
+    ends = (None, FIRST, LAST)
+    tasks: list[Prospective] = []
+    for status, lapses_at, closed_at, reopened_at in itertools.product(Status, ends, ends, ends):
+        if status in CLOSED and reopened_at is not None:
+            continue  # what is closed was not opened since
+        times = {"lapses_at": lapses_at, "closed_at": closed_at, "reopened_at": reopened_at}
+        task = make_memory(MemoryType.PROSPECTIVE, f"t{len(tasks)}", scope, status=status, **times)
+        assert isinstance(task, Prospective)
+        tasks.append(task)
+    return tasks
+
+
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_filter_by_status_uses_the_statuses_at_the_given_time(
+    kind: str, tmp_path: Path
+) -> None:
+    scope = Scope("acme", "statuses")
+    tasks = make_tasks(scope)
+    async with bench_of(kind, tmp_path) as bench:
+        await keep(bench.store, scope, *tasks)
+        for instant, status in itertools.product((FIRST, NOW, LAST), Status):
+            expected = {task.id for task in tasks if task.as_of(instant).status is status}
+            assert expected
+            for asked in (
+                Compare("status", Op.EQ, str(status)),
+                Compare("status", Op.ANY, (str(status),)),
+            ):
+                listing = Listing(filter=with_states(asked, instant), limit=500)
+                page = await bench.store.page(scope, listing)
+                assert {memory.id for memory in page.memories} == expected
 
 
 @pytest.mark.parametrize("key", ['quo"te', "back\\slash"])

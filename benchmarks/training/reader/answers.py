@@ -109,7 +109,9 @@ class _List:
     worth: list[float]
 
 
-def encoded(question: LabelledQuestion, text: ReadStatement, texts: Texts, *, bare: bool) -> Encoded:
+def encoded(
+    question: LabelledQuestion, text: ReadStatement, texts: Texts, *, bare: bool
+) -> Encoded:
     """A question and a text, as the service has them read. bare: without day and speaker."""
     day = None if bare else question.day
     return texts.encode(question.text, text.text if day is None else memory_text(text, day))
@@ -194,7 +196,10 @@ def report(model: Answers, questions: Sequence[LabelledQuestion], texts: Texts) 
                 fresh.append(bool(best > outdated.max()))
     reciprocal = np.mean([1 / rank for rank in ranks])
     print(f"{len(ranks)} questions: R@1 {np.mean([rank == 1 for rank in ranks]):.3f}, ", end="")
-    print(f"MRR {reciprocal:.3f}, current above outdated {np.mean(fresh):.3f} of {len(fresh)}, ", end="")
+    print(
+        f"MRR {reciprocal:.3f}, current above outdated {np.mean(fresh):.3f} of {len(fresh)}, ",
+        end="",
+    )
     print(f"average precision of answers {average_precision_score(labels, scores):.3f}")
 
 

@@ -188,11 +188,17 @@ def texts_of_notes() -> list[LabelledText]:
 def questions_by(author: str) -> list[AskedScene]:
     """The scenes by this author, with their questions."""
     return [
-        AskedScene(
-            {name: text.statement for name, text in _texts(row).items()}, row["questions"]
-        )
+        AskedScene({name: text.statement for name, text in _texts(row).items()}, row["questions"])
         for row in _rows(author)
     ]
+
+
+def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+    """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
+    texts.
+    """
+    for scene in _scenes(author):
+        yield {name: (text.statement, text.does) for name, text in scene.items()}
 
 
 def _scenes(author: str) -> list[dict[str, _Text]]:

@@ -11,6 +11,7 @@ from ingest.identity.acts import (
     HALF,
     MAX_PAIRS,
     SURE,
+    Deed,
     Told,
     acted_on,
     could_mean,
@@ -48,7 +49,7 @@ def after(memory: Prospective, act: Act, probability: float = 0.97, **fields: An
     message = told(**fields)
     made = deeds_of(message, [(memory, surely(act, probability))])
     for deed in made.deeds:
-        memory = memory.model_copy(update=acted_on(memory, deed, message, None))
+        memory = memory.model_copy(update=acted_on(memory, deed, message, None, NOW))
     return memory
 
 
@@ -120,6 +121,24 @@ def test_undoing_gives_the_task_back_and_the_text_never_acts_on_it_again(
     assert latest_act(back) is None
     assert could_mean(told(), [Neighbour(back, 0.9)], NOW) == []
     assert could_mean(told("another text"), [Neighbour(back, 0.9)], NOW) == [back]
+
+
+def test_a_task_is_known_to_have_ended_from_when_that_was_said_or_arrived() -> None:
+    message = Told("the lease went out", NOW + DAY, "user", MemoryType.WORKING)
+    deed = Deed("t", Act.DONE, 0.97)
+    ends = [acted_on(task(), deed, message, None, now)["closed_at"] for now in (NOW, NOW + 2 * DAY)]
+    assert ends == [NOW, NOW + DAY]
+
+
+def test_a_reopened_task_was_closed_in_between() -> None:
+    ended = task(status=Status.COMPLETED, completed_at=NOW - DAY, closed_at=NOW - DAY)
+    reopened = after(ended, Act.REOPENS)
+    days = (NOW - 2 * DAY, NOW - DAY, NOW)
+    assert [reopened.open_at(day) for day in days] == [True, False, True]
+    fields = undone(reopened, None)
+    assert fields is not None
+    back = reopened.model_copy(update=fields)
+    assert (back.completed_at, back.open_at(NOW)) == (NOW - DAY, False)
 
 
 def test_undoing_a_reopened_task_ends_it_again() -> None:

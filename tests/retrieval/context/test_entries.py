@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.model.memory import State
+from memtypes.model.memory import State, TokenCount
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import Status
 from retrieval.context.entries import (
@@ -122,6 +122,7 @@ def test_events_alone_stand_under_their_day() -> None:
 def test_the_samples_exercise_every_field_that_an_entry_may_show() -> None:
     """A field whose samples have only its default would not be part of the version."""
     identity = {"id", "type", "tokens", "created_at", "valid_from"}
+    identity |= {"lapses_at", "closed_at", "reopened_at"}  # only tell the status at a time
     samples = [msgspec.structs.asdict(sample) for sample in sample_fields()]
     for name in set(EntryFields.__struct_fields__) - identity:
         assert len({str(sample[name]) for sample in samples}) > 1, name
@@ -232,3 +233,23 @@ def test_a_task_that_may_have_ended_says_when_that_was_said() -> None:
     said = {"how": "done", "at": AT + timedelta(days=3), "reason": "told"}
     shown = text_of(MemoryType.PROSPECTIVE, "Ring Ron", due_at=AT, said=said)
     assert shown == "[pending] Ring Ron (due 2023-01-20 16:04Z) (said done 2023-01-23)"
+
+
+def test_an_entry_shows_a_task_as_it_was_at_the_time_that_a_query_asks_about() -> None:
+    ended = AT + timedelta(days=2)
+    said = {"how": "done", "at": ended, "reason": "told"}
+    task = make_memory(
+        MemoryType.PROSPECTIVE,
+        "Ring Ron",
+        status="completed",
+        completed_at=ended,
+        closed_at=ended,
+        tokens=TokenCount(count=2, tokenizer="t", line=5, renderer=ENTRIES.version),
+    )
+    fields = EntryFields.from_memory(task)
+    then = fields.as_of(ended - timedelta(days=1))
+    assert ENTRIES.text(then) == "[pending] Ring Ron"
+    assert then.tokens.renderer == ""
+    assert fields.as_of(ended) is fields
+    may_have_ended = EntryFields.from_memory(task.replace(status="pending", said=said))
+    assert may_have_ended.as_of(AT).said is None

@@ -62,7 +62,7 @@ def parts_of(answer: RetrieveAnswer) -> tuple[str, str]:
     return answer.context[:end], answer.context[end:]
 
 
-async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
+async def test_for_the_past_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     """A context shows working memory, events, knowledge, tasks and procedures, in this order.
 
     Events are oldest first.
@@ -76,7 +76,7 @@ async def test_parts_have_a_fixed_order_and_events_are_oldest_first() -> None:
     await world.add("procedural", "restart the importer", steps=["stop", "start"])
     await world.add("prospective", "test the importer", due_at="2026-03-02T09:00:00Z")
     await world.add("working", "debugging the importer")
-    answer = await world.retrieve("importer")
+    answer = await world.retrieve("what did the importer do?")
     assert answer.context == (
         "<working_memory>\n## Task at hand\n- debugging the importer\n</working_memory>\n"
         "<memories>\n"

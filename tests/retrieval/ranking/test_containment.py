@@ -26,6 +26,7 @@ def hit(seq: int, tokens: int, terms: list[int], **fields: Any) -> CandidateRow:
         "tokens": {"count": tokens},
         "terms": heaviest(make_sparse(terms)),
         "state": "current",
+        "content_hash": f"{seq}-{tokens}",
         **fields,
     }
     return CandidateRow(f"{seq}-{tokens}", MemoryType.SEMANTIC, None, None, payload)
@@ -82,3 +83,34 @@ def test_replaced_memories_contain_nothing_and_are_no_part() -> None:
 def test_without_sentences_there_are_no_messages() -> None:
     assert messages() == {}
     assert messages(MESSAGE) == {}
+
+
+def same(seq: int, kind: MemoryType, **fields: Any) -> CandidateRow:
+    """A hit whose text is that of all others of the kind `same`."""
+    row = hit(seq, 30, [1, 2, 3], content_hash="5a", **fields)
+    return CandidateRow(f"{seq}-{kind}", kind, None, None, row.payload)
+
+
+EVENT = same(7, MemoryType.EPISODIC)
+FACT = same(0, MemoryType.SEMANTIC)
+
+
+def test_of_a_message_and_a_sentence_with_its_text_the_better_ranked_contains_the_other() -> None:
+    assert messages(EVENT, FACT) == {1: 0}
+    assert messages(FACT, EVENT) == {1: 0}
+
+
+def test_tasks_and_contested_facts_stand_for_the_event_with_their_text() -> None:
+    assert messages(EVENT, same(0, MemoryType.PROSPECTIVE)) == {0: 1}
+    assert messages(EVENT, same(0, MemoryType.SEMANTIC, state="contested")) == {0: 1}
+
+
+def test_a_fact_is_no_part_of_a_task_that_contains_it() -> None:
+    assert messages(same(7, MemoryType.PROSPECTIVE), FACT) == {}
+    assert messages(same(7, MemoryType.PROSPECTIVE), SENTENCE) == {}
+    assert messages(same(0, MemoryType.PROSPECTIVE), FACT, EVENT) == {2: 0}
+
+
+def test_sentences_of_a_message_are_part_of_what_stands_for_it() -> None:
+    sentence = hit(0, 5, [1, 2])
+    assert messages(FACT, EVENT, sentence) == {1: 0, 2: 0}

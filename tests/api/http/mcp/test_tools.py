@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from mcp.client.client import Client
@@ -147,6 +148,18 @@ async def test_done_completes_a_to_do_and_takes_it_out_of_recall(client: Client)
     assert "pinned: it does not fade" in await call(client, "memory_correct", id=fact, pinned=True)
     assert "nothing changed" in await call(client, "memory_correct", id=fact, pinned=True)
     assert "say what to change" in await refused(client, "memory_correct", id=fact)
+
+
+async def test_a_recall_as_of_an_earlier_time_has_a_task_open_that_was_done_since() -> None:
+    clock = [NOW]
+    async with mcp_client(fake_services(lambda: clock[0]), "/mcp/n") as client:
+        task = await remembered(client, "Write the runbook page", type="prospective")
+        clock[0] += timedelta(days=1)
+        await call(client, "memory_correct", id=task, done=True)
+        question = {"query": "what is left to do?", "types": ["prospective"]}
+        assert "runbook" not in await call(client, "memory_recall", **question)
+        then = await call(client, "memory_recall", **question, as_of=NOW.isoformat())
+        assert "[pending] Write the runbook page" in then
 
 
 async def test_a_forgotten_memory_is_gone(client: Client) -> None:

@@ -5,6 +5,7 @@ and undone.
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -170,3 +171,65 @@ async def test_a_retracted_fact_is_wrong_whenever_it_is_asked_for_and_comes_back
         assert f"- {FACT}" not in answer.json()["context"]
         assert await undo(client, fact) == [fact]
         assert (await memory(client, fact))["state"] == "current"
+
+
+@pytest.mark.parametrize("end", ["text", "caller"])
+async def test_as_of_an_earlier_time_a_task_has_the_status_that_it_had_then(end: str) -> None:
+    async with service() as client:
+        task = await write_task(client)
+        if end == "text":
+            await write(client, DONE, created_at="2026-02-10T09:00:00Z")
+        else:
+            await client.post(f"/v1/memories/{task}/complete", params=SPACE)
+        query = {**SPACE, "query": "lease back to the landlord"}
+        before = {**query, "as_of": "2026-02-09T09:00:00Z"}
+        context = (await client.post("/v1/retrieve", json={**before, "budget": 300})).json()
+        assert f"[pending] {TASK}" in context["context"]
+        assert TASK not in (await client.post("/v1/retrieve", json={**query, "budget": 300})).text
+        receipt = context["receipt_id"]
+        verdict = (await client.post(f"/v1/receipts/{receipt}/verify")).json()
+        assert verdict["valid"], verdict
+        filters = {"status": {"eq": "pending"}}
+        (hit,) = (await client.post("/v1/search", json={**before, "filters": filters})).json()[
+            "hits"
+        ]
+        assert (hit["id"], hit["memory"]["status"]) == (task, "pending")
+        now = await client.post("/v1/search", json={**query, "filters": filters})
+        assert now.json()["hits"] == []
+
+
+async def test_what_was_said_of_a_task_later_is_not_shown_as_of_an_earlier_time() -> None:
+    async with service() as client:
+        await write_task(client)
+        await write(client, HALF_SURE, created_at="2026-02-10T09:00:00Z")
+        query = {**SPACE, "query": "lease back to the landlord", "budget": 300}
+        for as_of, shown in (("2026-02-09T09:00:00Z", False), ("2026-02-11T09:00:00Z", True)):
+            answer = await client.post("/v1/retrieve", json={**query, "as_of": as_of})
+            context = answer.json()["context"]
+            assert f"[pending] {TASK}" in context
+            assert ("(said done 2026-02-10)" in context) is shown
+
+
+async def test_an_answer_shows_by_the_clock_that_an_appointment_is_over() -> None:
+    """No write has brought its stored status up to date."""
+    clock = [NOW]
+    async with connect(fake_services(lambda: clock[0])) as client:
+        ends = {"due_at": "2026-03-02T09:00:00Z", "lapses_at": "2026-03-02T11:00:00Z"}
+        task = await write(client, "Dentist in Leeds", type="prospective", **ends)
+        clock[0] += timedelta(days=2)
+        assert (await memory(client, task))["status"] == "lapsed"
+        assert [each["status"] for each in await listed(client)] == ["lapsed"]
+        query = {**SPACE, "query": "dentist"}
+        (hit,) = (await client.post("/v1/search", json=query)).json()["hits"]
+        assert hit["memory"]["status"] == "lapsed"
+        for status, ids in (("pending", []), ("lapsed", [task])):
+            filters = {"status": {"eq": status}}
+            answer = await client.post("/v1/search", json={**query, "filters": filters})
+            assert [hit["id"] for hit in answer.json()["hits"]] == ids
+        due = await client.get("/v1/prospective/due", params=SPACE)
+        assert due.json()["due"] == []
+        (decision,) = await decisions(client, "lapsed")
+        assert decision["id"] == task
+        assert await undo(client, task) == [task]
+        assert (await memory(client, task))["status"] == "pending"
+        assert await decisions(client, "lapsed") == []
