@@ -109,8 +109,8 @@ class Retriever:
                 if memory_id not in memories:  # removed since it was ranked
                     continue
                 memory = memories[memory_id].at(now)
-                if isinstance(memory, Prospective):
-                    memory = memory.as_of(times.as_of)
+                if request.as_of is not None and isinstance(memory, Prospective):
+                    memory = memory.as_of(request.as_of)
                 hits.append(
                     SearchHit(
                         rank=len(hits) + 1,

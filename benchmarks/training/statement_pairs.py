@@ -100,6 +100,15 @@ def pairs_by(author: str) -> list[LabelledPair]:
     return pairs
 
 
+def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+    """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
+    texts.
+    """
+    for line in (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines():
+        texts = _texts(json.loads(line))
+        yield {name: (text.statement, text.does) for name, text in texts.items()}
+
+
 def _within(
     author: str,
     text: _Text,

@@ -282,12 +282,14 @@ def latest_act(task: Prospective) -> TaskAct | None:
     return task.ended or task.said or (told[-1] if told else None)
 
 
-def continued(task: Prospective, earlier: Prospective, deed: Deed, told: Told) -> Prospective:
-    """`task`, which states `earlier` with another time or owner, with the history of both."""
+def continued(task: Prospective, earlier: Prospective, reason: str) -> Prospective:
+    """`task`, which states `earlier` with another time or owner, with the history of both. reason:
+    how the service knows.
+    """
     act = TaskAct(
         how=TaskChange.MOVED,
-        at=told.said_at,
-        reason=deed.reason,
+        at=task.created_at,
+        reason=reason,
         by=task.id,
         due_at=earlier.due_at,
         status=earlier.status,
@@ -296,4 +298,12 @@ def continued(task: Prospective, earlier: Prospective, deed: Deed, told: Told) -
     history = list(earlier.history)
     for entry in (*task.history, act):
         history = with_act(history, entry)
+    return task.model_copy(update={"history": history})
+
+
+def without_earlier(task: Prospective, earlier: Prospective) -> Prospective:
+    """`task`, which does not state `earlier` with another time after all, without its history."""
+    history = [
+        act for act in task.history if act.earlier != earlier.id and act not in earlier.history
+    ]
     return task.model_copy(update={"history": history})

@@ -20,7 +20,8 @@ and `wording` decides whether the words are the same. A changed number, date, na
 changed word, so it never makes a duplicate. Equality of words is transitive, so no chain of
 near-duplicates merges texts that differ. In procedures and working memory a single character may
 matter, so there only case and spacing are ignored. A task with a due time and the same task without
-one are the same; with two due times they are two tasks.
+one are the same; with two due times they are two tasks, or one that has a new date (see
+`new_dates`).
 """
 
 from __future__ import annotations
@@ -217,8 +218,8 @@ def restates(
     """Whether `newer` says what `memory` says, in the same words or sent again, so that it is
     merged into it.
 
-    Memories that only one session sees are never compared. Two tasks with the same words and
-    different due times are two tasks. statement_of: `undated_statement`, or a cache of it.
+    Memories that only one session sees are never compared. A task with the same words and another
+    due time does not restate it. statement_of: `undated_statement`, or a cache of it.
     """
     if memory.type is not newer.type or not (is_public(memory) and is_public(newer)):
         return False

@@ -9,8 +9,8 @@ three questions about each arriving memory:
    ended task that is stated again, another id is derived by adding a suffix to the identity.
 2. Does a memory say this already? Then the arriving one is merged into it (see `duplicates` and
    `merging`), or takes its place if it has ended.
-3. What does it do to the memories near it? It may replace or contest facts (see `relation` and
-   `timeline`).
+3. What does it do to the memories near it? It may replace or contest facts, or be a task that is
+   told again with another date (see `relation` and `timeline`).
 
 Last come the deeds of texts that a reader has read together with stored memories (see `acts`): they
 end, move or reopen tasks, and replace facts.
@@ -55,7 +55,7 @@ from ingest.identity.merging import changed_fields, joined, with_evidence, with_
 from ingest.identity.relation import is_public_fact, may_be_replaced
 from ingest.identity.states import States, contradicted
 from ingest.identity.stored import Neighbour, Stored
-from ingest.identity.timeline import Timeline, Verdicts
+from ingest.identity.timeline import MOVED, Timeline, Verdicts
 from memtypes.model.errors import Conflict
 from memtypes.model.ids import memory_id
 from memtypes.model.memory import Memory, State, TokenCount
@@ -317,7 +317,14 @@ class _Planner:
         self.sources[memory.id] = index
         self.writes[index] = PlannedWrite(memory.id)
         self.timeline.apply(memory, verdicts)
+        for other, _ in verdicts:
+            for earlier, later in ((other, memory), (memory, other)):
+                if isinstance(earlier, Prospective) and self._is_replaced_by(earlier, later):
+                    self._continue(earlier, later.id, MOVED)
         self._remember(memory)
+
+    def _is_replaced_by(self, earlier: Memory, later: Memory) -> bool:
+        return self.states.memories[earlier.id].superseded_by == later.id
 
     def _renew(self, index: int, existing: Memory, memory: Memory) -> None:
         """Store `memory` in the place of `existing`, an ended memory, with the evidence of both.
@@ -401,8 +408,7 @@ class _Planner:
             return
         successor = self._same_task_of(told) if deed.act is Act.MOVES and deed.sure else None
         if successor is not None and successor.id != task.id:
-            self.states.memories[successor.id] = continued(successor, task, deed, told)
-            self._mark_changed(successor.id)
+            self._continue(task, successor.id, deed.reason)
             self.states.memories.setdefault(task.id, task)
             self.states.replace(task.id, successor.id, deed.reason)
             return
@@ -411,6 +417,15 @@ class _Planner:
             changed = task.model_copy(update={**fields, "updated_at": self.now})
             self.states.memories[task.id] = changed
             self._mark_changed(task.id)
+
+    def _continue(self, earlier: Prospective, later_id: str, reason: str) -> None:
+        """Give the task `later_id`, which states `earlier` with another time or owner, the history
+        of both.
+        """
+        later = self.states.memories.get(later_id) or self._current(later_id)
+        if isinstance(later, Prospective):
+            self.states.memories[later_id] = continued(later, earlier, reason)
+            self._mark_changed(later_id)
 
     def _same_task_of(self, told: Told) -> Prospective | None:
         """The task that the text states itself: the memory that is made of it, or the only task

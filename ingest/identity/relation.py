@@ -1,14 +1,15 @@
 """Says what a new statement does to another: restate, replace or contest it, or nothing. Pure.
 
 `Relations.between` is the one place where a write asks this, for memories of every type. Today a
-memory of any type may restate another of its type in the same words (`duplicates.restates`), and a
-fact may replace or contest a fact. An event does neither: it stays true, and what it states is
-stored as a fact. `judgement` compares the
-texts; this module decides which facts are compared, by their times, tags, metadata and concepts
-(titles that callers give to facts). Facts with other concepts, without a common tag, or with
-different words under the same metadata key, are about different things. A fact of another agent,
-with other metadata, with some other tags, or with a concept that only one has, never replaces a
-fact, but may contest it. Only facts that the whole namespace sees replace or contest each other.
+memory of any type may restate another of its type in the same words (`duplicates.restates`), a fact
+may replace or contest a fact, and a task that is told again with another date replaces the earlier
+one (`new_dates`). An event does neither: it stays true, and what it states is stored as a fact.
+`judgement` compares the texts of facts; this module decides which facts are compared, by their
+times, tags, metadata and concepts (titles that callers give to facts). Facts with other concepts,
+without a common tag, or with different words under the same metadata key, are about different
+things. A fact of another agent, with other metadata, with some other tags, or with a concept that
+only one has, never replaces a fact, but may contest it. Only facts that the whole namespace sees
+replace or contest each other.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from datetime import datetime
 from ingest.identity.duplicates import (
     StatementKey,
     differ_in_identity,
+    has_ended,
+    is_public,
     restates,
     undated_statement,
 )
 from ingest.identity.judgement import Relation, Verdict, update_model
+from ingest.identity.new_dates import has_new_date
 from ingest.identity.stored import Neighbour
 from ingest.identity.update_evidence import Statement
 from memtypes.model.memory import CURRENT_AGAIN, Memory, first_line
 from memtypes.model.policy import MemoryType, Visibility
+from memtypes.model.prospective import Prospective
 from memtypes.model.semantic import Semantic
 
 MAX_CHARACTERS = 500
@@ -61,7 +66,28 @@ class Relations:
         """
         if restates(newer, near.memory, self.statement):
             return Verdict(Relation.RESTATES, 1.0)
+        if isinstance(newer, Prospective):
+            return self._move(newer, near.memory)
         return self._update(newer, near)
+
+    def _move(self, arriving: Prospective, near: Memory) -> Verdict:
+        if not isinstance(near, Prospective) or near.superseded_by is not None:
+            return UNRELATED
+        newer = arriving
+        older = near
+        if older.created_at > newer.created_at:
+            newer, older = older, newer
+        is_move = (
+            older.id != newer.id
+            and is_public(older)
+            and is_public(newer)
+            and not older.pinned
+            and not any(has_ended(task, self.now) for task in (older, newer))
+            and max(len(newer.content), len(older.content)) <= MAX_CHARACTERS
+            and not _is_other_scope(newer, older)
+            and has_new_date(newer, older)
+        )
+        return Verdict(Relation.REPLACES, 1.0) if is_move else UNRELATED
 
     def _update(self, arriving: Memory, near: Neighbour) -> Verdict:
         newer = arriving

@@ -45,6 +45,7 @@ _PATCHED = (
     "state_until",
     "state_reason",
     "dated",
+    "history",
     "tokens",
 )
 

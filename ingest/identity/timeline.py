@@ -1,4 +1,5 @@
-"""Puts new facts in their place in time, so that a fact ends when another replaces it. Pure.
+"""Puts new facts in their place in time, so that a fact ends when another replaces it, and a task
+when it is told again with another date. Pure.
 
 A replaced fact is ended, never removed: it keeps its text, and a query `as_of` an earlier time
 still finds it. Two contested facts both stay, linked to each other; so do a pinned fact and a newer
@@ -20,8 +21,10 @@ from ingest.identity.relation import Relations
 from ingest.identity.states import States
 from ingest.identity.stored import Neighbour
 from memtypes.model.memory import Memory
+from memtypes.model.policy import MemoryType
 
 REPLACED = "the same sentence with another value"
+MOVED = "the same task with another time"
 CONTESTED = "the newer one seems to give another value"
 
 MAX_CONTESTED = 3
@@ -69,7 +72,7 @@ class Timeline:
         ]
 
     def apply(self, newer: Memory, verdicts: Verdicts) -> None:
-        """Add `newer`; end the facts that it replaces, and mark those that it contests.
+        """Add `newer`; end the facts (or tasks) that it replaces, and mark those that it contests.
 
         If a fact that begins later than `newer` replaces it, `newer` is ended and contests nothing.
         """
@@ -77,11 +80,11 @@ class Timeline:
         replacing = [fact for fact, verdict in verdicts if verdict.relation is Relation.REPLACES]
         for fact in replacing:
             if fact.valid_from <= newer.valid_from:
-                self.states.replace(fact.id, newer.id, REPLACED)
+                self.states.replace(fact.id, newer.id, _reason(fact))
         later = [fact for fact in replacing if fact.valid_from > newer.valid_from]
         if later:
             first = min(later, key=lambda fact: (fact.valid_from, fact.id))
-            self.states.replace(newer.id, first.id, REPLACED)
+            self.states.replace(newer.id, first.id, _reason(newer))
             return
         contested = [
             (fact, verdict) for fact, verdict in verdicts if verdict.relation is Relation.CONTESTS
@@ -89,6 +92,10 @@ class Timeline:
         contested.sort(key=lambda pair: (-pair[1].strength, pair[0].id))
         for fact, verdict in contested[:MAX_CONTESTED]:
             self.states.contest(newer.id, fact.id, CONTESTED, round(verdict.strength, 3))
+
+
+def _reason(replaced: Memory) -> str:
+    return MOVED if replaced.type is MemoryType.PROSPECTIVE else REPLACED
 
 
 def judge_again(

@@ -10,7 +10,7 @@ UNDO_DAYS. An undone decision is not made again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -97,8 +97,8 @@ _FILTERS: dict[DecisionKind, Filter] = {
     ),
     DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.how")))),
     DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.how")))),
-    DecisionKind.MOVED: All((_with_status(Status), Not(Absent("history.how")))),
-    DecisionKind.REOPENED: All((_with_status(Status), Not(Absent("history.how")))),
+    DecisionKind.MOVED: All((_with_status(Status), Not(Absent("history")))),
+    DecisionKind.REOPENED: All((_with_status(Status), Not(Absent("history")))),
 }
 """By kind of decision, the condition that such memories meet. Each has an indexed field, which is
 checked first.
@@ -110,7 +110,8 @@ class DecidedText:
     """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
     at: when it was decided; of what a text did to a task, when it was said. by: id of the memory
-    that replaced the text, into which it was merged, or that ended the task; otherwise None.
+    that replaced or contests the text, into which it was merged, or that ended the task; otherwise
+    None. by_content: the text of that memory, if it still exists.
     """
 
     id: str
@@ -119,6 +120,7 @@ class DecidedText:
     reason: str
     content: str
     by: str | None = None
+    by_content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,15 @@ class Decisions:
                 for text in await rejections.latest(scope, limit)
                 if _is_reachable(scope, text)
             ]
-        return sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
+        newest = sorted(texts, key=lambda text: (-text.at.timestamp(), text.id))[:limit]
+        ids = sorted({text.by for text in newest if text.by is not None})
+        deciding = await self.store.get(scope, ids) if ids else {}
+        return [
+            text
+            if text.by is None or text.by not in deciding
+            else replace(text, by_content=deciding[text.by].content)
+            for text in newest
+        ]
 
     async def undo(self, scope: Scope, memory_id: str) -> list[str]:
         """Undo the decision about a memory, or about a text that was rejected or merged, with this
@@ -436,9 +446,8 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         kind = DecisionKind(str(memory.state))
         at = memory.updated_at
         reason = memory.state_reason or ""
-        decided.append(
-            DecidedText(memory.id, kind, at, reason, memory.content, memory.superseded_by)
-        )
+        by = _rival(memory) if kind is DecisionKind.CONTESTED else memory.superseded_by
+        decided.append(DecidedText(memory.id, kind, at, reason, memory.content, by))
     return decided
 
 
@@ -457,6 +466,12 @@ def _decisions_about_task(task: Prospective) -> list[DecidedText]:
         reason = act.reason if act.text is None else f'{act.reason}: "{act.text}"'
         decided.append(DecidedText(task.id, kind, act.at, reason, task.content, act.by))
     return decided
+
+
+def _rival(memory: Memory) -> str | None:
+    """The memory that a contested one contradicts: of several, the one that was linked last."""
+    rivals = [link.to for link in memory.links if link.type is LinkType.CONTRADICTS]
+    return rivals[-1] if rivals else None
 
 
 def _by_write(memory: Memory) -> bool:

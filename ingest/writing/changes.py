@@ -20,7 +20,7 @@ from typing import Any
 
 import anyio
 
-from ingest.identity.acts import text_hash
+from ingest.identity.acts import text_hash, without_earlier
 from ingest.identity.duplicates import has_ended
 from ingest.identity.merging import joined_links
 from ingest.identity.relation import contradict, is_public_fact
@@ -185,6 +185,11 @@ class MemoryEditor:
                 kept = [*memory.kept_from, text_hash(successor.content)][-MAX_EARLIER:]
                 separate = states.memories[known_id].model_copy(update={"kept_from": kept})
                 states.memories[known_id] = separate
+                if isinstance(successor, Prospective):
+                    parted = without_earlier(successor, memory)
+                    states.memories[successor.id] = states.memories[successor.id].model_copy(
+                        update={"history": parted.history}
+                    )
             return await self._write(scope, stored, states)
 
     async def _compare_again(

@@ -187,9 +187,15 @@ class Prospective(ProspectiveFields, Memory):
         return status_at(moment, self) in OPEN
 
     def at(self, now: datetime) -> Self:
-        """The intention with its state at `now`, and as lapsed if its time is over then."""
+        """The intention with its state at `now`, and as lapsed if its time is over by then.
+
+        One whose time was over when it was written, as by an import of the past, lapses only when
+        something is written that was said after that time.
+        """
         memory = super().at(now)
-        if self.status in CLOSED:
+        if self.status in CLOSED or self.lapses_at is None:
+            return memory
+        if self.status in OPEN and self.lapses_at <= self.updated_at:
             return memory
         status = status_at(now, self)
         return memory if status is self.status else memory.model_copy(update={"status": status})

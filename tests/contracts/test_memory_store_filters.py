@@ -312,6 +312,20 @@ async def test_a_filter_of_open_tasks_finds_those_that_are_open_at_the_given_tim
     }
 
 
+@pytest.mark.parametrize("kind", STORES)
+async def test_a_filter_finds_the_tasks_that_have_a_history(kind: str, tmp_path: Path) -> None:
+    scope = Scope("acme", "histories")
+    moved = {"how": "moved", "at": NOW, "reason": "told"}
+    tasks = [
+        make_memory(MemoryType.PROSPECTIVE, f"t{len(history)}", scope, history=history)
+        for history in ([], [moved], [moved, moved])
+    ]
+    async with bench_of(kind, tmp_path) as bench:
+        await keep(bench.store, scope, *tasks)
+        page = await bench.store.page(scope, Listing(filter=Not(Absent("history"))))
+        assert {memory.id for memory in page.memories} == {task.id for task in tasks[1:]}
+
+
 def make_tasks(scope: Scope) -> list[Prospective]:
     """Tasks of every status that lapsed, were closed and opened again at different times."""
     ends = (None, FIRST, LAST)

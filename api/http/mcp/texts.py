@@ -249,10 +249,13 @@ def candidate_text(receipt: Receipt, memory_id: str) -> str:
 
 
 def decision_lines(decisions: Sequence[DecidedText]) -> str:
-    """What the service decided by itself, one line each: id, kind, day, first words and reason."""
+    """What the service decided by itself, one line each: id, kind, day, first words, reason, and
+    the first words of the text that led to it.
+    """
     lines = [
         f"{decision.id} · {decision.kind} · {decision.at:%Y-%m-%d} · "
         f"{first_words(decision.content)} ({decision.reason})"
+        + (f" · by: {first_words(decision.by_content)}" if decision.by_content else "")
         for decision in decisions
     ]
     return "\n".join(lines) or "Nothing was decided by itself."

@@ -21,6 +21,7 @@ import anyio.to_thread
 
 from ingest.screening.due.appointments import is_appointment, over_at
 from ingest.screening.due.mentions import Mention, MentionReader
+from ingest.screening.sentences import sentences_in
 from ingest.screening.submission import Rejection, Submission
 from memtypes.model.prospective import ProspectiveDraft, TriggerType
 from memtypes.model.scope import Scope
@@ -121,9 +122,17 @@ def _times_of(draft: ProspectiveDraft, now: datetime, zone: ZoneInfo | None) -> 
         return fields
     if draft.due_at is None:
         fields |= {"due_at": due.at, "due_text": due.text[:_MAX_TEXT]}
-    if draft.lapses_at is None and is_appointment(draft.content[:_MAX_READ]):
+    if draft.lapses_at is None and is_appointment(_naming(draft.content[:_MAX_READ], due.text)):
         fields["lapses_at"] = over_at(due.at, zone, to_the_minute=due.to_the_minute)
     return fields
+
+
+def _naming(text: str, due_text: str) -> str:
+    """The sentence of `text` that names the due time: whether it is an appointment, the others do
+    not tell. The whole text if no sentence does.
+    """
+    naming = (sentence for sentence in sentences_in(text) if due_text and due_text in sentence)
+    return next(naming, text)
 
 
 def _due_of(draft: ProspectiveDraft, now: datetime, zone: ZoneInfo | None) -> DueTime | None:

@@ -23,12 +23,17 @@ def task(**fields: Any) -> Prospective:
 
 @pytest.mark.parametrize("status", sorted(OPEN))
 def test_an_unfinished_appointment_lapses_when_its_time_is_over(status: Status) -> None:
-    appointment = task(status=status, lapses_at=NOW)
-    assert status_at(NOW - HOUR, appointment) is status
-    assert status_at(NOW, appointment) is Status.LAPSED
-    assert appointment.at(NOW - HOUR).status is status
-    assert appointment.at(NOW).status is Status.LAPSED
-    assert not appointment.open_at(NOW)
+    appointment = task(status=status, lapses_at=NOW + HOUR)
+    for moment, expected in ((NOW, status), (NOW + HOUR, Status.LAPSED)):
+        assert status_at(moment, appointment) is expected
+        assert appointment.at(moment).status is expected
+    assert not appointment.open_at(NOW + HOUR)
+
+
+def test_an_appointment_that_was_over_when_it_was_written_lapses_with_a_later_text() -> None:
+    imported = task(lapses_at=NOW - HOUR)
+    assert imported.at(NOW).status is Status.PENDING
+    assert imported.replace(status=Status.LAPSED).at(NOW).status is Status.LAPSED
 
 
 @pytest.mark.parametrize("status", sorted(CLOSED))

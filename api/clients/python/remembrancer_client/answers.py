@@ -249,7 +249,8 @@ class DecidedText(Struct, frozen=True):
     """A decision about the memory or rejected text with this `id`, and the text itself (`content`).
 
     at: when it was decided; of what a text did to a task, when it was said. by: id of the memory
-    that replaced the text, into which it was merged, or that ended the task; otherwise None.
+    that replaced or contests the text, into which it was merged, or that ended the task; otherwise
+    None. by_content: the text of that memory, if it still exists.
     """
 
     id: str
@@ -258,6 +259,7 @@ class DecidedText(Struct, frozen=True):
     reason: str
     content: str
     by: str | None
+    by_content: str | None
 
 
 class DecisionsAnswer(Struct, frozen=True):

@@ -199,3 +199,44 @@ async def test_tasks_with_two_due_times_are_two_tasks(tasks: Tasks) -> None:
         "merged",
     ]
     assert len(await tasks.due(at=LATER)) == 2
+
+
+async def test_a_task_that_is_told_again_with_another_date_is_one_task_with_a_history(
+    tasks: Tasks,
+) -> None:
+    first = await tasks.write("Call the bank about the stolen credit card, Friday")
+    tasks.now += timedelta(days=2)
+    second = await tasks.write("call the bank about the stolen credit card, next Tuesday")
+    assert second["supersedes"] == [first["id"]]
+    assert await tasks.statuses() == ["pending"]
+    (moved,) = second["memory"]["history"]
+    assert (moved["how"], moved["reason"]) == ("moved", "the same task with another time")
+    assert (moved["earlier"], moved["due_at"]) == (first["id"], first["memory"]["due_at"])
+    due = await tasks.due(at="2026-04-01T00:00:00Z")
+    assert due == [second["id"]]
+
+    tasks.now += timedelta(days=1)
+    third = await tasks.write("Call the bank about the stolen credit card on Thursday")
+    assert [act["earlier"] for act in third["memory"]["history"]] == [first["id"], second["id"]]
+    assert await tasks.statuses() == ["pending"]
+
+
+async def test_a_task_that_was_moved_by_mistake_is_parted_and_stays_so(tasks: Tasks) -> None:
+    space = {"namespace": "ann"}
+    first = await tasks.write("Call the bank about the stolen credit card, Friday")
+    tasks.now += timedelta(days=2)
+    second = await tasks.write("call the bank about the stolen credit card, next Tuesday")
+    answer = await tasks.client.get("/v1/decisions", params={**space, "kind": "replaced"})
+    (decision,) = answer.json()["decisions"]
+    assert (decision["id"], decision["by"]) == (first["id"], second["id"])
+    assert decision["reason"] == "the same task with another time"
+
+    undone = await tasks.client.post(f"/v1/memories/{first['id']}/undo", params=space)
+    assert undone.json()["restored"] == [first["id"]]
+    assert await tasks.statuses() == ["pending", "pending"]
+    later = await tasks.client.get(f"/v1/memories/{second['id']}", params=space)
+    assert later.json()["history"] == []
+    tasks.now += timedelta(days=1)
+    await tasks.write("call the bank about the stolen credit card, next Tuesday")
+    shown = await tasks.client.get(f"/v1/memories/{first['id']}", params=space)
+    assert shown.json()["state"] == "current"

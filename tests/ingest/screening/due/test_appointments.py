@@ -69,6 +69,15 @@ async def test_an_appointment_on_a_day_lapses_when_the_day_of_the_speaker_ends()
 
 
 @pytest.mark.anyio
+async def test_the_sentence_that_names_the_time_tells_whether_it_is_an_appointment() -> None:
+    said = "and my own teeth: dentist on tues 13 october. Put that somewhere I cant ignore it"
+    assert not is_appointment(said)
+    assert (await screened(said)).lapses_at is not None
+    said = "Send the lease back by Thursday. The meeting with the landlord went well."
+    assert (await screened(said)).lapses_at is None
+
+
+@pytest.mark.anyio
 async def test_a_deadline_has_a_due_time_and_does_not_lapse() -> None:
     task = await screened("Send the signed lease back by Thursday.")
     assert task.due_at is not None
