@@ -136,6 +136,7 @@ def pairs_of(
     are of one session. Terms are weighted by inverse document frequency.
     """
     columns = candidates.columns.take(positions)
+    is_event = candidates.kinds[positions] == _EPISODIC
     times = last_stated(columns)
     sessions = columns.column("session_id")
     in_session = columns.has_value("session_id")
@@ -149,7 +150,8 @@ def pairs_of(
     rows: list[list[float]] = []
     for place, later in enumerate(by_time):
         for earlier in by_time[:place]:
-            if times[earlier] == times[later] and not in_session[later]:
+            both_events = is_event[earlier] and is_event[later]
+            if times[earlier] == times[later] and not both_events:
                 continue  # of one batch: nothing says which came first
             days = float((times[later] - times[earlier]).astype(np.float64)) / _DAY
             same_session = in_session[later] and sessions[later] == sessions[earlier]
