@@ -45,12 +45,11 @@ from benchmarks.harness.stores import (
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.bare_engine import BareEngine
-from benchmarks.training.statement_pairs import authors, scenes_by
+from benchmarks.training.statement_pairs import Scene, authors, scenes_by
 from memtypes.encoders.prepared import MANIFEST_FILE
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Embedder
-from memtypes.ports.reader import ReadStatement
 from memtypes.search.vectors import Vectors
 from retrieval.query.request import RetrieveRequest
 from retrieval.retriever import Retriever
@@ -73,9 +72,6 @@ TOLD = "HTTP write of a scene"
 CAPTURED = "HTTP session-stop, a message"
 RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("HTTP retrieve", FLOOR))
 ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
-
-Scene: TypeAlias = dict[str, tuple[ReadStatement, dict[str, str]]]
-"""Statements of a scene by id, each with its acts by the ids of earlier ones."""
 
 Samples: TypeAlias = Mapping[str, Sequence[float]]
 """Measured milliseconds by the name of the step that was timed."""

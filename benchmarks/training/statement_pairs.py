@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ TYPES = {
     "event": MemoryType.EPISODIC,
     "howto": MemoryType.PROCEDURAL,
 }
+
+Scene: TypeAlias = dict[str, tuple[ReadStatement, dict[str, str]]]
+"""The statements of a scene by id, each with its acts by the ids of earlier ones."""
 
 OTHER_SCENES = 2
 """Number of similar statements of other scenes with which each later text is paired, as not
@@ -100,7 +103,7 @@ def pairs_by(author: str) -> list[LabelledPair]:
     return pairs
 
 
-def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+def scenes_by(author: str) -> Iterator[Scene]:
     """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
     texts.
     """
