@@ -33,6 +33,9 @@ TYPES = {
     "howto": MemoryType.PROCEDURAL,
 }
 
+Scene: TypeAlias = dict[str, tuple[ReadStatement, dict[str, str]]]
+"""The statements of a scene by id, each with its acts by the ids of earlier ones."""
+
 OTHER_SCENES = 2
 """Number of similar statements of other scenes with which each later text is paired, as not
 meant.
@@ -177,7 +180,7 @@ def texts_of_notes() -> list[LabelledText]:
     return texts
 
 
-def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+def scenes_by(author: str) -> Iterator[Scene]:
     """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
     texts.
     """
