@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from memtypes.model.errors import Unavailable
-from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
+from memtypes.model.policy import MemoryType
+from memtypes.ports.reader import (
+    Act,
+    Acts,
+    Kinds,
+    Question,
+    Reader,
+    ReadStatement,
+    StatementPair,
+)
+
+LASTING = tuple(kind for kind in MemoryType if kind is not MemoryType.WORKING)
 
 
 def surely(act: Act, probability: float = 0.97) -> Acts:
@@ -16,7 +27,8 @@ def surely(act: Act, probability: float = 0.97) -> Acts:
 
 class FakeReader(Reader):
     """A reader that answers with functions. acts: for a pair, what it does, or the probabilities of
-    all acts. answers: for a question and a memory, the probability that it answers.
+    all acts. answers: for a question and a memory, the probability that it answers. kinds: for a
+    text, what it states.
 
     available: whether it answers; if not, its methods raise Unavailable. read: the pairs that it
     was asked about, in order. in_time: number of memories that a call with a deadline reads.
@@ -29,9 +41,11 @@ class FakeReader(Reader):
         self,
         acts: Callable[[StatementPair], Act | Acts] = lambda _: Act.NOTHING,
         answers: Callable[[Question, ReadStatement], float] = lambda _, __: 0.5,
+        kinds: Callable[[ReadStatement], Kinds] = lambda _: dict.fromkeys(LASTING, 0.25),
     ) -> None:
         self._acts = acts
         self._answers = answers
+        self._kinds = kinds
         self.available = True
         self.read: list[StatementPair] = []
         self.in_time = 1_000
@@ -41,6 +55,11 @@ class FakeReader(Reader):
         self._check()
         self.read += pairs
         return [_probabilities(self._acts(pair)) for pair in pairs]
+
+    async def kinds(self, statements: Sequence[ReadStatement]) -> list[Kinds]:
+        """For each statement, the scripted probabilities."""
+        self._check()
+        return [self._kinds(statement) for statement in statements]
 
     async def answers(
         self,

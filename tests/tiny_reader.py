@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from memtypes.encoders.prepared import TOKENIZER_FILE
 from memtypes.encoders.reader import (
-    ACTS_OUTPUT,
-    ANSWERS_OUTPUT,
-    MODEL_FILES,
+    ANSWERS_FILE,
     READER,
+    STATEMENTS_FILE,
     ReaderManifest,
 )
-from memtypes.encoders.setup.reader_graph import acts_graph, answers_graph
+from memtypes.encoders.setup.reader_graph import answers_graph, statements_graph
+from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act
 
 WIDTH = 64
 VOCABULARY = 30_522
 TOKENS = 64
+KINDS = tuple(kind for kind in MemoryType if kind is not MemoryType.WORKING)
 
 
 def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
@@ -57,29 +58,35 @@ def tiny_weights(layers: int = 2) -> dict[str, NDArray[np.float32]]:
 
 
 def tiny_heads() -> dict[str, NDArray[np.float32]]:
-    """Random heads for answers and for acts."""
+    """Random heads for answers, acts and kinds."""
     random = np.random.default_rng(8)
     return {
         "answers.weight": random.normal(0, 0.5, (1, WIDTH)).astype(np.float32),
         "answers.bias": np.zeros(1, np.float32),
         "acts.weight": random.normal(0, 0.5, (len(Act), 2 * WIDTH)).astype(np.float32),
         "acts.bias": np.zeros(len(Act), np.float32),
+        "kinds.weight": random.normal(0, 0.5, (len(KINDS), 2 * WIDTH)).astype(np.float32),
+        "kinds.bias": np.zeros(len(KINDS), np.float32),
     }
 
 
-def write_tiny_reader(directory: Path, tokenizer: Path, *, acts: bool = True) -> Path:
+def write_tiny_reader(directory: Path, tokenizer: Path, *, taught: bool = True) -> Path:
     """Write a reader of random weights to `directory`; return it. tokenizer: file of any BERT
-    tokenizer. acts: whether it judges acts.
+    tokenizer. taught: whether it has learnt about statements.
     """
     weights = tiny_weights() | tiny_heads()
     files = {
-        MODEL_FILES[ANSWERS_OUTPUT]: answers_graph(weights, int8=True).SerializeToString(),
+        ANSWERS_FILE: answers_graph(weights, int8=True).SerializeToString(),
         TOKENIZER_FILE: tokenizer.read_bytes(),
     }
-    if acts:
-        files[MODEL_FILES[ACTS_OUTPUT]] = acts_graph(weights, int8=True).SerializeToString()
+    if taught:
+        files[STATEMENTS_FILE] = statements_graph(weights, int8=True).SerializeToString()
     manifest = ReaderManifest(
-        fingerprint="tiny-reader", max_tokens=TOKENS, files={}, acts=tuple(Act) if acts else ()
+        fingerprint="tiny-reader",
+        max_tokens=TOKENS,
+        files={},
+        acts=tuple(Act) if taught else (),
+        kinds=KINDS if taught else (),
     )
     READER.write(directory, files, manifest)
     return directory

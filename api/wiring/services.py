@@ -126,7 +126,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
-    screening = screening_of(rules, panel, embedder)
+    screening = screening_of(rules, panel, embedder, reader=taught_reader(resources))
     entries = Entries()
     ingestor = ingestor_of(resources, screening, entries)
     guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
@@ -214,15 +214,19 @@ class Screening:
 
 
 def screening_of(
-    book: RuleBook, panel: Panel, embedder: Embedder, clock: Clock = system_clock
+    book: RuleBook,
+    panel: Panel,
+    embedder: Embedder,
+    clock: Clock = system_clock,
+    reader: Reader | None = None,
 ) -> Screening:
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
-    (by `panel`).
+    (by `panel`). reader: of what texts state, if it is taught.
     """
     redactor = Redactor(book)
     recent = RecentTexts()
     classifier = Classifier(embedder, panel.judge)
-    prefilter = Prefilter(panel.judge, embedder, clock, recent)
+    prefilter = Prefilter(panel.judge, embedder, clock, recent, reader)
     gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
@@ -257,11 +261,16 @@ def panel_of(
     return Panel((*scoring, NoveltyReviewer(store)), judge)
 
 
+def taught_reader(resources: Resources) -> Reader | None:
+    """The reader, if there is one that has learnt about statements."""
+    reader = resources.reader
+    return reader if reader is not None and reader.judges_acts else None
+
+
 def ingestor_of(resources: Resources, screening: Screening, entries: Entries) -> Ingestor:
     """Build the ingestor, which screens texts, reads due times from them and writes memories to the
     store, with the token counts of their `entries` in a context.
     """
-    reader = resources.reader
     return Ingestor(
         resources.store,
         resources.embedder,
@@ -272,7 +281,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
         redactor=screening.redactor,
         panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
-        reader=reader if reader is not None and reader.judges_acts else None,
+        reader=taught_reader(resources),
     )
 
 

@@ -45,7 +45,7 @@ from benchmarks.harness.stores import (
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.bare_engine import BareEngine
-from benchmarks.training.statement_pairs import Scene, authors, scenes_by
+from benchmarks.training.reader.labelled_statements import Scene, authors, scenes_by
 from memtypes.encoders.prepared import MANIFEST_FILE
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope

@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 
-from benchmarks.training.statement_pairs import SCENES, scenes_by
+from benchmarks.training.reader.labelled_statements import SCENES, scenes_by
 from ingest.identity.new_dates import has_new_date
 from ingest.identity.update_evidence import Statement
 from ingest.screening.due.reading import due_in

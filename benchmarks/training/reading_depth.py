@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.training.embedding import embeddings_of
-from benchmarks.training.statement_pairs import Scene, authors, scenes_by
+from benchmarks.training.reader.labelled_statements import Scene, authors, scenes_by
 from ingest.identity.acts import MIN_COSINE
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act

@@ -18,7 +18,7 @@ from typing import Any
 
 from ingest.identity.duplicates import has_ended, is_public
 from ingest.identity.stored import Neighbour
-from ingest.screening.text_features import is_machine
+from ingest.screening.text_features import AGENT, USER, speaker_of
 from memtypes.model.ids import content_hash
 from memtypes.model.memory import MAX_EARLIER, MAX_LABEL, Memory, Source
 from memtypes.model.policy import MemoryType
@@ -50,9 +50,6 @@ MAX_PAIRS = 4
 
 MIN_COSINE = 0.25
 """Minimum cosine of a text and a memory that are read together."""
-
-USER = "user"
-AGENT = "agent"
 
 MAX_READ = 500
 """Maximum characters of a memory that is read. A longer one states many things."""
@@ -158,13 +155,6 @@ def text_hash(text: str) -> str:
     text that is no memory.
     """
     return content_hash(text[:MAX_LABEL])
-
-
-def speaker_of(role: str | None) -> str:
-    """Who said a text, in the reader's words: USER, AGENT or a name. role: None if unknown."""
-    if role is None or role.casefold() == USER:
-        return USER
-    return AGENT if is_machine(role) else role
 
 
 def pair(told: Told, memory: Memory) -> StatementPair:

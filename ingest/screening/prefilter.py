@@ -9,10 +9,14 @@ event, as it was said, and both as parts: so the task can end while the fact hol
 told as an event is stored as an event and as a fact. If the message is not worth keeping, a part is
 stored only if the message is a question and the part is not. Parts of a repeated message or of a
 tool's output, and the steps of a procedure, are not stored.
+
+A reader, if there is one, also says what a text states. It knows English alone, so its share in the
+judgement is the smaller, the less English the text is.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,8 +37,9 @@ from ingest.screening.submission import (
     UntypedDraft,
     with_type,
 )
-from ingest.screening.text_features import TOOLS, is_machine
+from ingest.screening.text_features import TOOLS, is_machine, speaker_of
 from memtypes.model.episodic import EventType
+from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.ids import normalise
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import IntentionType
@@ -44,6 +49,7 @@ from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
+from memtypes.ports.reader import Kinds, Reader, ReadStatement
 
 RECENT = 100
 MAX_SCOPES = 1_000
@@ -59,6 +65,9 @@ STATED = 0.3
 that is more probably an event is stored as both.
 """
 
+READ_SHARE = 0.5
+"""Share of the reader in the judgement of what an English text states."""
+
 _PARTS = frozenset((MemoryType.PROSPECTIVE, MemoryType.SEMANTIC, MemoryType.PROCEDURAL))
 """The memory types of parts that are stored. Events are not among them: the whole message tells
 what happened.
@@ -67,6 +76,8 @@ what happened.
 _EVENTS = {"user": EventType.USER_QUERY, "assistant": EventType.AGENT_RESPONSE}
 
 MAX_STEP = 10_000
+
+_log = logging.getLogger(__name__)
 
 Place: TypeAlias = tuple[str | None, tuple[int, ...]]
 """The session of a message, and the positions of its turns in it."""
@@ -131,6 +142,7 @@ class Prefilter:
     embedder: Embedder
     clock: Clock
     recent: RecentTexts = field(default_factory=RecentTexts)
+    reader: Reader | None = None
 
     async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
         """The submission with its type, embedding and judgement, or a rejection. Raises Overloaded
@@ -156,7 +168,7 @@ class Prefilter:
         if not imported and self._repeats(scope, submission.draft):
             return Rejection(DUPLICATE, submission.draft)
         position = MessagePosition(said.role, said.conversation, said.later)
-        (message,) = await self._judged([text], said.role, position)
+        (message,) = await self._judged([text], said.role, position, said.previous)
         said.conversation.add(said.role, text, message.embedding)
         said.statements.update(await self._statements(said, text, message))
         if message.judgement.objection and not imported:
@@ -217,12 +229,17 @@ class Prefilter:
         return repeated
 
     async def _judged(
-        self, texts: list[str], role: str, position: MessagePosition | None = None
+        self,
+        texts: list[str],
+        role: str,
+        position: MessagePosition | None = None,
+        previous: str = "",
     ) -> list[JudgedText]:
         """How the trained models judge `texts` of a speaker with this role. position: in the
-        conversation; None to judge each by itself.
+        conversation; None to judge each by itself. previous: the message before them.
         """
         embeddings = await self.embedder.embed_documents(texts)
+        read = await self._read(texts, role, previous)
 
         def judge() -> list[JudgedText]:
             inputs = [
@@ -233,12 +250,38 @@ class Prefilter:
                 JudgedText(
                     embedding,
                     self.judge.judged(model_input, position),
-                    self.judge.stated(model_input, role),
+                    _weighed(
+                        self.judge.stated(model_input, role), kinds, model_input.reading.english
+                    ),
                 )
-                for embedding, model_input in zip(embeddings, inputs, strict=True)
+                for embedding, model_input, kinds in zip(embeddings, inputs, read, strict=True)
             ]
 
         return await offload(texts, judge)
+
+    async def _read(self, texts: list[str], role: str, previous: str) -> list[Kinds]:
+        """What the reader says that each text states; nothing if there is none or it is busy."""
+        if self.reader is None:
+            return [{}] * len(texts)
+        today = self.clock().date()
+        statements = [
+            ReadStatement(text, today, speaker_of(role), MemoryType.WORKING, previous)
+            for text in texts
+        ]
+        try:
+            return await self.reader.kinds(statements)
+        except (Unavailable, Overloaded) as error:
+            _log.warning("%d texts were not read: %s", len(texts), error)
+            return [{}] * len(texts)
+
+
+def _weighed(judged: Mapping[MemoryType, float], read: Kinds, english: float) -> Kinds:
+    """The probability of what a text states, by the judge and the reader together."""
+    share = READ_SHARE * english if read else 0.0
+    return {
+        kind: (1 - share) * probability + share * read.get(kind, 0.0)
+        for kind, probability in judged.items()
+    }
 
 
 def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:

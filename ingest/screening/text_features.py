@@ -42,6 +42,10 @@ features less.
 """
 
 TOOLS = frozenset(("tool", "function"))
+USER = "user"
+AGENT = "agent"
+"""Who said a text, in the words of a reader, which is told a name of others."""
+
 _MACHINES = TOOLS | {"assistant", "agent", "model", "system", "developer"}
 """Roles of messages that no person writes."""
 
@@ -77,6 +81,13 @@ _FORM_SIZE = 6 + len(_RATES) + 3 + len(_FORMS)
 def is_machine(role: str) -> bool:
     """Whether messages of this role are written by an agent or a tool rather than a person."""
     return role.casefold() in _MACHINES
+
+
+def speaker_of(role: str | None) -> str:
+    """Who said a text, in the reader's words: USER, AGENT or a name. role: None if unknown."""
+    if role is None or role.casefold() == USER:
+        return USER
+    return AGENT if is_machine(role) else role
 
 
 def words_of(text: str) -> list[str]:

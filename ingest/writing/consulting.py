@@ -22,12 +22,12 @@ from ingest.identity.acts import (
     could_mean,
     deeds_of,
     pair,
-    speaker_of,
 )
 from ingest.identity.duplicates import is_public
 from ingest.identity.stored import Neighbour
 from ingest.screening.due.reading import TIMEZONE, due_in, zone_of
 from ingest.screening.submission import Heard
+from ingest.screening.text_features import speaker_of
 from ingest.writing.drafts import PendingWrite
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.policy import MemoryType

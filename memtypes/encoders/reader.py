@@ -1,5 +1,6 @@
 """The reader in onnxruntime: two small int8 BERT models that read two texts together. One says
-whether a memory answers a question, the other what a new text does to a stored statement.
+whether a memory answers a question, the other what a new text does to a stored statement, and of a
+text alone, what it states.
 
 Each pair is a separate run of the model, as each text is for the embedder: in a batch, a pair's
 reading would depend on the other pairs, and a receipt could not be computed again. A few threads
@@ -30,14 +31,27 @@ from memtypes.encoders.batching import truncated
 from memtypes.encoders.prepared import ORT_ERRORS, TOKENIZER_FILE, Manifest, PreparedModel
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
-from memtypes.ports.reader import Act, Acts, Question, Reader, ReadStatement, StatementPair
+from memtypes.ports.reader import (
+    Act,
+    Acts,
+    Kinds,
+    Question,
+    Reader,
+    ReadStatement,
+    StatementPair,
+)
 
 ANSWERS_OUTPUT = "answers"
 ACTS_OUTPUT = "acts"
+KINDS_OUTPUT = "kinds"
 """Names of the models' outputs, which are logits."""
 
-MODEL_FILES = {ANSWERS_OUTPUT: "answers.onnx", ACTS_OUTPUT: "acts.onnx"}
-"""Names of the models' files by output. That for acts is missing as long as nothing was learnt."""
+ANSWERS_FILE = "answers.onnx"
+STATEMENTS_FILE = "statements.onnx"
+"""Names of the models' files. That of statements is missing as long as nothing was learnt."""
+
+OUTPUTS = {ANSWERS_FILE: (ANSWERS_OUTPUT,), STATEMENTS_FILE: (ACTS_OUTPUT, KINDS_OUTPUT)}
+"""Outputs of each file's model."""
 
 MAX_BEFORE = 160
 """Characters of the message before a new text that are read, its last ones."""
@@ -49,7 +63,7 @@ _NAMES = {
     MemoryType.PROCEDURAL: "how-to",
     MemoryType.WORKING: "message",
 }
-"""What the model for acts is told of a stored statement's type."""
+"""What the model of statements is told of a stored one's type."""
 
 THREADS = 2
 """Number of pairs that are read at once."""
@@ -58,10 +72,12 @@ THREADS = 2
 class ReaderManifest(Manifest):
     """Contents of the manifest file of a prepared reader.
 
-    acts: names of the acts in the order of their model's output; empty if there is none.
+    acts, kinds: names in the order of the outputs of the model of statements; empty if there is
+    none.
     """
 
     acts: tuple[Act, ...] = ()
+    kinds: tuple[MemoryType, ...] = ()
 
 
 READER = PreparedModel("reader", ReaderManifest, "memtypes.encoders.setup.prepare_reader")
@@ -82,11 +98,11 @@ class ReaderSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """Two texts, and the output of the model that is wanted for them."""
+    """Two texts, or a text alone, and the output of the model that is wanted for them."""
 
     output: str
     first: str
-    second: str
+    second: str = ""
 
     @property
     def key(self) -> bytes:
@@ -117,17 +133,18 @@ class _OnnxModels:
         options.intra_op_num_threads = 1  # pairs are read side by side instead
         options.inter_op_num_threads = 1
         try:
-            sessions = {
-                output: onnxruntime.InferenceSession(
+            models = {
+                name: onnxruntime.InferenceSession(
                     directory / name, options, providers=["CPUExecutionProvider"]
                 )
-                for output, name in MODEL_FILES.items()
+                for name in OUTPUTS
                 if name in manifest.files
             }
         except ORT_ERRORS as error:
             raise SetupRequired(
                 f"the reader failed: {error}; {READER.command(directory)}"
             ) from error
+        sessions = {output: model for name, model in models.items() for output in OUTPUTS[name]}
         tokenizer = Tokenizer.from_file(str(directory / TOKENIZER_FILE))
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -196,6 +213,19 @@ class OnnxReader(Reader):
             readings.append(dict(zip(self._model.manifest.acts, probabilities, strict=True)))
         return readings
 
+    async def kinds(self, statements: Sequence[ReadStatement]) -> list[Kinds]:
+        """For each statement, what it states. Raises Unavailable if the model has not learnt it."""
+        if not self.judges_acts:
+            raise Unavailable("the reader has not learnt what statements state")
+        texts = [_Texts(KINDS_OUTPUT, newer_text(statement)) for statement in statements]
+        readings: list[Kinds] = []
+        for logits in await self._read(texts, None):
+            if logits is None:
+                raise Unavailable("the reader is closed")
+            probabilities = [_sigmoid(float(logit)) for logit in logits]
+            readings.append(dict(zip(self._model.manifest.kinds, probabilities, strict=True)))
+        return readings
+
     async def answers(
         self,
         question: Question,
@@ -259,13 +289,13 @@ class OnnxReader(Reader):
 
 
 def newer_text(statement: ReadStatement) -> str:
-    """What the model for acts reads of a new text."""
+    """What the model of statements reads of a new text."""
     said = f"{statement.speaker}: {statement.text}"
     return f"{statement.before[-MAX_BEFORE:]} | {said}" if statement.before else said
 
 
 def older_text(statement: ReadStatement) -> str:
-    """What the model for acts reads of a stored statement."""
+    """What the model of statements reads of a stored one."""
     return f"{_NAMES[statement.kind]}, {statement.speaker}: {statement.text}"
 
 
@@ -273,10 +303,14 @@ def joined(
     first: list[int], second: list[int], start: int, separator: int, limit: int
 ) -> tuple[list[int], list[int]]:
     """Token ids of two texts in one, and the type of each: 0 for the first text, 1 for the second.
+    If the second is empty, those of the first alone.
 
     start, separator: ids of the special tokens. Of texts that are longer than `limit` together, the
     beginnings are taken, and more is cut from the longer one.
     """
+    if not second:
+        alone = [start, *first[: limit - 2], separator]
+        return alone, [0] * len(alone)
     room = limit - 3  # start and two separators
     least = room // 2
     if len(first) <= least:

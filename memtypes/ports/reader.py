@@ -1,5 +1,6 @@
 """Port of the reader: a model that reads two texts together, and so sees what their vectors can't
-show. It says what a new statement does to a stored one, and whether a memory answers a question.
+show. It says what a new statement does to a stored one, and whether a memory answers a question. It
+also reads a text alone, to say what it states.
 
 The reader is optional. Where there is none, callers get None instead and work without it.
 """
@@ -53,6 +54,12 @@ Acts: TypeAlias = Mapping[Act, float]
 """A probability for each act; together they are 1."""
 
 
+Kinds: TypeAlias = Mapping[MemoryType, float]
+"""For each lasting type, the probability that a text states such a thing. A text may state several
+things, or none, so they need not be 1 together.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadStatement:
     """A text to read. day: when it was said. speaker: "user", "agent" or a name.
@@ -93,14 +100,18 @@ class Reader(ABC):
     """Text that identifies the model; readings with equal fingerprints can be compared."""
 
     judges_acts: bool
-    """Whether the model has learnt what statements do to each other, so that `acts` can be
-    called.
-    """
+    """Whether the model has learnt about statements, so that `acts` and `kinds` can be called."""
 
     @abstractmethod
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the probability of each thing that the newer statement may do to the older
         one. Raises Unavailable, or Overloaded if too many pairs wait.
+        """
+
+    @abstractmethod
+    async def kinds(self, statements: Sequence[ReadStatement]) -> list[Kinds]:
+        """For each statement, whose own kind is not read, what it states. Raises Unavailable, or
+        Overloaded if too many texts wait.
         """
 
     @abstractmethod

@@ -14,7 +14,7 @@ from memtypes.encoders.reader import OnnxReader, ReaderSettings
 from memtypes.model.errors import Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, Question, Reader, ReadStatement, StatementPair
-from tests.fakes_reader import FakeReader
+from tests.fakes_reader import LASTING, FakeReader
 from tests.tiny_reader import write_tiny_reader
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,15 @@ async def test_each_pair_gets_a_probability_for_each_act(reader: Reader) -> None
         assert min(reading.values()) >= 0
 
 
+async def test_each_statement_gets_a_probability_for_each_lasting_type(reader: Reader) -> None:
+    texts = [statement("Send the form."), statement("The form is blue.")]
+    readings = await reader.kinds(texts)
+    assert len(readings) == len(texts)
+    for reading in readings:
+        assert set(reading) == set(LASTING)
+        assert all(0 <= probability <= 1 for probability in reading.values())
+
+
 async def test_each_memory_gets_a_probability(reader: Reader) -> None:
     memories = [statement(f"The key is in drawer {number}.") for number in range(5)]
     answers = await reader.answers(QUESTION, memories)
@@ -71,6 +80,7 @@ async def test_each_memory_gets_a_probability(reader: Reader) -> None:
 
 async def test_nothing_to_read_gives_no_readings(reader: Reader) -> None:
     assert await reader.acts([]) == []
+    assert await reader.kinds([]) == []
     assert await reader.answers(QUESTION, []) == []
     assert await reader.answers(QUESTION, [], 10) == []
 
@@ -99,6 +109,7 @@ async def test_any_text_can_be_read(reader: Reader, text: str) -> None:
     assert answers[0] is not None
     (acts,) = await reader.acts([StatementPair(statement(text), statement(text))])
     assert sum(acts.values()) == pytest.approx(1)
+    assert len(await reader.kinds([statement(text)])) == 1
 
 
 async def test_concurrent_calls_get_their_own_readings(reader: Reader) -> None:
@@ -121,3 +132,5 @@ async def test_a_closed_reader_is_unavailable(
         await closed.answers(QUESTION, [statement("late")])
     with pytest.raises(Unavailable):
         await closed.acts([StatementPair(statement("late"), statement("early"))])
+    with pytest.raises(Unavailable):
+        await closed.kinds([statement("late")])

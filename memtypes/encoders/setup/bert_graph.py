@@ -200,7 +200,7 @@ def _embeddings(writer: GraphWriter, *, pairs: bool) -> str:
     summed = writer.node("Add", [words, position_vectors], "embedded")
     if pairs:
         kind_table = writer.constant("token_types", kinds)
-        kind_vectors = writer.node("Gather", [kind_table, TYPE_IDS], "kinds")
+        kind_vectors = writer.node("Gather", [kind_table, TYPE_IDS], "type_vectors")
         summed = writer.node("Add", [summed, kind_vectors], "embedded_kinds")
     return writer.normalised(summed, "embeddings.LayerNorm", "states")
 

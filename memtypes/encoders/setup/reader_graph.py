@@ -15,7 +15,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from memtypes.encoders.reader import ACTS_OUTPUT, ANSWERS_OUTPUT
+from memtypes.encoders.reader import (
+    ANSWERS_FILE,
+    OUTPUTS,
+    STATEMENTS_FILE,
+)
 from memtypes.encoders.setup.bert_graph import (
     INPUT_IDS,
     TYPE_IDS,
@@ -94,22 +98,22 @@ def answers_graph(weights: Weights, *, int8: bool) -> Any:
     writer = GraphWriter(weights, int8)
     beginning = _beginning(writer, bert_states(writer, bias=None, pairs=True))
     pooled = writer.node("Tanh", [_product(writer, beginning, "pooler.dense")], "pooled")
-    return _model(writer, pooled, ANSWERS_OUTPUT)
+    return _model(writer, pooled, ANSWERS_FILE)
 
 
-def acts_graph(weights: Weights, *, int8: bool) -> Any:
-    """Build the ONNX model that says what a new text does to a stored statement. int8: whether to
-    quantise it.
+def statements_graph(weights: Weights, *, int8: bool) -> Any:
+    """Build the ONNX model that says what a new text does to a stored statement, and what a text
+    alone states. int8: whether to quantise it.
 
     weights: of the BERT model, and "acts.weight" of shape (acts, 2 * dimensions), for the first
-    token's state and the mean of all, and "acts.bias". Its inputs are those of `answers_graph`. Its
-    output are float32 logits, of shape (pairs, acts).
+    token's state and the mean of all, and "acts.bias"; the same for "kinds". Its inputs are those
+    of `answers_graph`. Its outputs are float32 logits, of shape (pairs, acts) and (texts, kinds).
     """
     writer = GraphWriter(weights, int8)
     states = bert_states(writer, bias=None, pairs=True)
     mean = writer.node("ReduceMean", [states, writer.indices(1)], "mean", keepdims=0)
     joint = writer.node("Concat", [_beginning(writer, states), mean], "joint", axis=1)
-    return _model(writer, joint, ACTS_OUTPUT)
+    return _model(writer, joint, STATEMENTS_FILE)
 
 
 def _beginning(writer: GraphWriter, states: str) -> str:
@@ -118,11 +122,13 @@ def _beginning(writer: GraphWriter, states: str) -> str:
     return writer.node("Squeeze", [beginning, writer.indices(1)], "beginning_vector")
 
 
-def _model(writer: GraphWriter, vector: str, output: str) -> Any:
-    """Add the head `output` for a pair's vector, and end the model."""
-    writer.node("Identity", [_product(writer, vector, output)], output)
-    outputs = {output: ["pairs", len(writer.weights[f"{output}.bias"])]}
-    return model_of(writer, f"reader_{output}", [INPUT_IDS, TYPE_IDS], outputs)
+def _model(writer: GraphWriter, vector: str, file: str) -> Any:
+    """Add the heads of the model in `file` for a pair's vector, and end the model."""
+    outputs: dict[str, list[Any]] = {}
+    for output in OUTPUTS[file]:
+        writer.node("Identity", [_product(writer, vector, output)], output)
+        outputs[output] = ["pairs", len(writer.weights[f"{output}.bias"])]
+    return model_of(writer, file.removesuffix(".onnx"), [INPUT_IDS, TYPE_IDS], outputs)
 
 
 def _product(writer: GraphWriter, source: str, key: str) -> str:

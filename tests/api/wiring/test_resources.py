@@ -38,7 +38,9 @@ async def test_the_reader_is_used_where_it_is_prepared(
     """Readiness says what it has not learnt. One that does not judge acts is not asked about
     them.
     """
-    directory = write_tiny_reader(tmp_path / "reader", onnx_directory / TOKENIZER_FILE, acts=False)
+    directory = write_tiny_reader(
+        tmp_path / "reader", onnx_directory / TOKENIZER_FILE, taught=False
+    )
     settings = Settings(data_dir=tmp_path, encoder_dir=onnx_directory, reader_dir=directory)
     async with open_services(settings) as services:
         said = await services.pings["reader"]()

@@ -18,7 +18,6 @@ from ingest.identity.acts import (
     deeds_of,
     latest_act,
     pair,
-    speaker_of,
     undone,
 )
 from ingest.identity.stored import Neighbour
@@ -170,16 +169,6 @@ def test_a_fact_is_read_only_with_a_text_that_states_a_fact() -> None:
     assert could_mean(told(), near, NOW) == []
     states = Told("Rent is 950.", NOW, "user", MemoryType.SEMANTIC)
     assert could_mean(states, near, NOW) == [fact]
-
-
-@pytest.mark.parametrize(
-    ("role", "speaker"),
-    [(None, "user"), ("User", "user"), ("assistant", "agent"), ("June", "June")],
-)
-def test_a_reader_hears_of_the_user_an_agent_or_somebody_by_name(
-    role: str | None, speaker: str
-) -> None:
-    assert speaker_of(role) == speaker
 
 
 def test_a_commitment_was_said_by_the_agent() -> None:

@@ -30,7 +30,9 @@ from ingest.screening.text_features import Conversation
 from memtypes.model.memory import Source
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
+from memtypes.ports.reader import Kinds, Reader, ReadStatement
 from tests.fakes import FakeEmbedder
+from tests.fakes_reader import LASTING, FakeReader
 from tests.ingest.doubles import NOW, SCOPE, draft
 
 pytestmark = pytest.mark.anyio
@@ -148,13 +150,15 @@ class JudgeByWords(Judge):
         return Judgement(0.0 if "hm" in model_input.text else 1.0, 5.0)
 
 
-async def types_stored(text: str, sentences: tuple[str, ...] = ()) -> list[str | None]:
+async def types_stored(
+    text: str, sentences: tuple[str, ...] = (), reader: Reader | None = None
+) -> list[str | None]:
     """The types of a message, and of its parts: the whole text, and each of its sentences. None for
     what is not stored.
     """
     shipped = Judge.shipped()
     judge = JudgeByWords(**{field.name: getattr(shipped, field.name) for field in fields(shipped)})
-    prefilter = Prefilter(judge, FakeEmbedder(), lambda: NOW)
+    prefilter = Prefilter(judge, FakeEmbedder(), lambda: NOW, reader=reader)
     said = CapturedMessage("user", Conversation(), sentences=sentences)
     message = replace(captured(text), said=said)
     verdicts = [await prefilter.examine(SCOPE, message)]
@@ -214,3 +218,43 @@ def kinds(**shares: float) -> Mapping[MemoryType, float]:
 )
 def test_a_text_states_the_likeliest_lasting_type(shares: dict[str, float], stated: str) -> None:
     assert stated_by(kinds(**shares)) == stated
+
+
+def reads_a_task() -> FakeReader:
+    """A reader to which every text states a task."""
+    return FakeReader(
+        kinds=lambda _: {kind: float(kind is MemoryType.PROSPECTIVE) for kind in LASTING}
+    )
+
+
+async def test_a_reader_sees_a_task_where_the_judge_sees_an_event() -> None:
+    text = "We met Ada and she said that the tent is mine to fetch."
+    assert await types_stored(text) == ["episodic", None]
+    assert await types_stored(text, reader=reads_a_task()) == ["prospective", None]
+
+
+async def test_a_reader_is_not_trusted_with_other_languages() -> None:
+    text = "Wir haben Ada getroffen und sie sagte, dass ich das Zelt holen soll."
+    assert await types_stored(text, reader=reads_a_task()) == ["episodic", None]
+
+
+async def test_without_its_reader_the_prefilter_judges_by_itself() -> None:
+    reader = reads_a_task()
+    await reader.aclose()
+    text = "We met Ada and she said that the tent is mine to fetch."
+    assert await types_stored(text, reader=reader) == ["episodic", None]
+
+
+async def test_the_reader_is_told_who_speaks_and_what_was_said_before() -> None:
+    read: list[ReadStatement] = []
+
+    def kinds(statement: ReadStatement) -> Kinds:
+        read.append(statement)
+        return dict.fromkeys(LASTING, 0.0)
+
+    prefilter = Prefilter(
+        Judge.shipped(), FakeEmbedder(), lambda: NOW, reader=FakeReader(kinds=kinds)
+    )
+    said = CapturedMessage("assistant", Conversation(), previous="Who fetches the tent?")
+    await prefilter.examine(SCOPE, replace(captured("I will fetch it on Monday."), said=said))
+    assert [(each.speaker, each.before) for each in read] == [("agent", "Who fetches the tent?")]

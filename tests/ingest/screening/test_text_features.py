@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.screening.text_features import BUCKETS, Conversation, Later, form_of, read
+from ingest.screening.text_features import BUCKETS, Conversation, Later, form_of, read, speaker_of
 
 SIZE = len(read("x").features)
 
@@ -72,3 +72,13 @@ def test_features_compare_a_message_with_the_messages_after_it() -> None:
         for messages in ([], [("assistant", "Friday, noted")], [("assistant", "hello")])
     )
     assert len({features.tobytes() for features in (unanswered, answered, ignored)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("role", "speaker"),
+    [(None, "user"), ("User", "user"), ("assistant", "agent"), ("June", "June")],
+)
+def test_a_reader_hears_of_the_user_an_agent_or_somebody_by_name(
+    role: str | None, speaker: str
+) -> None:
+    assert speaker_of(role) == speaker

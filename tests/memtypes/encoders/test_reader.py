@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import MODEL_FILES, OnnxReader, ReaderSettings
+from memtypes.encoders.reader import OUTPUTS, OnnxReader, ReaderSettings
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Question, ReadStatement, StatementPair
@@ -122,19 +122,21 @@ async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) 
     assert all(reading != plain for reading in others)
 
 
-async def test_a_reader_that_has_not_learnt_acts_says_so(
+async def test_a_reader_that_has_not_learnt_about_statements_says_so(
     tmp_path: Path, onnx_directory: Path
 ) -> None:
-    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE, acts=False)
+    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE, taught=False)
     reader = await OnnxReader.open(ReaderSettings(directory=directory))
     assert not reader.judges_acts
     assert None not in await reader.answers(QUESTION, memories(2))
     with pytest.raises(Unavailable, match="has not learnt"):
         await reader.acts([StatementPair(*memories(2))])
+    with pytest.raises(Unavailable, match="has not learnt"):
+        await reader.kinds(memories(2))
     await reader.aclose()
 
 
-@pytest.mark.parametrize("name", [*MODEL_FILES.values(), TOKENIZER_FILE, MANIFEST_FILE])
+@pytest.mark.parametrize("name", [*OUTPUTS, TOKENIZER_FILE, MANIFEST_FILE])
 async def test_a_missing_file_is_an_error_with_the_command_that_restores_it(
     tmp_path: Path, onnx_directory: Path, name: str
 ) -> None:

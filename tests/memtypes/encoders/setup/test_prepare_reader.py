@@ -16,14 +16,14 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
 from memtypes.encoders.prepared import TOKENIZER_FILE
-from memtypes.encoders.reader import ANSWERS_OUTPUT, MODEL_FILES, READER, ReaderManifest
+from memtypes.encoders.reader import ANSWERS_FILE, READER, ReaderManifest
 from memtypes.encoders.setup import prepare_reader as setup
 from memtypes.encoders.setup.prepare_reader import fingerprint, main, prepare_reader
 from memtypes.encoders.setup.reader_graph import (
-    acts_graph,
     answers_graph,
     base_weights,
     merged,
+    statements_graph,
 )
 from memtypes.model.errors import SetupRequired
 from tests.tiny_reader import WIDTH, tiny_heads, tiny_weights
@@ -135,7 +135,7 @@ def test_what_was_learnt_changes_the_model_as_if_it_were_in_its_weights() -> Non
     assert abs(taught - plain).max() > 1e-3
 
 
-@pytest.mark.parametrize("graph", [answers_graph, acts_graph])
+@pytest.mark.parametrize("graph", [answers_graph, statements_graph])
 def test_a_quantised_model_reads_nearly_as_the_one_in_floats(
     graph: Callable[..., onnx.ModelProto],
 ) -> None:
@@ -187,7 +187,7 @@ def test_the_prepared_base_ranks_what_answers_first(reader_directory: Path) -> N
     """The sentence of the base's model card that answers the question is above the other."""
     tokenizer = Tokenizer.from_file(str(reader_directory / TOKENIZER_FILE))
     tokenizer.no_padding()
-    model = (reader_directory / MODEL_FILES[ANSWERS_OUTPUT]).read_bytes()
+    model = (reader_directory / ANSWERS_FILE).read_bytes()
     answer, other = (
         logits(model, encoded.ids, encoded.type_ids).item()
         for encoded in (

@@ -1,0 +1,3 @@
+"""Teaches the reader's models: `statements` what texts state and do, `answers` what answers a
+question.
+"""
