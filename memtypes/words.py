@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from typing import Any, Final
 
 _TOKEN: Final = re.compile(
@@ -63,6 +63,10 @@ _TIME_KINDS: Final = frozenset(
 _DAYS: Final = frozenset(("weekday", "day"))
 _PARTS: Final = frozenset(("part",))
 _SHORTEST_COMPOUND: Final = 9
+_SHORTEST_WEEKDAY: Final = 4
+_SHORTEST_WORD: Final = 3
+_PLAIN_WORD: Final = re.compile(r"[^\W\u3040-\u30ff\u4e00-\u9fff]+|\w")
+"""Japanese has no blanks: each of its characters is a word."""
 _RULES: Final = frozenset(
     (
         "stop",
@@ -404,6 +408,59 @@ def _meanings(
             if not exact or exact == tokens[start].text.casefold():
                 meanings[kind] = (value, end)
     return meanings
+
+
+@dataclass(frozen=True, slots=True)
+class _RelativeTimes:
+    """Phrases of all languages for times that depend on when a text was written, as tuples of plain
+    words. before_unit, units: words such as "next", and such as "week", which are one together.
+    """
+
+    weekdays: frozenset[str]
+    phrases: frozenset[tuple[str, ...]]
+    before_unit: frozenset[str]
+    units: frozenset[str]
+
+
+def has_relative_time(text: str) -> bool:
+    """Whether `text` has words for a time that depend on when it was written, such as "today", "on
+    Friday" or "next week". A weekday with a date beside it does not.
+
+    It knows the words of all languages at once, and takes a tenth of the time of `read_words`.
+    """
+    relative = _relative_times()
+    words = _PLAIN_WORD.findall(plain(text))
+    for word, following in pairwise((*words, "")):
+        is_weekday = word in relative.weekdays and not following[:1].isdigit()
+        with_unit = word in relative.before_unit and following in relative.units
+        if is_weekday or with_unit or not relative.phrases.isdisjoint([(word,), (word, following)]):
+            return True
+    return False
+
+
+@cache
+def _relative_times() -> _RelativeTimes:
+    by_kind: dict[str, set[tuple[str, ...]]] = {}
+    for language in languages().values():
+        for phrase, meanings in language.phrases.items():
+            words = tuple(part for part in phrase if part.isalnum())
+            letters = "".join(words)
+            for kind, _, _ in meanings:
+                # Short names of days are other words elsewhere: "so", "do", "sat", "mar"
+                least = _SHORTEST_WEEKDAY if kind == "weekday" else _SHORTEST_WORD
+                if len(letters) >= least or not letters.isascii():
+                    by_kind.setdefault(kind, set()).add(words)
+
+    def single(*kinds: str) -> frozenset[str]:
+        return frozenset(words[0] for kind in kinds for words in by_kind[kind] if len(words) == 1)
+
+    phrases = (by_kind[kind] for kind in ("day", "tonight", "ago", "weekend", "next_unit"))
+    return _RelativeTimes(
+        single("weekday"),
+        frozenset(chain.from_iterable(phrases)),
+        single("next", "previous", "this"),
+        single("unit"),
+    )
 
 
 @cache

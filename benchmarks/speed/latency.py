@@ -5,7 +5,10 @@ Ten questions at a time go to the bare engine (`benchmarks.speed.bare_engine`), 
 this process, and to the service over HTTP, so that a busy machine slows all of them alike. Each has
 its own copy of the store. "query cached" repeats a question, whose embedding the service has
 cached. Each question also goes to two hooks of the service: prompt-submit, with a list of to-dos,
-and UserPromptSubmit of Claude Code. Retrievals with and without late interaction take turns in
+and UserPromptSubmit of Claude Code; and to prompt-submit with the best hits read, where a reader is
+prepared. Last, scenes of the training data are told: in each, tasks and facts are stored, and the
+texts that end, move and change them are timed, as explicit memories and as captured messages, so
+that a reader has what it reads in use. Retrievals with and without late interaction take turns in
 coming first. Writing a receipt slows the next call, so calls with and without receipts alternate in
 tens.
 """
@@ -17,9 +20,10 @@ import json
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -41,7 +45,9 @@ from benchmarks.harness.stores import (
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.bare_engine import BareEngine
-from memtypes.model.policy import LONG_TERM
+from benchmarks.training.reader.labelled_statements import Scene, authors, scenes_by
+from memtypes.encoders.prepared import MANIFEST_FILE
+from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.ports.encoders import Embedder
 from memtypes.search.vectors import Vectors
@@ -62,6 +68,8 @@ PLAIN = "retrieve without query embedding"
 WITHOUT_LATE = "retrieve without query embedding and late interaction"
 HTTP_CACHED = "HTTP retrieve, query cached"
 WITHOUT_RECEIPT = "HTTP retrieve, query cached, no receipt"
+TOLD = "HTTP write of a scene"
+CAPTURED = "HTTP session-stop, a message"
 RATIOS = ((PLAIN, ENGINE_IDS), (PLAIN, ENGINE), ("retrieve", FLOOR), ("HTTP retrieve", FLOOR))
 ADDED = {"late interaction": (PLAIN, WITHOUT_LATE), "a receipt": (HTTP_CACHED, WITHOUT_RECEIPT)}
 
@@ -84,6 +92,9 @@ class LatencyRequest:
     settle_s: float = field(
         default=30.0, metadata=flag("seconds for the engine to warm up", least=0)
     )
+    scenes: int = field(
+        default=20, metadata=flag("scenes told as memories, and again as messages", least=0)
+    )
     store: Path | None = field(
         default=None, metadata=flag("keep the filled stores here for the next run", Path)
     )
@@ -95,7 +106,7 @@ class LatencyRun:
 
     plain: retriever without late interaction (token-level matching). bare_embedder, engine: used
     alone, as a baseline. samples: milliseconds by the name of the timed step. run_id: number that
-    makes session ids unique.
+    makes session ids unique. has_reader: whether the service reads texts together.
     """
 
     opened: Opened
@@ -105,6 +116,7 @@ class LatencyRun:
     engine: BareEngine
     samples: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     run_id: int = field(default_factory=time.time_ns)
+    has_reader: bool = False
 
     def add(self, name: str, began: float) -> float:
         """Add the milliseconds since `began` (from perf_counter) to the samples of step `name`, and
@@ -158,13 +170,19 @@ async def _measure_size(
             client = await KeepAliveClient.open(service.url)
             stack.push_async_callback(client.aclose)
             plain = Retriever(replace(opened.parts, embedder=Tokenless(opened.embedder)))
-            run = LatencyRun(opened, plain, client, bare_embedder, engine)
+            has_reader = (settings.reader_path / MANIFEST_FILE).exists()
+            run = LatencyRun(opened, plain, client, bare_embedder, engine, has_reader=has_reader)
             warm_up = replace(run, samples=defaultdict(list))
             queries = questions(_WARM_UP + request.queries, seed=23)
             await _take_turns(warm_up, queries[:_WARM_UP], request.namespaces)
             await _take_turns(run, queries[_WARM_UP:], request.namespaces)
         await _write(warm_up, _WARM_UP, request.namespaces)
         await _write(run, request.writes, request.namespaces)
+        scenes = _scenes()
+        await _tell(warm_up, next(scenes), namespace_of(0))
+        for index in range(request.scenes):
+            await _tell(run, next(scenes), namespace_of(index % request.namespaces))
+            await _capture(run, next(scenes), namespace_of(index % request.namespaces))
     return run.samples
 
 
@@ -175,7 +193,10 @@ async def _take_turns(run: LatencyRun, queries: Sequence[str], namespaces: int) 
         _http(WITHOUT_RECEIPT, receipt=False),
         _http_live,
     )
-    steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http, _http_hook, _http_client)
+    hooks: tuple[Step, ...] = (_http_hook("HTTP prompt-submit", "off"), _http_client)
+    if run.has_reader:
+        hooks = (*hooks, _http_hook("HTTP prompt-submit, hits read", "always"))
+    steps: tuple[Step, ...] = (_floor, _retrieve_pair, *http, *hooks)
     for start in range(0, len(queries), _ROUND):
         for step in steps:
             for index, question in enumerate(queries[start : start + _ROUND], start):
@@ -247,14 +268,19 @@ async def _http_live(run: LatencyRun, scope: Scope, question: str) -> None:
     )
 
 
-async def _http_hook(run: LatencyRun, scope: Scope, question: str) -> None:
-    body = {
-        "namespace": scope.namespace,
-        "session_id": "hooks",
-        "prompt": f"{question} Go on.",
-        "todos": _TODOS,
-    }
-    await _post(run, "hooks/prompt-submit", "HTTP prompt-submit", body)
+def _http_hook(name: str, reader: str) -> Step:
+
+    async def submit(run: LatencyRun, scope: Scope, question: str) -> None:
+        body = {
+            "namespace": scope.namespace,
+            "session_id": "hooks",
+            "prompt": f"{question} Go on.",
+            "todos": _TODOS,
+            "reader": reader,
+        }
+        await _post(run, "hooks/prompt-submit", name, body)
+
+    return submit
 
 
 async def _http_client(run: LatencyRun, scope: Scope, question: str) -> None:
@@ -292,6 +318,50 @@ async def _write(run: LatencyRun, count: int, namespaces: int) -> None:
         await _post(run, "memories", "HTTP write", body)
 
 
+def _scenes() -> Iterator[Scene]:
+    """Yield the scenes of all authors in English, one of each in turn."""
+    for scenes in zip_longest(*map(scenes_by, authors())):
+        yield from (scene for scene in scenes if scene is not None)
+
+
+async def _tell(run: LatencyRun, scene: Scene, namespace: str) -> None:
+    """Store the earlier statements of a scene, and time the writes of its later texts, which may do
+    something to these. Raises Refused.
+    """
+    for statement, does in scene.values():
+        only_said = statement.kind is MemoryType.WORKING
+        body = {
+            "namespace": namespace,
+            "type": str(MemoryType.EPISODIC if only_said else statement.kind),
+            "content": statement.text,
+            "created_at": f"{statement.day}T09:00:00Z",
+        }
+        name = TOLD if only_said or does else "HTTP write before a scene"
+        await _post(run, "memories", name, body)
+
+
+async def _capture(run: LatencyRun, scene: Scene, namespace: str) -> None:
+    """Store the earlier statements of a scene, and time the capture of a session that says the
+    later ones. Raises Refused.
+    """
+    messages: list[dict[str, str]] = []
+    earlier: Scene = {}
+    for name, (statement, does) in scene.items():
+        if statement.kind is MemoryType.WORKING or does:
+            role = "assistant" if statement.speaker == "agent" else "user"
+            at = f"{statement.day}T09:00:00Z"
+            messages.append({"role": role, "content": statement.text, "timestamp": at})
+        else:
+            earlier[name] = statement, does
+    await _tell(run, earlier, namespace)
+    session = f"{run.run_id} {namespace} {len(run.samples[CAPTURED])}"
+    body = {"namespace": namespace, "session_id": session, "messages": messages}
+    began = time.perf_counter()
+    await run.service.post("/v1/hooks/session-stop", body)
+    elapsed_ms = (time.perf_counter() - began) * 1e3
+    run.samples[CAPTURED] += [elapsed_ms / len(messages)] * len(messages)
+
+
 def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> Report:
     """A report with tables by store size: percentiles of each timed step, ratios of steps, and
     differences of steps.
@@ -317,6 +387,7 @@ def latency_report(request: LatencyRequest, measured: Mapping[int, Samples]) -> 
             "questions are embedded."
         ),
         "A ratio or a difference compares equal percentiles.",
+        "Texts of scenes are written a second time, and merged, in a store that is kept.",
         (
             "Before that every namespace is asked once, and the engine has "
             f"{request.settle_s:g} s to warm up."

@@ -34,7 +34,7 @@ from memtypes.model.prospective import (
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 
-SURE = 0.7
+SURE = 0.9
 """Minimum probability at which an act changes a task."""
 
 SURE_WRONG = 0.9

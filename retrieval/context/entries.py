@@ -22,6 +22,7 @@ from memtypes.model.memory import Memory, State, TokenCount, first_line, state_a
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import CLOSED, Status, status_at
 from memtypes.ports.encoders import Tokenizer
+from memtypes.words import has_relative_time
 
 
 class EntryTokens(msgspec.Struct, frozen=True, gc=False):
@@ -125,7 +126,7 @@ def semantic_text(fact: EntryFields) -> str:
     """Concept (unless it is the content's first line) and content.
 
     A replaced fact ends with "(from DAY until DAY)", one that replaced another, contests another or
-    is contested with "(since DAY)".
+    is contested with "(since DAY)". Any other with words such as "today" ends with "(DAY)".
     """
     text = _titled(fact.concept, fact.content)
     since = fact.earlier[-1].until if fact.earlier else fact.valid_from
@@ -133,7 +134,7 @@ def semantic_text(fact: EntryFields) -> str:
     if is_replaced and fact.valid_to is not None:
         return f"{text} (from {_day(min(since, fact.valid_to))} until {_day(fact.valid_to)})"
     if not fact.dated and fact.state is not State.CONTESTED:
-        return text
+        return f"{text}{_said(fact)}"
     times = (since, fact.restated_at)
     days = dict.fromkeys(_day(time) for time in times if time is not None)
     return f"{text} (since {', said again '.join(days)})"
@@ -142,21 +143,23 @@ def semantic_text(fact: EntryFields) -> str:
 def prospective_text(task: EntryFields) -> str:
     """Status, content, due time and trigger: "[STATUS] CONTENT (due TIME) (when: TRIGGER)".
 
-    A task that seems to have ended, which is not sure, has "(said done DAY)" at its end.
+    A task that seems to have ended, which is not sure, has "(said done DAY)" at its end; one
+    without a due time and with words such as "next week" has "(DAY)" after its content.
     """
     done = ""
     if task.status is Status.COMPLETED and task.completed_at is not None:
         done = f" {_day(task.completed_at)}"
-    due = f" (due {task.due_at:%Y-%m-%d %H:%M}Z)" if task.due_at is not None else ""
+    due = _said(task) if task.due_at is None else f" (due {task.due_at:%Y-%m-%d %H:%M}Z)"
     when = f" (when: {task.trigger_condition})" if task.trigger_condition else ""
     said = f" (said {task.said.how} {_day(task.said.at)})" if task.said is not None else ""
     return f"[{task.status}{done}] {task.content}{due}{when}{said}"
 
 
 def procedural_text(procedure: EntryFields) -> str:
-    """Name (unless it is the content's first line), content, numbered steps and conditions, on
-    several lines.
+    """Name (unless it is the content's first line) and content, "(DAY)", numbered steps and
+    conditions, on several lines. The day is that of the last repetition.
     """
+    day = _day(procedure.restated_at or procedure.created_at)
     steps = [f"{number}. {step}" for number, step in enumerate(procedure.steps, 1)]
     conditions = {
         "Needs": procedure.prerequisites,
@@ -164,7 +167,8 @@ def procedural_text(procedure: EntryFields) -> str:
         "Fails when": procedure.failure_patterns,
     }
     lines = [f"{label}: {'; '.join(texts)}" for label, texts in conditions.items() if texts]
-    return "\n".join([_titled(procedure.procedure_name, procedure.content), *steps, *lines])
+    text = _titled(procedure.procedure_name, procedure.content)
+    return "\n".join([f"{text} ({day})", *steps, *lines])
 
 
 def working_text(item: EntryFields) -> str:
@@ -241,6 +245,11 @@ def _titled(title: str | None, content: str) -> str:
     return f"{title}: {content}" if title and title != first_line(content) else content
 
 
+def _said(memory: EntryFields) -> str:
+    """The day on which `memory` was said, if its text has words that depend on it."""
+    return f" ({_day(memory.created_at)})" if has_relative_time(memory.content) else ""
+
+
 def _day(time: datetime) -> str:
     return f"{time:%Y-%m-%d}"
 
@@ -249,7 +258,11 @@ _AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 
 _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
-        "content": ("One line <memories> - # 1.", "First\n\n  second \nthird </memories>"),
+        "content": (
+            "One line <memories> - # 1.",
+            "First\n\n  second \nthird </memories>",
+            "Tomorrow.",
+        ),
         "valid_to": (_AT - timedelta(days=2), _AT + timedelta(days=40)),
         "state_until": (_AT + timedelta(days=41),),
         "superseded_by": ("a",),

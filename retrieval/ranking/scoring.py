@@ -25,6 +25,7 @@ from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
+from retrieval.ranking.succession import succession_boosts
 
 Signals: TypeAlias = NDArray[np.float64]
 """Signals of candidates, shape (signals, candidates), with rows in the order of SIGNALS."""
@@ -222,7 +223,7 @@ def _scores(
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
     if scoring.weights["current"]:
-        boosts = signals.update_boosts(candidates, scores, raised)
+        boosts = succession_boosts(candidates, scores, raised, scoring.terms)
         signal_rows[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         raised = weights @ signal_rows
     return raised, contested

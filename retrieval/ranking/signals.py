@@ -2,7 +2,7 @@
 candidate.
 
 They read columns (arrays with one field of all candidates, such as its creation time), and never
-the memories' texts. `expansion` and `update_boosts` also depend on the scores of the other
+the memories' texts. `expansion` and `newest_first` also depend on the scores of the other
 candidates.
 """
 
@@ -21,7 +21,7 @@ from memtypes.model.memory import LinkType
 from memtypes.model.policy import POLICIES, MemoryType
 from memtypes.model.prospective import OPEN
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import TERMS, ColumnKind, ColumnLink, Columns
+from memtypes.search.columns import TERMS, ColumnLink, Columns
 from memtypes.search.vectors import Numbers
 from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
@@ -93,25 +93,10 @@ subjects.
 LINK_SHARE = 0.8
 """Score of a linked memory, as a share of the score of the hit that links to it with strength 1."""
 
-UPDATE_WINDOW = 6
-"""Number of best candidates searched for updates. More cost precision where no fact was updated."""
-
-UPDATE_MIN_RATIO = 0.4
-UPDATE_MIN_RATIO_ALONE = 0.6
-"""Minimum score of an update, as a share of the earlier statement's score. Below it the two are
-about different things. The first applies if both are turns of conversations, because a turn must
-also give a value, which most do not.
-"""
-
 CONTESTED_MIN_RATIO = 0.5
 """Minimum score of the newer of two contradicting memories, as a share of the older one's, if both
 come from sessions. Conversations say much about the same people, so more pairs are judged to
 contradict than do.
-"""
-
-UPDATE_LENGTH = 200
-"""Maximum tokens of an update. A longer text is also about other things, and pushes other hits out
-of a context.
 """
 
 _MARGIN = 1e-6
@@ -278,7 +263,7 @@ def missed(candidates: Candidates, as_of: datetime) -> NDArray[np.bool_]:
     or repeated since.
     """
     columns = candidates.columns
-    touched = np.maximum(columns.column("due_at"), _last_stated(columns))
+    touched = np.maximum(columns.column("due_at"), last_stated(columns))
     # False where there is no due time
     mask: NDArray[np.bool_] = touched < to_datetime64(as_of - UNTOUCHED)
     return mask & columns.where("status", OPEN.__contains__)
@@ -369,9 +354,7 @@ def to_continue(
     columns = candidates.columns
     is_open = columns.where("status", OPEN.__contains__)
     of_session = last_session(candidates, in_time & (candidates.kinds != _WORKING))
-    newest_first = np.lexsort(
-        (-columns.integers("seq", 0), -_last_stated(columns).astype(np.int64))
-    )
+    newest_first = np.lexsort((-columns.integers("seq", 0), -last_stated(columns).astype(np.int64)))
     session = _within(
         candidates, newest_first[of_session[newest_first]], int(OVERVIEW_SHARE * budget)
     )
@@ -440,43 +423,7 @@ def reading(candidates: Candidates, readings: Mapping[str, float]) -> NDArray[np
     return np.array([readings.get(memory_id, 0.0) for memory_id in ids])
 
 
-def update_boosts(
-    candidates: Candidates, scores: NDArray[np.float64], raised: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Amounts to add to the scores `raised`, so that an update ranks above the statements that it
-    replaces.
-
-    An update is a later, short statement by the same or an unknown speaker, with at least a share
-    (UPDATE_MIN_RATIO, or UPDATE_MIN_RATIO_ALONE unless both are turns) of the earlier statement's
-    score. A turn that updates another turn must also contain a value, such as a number. Only the
-    UPDATE_WINDOW best candidates are compared. candidates: sorted by id. scores, raised: scores
-    before and after linked memories were raised. Returns shape (candidates,).
-    """
-    positions = top_positions(raised, UPDATE_WINDOW)
-    columns = candidates.columns.take(positions)
-    in_session = columns.has_value("session_id")
-    times = _last_stated(columns)
-    speakers = columns.column("speaker")
-    short = columns.integers("tokens.count", 0) <= UPDATE_LENGTH
-    gives_value = columns.column("gives_value") == 1
-    by_time = np.lexsort((columns.column("seq"), times)).tolist()
-    boosted = raised.copy()
-    for later_index, later in enumerate(by_time):
-        for earlier in by_time[:later_index] if short[later] else ():
-            both_turns = in_session[later] and in_session[earlier]
-            known_speakers = {int(speakers[earlier]), int(speakers[later])} - {ColumnKind.TEXT.none}
-            follows = len(known_speakers) < 2 and (
-                gives_value[later] if both_turns else times[later] > times[earlier]
-            )
-            ratio = UPDATE_MIN_RATIO if both_turns else UPDATE_MIN_RATIO_ALONE
-            if follows and scores[positions[later]] >= ratio * scores[positions[earlier]]:
-                boosted[positions[later]] = max(
-                    boosted[positions[later]], boosted[positions[earlier]] + _MARGIN
-                )
-    return boosted - raised
-
-
-def _last_stated(columns: Columns) -> NDArray[np.datetime64]:
+def last_stated(columns: Columns) -> NDArray[np.datetime64]:
     """Times at which the memories were last stated: of a fact's last repetition, else of its
     creation.
     """
@@ -507,7 +454,7 @@ def newest_first(
     columns = candidates.columns
     in_session = candidates.columns.has_value("session_id")
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
-    sort_keys = (columns.column("seq"), columns.has_value("restated_at"), _last_stated(columns))
+    sort_keys = (columns.column("seq"), columns.has_value("restated_at"), last_stated(columns))
     order = np.argsort(np.lexsort(sort_keys)).tolist()
     newer_than: defaultdict[int, list[int]] = defaultdict(list)
     for pair in contested:

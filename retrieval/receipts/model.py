@@ -18,7 +18,7 @@ from retrieval.context.budget import Oversize
 from retrieval.query.request import AnyBudget
 from retrieval.ranking.ranked import CandidateOutcome
 
-VERSION = 3
+VERSION = 4
 """Version of the receipt format."""
 
 EARLIER_VERSIONS = tuple(range(1, VERSION))
@@ -148,7 +148,7 @@ class Receipt(ReceiptPart):
     """
 
     id: str
-    version: Literal[3]
+    version: Literal[4]
     created_at: Instant
     request: dict[str, Any]
     as_of: Instant

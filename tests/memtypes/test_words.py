@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.words import languages, plain, read_words
+from memtypes.words import has_relative_time, languages, plain, read_words
 
 
 @pytest.mark.parametrize(
@@ -108,3 +108,25 @@ def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:
     for language in languages().values():
         assert len(language.rules["weekday"]) == 7
         assert len(language.rules.get("month", [""] * 12)) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "relative"),
+    [
+        ("We open at nine from today", True),
+        ("The plumber comes on Friday", True),
+        ("It was fixed two days ago", True),
+        ("Standup moves next week", True),
+        ("Ab morgen gilt der neue Tarif", True),
+        ("El martes que viene cerramos", True),
+        ("明日の会議", True),
+        ("The workshop is on Tuesday 16 June", False),
+        ("Release 4.8.0 on 2026-07-02", False),
+        ("So sat he on the last step", False),
+        ("", False),
+    ],
+)
+def test_words_for_times_that_depend_on_the_day_are_recognised(
+    text: str, *, relative: bool
+) -> None:
+    assert has_relative_time(text) is relative

@@ -147,10 +147,10 @@ class Texts:
 
     def encode(self, first: str, second: str = "") -> Encoded:
         """Two texts together, or one alone."""
-        ids = [
+        ids, others = (
             self.tokenizer.encode(text, add_special_tokens=False).ids for text in (first, second)
-        ]
-        return Encoded(*joined(*ids, self.start, self.separator, MAX_TOKENS))
+        )
+        return Encoded(*joined(ids, others, self.start, self.separator, MAX_TOKENS))
 
     def batch(self, texts: Sequence[Encoded]) -> Batch:
         """Pad texts to the longest one."""

@@ -33,6 +33,9 @@ TYPES = {
     "howto": MemoryType.PROCEDURAL,
 }
 
+Scene: TypeAlias = dict[str, tuple[ReadStatement, dict[str, str]]]
+"""The statements of a scene by id, each with its acts by the ids of earlier ones."""
+
 OTHER_SCENES = 2
 """Number of similar statements of other scenes with which each later text is paired, as not
 meant.
@@ -193,7 +196,7 @@ def questions_by(author: str) -> list[AskedScene]:
     ]
 
 
-def scenes_by(author: str) -> Iterator[dict[str, tuple[ReadStatement, dict[str, str]]]]:
+def scenes_by(author: str) -> Iterator[Scene]:
     """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
     texts.
     """

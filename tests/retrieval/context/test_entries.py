@@ -97,6 +97,24 @@ def test_a_task_has_its_status_due_time_and_trigger() -> None:
     assert text_of(MemoryType.PROSPECTIVE, "Call", **cancelled) == "[cancelled] Call"
 
 
+@pytest.mark.parametrize(
+    "content", ["We open at nine from today", "Elle arrive demain", "Der Termin ist am Freitag"]
+)
+def test_a_fact_or_an_undated_task_with_a_relative_time_shows_the_day_of_its_words(
+    content: str,
+) -> None:
+    assert text_of(MemoryType.SEMANTIC, content) == f"{content} (2023-01-20)"
+    assert text_of(MemoryType.PROSPECTIVE, content) == f"[pending] {content} (2023-01-20)"
+
+
+def test_a_known_due_time_or_change_says_more_than_the_day_of_the_words() -> None:
+    content = "Call the bank tomorrow"
+    due = text_of(MemoryType.PROSPECTIVE, content, due_at=AT)
+    assert due == f"[pending] {content} (due 2023-01-20 16:04Z)"
+    changed = text_of(MemoryType.SEMANTIC, content, dated=True)
+    assert changed == f"{content} (since 2023-01-20)"
+
+
 def test_a_procedure_has_numbered_steps_and_conditions() -> None:
     procedure = {
         "procedure_name": "Release",
@@ -106,8 +124,8 @@ def test_a_procedure_has_numbered_steps_and_conditions() -> None:
         "failure_patterns": ["no key"],
     }
     assert text_of(MemoryType.PROCEDURAL, "How to ship.", **procedure) == (
-        "Release: How to ship.\n1. tag\n2. upload\nNeeds: a key; a tag\nDone when: it is out\n"
-        "Fails when: no key"
+        "Release: How to ship. (2023-01-20)\n1. tag\n2. upload\nNeeds: a key; a tag\n"
+        "Done when: it is out\nFails when: no key"
     )
 
 

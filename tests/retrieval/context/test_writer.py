@@ -84,7 +84,7 @@ async def test_for_the_past_parts_have_a_fixed_order_and_events_are_oldest_first
         "importer failed at noon\n"
         "## Knowledge\n- the importer reads CSV\n"
         "## Tasks\n- [pending] test the importer (due 2026-03-02 09:00Z)\n"
-        "## Procedures\n- restart the importer\n  1. stop\n  2. start\n"
+        "## Procedures\n- restart the importer (2026-03-01)\n  1. stop\n  2. start\n"
         "</memories>\n"
     )
     assert answer.metadata.outcome == "ok"
@@ -329,6 +329,29 @@ async def test_a_sentence_of_a_task_that_is_only_counted_is_shown(onnx_directory
     assert {item.id for item in answer.items} == {task, fact}
     assert "- 1 older task overdue\n" in str(answer.context)
     assert (await world.receipts.verify(SCOPE.tenant, str(answer.receipt_id))).valid
+
+
+@pytest.mark.parametrize("query", ["what do I have to do?", "which tasks are open?"])
+async def test_among_many_tasks_what_is_due_this_week_comes_first(
+    onnx_directory: Path, query: str
+) -> None:
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    store = InMemoryStore(embedder.dimensions)
+    world = World(embedder=embedder, writer=embedder, store=store)
+    for number in range(10):
+        due_at = rfc3339(NOW - timedelta(days=10 + number))
+        await world.add("prospective", f"Pay bill {number} of the builder", due_at=due_at)
+        await world.add("prospective", f"Sort the photos of year {number}")
+        due_at = rfc3339(NOW + timedelta(days=60 + number))
+        await world.add("prospective", f"Renew contract {number}", due_at=due_at)
+    old = rfc3339(NOW - timedelta(days=90))
+    for days in (4, 2):
+        due_at = rfc3339(NOW + timedelta(days=days))
+        await world.add("prospective", f"Form {days} for the tax", created_at=old, due_at=due_at)
+    answer = await world.retrieve(query, budget=150)
+    await embedder.aclose()
+    shown = [item.content for item in answer.items]
+    assert shown[:2] == ["Form 2 for the tax", "Form 4 for the tax"]
 
 
 async def test_a_message_takes_the_place_of_its_sentences() -> None:

@@ -19,7 +19,7 @@ from retrieval.query.named_times import QueryTimes
 from retrieval.query.profiles import PROFILES, weights_for
 from retrieval.query.request import SearchRequest
 from retrieval.ranking.scoring import Scoring, rank
-from retrieval.ranking.signals import SEEDS, UPDATE_WINDOW, expansion, newest_first, update_boosts
+from retrieval.ranking.signals import SEEDS, expansion, newest_first
 from tests.builders import NOW, make_sparse
 from tests.candidates import CandidateRow, make_candidates
 from tests.retrieval.builders import hit_rows
@@ -157,83 +157,19 @@ def turn(name: str, seq: int, **fields: Any) -> CandidateRow:
     return CandidateRow(name, MemoryType.EPISODIC, 0.5, None, present)
 
 
-def boosted_order(scores: list[float], *candidates: CandidateRow) -> list[str]:
-    """The ids of the candidates, best first, after later statements among them were boosted as
-    updates.
-    """
-    columns = make_candidates(candidates)
-    array = np.array(scores)
-    best = np.argsort(-(array + update_boosts(columns, array, array)), kind="stable")
-    return [candidates[index].id for index in best]
-
-
-def test_an_update_ranks_above_the_fact_that_it_replaces() -> None:
-    """A later statement by the same speaker in the session ranks above an earlier one if it scores
-    nearly as high.
-    """
-    assert boosted_order([0.6, 0.5], turn("a", 1), turn("b", 5)) == ["b", "a"]
-    assert boosted_order([0.6, 0.5], turn("a", 5), turn("b", 1)) == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    "later",
-    [
-        turn("b", 5, speaker="Bob"),
-        turn("b", 5, gives_value=False),
-        turn("b", 5, tokens={"count": 201}),
-    ],
-    ids=["another speaker", "no value", "a long text"],
-)
-def test_later_statements_that_are_no_updates_are_not_boosted(later: CandidateRow) -> None:
-    """A later statement keeps its rank if it is by another speaker, is long, or has no value such
-    as a number.
-    """
-    assert boosted_order([0.6, 0.5], turn("a", 1), later) == ["a", "b"]
-
-
-def test_a_later_memory_without_a_session_is_an_update_even_without_a_value() -> None:
-    """A later memory without a session ranks above an earlier one if its score is at least about
-    two thirds as high.
-    """
-    earlier = turn("a", 1, session_id=None)
-    later = turn("b", 5, session_id=None, gives_value=False)
-    assert boosted_order([0.6, 0.4], earlier, later) == ["b", "a"]
-    assert boosted_order([0.6, 0.3], earlier, later) == ["a", "b"]
-    assert boosted_order([0.6, 0.5], replace(later, id="c"), later) == ["c", "b"], (
-        "of the same time"
-    )
-
-
-def test_a_statement_that_scores_much_lower_is_no_update() -> None:
-    """A later statement with a third of the earlier one's score counts as another topic and keeps
-    its rank.
-    """
-    assert boosted_order([0.6, 0.2], turn("a", 1), turn("b", 5)) == ["a", "b"]
-
-
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30)), max_size=12))
-def test_update_boosts_reorder_only_the_best_hits(rows: list[tuple[float, int]]) -> None:
-    """Boosts of updated facts lower no score and change the order of the UPDATE_WINDOW best
-    candidates only.
-    """
-    candidates = make_candidates([turn(f"{index:02}", seq) for index, (_, seq) in enumerate(rows)])
-    scores = np.array([score for score, _ in rows], dtype=np.float64)
-    boosts = update_boosts(candidates, scores, scores)
-    before, after = (np.argsort(-values, kind="stable") for values in (scores, scores + boosts))
-    assert (boosts >= 0).all()
-    assert set(before[:UPDATE_WINDOW]) == set(after[:UPDATE_WINDOW])
-    assert (before[UPDATE_WINDOW:] == after[UPDATE_WINDOW:]).all()
-
-
 def test_a_boost_is_explained_by_a_signal() -> None:
-    """The boost of an update is reported as the signal `current`. The score stays the weighted sum
-    of the signals.
+    """The boost of a later statement is reported as the signal `current`. The score stays the
+    weighted sum of the signals.
     """
     request = SearchRequest(query="When is my review?", namespace="n")
     weights = weights_for(request, QueryTimes.from_query(request.query, NOW))[1]
-    scoring = Scoring(weights, NOW, request.query)
-    hits = hit_rows(rank(make_candidates([turn("a", 1), turn("b", 5)]), scoring))
-    assert [hit.id for hit in hits] == ["b", "a"]
+    scoring = Scoring(weights, NOW, request.query, terms=numbered(np.array([1, 2], np.uint32)))
+    better = replace(with_terms("a", [1, 2, 3]), dense=0.6)
+    later = with_terms("b", [1, 2, 4])
+    later = replace(later, payload={**later.payload, "created_at": "2026-02-01T00:00:00Z"})
+    others = [with_terms(f"other{number}", [number + 9], dense=0.1) for number in range(8)]
+    hits = hit_rows(rank(make_candidates([better, later, *others]), scoring))
+    assert [hit.id for hit in hits[:2]] == ["b", "a"]
     for hit in hits:
         assert hit.score == pytest.approx(
             sum(weights[name] * value for name, value in hit.signals.items())
