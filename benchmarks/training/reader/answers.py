@@ -126,7 +126,7 @@ def drawn(
         lists = [_drawn_list(scenes, passages, texts, random) for _ in range(16 * LISTS)]
         lists.sort(key=lambda each: max(len(pair.ids) for pair in each.pairs))
         batches = [lists[start : start + LISTS] for start in range(0, len(lists), LISTS)]
-        random.shuffle(batches)  # type: ignore[arg-type]
+        random.shuffle(batches)
         yield from batches
 
 
@@ -137,12 +137,14 @@ def _drawn_list(
     random: np.random.Generator,
 ) -> _List:
     source = passages if passages and random.random() < PASSAGES else scenes
-    question = source[random.integers(len(source))]
-    answers = [question.answers[random.integers(len(question.answers))]] if question.answers else []
+    question = source[int(random.integers(len(source)))]
+    answers = (
+        [question.answers[int(random.integers(len(question.answers)))]] if question.answers else []
+    )
     outdated = list(question.outdated[:2])
     near, far = list(question.others[:5]), list(question.others[5:])
-    random.shuffle(near)  # type: ignore[arg-type]
-    random.shuffle(far)  # type: ignore[arg-type]
+    random.shuffle(near)
+    random.shuffle(far)
     others = [*near[:3], *far][: TEXTS - len(answers) - len(outdated)]
     bare = bool(random.random() < BARE)
     chosen = [*answers, *outdated, *others]
@@ -221,7 +223,7 @@ def main() -> None:
     questions = questions_of(authors())
     others = [each for each in questions if each.author in unseen]
     report(model, others, texts)
-    seen = [each for each in questions if each.author not in unseen]
+    seen = [each for each in questions if each.author not in unseen and each.others]
     train(model, drawn(seen, passages_in(options.passages), texts), texts, options.minutes)
     report(model, others, texts)
     if options.save:
