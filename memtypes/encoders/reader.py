@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -235,7 +236,10 @@ class OnnxReader(Reader):
         """For each memory, the probability that it answers the question; None if it could not be
         read in `within_ms` milliseconds.
         """
-        texts = [_Texts(ANSWERS_OUTPUT, question.text, memory.text) for memory in memories]
+        texts = [
+            _Texts(ANSWERS_OUTPUT, question.text, memory_text(memory, question.day))
+            for memory in memories
+        ]
         return [
             None if logits is None else _sigmoid(float(logits[0]))
             for logits in await self._read(texts, within_ms)
@@ -297,6 +301,27 @@ def newer_text(statement: ReadStatement) -> str:
 def older_text(statement: ReadStatement) -> str:
     """What the model of statements reads of a stored one."""
     return f"{_NAMES[statement.kind]}, {statement.speaker}: {statement.text}"
+
+
+def memory_text(memory: ReadStatement, day: date) -> str:
+    """What the model for answers reads of a memory on the day of a question: how old it is, who
+    said it, and its text. What is old may not hold any more.
+    """
+    return f"{_age((day - memory.day).days)}, {memory.speaker}: {memory.text}"
+
+
+def _age(days: int) -> str:
+    if days <= 0:
+        return "today"
+    if days == 1:
+        return "yesterday"
+    if days < 14:
+        return f"{days} days ago"
+    if days < 60:
+        return f"{days // 7} weeks ago"
+    if days < 700:
+        return f"{days // 30} months ago"
+    return f"{days // 365} years ago"
 
 
 def joined(

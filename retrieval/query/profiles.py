@@ -34,7 +34,7 @@ first.
 """
 
 
-READING = 0.2
+READING = 0.6
 """Weight of the reading signal: see benchmarks/decisions/reader.md."""
 
 

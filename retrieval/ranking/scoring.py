@@ -222,7 +222,8 @@ def _scores(
         boosts = signals.newest_first(candidates, np.maximum(minimums, raised), contested) - raised
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
-    if scoring.weights["current"]:
+    # A reader that was told how old memories are judges this better
+    if scoring.weights["current"] and not scoring.readings:
         boosts = succession_boosts(candidates, scores, raised, scoring.terms)
         signal_rows[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         raised = weights @ signal_rows

@@ -96,6 +96,14 @@ class LabelledText:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AskedScene:
+    """The texts of a scene, by id, and its questions, as they are in the file."""
+
+    texts: dict[str, ReadStatement]
+    questions: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Text:
     """A text of a scene. does: acts by the ids of earlier texts."""
 
@@ -180,6 +188,14 @@ def texts_of_notes() -> list[LabelledText]:
     return texts
 
 
+def questions_by(author: str) -> list[AskedScene]:
+    """The scenes by this author, with their questions."""
+    return [
+        AskedScene({name: text.statement for name, text in _texts(row).items()}, row["questions"])
+        for row in _rows(author)
+    ]
+
+
 def scenes_by(author: str) -> Iterator[Scene]:
     """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
     texts.
@@ -189,8 +205,12 @@ def scenes_by(author: str) -> Iterator[Scene]:
 
 
 def _scenes(author: str) -> list[dict[str, _Text]]:
+    return [_texts(row) for row in _rows(author)]
+
+
+def _rows(author: str) -> list[dict[str, Any]]:
     lines = (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines()
-    return [_texts(json.loads(line)) for line in lines]
+    return [json.loads(line) for line in lines]
 
 
 def _pairs_by(

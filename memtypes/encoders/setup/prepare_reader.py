@@ -73,6 +73,11 @@ MAX_TOKENS = 128
 DOWNLOAD_S = 300.0
 DEFAULT_DIRECTORY = Path(".remembrancer/reader")
 
+ANSWERS_LEARNT_FILE = Path(__file__).with_name("reader_answers.npz")
+"""What was learnt about answers, as `merged` in `reader_graph` describes it, with the head
+"answers.weight" and "answers.bias"; missing as long as nothing was learnt.
+"""
+
 LEARNT_FILE = Path(__file__).with_name("reader_statements.npz")
 """What was learnt about statements, as `merged` in `reader_graph` describes it, with the heads
 "acts.weight" and "acts.bias", "kinds.weight" and "kinds.bias", and "acts.names" and "kinds.names",
@@ -122,6 +127,8 @@ def prepare_reader(directory: Path, wheel: Path | None = None) -> ReaderManifest
 def fingerprint() -> str:
     """Text that identifies the reader that this version prepares."""
     parts = [ANSWERS_BASE.name, ANSWERS_BASE.files[MODEL_FILE][:16]]
+    if ANSWERS_LEARNT_FILE.is_file():
+        parts.append(sha256_of(ANSWERS_LEARNT_FILE)[:16])
     if LEARNT_FILE.is_file():
         parts += [
             STATEMENTS_BASE.name,
@@ -137,10 +144,14 @@ def answers_model(base: Path) -> bytes:
     """
     graph = _graph_module()
     weights = graph.base_weights(base)
-    weights |= {
-        f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
-        f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
-    }
+    if ANSWERS_LEARNT_FILE.is_file():
+        with np.load(ANSWERS_LEARNT_FILE, allow_pickle=False) as arrays:
+            weights = graph.merged(weights, dict(arrays))
+    else:
+        weights |= {
+            f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
+            f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
+        }
     model: bytes = graph.answers_graph(weights, int8=True).SerializeToString(deterministic=True)
     return model
 

@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
-from memtypes.encoders.reader import OUTPUTS, OnnxReader, ReaderSettings
+from memtypes.encoders.reader import OUTPUTS, OnnxReader, ReaderSettings, memory_text
 from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Question, ReadStatement, StatementPair
@@ -120,6 +120,33 @@ async def test_kind_speaker_and_the_message_before_are_read(reader: OnnxReader) 
     ]
     plain, *others = await reader.acts(changed)
     assert all(reading != plain for reading in others)
+
+
+@pytest.mark.parametrize(
+    ("days", "age"),
+    [
+        (-1, "today"),
+        (0, "today"),
+        (1, "yesterday"),
+        (13, "13 days ago"),
+        (14, "2 weeks ago"),
+        (60, "2 months ago"),
+        (699, "23 months ago"),
+        (700, "1 years ago"),
+    ],
+)
+def test_a_memory_is_read_with_its_age_and_its_speaker(days: int, age: str) -> None:
+    memory = ReadStatement(
+        "The key is at Ada's.", TODAY - timedelta(days=days), "June", MemoryType.SEMANTIC
+    )
+    assert memory_text(memory, TODAY) == f"{age}, June: The key is at Ada's."
+
+
+async def test_an_older_memory_is_read_otherwise(reader: OnnxReader) -> None:
+    (newer,) = memories(1)
+    older = replace(newer, day=TODAY - timedelta(days=30))
+    new, old = await reader.answers(QUESTION, [newer, older])
+    assert new != old
 
 
 async def test_a_reader_that_has_not_learnt_about_statements_says_so(
