@@ -226,7 +226,7 @@ async def test_a_task_that_was_moved_by_mistake_is_parted_and_stays_so(tasks: Ta
     first = await tasks.write("Call the bank about the stolen credit card, Friday")
     tasks.now += timedelta(days=2)
     second = await tasks.write("call the bank about the stolen credit card, next Tuesday")
-    answer = await tasks.client.get("/v1/decisions", params={**space, "kind": "replaced"})
+    answer = await tasks.client.get("/v1/decisions", params={**space, "kind": "moved"})
     (decision,) = answer.json()["decisions"]
     assert (decision["id"], decision["by"]) == (first["id"], second["id"])
     assert decision["reason"] == "the same task with another time"
