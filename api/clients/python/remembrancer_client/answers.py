@@ -118,6 +118,9 @@ class BatchItem(Struct, frozen=True):
     merged_into: str | None = None
     supersedes: list[str] = field(default_factory=list)
     contests: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     redactions: dict[str, int] = field(default_factory=dict)
     classified: ClassifyAnswer | None = None
@@ -703,14 +706,18 @@ class MessageResult(Struct, frozen=True):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. reason: why it was rejected, merged or changed, or why storing it failed.
-    redactions: secrets removed, by kind.
+    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
+    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
+    changed, or why storing it failed. redactions: secrets removed, by kind.
     """
 
     index: int
     status: str
     ids: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     reason: str | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
@@ -1590,6 +1597,9 @@ class WriteAnswer(Struct, frozen=True):
     merged_into: str | None = None
     supersedes: list[str] = field(default_factory=list)
     contests: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     redactions: dict[str, int] = field(default_factory=dict)
     classified: ClassifyAnswer | None = None

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 SPACE = {"namespace": "n"}
 TASK = "Send the lease back to the landlord."
+MOVED = "The landlord gets the lease back on 20 April."
 DONE = "The lease went back to the landlord on Monday."
 TRIVIAL = "lease back to the landlord, ok thanks"
 FACT = "We have 12 licences."
@@ -33,6 +34,8 @@ def read(pair: StatementPair) -> Act | Acts:
         return surely(Act.DONE, 0.6)
     if pair.newer.text == RETRACTION:
         return Act.WRONG
+    if pair.newer.text == MOVED:
+        return Act.MOVES
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
 
@@ -360,3 +363,34 @@ async def test_only_a_stored_memory_is_retracted() -> None:
         assert item.status_code == 201, item.text
         live = item.json()["id"]
         assert (await retract(client, live)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "member"),
+    [
+        (DONE, "episodic", "ended"),
+        (MOVED, "episodic", "moved"),
+        (RETRACTION, "semantic", "retracted"),
+    ],
+)
+async def test_the_answer_to_a_write_names_what_the_text_did(
+    text: str, kind: str, member: str
+) -> None:
+    async with service() as client:
+        task = await write_task(client)
+        past = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+        fact = await write(client, FACT, **past)
+        answer = await client.post("/v1/memories", json={**SPACE, "type": kind, "content": text})
+        named = {name: answer.json().get(name) for name in ("ended", "moved", "retracted")}
+        expected = fact if member == "retracted" else task
+        assert named == {**dict.fromkeys(named), member: [expected]}
+
+
+async def test_the_answer_to_a_session_names_what_its_messages_did() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        messages = [{"role": "user", "content": DONE}]
+        body = {**SPACE, "session_id": "s1", "messages": messages, "review": "skip"}
+        answer = await client.post("/v1/hooks/session-stop", json=body)
+        (result,) = answer.json()["results"]
+        assert (result["status"], result["ended"]) == ("stored", [task])
