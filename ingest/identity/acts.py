@@ -107,6 +107,11 @@ class Deed:
         return self.probability >= (SURE_WRONG if self.act is Act.WRONG else SURE)
 
     @property
+    def certainty(self) -> float:
+        """The probability as it is shown, with three digits."""
+        return min(1.0, round(self.probability, 3))
+
+    @property
     def reason(self) -> str:
         """Why, in words."""
         return f"a later text reads as {self.act} ({self.probability:.2f})"
@@ -204,6 +209,7 @@ def acted_on(
         how=_CHANGES[deed.act],
         at=told.said_at,
         reason=deed.reason,
+        sure=deed.certainty,
         by=by,
         text=None if by is not None else told.text[:MAX_LABEL],
         due_at=task.due_at,
@@ -297,14 +303,17 @@ def latest_act(task: Prospective) -> TaskAct | None:
     return task.said or (undoable[-1] if undoable else None)
 
 
-def continued(task: Prospective, earlier: Prospective, reason: str) -> Prospective:
+def continued(
+    task: Prospective, earlier: Prospective, reason: str, sure: float = 1.0
+) -> Prospective:
     """`task`, which states `earlier` with another time or owner, with the history of both. reason:
-    how the service knows.
+    how the service knows, and how sure it is.
     """
     act = TaskAct(
         how=TaskChange.MOVED,
         at=task.created_at,
         reason=reason,
+        sure=sure,
         by=task.id,
         due_at=earlier.due_at,
         status=earlier.status,

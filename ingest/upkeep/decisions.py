@@ -102,8 +102,8 @@ _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.LAPSED: All(
         (_with_status(OPEN | {Status.LAPSED}), Not(Absent("lapses_at")))  # by time alone
     ),
-    DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.how")))),
-    DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.how")))),
+    DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.at")))),
+    DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.at")))),
     DecisionKind.MOVED: AnyOf(
         (
             All((_with_status(Status), Not(Absent("history")))),

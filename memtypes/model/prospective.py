@@ -7,9 +7,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from memtypes.model.memory import MAX_EARLIER, Draft, Label, Line, Memory, StrictModel, Whole
+from memtypes.model.memory import (
+    MAX_EARLIER,
+    Draft,
+    Label,
+    Line,
+    Memory,
+    Number,
+    StrictModel,
+    Whole,
+)
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant, rfc3339
 
@@ -116,12 +125,19 @@ class TaskAct(StrictModel):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues.
+    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+
+    Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
 
-    how: TaskChange
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", serialize_by_alias=True, validate_by_name=True
+    )
+
+    how: TaskChange = Field(alias="as")
     at: Instant
     reason: Label
+    sure: Number = Field(default=1.0, ge=0.0, le=1.0)
     by: str | None = None
     text: Label | None = None
     due_at: Instant | None = None

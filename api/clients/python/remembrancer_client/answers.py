@@ -1174,12 +1174,15 @@ class TaskAct(Struct, frozen=True):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues.
+    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+
+    Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
 
-    how: str
+    as_: str = field(name="as")
     at: datetime
     reason: str
+    sure: float = 1.0
     by: str | None = None
     text: str | None = None
     due_at: datetime | None = None

@@ -210,7 +210,7 @@ async def test_a_task_that_is_told_again_with_another_date_is_one_task_with_a_hi
     assert second["supersedes"] == [first["id"]]
     assert await tasks.statuses() == ["pending"]
     (moved,) = second["memory"]["history"]
-    assert (moved["how"], moved["reason"]) == ("moved", "the same task with another time")
+    assert (moved["as"], moved["reason"]) == ("moved", "the same task with another time")
     assert (moved["earlier"], moved["due_at"]) == (first["id"], first["memory"]["due_at"])
     due = await tasks.due(at="2026-04-01T00:00:00Z")
     assert due == [second["id"]]

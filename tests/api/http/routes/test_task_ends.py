@@ -85,7 +85,13 @@ async def test_an_ended_task_is_listed_with_what_ended_it_and_stays_open_when_un
     async with service() as client:
         task = await write_task(client)
         end = await write(client, DONE)
-        assert (await memory(client, task))["status"] == "completed"
+        closed = await memory(client, task)
+        assert closed["status"] == "completed"
+        assert (closed["ended"]["as"], closed["ended"]["by"], closed["ended"]["sure"]) == (
+            "done",
+            end,
+            0.974,
+        )
         (decision,) = await decisions(client, "ended")
         assert (decision["id"], decision["by"]) == (task, end)
         assert decision["reason"] == "a later text reads as done (0.97)"
@@ -102,7 +108,7 @@ async def test_a_task_that_may_have_ended_stays_open_and_is_listed_apart() -> No
         task = await write_task(client)
         await write(client, HALF_SURE)
         shown = await memory(client, task)
-        assert (shown["status"], shown["said"]["how"]) == ("pending", "done")
+        assert (shown["status"], shown["said"]["as"]) == ("pending", "done")
         assert [decision["id"] for decision in await decisions(client, "said_ended")] == [task]
         assert await decisions(client, "ended") == []
         assert await undo(client, task) == [task]
@@ -154,7 +160,7 @@ async def test_a_snoozed_task_has_its_former_time_in_its_history() -> None:
         until = {"until": "2030-06-01T09:00:00Z"}
         await client.post(f"/v1/memories/{task}/snooze", params=SPACE, json=until)
         (change,) = (await memory(client, task))["history"]
-        assert (change["how"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
+        assert (change["as"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
 
 
 async def test_a_retracted_fact_is_wrong_whenever_it_is_asked_for_and_comes_back_by_an_undo() -> (
@@ -264,7 +270,7 @@ async def test_a_task_that_is_opened_again_names_what_ended_it_and_an_undo_ends_
             None,
         )
         ending = "cancelled" if end == "cancel" else "done"
-        assert [(act["how"], act["by"]) for act in opened["history"]] == [
+        assert [(act["as"], act["by"]) for act in opened["history"]] == [
             (ending, by),
             ("reopened", None),
         ]
@@ -284,7 +290,7 @@ async def test_a_lapsed_appointment_that_is_opened_again_stays_open_until_an_und
         clock[0] += timedelta(days=2)
         opened = (await reopen(client, task)).json()
         assert (opened["status"], opened["lapses_at"]) == ("pending", None)
-        assert [act["how"] for act in opened["history"]] == ["lapsed", "reopened"]
+        assert [act["as"] for act in opened["history"]] == ["lapsed", "reopened"]
         clock[0] += timedelta(days=2)
         assert (await memory(client, task))["status"] == "pending"
         assert await undo(client, task) == [task]
