@@ -204,13 +204,26 @@ async def revise_memory(
     and Conflict for a live working item.
     """
     memory_id = valid_id(memory_id)
+    await _refuse_live_item(services, scope, memory_id)
+    return await services.ingestor.editor.revise(scope, memory_id, changes)
+
+
+async def retract(services: Services, scope: Scope, memory_id: str, reason: str | None) -> Memory:
+    """Mark a memory as wrong; return it as read back. Raises NotFound, and Conflict for a live
+    working item.
+    """
+    memory_id = valid_id(memory_id)
+    await _refuse_live_item(services, scope, memory_id)
+    return await services.ingestor.editor.retract(scope, memory_id, reason)
+
+
+async def _refuse_live_item(services: Services, scope: Scope, memory_id: str) -> None:
     memory = (await services.store.get(scope, [memory_id])).get(memory_id)
     if await _live_item(services, scope, memory_id, memory) is not None:
         raise Conflict(
             "this is a live item of working memory, which can't be changed; clear it with "
             "POST /v1/working/clear, and create another with POST /v1/working"
         )
-    return await services.ingestor.editor.revise(scope, memory_id, changes)
 
 
 async def _live_item(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -105,13 +105,17 @@ class MessageOutcome:
     status: if text and sentences end differently, the first of failed, stored, merged and rejected
     that occurs. reason: why it was rejected, merged or failed, or that text was removed which only
     repeats recalled memories. ids, types: of the memories in which the message is stored.
-    redactions: numbers of removed secrets, by kind.
+    ended, moved: ids of the tasks that it ended or moved. retracted: ids of the facts that it says
+    were wrong. redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
     reason: str | None = None
     ids: tuple[str, ...] = ()
     types: tuple[MemoryType, ...] = ()
+    ended: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -406,4 +410,18 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
     redactions = {
         kind: count for outcome in reversed(outcomes) for kind, count in outcome.redactions.items()
     }
-    return MessageOutcome(decisive.status, reason or None, tuple(ids), tuple(types), redactions)
+    return MessageOutcome(
+        decisive.status,
+        reason or None,
+        tuple(ids),
+        tuple(types),
+        ended=_each(outcome.ended for outcome in outcomes),
+        moved=_each(outcome.moved for outcome in outcomes),
+        retracted=_each(outcome.retracted for outcome in outcomes),
+        redactions=redactions,
+    )
+
+
+def _each(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Each id of `lists` once, in order."""
+    return tuple(dict.fromkeys(each for ids in lists for each in ids))

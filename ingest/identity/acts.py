@@ -11,7 +11,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ from memtypes.model.prospective import (
     TaskAct,
     TaskChange,
     moved_lapse,
+    reopened_history,
     with_act,
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
@@ -55,6 +56,7 @@ MAX_READ = 500
 """Maximum characters of a memory that is read. A longer one states many things."""
 
 _ENDS = (Act.DONE, Act.CANCELLED)
+_ENDED_BY = (TaskChange.DONE, TaskChange.CANCELLED, TaskChange.LAPSED)
 _FACT_ACTS = (Act.REPLACES, Act.WRONG)
 _CHANGES = {
     Act.DONE: TaskChange.DONE,
@@ -103,6 +105,11 @@ class Deed:
         if self.act is Act.REPLACES:
             return False
         return self.probability >= (SURE_WRONG if self.act is Act.WRONG else SURE)
+
+    @property
+    def certainty(self) -> float:
+        """The probability as it is shown, with three digits."""
+        return min(1.0, round(self.probability, 3))
 
     @property
     def reason(self) -> str:
@@ -202,6 +209,7 @@ def acted_on(
         how=_CHANGES[deed.act],
         at=told.said_at,
         reason=deed.reason,
+        sure=deed.certainty,
         by=by,
         text=None if by is not None else told.text[:MAX_LABEL],
         due_at=task.due_at,
@@ -218,7 +226,7 @@ def acted_on(
             return {**cancelled, "closed_at": since, "reopened_at": None}
         case Act.REOPENS:
             open_again = {"status": Status.PENDING, "completed_at": None, "fired_at": None}
-            history = with_act(task.history, act)
+            history = reopened_history(task, task.history, act)
             return {**open_again, "ended": None, "history": history, "reopened_at": since}
         case _:
             return _moved(task, act, told.due_at)
@@ -237,28 +245,42 @@ def _moved(task: Prospective, act: TaskAct, due_at: datetime | None) -> dict[str
 
 
 def undone(task: Prospective, text: str | None) -> dict[str, Any] | None:
-    """The fields of `task` to set so that the latest act of a text on it is undone; None if there
-    is none. text: its words, if they are known; it then never acts on this task again.
+    """The fields of `task` to set so that the latest act of a text on it, or of a caller that
+    opened it again, is undone; None if there is none. text: its words, if they are known; it then
+    never acts on this task again.
     """
     kept_from = [*task.kept_from, *([] if text is None else [text_hash(text)])][-MAX_EARLIER:]
     fields: dict[str, Any] = {"kept_from": kept_from, "said": None}
-    if task.ended is not None:
+    if task.ended is not None and by_text(task.ended):
         # Nothing ended it, so it was open all the time
         open_again = {"status": Status.PENDING, "completed_at": None, "closed_at": None}
         return {**fields, **open_again, "ended": None}
     if task.said is not None:
         return fields
-    told = [act for act in task.history if by_text(act)]
-    if not told:
+    undoable = [act for act in task.history if _is_undoable(act)]
+    if not undoable:
         return None
-    last = told[-1]
+    last = undoable[-1]
     fields["history"] = [act for act in task.history if act is not last]
     if last.how is TaskChange.REOPENED:
-        done_at = task.closed_at or last.at if last.status is Status.COMPLETED else None
-        closed = {"status": last.status, "completed_at": done_at, "reopened_at": None}
-        return {**fields, **closed}
+        return {**fields, **_ended_again(task, last, fields["history"])}
     lapses_at = moved_lapse(task, last.due_at)
     return {**fields, "due_at": last.due_at, "due_text": None, "lapses_at": lapses_at}
+
+
+def _ended_again(task: Prospective, opened: TaskAct, history: Sequence[TaskAct]) -> dict[str, Any]:
+    """The fields of `task`, which `opened` opened again, with what had ended it before. history:
+    without `opened`.
+    """
+    ends = [act for act in history if act.how in _ENDED_BY]
+    end = ends[-1] if ends else None
+    fields: dict[str, Any] = {"history": [act for act in history if act is not end]}
+    fields |= {"status": opened.status, "reopened_at": None, "completed_at": None}
+    if opened.status is Status.LAPSED:
+        return {**fields, "lapses_at": opened.at if end is None else end.at}
+    if opened.status is Status.COMPLETED:
+        fields["completed_at"] = task.closed_at or opened.at
+    return {**fields, "ended": end}
 
 
 def by_text(act: TaskAct) -> bool:
@@ -266,20 +288,32 @@ def by_text(act: TaskAct) -> bool:
     return act.earlier is None and (act.by is not None or act.text is not None)
 
 
+def _is_undoable(act: TaskAct) -> bool:
+    """Whether an act in the history of a task can be undone: what ended it is over anyway."""
+    return act.how is TaskChange.REOPENED or (act.how not in _ENDED_BY and by_text(act))
+
+
 def latest_act(task: Prospective) -> TaskAct | None:
-    """The latest thing that a text did to `task`; None if no text did anything."""
-    told = [act for act in task.history if by_text(act)]
-    return task.ended or task.said or (told[-1] if told else None)
+    """The latest thing that a text did to `task`, or a caller that opened it again; None if there
+    is nothing to undo.
+    """
+    if task.ended is not None and by_text(task.ended):
+        return task.ended
+    undoable = [act for act in task.history if _is_undoable(act)]
+    return task.said or (undoable[-1] if undoable else None)
 
 
-def continued(task: Prospective, earlier: Prospective, reason: str) -> Prospective:
+def continued(
+    task: Prospective, earlier: Prospective, reason: str, sure: float = 1.0
+) -> Prospective:
     """`task`, which states `earlier` with another time or owner, with the history of both. reason:
-    how the service knows.
+    how the service knows, and how sure it is.
     """
     act = TaskAct(
         how=TaskChange.MOVED,
         at=task.created_at,
         reason=reason,
+        sure=sure,
         by=task.id,
         due_at=earlier.due_at,
         status=earlier.status,

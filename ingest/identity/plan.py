@@ -408,7 +408,7 @@ class _Planner:
             return
         successor = self._same_task_of(told) if deed.act is Act.MOVES and deed.sure else None
         if successor is not None and successor.id != task.id:
-            self._continue(task, successor.id, deed.reason)
+            self._continue(task, successor.id, deed.reason, deed.certainty)
             self.states.memories.setdefault(task.id, task)
             self.states.replace(task.id, successor.id, deed.reason)
             return
@@ -418,13 +418,15 @@ class _Planner:
             self.states.memories[task.id] = changed
             self._mark_changed(task.id)
 
-    def _continue(self, earlier: Prospective, later_id: str, reason: str) -> None:
+    def _continue(
+        self, earlier: Prospective, later_id: str, reason: str, sure: float = 1.0
+    ) -> None:
         """Give the task `later_id`, which states `earlier` with another time or owner, the history
         of both.
         """
         later = self.states.memories.get(later_id) or self._current(later_id)
         if isinstance(later, Prospective):
-            self.states.memories[later_id] = continued(later, earlier, reason)
+            self.states.memories[later_id] = continued(later, earlier, reason, sure)
             self._mark_changed(later_id)
 
     def _same_task_of(self, told: Told) -> Prospective | None:

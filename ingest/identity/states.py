@@ -120,6 +120,13 @@ class States:
                 self._change(end, **self._without_successor(self.memories[end]))
         return [self.memories[end] for end in ends]
 
+    def mark_wrong(self, memory_id: str, reason: str) -> None:
+        """Mark a memory as one that never was true: it holds at no time, and what it had replaced
+        is current again, unless another memory replaced both.
+        """
+        never = {"valid_to": self.memories[memory_id].valid_from, "state_until": None}
+        self._change(memory_id, **never, state=State.WRONG, state_reason=_short(reason))
+
     def end(self, memory_id: str, ended_at: datetime) -> None:
         """End a memory at `ended_at`. Memories that it had replaced are current again from that
         time.
@@ -237,9 +244,9 @@ class States:
             linked = any(added)
             fields |= self._contested(after, rivals)
         elif successor is None:
-            ended = after.model_copy(update={"state": State.CURRENT, "state_until": None}).at(
-                self.now
-            )
+            wrong = after.state is State.WRONG
+            state = State.WRONG if wrong else State.CURRENT
+            ended = after.model_copy(update={"state": state, "state_until": None}).at(self.now)
             fields |= {"state_until": None, "state": ended.state}
         if all(getattr(memory, name) == value for name, value in fields.items()):
             return linked

@@ -1,4 +1,5 @@
 """Lists what the service decided by itself about memories and texts, and undoes such decisions.
+What callers retracted or opened again is listed with it, because it is undone in the same way.
 
 When texts are written, the service decides which facts they replace or contest, which texts repeat
 a memory in other words and are merged into it, which tasks they end, move or reopen, which
@@ -26,7 +27,7 @@ from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
 from memtypes.model.memory import CURRENT_AGAIN, PAST, Link, LinkType, Memory, State, first_line
 from memtypes.model.policy import MemoryType, Visibility
-from memtypes.model.prospective import CLOSED, OPEN, Prospective, Status, TaskChange
+from memtypes.model.prospective import BY_TIME, CLOSED, OPEN, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock, rfc3339
 from memtypes.ports.memory_store import Listing, MemoryStore
@@ -46,7 +47,7 @@ class DecisionKind(StrEnum):
     """The kinds of decisions that the service makes by itself about memories and texts."""
 
     REPLACED = "replaced"
-    WRONG = "wrong"
+    RETRACTED = "retracted"
     CONTESTED = "contested"
     MERGED = "merged"
     PROMOTED = "promoted"
@@ -59,13 +60,17 @@ class DecisionKind(StrEnum):
     REOPENED = "reopened"
 
 
-LAPSED = "an appointment whose time is over"
-
 _KINDS = {
     TaskChange.DONE: DecisionKind.ENDED,
     TaskChange.CANCELLED: DecisionKind.ENDED,
     TaskChange.MOVED: DecisionKind.MOVED,
     TaskChange.REOPENED: DecisionKind.REOPENED,
+}
+
+_STATES = {
+    State.REPLACED: DecisionKind.REPLACED,
+    State.WRONG: DecisionKind.RETRACTED,
+    State.CONTESTED: DecisionKind.CONTESTED,
 }
 
 _JOBS = {
@@ -79,10 +84,12 @@ def _with_status(statuses: Iterable[Status]) -> Filter:
     return Compare("status", Op.ANY, tuple(sorted(map(str, statuses))))
 
 
+_SUPERSEDED = All((Not(Absent("valid_to")), Not(Absent("superseded_by"))))
+
 _FILTERS: dict[DecisionKind, Filter] = {
-    DecisionKind.REPLACED: All((Not(Absent("valid_to")), Not(Absent("superseded_by")))),
-    DecisionKind.WRONG: All(
-        (Not(Absent("superseded_by")), Compare("state", Op.EQ, str(State.WRONG)))
+    DecisionKind.REPLACED: _SUPERSEDED,
+    DecisionKind.RETRACTED: All(
+        (Not(Absent("valid_to")), Compare("state", Op.EQ, str(State.WRONG)))
     ),
     DecisionKind.CONTESTED: All(
         (Not(Absent("links.to")), Compare("state", Op.EQ, str(State.CONTESTED)))
@@ -95,9 +102,14 @@ _FILTERS: dict[DecisionKind, Filter] = {
     DecisionKind.LAPSED: All(
         (_with_status(OPEN | {Status.LAPSED}), Not(Absent("lapses_at")))  # by time alone
     ),
-    DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.how")))),
-    DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.how")))),
-    DecisionKind.MOVED: All((_with_status(Status), Not(Absent("history")))),
+    DecisionKind.ENDED: All((_with_status(CLOSED), Not(Absent("ended.at")))),
+    DecisionKind.SAID_ENDED: All((_with_status(OPEN), Not(Absent("said.at")))),
+    DecisionKind.MOVED: AnyOf(
+        (
+            All((_with_status(Status), Not(Absent("history")))),
+            All((_with_status(Status), _SUPERSEDED)),
+        )
+    ),
     DecisionKind.REOPENED: All((_with_status(Status), Not(Absent("history")))),
 }
 """By kind of decision, the condition that such memories meet. Each has an indexed field, which is
@@ -205,7 +217,10 @@ class Decisions:
                     if key in stored and not has_ended(stored[key].at(now), now)
                 ]
         if memory is not None:
-            return [(await self.ingestor.editor.part(scope, memory_id)).id]
+            editor = self.ingestor.editor
+            retracted = memory.state is State.WRONG and memory.superseded_by is None
+            back = await (editor.bring_back if retracted else editor.part)(scope, memory_id)
+            return [back.id]
         # A text that is stored twice would count as evidence twice
         async with self._storing.lock(scope):
             return [
@@ -443,7 +458,10 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
     if isinstance(memory, Prospective):
         decided += _decisions_about_task(memory)
     if _by_write(memory):
-        kind = DecisionKind(str(memory.state))
+        kind = _STATES[memory.state]
+        if kind is DecisionKind.REPLACED and isinstance(memory, Prospective):
+            # A task whose place another one takes goes on as that one
+            kind = DecisionKind.MOVED
         at = memory.updated_at
         reason = memory.state_reason or ""
         by = _rival(memory) if kind is DecisionKind.CONTESTED else memory.superseded_by
@@ -456,7 +474,7 @@ def _decisions_about_task(task: Prospective) -> list[DecidedText]:
     decided: list[DecidedText] = []
     if task.status is Status.LAPSED and task.lapses_at is not None:
         decided.append(
-            DecidedText(task.id, DecisionKind.LAPSED, task.lapses_at, LAPSED, task.content)
+            DecidedText(task.id, DecisionKind.LAPSED, task.lapses_at, BY_TIME, task.content)
         )
     act = latest_act(task)
     if act is not None:
@@ -475,11 +493,11 @@ def _rival(memory: Memory) -> str | None:
 
 
 def _by_write(memory: Memory) -> bool:
-    """Whether a new text replaced or contested `memory`. Not if a caller ended it: it then has no
-    successor.
+    """Whether a new text replaced or contested `memory`, or it is wrong. Not if a caller ended it:
+    it then has no successor.
     """
     if memory.ended_by_upkeep:
         return False
-    return memory.state is State.CONTESTED or (
+    return memory.state in (State.CONTESTED, State.WRONG) or (
         memory.state in PAST and memory.superseded_by is not None
     )

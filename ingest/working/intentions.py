@@ -23,7 +23,7 @@ from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, LockLost, Unavailable
 from memtypes.model.filters import Absent, AnyOf, Compare, Filter, Op, all_of, in_view, open_tasks
-from memtypes.model.memory import Memory
+from memtypes.model.memory import PAST, Memory
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import CLOSED, Prospective, Status, TriggerType
 from memtypes.model.scope import Scope
@@ -171,6 +171,28 @@ class Intentions:
                 return intention
             return await self.ingestor.editor.revise(scope, memory_id, {"status": status}, check)
 
+    async def reopen(self, scope: Scope, memory_id: str) -> Memory:
+        """Set an intention that has ended or lapsed to pending; return it. Its history names what
+        had ended it. An open one stays as it is.
+
+        Raises NotFound, InvalidRequest if it is no intention, and Conflict if another memory took
+        its place.
+        """
+        async with self._process_lock(scope):
+            now = self.clock()
+            memory = (await existing_memory(self.store, scope, memory_id)).at(now)
+            if not isinstance(memory, Prospective):
+                raise _not_an_intention(memory, Status.PENDING)
+            if memory.state in PAST:
+                raise Conflict(
+                    f"this intention is {memory.state}; restore it, or change memory "
+                    f"{memory.superseded_by}, which took its place"
+                )
+            if memory.open_at(now):
+                return memory
+            changes = {"status": Status.PENDING}
+            return await self.ingestor.editor.revise(scope, memory_id, changes)
+
     async def snooze(self, scope: Scope, memory_id: str, until: datetime) -> Memory:
         """Open an intention again, due at `until`. Raises InvalidRequest if this is past, and
         NotFound or Conflict.
@@ -238,15 +260,19 @@ class Intentions:
 
 def _changeable(memory: Memory, status: Status) -> Prospective:
     if not isinstance(memory, Prospective):
-        raise InvalidRequest(
-            f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id"
-        )
+        raise _not_an_intention(memory, status)
     if memory.status in CLOSED and memory.status is not status:
         raise Conflict(
             f"this intention is {memory.status} already, and cannot become {status}; write "
             "a new one"
         )
     return memory
+
+
+def _not_an_intention(memory: Memory, status: Status) -> InvalidRequest:
+    return InvalidRequest(
+        f"is {memory.type}; only a prospective memory can be {status}: give its id", path="id"
+    )
 
 
 def _is_waiting(intention: Prospective, now: datetime) -> bool:

@@ -37,7 +37,7 @@ from ingest.writing.writer import NOT_READ_BACK, ScopeLocks
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, Unavailable
 from memtypes.model.filters import Filter, parse_time
 from memtypes.model.ids import memory_id, normalise
-from memtypes.model.memory import MAX_EARLIER, PAST, Link, LinkType, Memory
+from memtypes.model.memory import MAX_EARLIER, PAST, Link, LinkType, Memory, State
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import Procedural
 from memtypes.model.prospective import Prospective
@@ -49,6 +49,7 @@ from memtypes.ports.rejections import RejectionStore
 from memtypes.search.vectors import Embedding
 
 RESTORED = "restored by a caller"
+RETRACTED = "retracted by a caller"
 SUPERSEDED = "replaced by a caller"
 
 
@@ -154,6 +155,24 @@ class MemoryEditor:
             memory = memory.model_copy(update={"expires_at": None}) if expired else memory
             states = States(now, {known_id: memory}, {known_id})
             await self._set_end(scope, states, known_id, None)
+            return await self._write(scope, stored, states)
+
+    async def retract(self, scope: Scope, known_id: str, reason: str | None) -> Memory:
+        """Mark a memory as wrong: it never was true. What it had replaced is current again.
+
+        reason: why, stored without secrets. A memory that is wrong already stays as it is. Raises
+        NotFound.
+        """
+        reason = RETRACTED if reason is None else reason
+        clean = await offload([reason], lambda: self.redactor.clean(scope.tenant, reason))
+        async with self.locks.lock(scope):
+            now = self.clock()
+            stored = await existing_memory(self.store, scope, known_id)
+            memory = stored.at(now)
+            if memory.state is State.WRONG:
+                return memory
+            states = States(now, {known_id: memory}, {known_id})
+            states.mark_wrong(known_id, clean.value)
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:

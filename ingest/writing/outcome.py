@@ -37,7 +37,9 @@ class WriteOutcome:
     id: of the memory that was stored, or that the draft was merged into; None if no memory was
     written. reason: why the draft was merged, rejected or failed. merged_into: the same as `id` if
     the draft was merged, otherwise None. supersedes: ids of the facts that it replaced. contests:
-    ids of the facts that it contradicts but does not replace. changed: names of the fields that a
+    ids of the facts that it contradicts but does not replace. ended, moved: ids of the tasks that
+    it ended, or gave another time or owner. retracted: ids of the facts that it says were wrong.
+    changed: names of the fields that a
     merge changed in the stored memory. memory: the memory as read from the store after the write.
     redactions: number of secrets removed, by kind. classified: the classifier's result if the
     caller gave no type. reviewed: the reviewers' decision with each vote. rejected: the draft
@@ -54,6 +56,9 @@ class WriteOutcome:
     merged_into: str | None = None
     supersedes: tuple[str, ...] = ()
     contests: tuple[str, ...] = ()
+    ended: tuple[str, ...] = ()
+    moved: tuple[str, ...] = ()
+    retracted: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     memory: Memory | None = None
     redactions: Mapping[str, int] = field(default_factory=dict)

@@ -24,7 +24,7 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.filters import Compare, Op, all_of, unfinished
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Status
+from memtypes.model.prospective import Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.offload import offload
@@ -235,10 +235,22 @@ def _outcome(
         for other in read_back.values()
         if other.id in affected and other.id in contradicted(memory)
     ]
-    ended = tuple(rival.id for rival in rivals if rival.superseded_by == memory.id)
+    replaced = [rival for rival in rivals if rival.superseded_by == memory.id]
+    tasks = [
+        other
+        for other in read_back.values()
+        if other.id in affected and isinstance(other, Prospective)
+    ]
     contests = tuple(rival.id for rival in rivals if rival.state is State.CONTESTED)
     stored = WriteOutcome(
-        WriteStatus.STORED, memory.id, memory=memory, supersedes=ended, contests=contests
+        WriteStatus.STORED,
+        memory.id,
+        memory=memory,
+        supersedes=tuple(rival.id for rival in replaced),
+        contests=contests,
+        ended=tuple(task.id for task in tasks if _is_ended_by(task, memory)),
+        moved=tuple(task.id for task in tasks if _is_moved_by(task, memory)),
+        retracted=tuple(rival.id for rival in replaced if rival.state is State.WRONG),
     )
     if planned.merged is None:
         return stored
@@ -250,3 +262,17 @@ def _outcome(
         merged_into=memory.id,
         changed=planned.changed,
     )
+
+
+def _is_ended_by(task: Prospective, memory: Memory) -> bool:
+    return task.ended is not None and task.ended.by == memory.id
+
+
+def _is_moved_by(task: Prospective, memory: Memory) -> bool:
+    """Whether `memory` takes the place of `task`, or moved it as the last thing that happened."""
+    if task.superseded_by == memory.id:
+        return True
+    if task.id == memory.id or not task.history:
+        return False
+    last = task.history[-1]
+    return last.how is TaskChange.MOVED and last.by == memory.id

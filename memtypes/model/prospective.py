@@ -7,9 +7,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from memtypes.model.memory import MAX_EARLIER, Draft, Label, Line, Memory, StrictModel, Whole
+from memtypes.model.memory import (
+    MAX_EARLIER,
+    Draft,
+    Label,
+    Line,
+    Memory,
+    Number,
+    StrictModel,
+    Whole,
+)
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant, rfc3339
 
@@ -56,15 +65,17 @@ CLOSED: frozenset[Status] = frozenset({Status.COMPLETED, Status.CANCELLED})
 
 
 class TaskChange(StrEnum):
-    """What a text, or a caller, does to an intention."""
+    """What a text, a caller or (LAPSED) time alone does to an intention."""
 
     DONE = "done"
     CANCELLED = "cancelled"
+    LAPSED = "lapsed"
     MOVED = "moved"
     REOPENED = "reopened"
 
 
 BY_CALLER = "changed by a caller"
+BY_TIME = "an appointment whose time is over"
 
 
 class StatusTimes(Protocol):
@@ -114,12 +125,19 @@ class TaskAct(StrictModel):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues.
+    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+
+    Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
 
-    how: TaskChange
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", serialize_by_alias=True, validate_by_name=True
+    )
+
+    how: TaskChange = Field(alias="as")
     at: Instant
     reason: Label
+    sure: Number = Field(default=1.0, ge=0.0, le=1.0)
     by: str | None = None
     text: Label | None = None
     due_at: Instant | None = None
@@ -157,8 +175,9 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 class Prospective(ProspectiveFields, Memory):
     """A stored prospective memory: an intention, such as a to-do or a reminder.
 
-    ended: what ended it; None while it is open, or if a caller ended it. said: what seems to have
-    ended it, while that is not sure. history: how it came to its present time, the newest last.
+    ended: what ended it; None while it is open. said: what seems to have ended it, while that is
+    not sure. history: how it came to its present time, and what ended it before it was opened
+    again, the newest last.
     kept_from: hashes of the texts whose act on it was undone, so that they never act on it again.
     closed_at: since when it was completed or cancelled, the last time that it was; None if it never
     was, or if that is not known. reopened_at: when it was opened again after that.
@@ -241,7 +260,8 @@ class Prospective(ProspectiveFields, Memory):
         elif self.status in OPEN and before.status is Status.LAPSED:
             fields["lapses_at"] = None
         if self.status is not before.status:
-            fields |= _ends(self.status, before.status, now)
+            history = fields.get("history", self.history)
+            fields |= _ends(self.status, before, history, now)
         return fields
 
     def embedding_text(self) -> str:
@@ -265,16 +285,38 @@ def with_act(history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
     return sorted([*history, act], key=lambda entry: entry.at)[-MAX_EARLIER:]
 
 
-def _ends(status: Status, before: Status, now: datetime) -> dict[str, Any]:
-    """The fields to set when a caller changes the status of an intention from `before`."""
+def reopened_history(task: Prospective, history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
+    """`history` with what had ended `task`, and then `act`, which opens it again."""
+    end = task.ended
+    if end is None and task.status is Status.LAPSED:
+        end = TaskAct(how=TaskChange.LAPSED, at=task.lapses_at or act.at, reason=BY_TIME)
+    if end is None:
+        end = _end_by_caller(task.status, task.closed_at or act.at)
+    return with_act(with_act(history, end), act)
+
+
+def _ends(
+    status: Status, before: Prospective, history: Sequence[TaskAct], now: datetime
+) -> dict[str, Any]:
+    """The fields to set when a caller changes the status of the intention `before`."""
     fields: dict[str, Any] = {"ended": None, "said": None}
-    if Status.COMPLETED in (status, before):
+    if Status.COMPLETED in (status, before.status):
         fields["completed_at"] = now if status is Status.COMPLETED else None
-    if status in CLOSED and before not in CLOSED:
+    if status in CLOSED:
+        fields["ended"] = _end_by_caller(status, now)
+    if status in CLOSED and before.status not in CLOSED:
         fields |= {"closed_at": now, "reopened_at": None}
-    if status not in CLOSED and before in CLOSED:
+    if status not in CLOSED and before.status in CLOSED:
         fields["reopened_at"] = now
+    if status in OPEN and before.status not in OPEN:
+        opened = TaskAct(how=TaskChange.REOPENED, at=now, reason=BY_CALLER, status=before.status)
+        fields["history"] = reopened_history(before, history, opened)
     return fields
+
+
+def _end_by_caller(status: Status, at: datetime) -> TaskAct:
+    how = TaskChange.DONE if status is Status.COMPLETED else TaskChange.CANCELLED
+    return TaskAct(how=how, at=at, reason=BY_CALLER)
 
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:

@@ -41,10 +41,14 @@ class EarlierTime(msgspec.Struct, frozen=True, gc=False):
 
 
 class SaidEnd(msgspec.Struct, frozen=True, gc=False):
-    """What a text seems to have done to a task, and when it was said; see `Prospective.said`."""
+    """What a text seems to have done to a task, and when it was said; see `Prospective.said`.
 
-    how: str
+    how: the same in data folders that an earlier version wrote.
+    """
+
     at: datetime
+    end: str = msgspec.field(name="as", default="")
+    how: str = ""
 
 
 class EntryFields(msgspec.Struct, frozen=True, gc=False):
@@ -151,7 +155,11 @@ def prospective_text(task: EntryFields) -> str:
         done = f" {_day(task.completed_at)}"
     due = _said(task) if task.due_at is None else f" (due {task.due_at:%Y-%m-%d %H:%M}Z)"
     when = f" (when: {task.trigger_condition})" if task.trigger_condition else ""
-    said = f" (said {task.said.how} {_day(task.said.at)})" if task.said is not None else ""
+    said = (
+        f" (said {task.said.end or task.said.how} {_day(task.said.at)})"
+        if task.said is not None
+        else ""
+    )
     return f"[{task.status}{done}] {task.content}{due}{when}{said}"
 
 
@@ -276,7 +284,7 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "status": tuple(Status),
         "completed_at": (_AT + timedelta(days=44),),
         "due_at": (_AT + timedelta(days=45),),
-        "said": (SaidEnd("done", _AT + timedelta(days=46)),),
+        "said": (SaidEnd(_AT + timedelta(days=46), "done"),),
         "trigger_condition": ("the build fails",),
         "procedure_name": ("Release", "First"),
         "steps": (("build", "upload"),),

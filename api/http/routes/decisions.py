@@ -47,13 +47,14 @@ class UndoneAnswer(Answer):
 async def list_decisions(
     services: AppServices, namespace: QueryScope, params: Params[DecisionQuery]
 ) -> DecisionsAnswer:
-    """List memories and texts that were replaced, found wrong, contested, merged, promoted,
-    forgotten or rejected, appointments that have lapsed, and tasks that a later text ended, moved
-    or reopened, or may have ended.
+    """List memories and texts that were replaced, retracted, contested, merged, promoted, forgotten
+    or rejected, appointments that have lapsed, and tasks that a later text ended, moved or
+    reopened, or may have ended.
 
-    The service decides this by itself. POST /v1/memories/{id}/undo undoes a decision. POST
-    /v1/memories/{id}/restore only makes a replaced memory current again and marks it and its
-    replacement as contested (contradicting each other).
+    The service decides this by itself; what a caller retracted or opened again is listed, too.
+    POST /v1/memories/{id}/undo undoes a decision. POST /v1/memories/{id}/restore only makes a
+    replaced memory current again and marks it and its replacement as contested (contradicting each
+    other).
     """
     return DecisionsAnswer(
         decisions=await services.decisions.latest(namespace, params.kind, params.limit)

@@ -36,13 +36,13 @@ from api.http.shapes.memories import (
     WriteAnswer,
     results_of,
 )
-from api.http.use_cases import read_memory, remove_memory, revise_memory, valid_id
+from api.http.use_cases import read_memory, remove_memory, retract, revise_memory, valid_id
 from api.wiring.container import AppServices, Services
 from ingest.writing.changes import FeedbackOutcome
 from ingest.writing.outcome import WriteStatus
 from ingest.writing.versions import history_of
 from memtypes.model.filters import Compare, Op
-from memtypes.model.memory import StrictModel
+from memtypes.model.memory import Label, StrictModel
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.strict_json import strict_json
@@ -99,6 +99,12 @@ class HistoryAnswer(Answer):
     """
 
     versions: list[HistoryVersion]
+
+
+class RetractPost(StrictModel):
+    """Why a memory never was true."""
+
+    reason: Label | None = None
 
 
 class DeletedAnswer(Answer):
@@ -271,6 +277,17 @@ async def restore_memory(
     other, and both stay. The HTTP status is 409 if the memory is neither replaced nor expired.
     """
     return MemoryAnswer(await services.ingestor.editor.bring_back(namespace, valid_id(memory_id)))
+
+
+@Endpoint("POST /v1/memories/{memory_id}/retract", role=Role.WRITER, errors=(404, 409, 503))
+async def retract_memory(
+    services: AppServices, namespace: QueryScope, memory_id: PathId, data: JSONBody[RetractPost]
+) -> MemoryAnswer:
+    """Say that a memory never was true: its state is then wrong, and no context shows it.
+
+    Facts that it had replaced are current again. POST /v1/memories/{id}/undo takes this back.
+    """
+    return MemoryAnswer(await retract(services, namespace, memory_id, data.reason))
 
 
 @Endpoint("DELETE /v1/memories/{memory_id}", role=Role.WRITER, status=204, errors=(404, 503))

@@ -1,5 +1,5 @@
-"""HTTP calls on prospective memories (tasks to do later): list due tasks, and complete, cancel or
-postpone a task.
+"""HTTP calls on prospective memories (tasks to do later): list due tasks, and complete, cancel,
+open again or postpone a task.
 """
 
 from __future__ import annotations
@@ -85,6 +85,16 @@ async def cancel(services: AppServices, namespace: QueryScope, memory_id: PathId
     return MemoryAnswer(
         await services.intentions.end(namespace, valid_id(memory_id), Status.CANCELLED)
     )
+
+
+@Endpoint("POST /v1/memories/{memory_id}/reopen", role=Role.WRITER, errors=_CHANGE_ERRORS)
+async def reopen(services: AppServices, namespace: QueryScope, memory_id: PathId) -> MemoryAnswer:
+    """Open a task (a prospective memory) again that was completed or cancelled, or has lapsed.
+
+    It is pending again, and its `history` names what had ended it. A task that is open stays as it
+    is. POST /v1/memories/{id}/undo ends it again.
+    """
+    return MemoryAnswer(await services.intentions.reopen(namespace, valid_id(memory_id)))
 
 
 @Endpoint("POST /v1/memories/{memory_id}/snooze", role=Role.WRITER, errors=_CHANGE_ERRORS)

@@ -307,7 +307,9 @@ class ItemResult(Answer):
     """The outcome of writing one memory, confirmed by reading the store.
 
     supersedes: ids of the facts that the new memory replaced. contests: ids of memories that it
-    contradicts without replacing them. changed: if it was merged into a stored memory, the fields
+    contradicts without replacing them. ended, moved: ids of the tasks that it ended, or gave
+    another time or owner. retracted: ids of those of `supersedes` that it says were wrong. changed:
+    if it was merged into a stored memory, the fields
     of that memory that changed.
     """
 
@@ -317,6 +319,9 @@ class ItemResult(Answer):
     merged_into: OmittedIfNone[str] = None
     supersedes: OmittedIfEmpty[list[str]] = None
     contests: OmittedIfEmpty[list[str]] = None
+    ended: OmittedIfEmpty[list[str]] = None
+    moved: OmittedIfEmpty[list[str]] = None
+    retracted: OmittedIfEmpty[list[str]] = None
     changed: OmittedIfEmpty[list[str]] = None
     redactions: Redactions = None
     classified: OmittedIfNone[

@@ -145,8 +145,8 @@ async def _reopened(house: House) -> None:
 
 DECISIONS: Mapping[str, tuple[DecisionKind, Callable[[House], Awaitable[None]]]] = {
     "a fact replaced": (DecisionKind.REPLACED, _replaced),
-    "a task told again": (DecisionKind.REPLACED, _moved_by_a_task),
-    "a fact taken back": (DecisionKind.WRONG, _wrong),
+    "a task told again": (DecisionKind.MOVED, _moved_by_a_task),
+    "a fact taken back": (DecisionKind.RETRACTED, _wrong),
     "a fact contested": (DecisionKind.CONTESTED, _contested),
     "a rewording merged": (DecisionKind.MERGED, _merged),
     "a repetition merged by upkeep": (DecisionKind.MERGED, _compacted),

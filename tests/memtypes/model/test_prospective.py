@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import CLOSED, OPEN, Prospective, Status, status_at
+from memtypes.model.prospective import CLOSED, OPEN, Prospective, Status, TaskAct, status_at
 from tests.builders import NOW, make_memory
 
 HOUR = timedelta(hours=1)
@@ -105,3 +105,11 @@ def test_what_was_said_of_a_task_later_was_not_said_yet() -> None:
     said = {"how": "done", "at": NOW, "reason": "told"}
     assert task(said=said).as_of(NOW - HOUR).said is None
     assert task(said=said).as_of(NOW).said is not None
+
+
+def test_an_act_of_an_earlier_data_folder_is_read_and_written_in_the_present_form() -> None:
+    act = TaskAct.model_validate({"how": "done", "at": NOW, "reason": "told"})
+    written = act.model_dump(mode="json", exclude_none=True)
+    assert (written["as"], written["sure"]) == ("done", 1.0)
+    assert "how" not in written
+    assert TaskAct.model_validate(written) == act

@@ -118,6 +118,9 @@ class BatchItem(Struct, frozen=True):
     merged_into: str | None = None
     supersedes: list[str] = field(default_factory=list)
     contests: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     redactions: dict[str, int] = field(default_factory=dict)
     classified: ClassifyAnswer | None = None
@@ -703,14 +706,18 @@ class MessageResult(Struct, frozen=True):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. reason: why it was rejected, merged or changed, or why storing it failed.
-    redactions: secrets removed, by kind.
+    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
+    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
+    changed, or why storing it failed. redactions: secrets removed, by kind.
     """
 
     index: int
     status: str
     ids: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     reason: str | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
@@ -1167,12 +1174,15 @@ class TaskAct(Struct, frozen=True):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues.
+    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+
+    Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
 
-    how: str
+    as_: str = field(name="as")
     at: datetime
     reason: str
+    sure: float = 1.0
     by: str | None = None
     text: str | None = None
     due_at: datetime | None = None
@@ -1590,6 +1600,9 @@ class WriteAnswer(Struct, frozen=True):
     merged_into: str | None = None
     supersedes: list[str] = field(default_factory=list)
     contests: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    moved: list[str] = field(default_factory=list)
+    retracted: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     redactions: dict[str, int] = field(default_factory=dict)
     classified: ClassifyAnswer | None = None

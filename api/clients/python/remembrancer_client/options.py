@@ -97,7 +97,7 @@ ContextType: TypeAlias = Literal["task_context", "variables", "state", "referenc
 
 DecisionKind: TypeAlias = Literal[
     "replaced",
-    "wrong",
+    "retracted",
     "contested",
     "merged",
     "promoted",

@@ -210,7 +210,7 @@ async def test_a_task_that_is_told_again_with_another_date_is_one_task_with_a_hi
     assert second["supersedes"] == [first["id"]]
     assert await tasks.statuses() == ["pending"]
     (moved,) = second["memory"]["history"]
-    assert (moved["how"], moved["reason"]) == ("moved", "the same task with another time")
+    assert (moved["as"], moved["reason"]) == ("moved", "the same task with another time")
     assert (moved["earlier"], moved["due_at"]) == (first["id"], first["memory"]["due_at"])
     due = await tasks.due(at="2026-04-01T00:00:00Z")
     assert due == [second["id"]]
@@ -226,7 +226,7 @@ async def test_a_task_that_was_moved_by_mistake_is_parted_and_stays_so(tasks: Ta
     first = await tasks.write("Call the bank about the stolen credit card, Friday")
     tasks.now += timedelta(days=2)
     second = await tasks.write("call the bank about the stolen credit card, next Tuesday")
-    answer = await tasks.client.get("/v1/decisions", params={**space, "kind": "replaced"})
+    answer = await tasks.client.get("/v1/decisions", params={**space, "kind": "moved"})
     (decision,) = answer.json()["decisions"]
     assert (decision["id"], decision["by"]) == (first["id"], second["id"])
     assert decision["reason"] == "the same task with another time"

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 SPACE = {"namespace": "n"}
 TASK = "Send the lease back to the landlord."
+MOVED = "The landlord gets the lease back on 20 April."
 DONE = "The lease went back to the landlord on Monday."
 TRIVIAL = "lease back to the landlord, ok thanks"
 FACT = "We have 12 licences."
@@ -33,6 +34,8 @@ def read(pair: StatementPair) -> Act | Acts:
         return surely(Act.DONE, 0.6)
     if pair.newer.text == RETRACTION:
         return Act.WRONG
+    if pair.newer.text == MOVED:
+        return Act.MOVES
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
 
@@ -82,7 +85,13 @@ async def test_an_ended_task_is_listed_with_what_ended_it_and_stays_open_when_un
     async with service() as client:
         task = await write_task(client)
         end = await write(client, DONE)
-        assert (await memory(client, task))["status"] == "completed"
+        closed = await memory(client, task)
+        assert closed["status"] == "completed"
+        assert (closed["ended"]["as"], closed["ended"]["by"], closed["ended"]["sure"]) == (
+            "done",
+            end,
+            0.974,
+        )
         (decision,) = await decisions(client, "ended")
         assert (decision["id"], decision["by"]) == (task, end)
         assert decision["reason"] == "a later text reads as done (0.97)"
@@ -99,7 +108,7 @@ async def test_a_task_that_may_have_ended_stays_open_and_is_listed_apart() -> No
         task = await write_task(client)
         await write(client, HALF_SURE)
         shown = await memory(client, task)
-        assert (shown["status"], shown["said"]["how"]) == ("pending", "done")
+        assert (shown["status"], shown["said"]["as"]) == ("pending", "done")
         assert [decision["id"] for decision in await decisions(client, "said_ended")] == [task]
         assert await decisions(client, "ended") == []
         assert await undo(client, task) == [task]
@@ -151,7 +160,7 @@ async def test_a_snoozed_task_has_its_former_time_in_its_history() -> None:
         until = {"until": "2030-06-01T09:00:00Z"}
         await client.post(f"/v1/memories/{task}/snooze", params=SPACE, json=until)
         (change,) = (await memory(client, task))["history"]
-        assert (change["how"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
+        assert (change["as"], change["due_at"]) == ("moved", "2026-06-01T09:00:00Z")
 
 
 async def test_a_retracted_fact_is_wrong_whenever_it_is_asked_for_and_comes_back_by_an_undo() -> (
@@ -161,7 +170,7 @@ async def test_a_retracted_fact_is_wrong_whenever_it_is_asked_for_and_comes_back
         fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
         fact = await write(client, FACT, **fields)
         newer = await write(client, RETRACTION, type="semantic")
-        (decision,) = await decisions(client, "wrong")
+        (decision,) = await decisions(client, "retracted")
         assert (decision["id"], decision["by"]) == (fact, newer)
         assert decision["reason"] == "a later text reads as wrong (0.97)"
         listed_wrong = await client.get("/v1/memories", params={**SPACE, "state": "wrong"})
@@ -233,3 +242,161 @@ async def test_an_answer_shows_by_the_clock_that_an_appointment_is_over() -> Non
         assert await undo(client, task) == [task]
         assert (await memory(client, task))["status"] == "pending"
         assert await decisions(client, "lapsed") == []
+
+
+async def reopen(client: httpx.AsyncClient, task_id: str) -> httpx.Response:
+    """Open a task again."""
+    return await client.post(f"/v1/memories/{task_id}/reopen", params=SPACE)
+
+
+@pytest.mark.parametrize("end", ["text", "complete", "cancel"])
+async def test_a_task_that_is_opened_again_names_what_ended_it_and_an_undo_ends_it_again(
+    end: str,
+) -> None:
+    async with service() as client:
+        task = await write_task(client)
+        by = None
+        if end == "text":
+            by = await write(client, DONE)
+        else:
+            await client.post(f"/v1/memories/{task}/{end}", params=SPACE)
+        closed = await memory(client, task)
+        answer = await reopen(client, task)
+        assert answer.status_code == 200, answer.text
+        opened = answer.json()
+        assert (opened["status"], opened["ended"], opened["completed_at"]) == (
+            "pending",
+            None,
+            None,
+        )
+        ending = "cancelled" if end == "cancel" else "done"
+        assert [(act["as"], act["by"]) for act in opened["history"]] == [
+            (ending, by),
+            ("reopened", None),
+        ]
+        (decision,) = await decisions(client, "reopened")
+        assert (decision["id"], decision["reason"]) == (task, "changed by a caller")
+        assert await undo(client, task) == [task]
+        again = await memory(client, task)
+        for name in ("status", "ended", "completed_at", "history"):
+            assert again[name] == closed[name]
+
+
+async def test_a_lapsed_appointment_that_is_opened_again_stays_open_until_an_undo() -> None:
+    clock = [NOW]
+    async with connect(fake_services(lambda: clock[0])) as client:
+        ends = {"due_at": "2026-03-02T09:00:00Z", "lapses_at": "2026-03-02T11:00:00Z"}
+        task = await write(client, "Dentist in Leeds", type="prospective", **ends)
+        clock[0] += timedelta(days=2)
+        opened = (await reopen(client, task)).json()
+        assert (opened["status"], opened["lapses_at"]) == ("pending", None)
+        assert [act["as"] for act in opened["history"]] == ["lapsed", "reopened"]
+        clock[0] += timedelta(days=2)
+        assert (await memory(client, task))["status"] == "pending"
+        assert await undo(client, task) == [task]
+        lapsed = await memory(client, task)
+        assert (lapsed["status"], lapsed["lapses_at"]) == ("lapsed", ends["lapses_at"])
+
+
+async def test_only_a_task_that_has_ended_is_opened_again() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        assert (await reopen(client, task)).json()["history"] == []
+        fact = await write(client, FACT, type="semantic")
+        assert (await reopen(client, fact)).status_code == 422
+        unknown = await reopen(client, "00000000-0000-0000-0000-000000000000")
+        assert unknown.status_code == 404
+
+
+async def retract(
+    client: httpx.AsyncClient, memory_id: str, reason: str | None = None
+) -> httpx.Response:
+    """Say that a memory never was true."""
+    body = {} if reason is None else {"reason": reason}
+    return await client.post(f"/v1/memories/{memory_id}/retract", params=SPACE, json=body)
+
+
+async def test_a_memory_that_a_caller_retracts_is_wrong_listed_and_comes_back_by_an_undo() -> None:
+    async with service() as client:
+        fact = await write(client, FACT, type="semantic")
+        answer = await retract(client, fact, "the contract says 21")
+        assert answer.status_code == 200, answer.text
+        wrong = answer.json()
+        assert (wrong["state"], wrong["state_reason"]) == ("wrong", "the contract says 21")
+        (decision,) = await decisions(client, "retracted")
+        assert (decision["id"], decision["by"], decision["reason"]) == (
+            fact,
+            None,
+            "the contract says 21",
+        )
+        query = {**SPACE, "query": "How many licences do we have?", "budget": 500}
+        assert FACT not in (await client.post("/v1/retrieve", json=query)).json()["context"]
+        assert (await retract(client, fact)).json()["state_reason"] == "the contract says 21"
+        assert await undo(client, fact) == [fact]
+        assert (await memory(client, fact))["state"] == "current"
+        assert await decisions(client, "retracted") == []
+
+
+async def test_what_a_retracted_fact_had_replaced_is_current_again() -> None:
+    async with service() as client:
+        older = await write(client, FACT, type="semantic", created_at="2026-01-01T09:00:00Z")
+        newer = await write(client, "There are 30 licences.", type="semantic")
+        changes = {"superseded_by": newer}
+        await client.patch(f"/v1/memories/{older}", params=SPACE, json=changes)
+        assert (await memory(client, older))["state"] == "replaced"
+        assert (await retract(client, newer)).json()["state_reason"] == "retracted by a caller"
+        assert (await memory(client, older))["state"] == "current"
+        assert await undo(client, newer) == [newer]
+        assert (await memory(client, newer))["state"] != "wrong"
+
+
+async def test_the_reason_of_a_retraction_is_stored_without_secrets() -> None:
+    async with service() as client:
+        fact = await write(client, FACT, type="semantic")
+        secret = "AKIAIOSFODNN7EXAMPLX"
+        answer = await retract(client, fact, f"it was said under the key {secret}")
+        assert answer.json()["state"] == "wrong"
+        assert secret not in answer.text
+
+
+async def test_only_a_stored_memory_is_retracted() -> None:
+    async with service() as client:
+        unknown = await retract(client, "00000000-0000-0000-0000-000000000000")
+        assert unknown.status_code == 404
+        item = await client.post(
+            "/v1/working", json={**SPACE, "session_id": "s", "content": "Look at the lease."}
+        )
+        assert item.status_code == 201, item.text
+        live = item.json()["id"]
+        assert (await retract(client, live)).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "member"),
+    [
+        (DONE, "episodic", "ended"),
+        (MOVED, "episodic", "moved"),
+        (RETRACTION, "semantic", "retracted"),
+    ],
+)
+async def test_the_answer_to_a_write_names_what_the_text_did(
+    text: str, kind: str, member: str
+) -> None:
+    async with service() as client:
+        task = await write_task(client)
+        past = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+        fact = await write(client, FACT, **past)
+        answer = await client.post("/v1/memories", json={**SPACE, "type": kind, "content": text})
+        named = {name: answer.json().get(name) for name in ("ended", "moved", "retracted")}
+        expected = fact if member == "retracted" else task
+        assert named == {**dict.fromkeys(named), member: [expected]}
+
+
+async def test_the_answer_to_a_session_names_what_its_messages_did() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        messages = [{"role": "user", "content": DONE}]
+        body = {**SPACE, "session_id": "s1", "messages": messages, "review": "skip"}
+        answer = await client.post("/v1/hooks/session-stop", json=body)
+        (result,) = answer.json()["results"]
+        assert (result["status"], result["ended"]) == ("stored", [task])

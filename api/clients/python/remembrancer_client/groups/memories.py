@@ -178,6 +178,15 @@ class Memories(Group[ConnectionT_co]):
         return Request("POST", _path(memory_id, "restore"), Memory, query=self._query(options))
 
     @Call
+    def retract(
+        self, memory_id: str, reason: str | None = None, **options: Unpack[Scoped]
+    ) -> Description[Memory]:
+        """Say that a memory never was true, and return it. What it had replaced is current
+        again.
+        """
+        return self._request("POST", _path(memory_id, "retract"), Memory, options, reason=reason)
+
+    @Call
     def undo(self, memory_id: str, **options: Unpack[Scoped]) -> Description[UndoneAnswer]:
         """Undo an automatic decision, such as a merge or a rejection. Returns the ids of the
         restored memories.
@@ -207,6 +216,11 @@ class Memories(Group[ConnectionT_co]):
     def cancel(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
         """Mark a task or reminder (a prospective memory) as cancelled, and return it."""
         return Request("POST", _path(memory_id, "cancel"), Memory, query=self._query(options))
+
+    @Call
+    def reopen(self, memory_id: str, **options: Unpack[Scoped]) -> Description[Memory]:
+        """Open a task or reminder (a prospective memory) again that has ended, and return it."""
+        return Request("POST", _path(memory_id, "reopen"), Memory, query=self._query(options))
 
     @Call
     def snooze(
