@@ -258,7 +258,8 @@ async def test_decision_is_undone(look: Look) -> None:
     await look.press("Show")
     assert "The gateway allows 100 requests" in await look.text()
     await look.page.get_by_role("button", name="Restore: The gateway allows 100").click()
-    assert "The memory is current again." in await look.text()
+    assert "The decision is taken back." in await look.text()
+    assert "The gateway allows 100 requests" not in await look.text()
 
 
 async def test_an_upkeep_job_can_be_run_after_its_dry_run(look: Look, service: Process) -> None:
