@@ -35,7 +35,6 @@ class FakeReader(Reader):
     """
 
     fingerprint = "fake-reader"
-    judges_acts = True
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from memtypes.encoders.reader import (
     STATEMENTS_FILE,
     ReaderManifest,
 )
+from memtypes.encoders.setup.prepare_reader import RECIPE
 from memtypes.encoders.setup.reader_graph import answers_graph, statements_graph
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act
@@ -70,23 +71,23 @@ def tiny_heads() -> dict[str, NDArray[np.float32]]:
     }
 
 
-def write_tiny_reader(directory: Path, tokenizer: Path, *, taught: bool = True) -> Path:
+def write_tiny_reader(directory: Path, tokenizer: Path) -> Path:
     """Write a reader of random weights to `directory`; return it. tokenizer: file of any BERT
-    tokenizer. taught: whether it has learnt about statements.
+    tokenizer.
     """
     weights = tiny_weights() | tiny_heads()
     files = {
         ANSWERS_FILE: answers_graph(weights, int8=True).SerializeToString(),
+        STATEMENTS_FILE: statements_graph(weights, int8=True).SerializeToString(),
         TOKENIZER_FILE: tokenizer.read_bytes(),
     }
-    if taught:
-        files[STATEMENTS_FILE] = statements_graph(weights, int8=True).SerializeToString()
     manifest = ReaderManifest(
         fingerprint="tiny-reader",
         max_tokens=TOKENS,
         files={},
-        acts=tuple(Act) if taught else (),
-        kinds=KINDS if taught else (),
+        recipe=RECIPE,
+        acts=tuple(Act),
+        kinds=KINDS,
     )
     READER.write(directory, files, manifest)
     return directory

@@ -23,7 +23,6 @@ from api.wiring.resources import (
     open_embedder,
     open_reader,
     open_tokenizers,
-    reader_report,
 )
 from api.wiring.services import open_services
 from memtypes.model.errors import RemembrancerError, SetupRequired, Unavailable
@@ -69,7 +68,7 @@ async def _reader(settings: Settings) -> str:
     except SetupRequired as error:
         return f"optional: {error}"
     await reader.aclose()
-    return reader_report(reader) or reader.fingerprint
+    return reader.fingerprint
 
 
 async def _live(settings: Settings, services: Services) -> None:

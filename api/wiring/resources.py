@@ -166,17 +166,6 @@ async def optional_reader(settings: Settings) -> Reader | None:
         return None
 
 
-def reader_report(reader: Reader | None) -> str | None:
-    """What an operator should know about the reader: that there is none, or what it has not learnt;
-    None if there is nothing to say.
-    """
-    if reader is None:
-        return "off or not prepared: the service works without it; see `remembrancer doctor`"
-    if not reader.judges_acts:
-        return "it judges what answers a question, not what statements do to each other"
-    return None
-
-
 def left_out(encoder: str) -> str | None:
     """What the service does without, because its trained models do not know the vectors of the
     embedder with the fingerprint `encoder`; None if they know them.

@@ -26,7 +26,6 @@ from api.wiring.resources import (
     Resources,
     left_out,
     open_resources,
-    reader_report,
 )
 from ingest.keyed_items import KeyedItems
 from ingest.screening.classifier import ClassificationGate, Classifier, Examiner
@@ -126,7 +125,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
-    screening = screening_of(rules, panel, embedder, reader=taught_reader(resources))
+    screening = screening_of(rules, panel, embedder, reader=resources.reader)
     entries = Entries()
     ingestor = ingestor_of(resources, screening, entries)
     guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
@@ -183,8 +182,10 @@ async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
 
 
 async def report_reader(reader: Reader | None) -> str | None:
-    """What to know about the reader. It is optional, so this never fails."""
-    return reader_report(reader)
+    """Whether there is no reader. It is optional, so this never fails."""
+    if reader is None:
+        return "off or not prepared: the service works without it; see `remembrancer doctor`"
+    return None
 
 
 def breaker_states(
@@ -221,7 +222,7 @@ def screening_of(
     reader: Reader | None = None,
 ) -> Screening:
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
-    (by `panel`). reader: of what texts state, if it is taught.
+    (by `panel`). reader: of what texts state.
     """
     redactor = Redactor(book)
     recent = RecentTexts()
@@ -261,12 +262,6 @@ def panel_of(
     return Panel((*scoring, NoveltyReviewer(store)), judge)
 
 
-def taught_reader(resources: Resources) -> Reader | None:
-    """The reader, if there is one that has learnt about statements."""
-    reader = resources.reader
-    return reader if reader is not None and reader.judges_acts else None
-
-
 def ingestor_of(resources: Resources, screening: Screening, entries: Entries) -> Ingestor:
     """Build the ingestor, which screens texts, reads due times from them and writes memories to the
     store, with the token counts of their `entries` in a context.
@@ -281,7 +276,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
         redactor=screening.redactor,
         panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
-        reader=taught_reader(resources),
+        reader=resources.reader,
     )
 
 

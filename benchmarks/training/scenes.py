@@ -6,17 +6,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
+from benchmarks.training.reader.labelled_statements import SCENES
 from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.policy import MemoryType
 from memtypes.model.procedural import ProceduralDraft
 from memtypes.model.prospective import ProspectiveDraft
 from memtypes.model.semantic import SemanticDraft
 from memtypes.model.types import AnyDraft
-
-SCENES = Path(__file__).parents[2] / "tests" / "data" / "training" / "statements"
 
 TOGETHER = 8
 """Number of scenes in a namespace, so that most memories are about other things than a question."""

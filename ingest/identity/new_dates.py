@@ -27,18 +27,18 @@ def has_new_date(newer: Prospective, older: Prospective) -> bool:
     Only times that the texts themselves name count. Tasks to which callers give times, such as the
     dates of a series, are tasks of their own. So they are after a caller has parted them.
     """
+    both_are_open = newer.status in OPEN and older.open_at(newer.created_at)
+    was_parted = text_hash(newer.content) in older.kept_from
+    told_at_once = newer.created_at - older.created_at < TOLD_AGAIN
+    if not both_are_open or was_parted or told_at_once or not _names_another_time(newer, older):
+        return False
     words = _words(newer)
-    return (
-        newer.due_text is not None
-        and (older.due_text is not None or older.due_at is None)
-        and newer.due_at != older.due_at
-        and newer.created_at - older.created_at >= TOLD_AGAIN
-        and newer.status in OPEN
-        and older.open_at(newer.created_at)
-        and text_hash(newer.content) not in older.kept_from
-        and bool(words)
-        and words == _words(older)
-    )
+    return bool(words) and words == _words(older)
+
+
+def _names_another_time(newer: Prospective, older: Prospective) -> bool:
+    is_named = newer.due_text is not None and (older.due_text is not None or older.due_at is None)
+    return is_named and newer.due_at != older.due_at
 
 
 def _words(task: Prospective) -> frozenset[str]:

@@ -73,21 +73,17 @@ class Relations:
     def _move(self, arriving: Prospective, near: Memory) -> Verdict:
         if not isinstance(near, Prospective) or near.superseded_by is not None:
             return UNRELATED
-        newer = arriving
-        older = near
-        if older.created_at > newer.created_at:
-            newer, older = older, newer
-        is_move = (
+        older, newer = sorted((near, arriving), key=lambda task: task.created_at)
+        tasks = (older, newer)
+        may_be_one = (
             older.id != newer.id
-            and is_public(older)
-            and is_public(newer)
-            and not older.pinned
-            and not any(has_ended(task, self.now) for task in (older, newer))
-            and max(len(newer.content), len(older.content)) <= MAX_CHARACTERS
+            and all(is_public(task) and not has_ended(task, self.now) for task in tasks)
+            and all(len(task.content) <= MAX_CHARACTERS for task in tasks)
             and not _is_other_scope(newer, older)
-            and has_new_date(newer, older)
         )
-        return Verdict(Relation.REPLACES, 1.0) if is_move else UNRELATED
+        if may_be_one and not older.pinned and has_new_date(newer, older):
+            return Verdict(Relation.REPLACES, 1.0)
+        return UNRELATED
 
     def _update(self, arriving: Memory, near: Neighbour) -> Verdict:
         newer = arriving

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnxruntime
@@ -49,7 +50,7 @@ KINDS_OUTPUT = "kinds"
 
 ANSWERS_FILE = "answers.onnx"
 STATEMENTS_FILE = "statements.onnx"
-"""Names of the models' files. That of statements is missing as long as nothing was learnt."""
+"""Names of the models' files."""
 
 OUTPUTS = {ANSWERS_FILE: (ANSWERS_OUTPUT,), STATEMENTS_FILE: (ACTS_OUTPUT, KINDS_OUTPUT)}
 """Outputs of each file's model."""
@@ -66,6 +67,12 @@ _NAMES = {
 }
 """What the model of statements is told of a stored one's type."""
 
+_UNITS = ((14, 1, "days"), (60, 7, "weeks"), (700, 30, "months"))
+_YEAR = 365
+"""The units in which the model for answers is told how old a memory is: for each, below how many
+days it is used, and its length in days.
+"""
+
 THREADS = 2
 """Number of pairs that are read at once."""
 
@@ -73,12 +80,13 @@ THREADS = 2
 class ReaderManifest(Manifest):
     """Contents of the manifest file of a prepared reader.
 
-    acts, kinds: names in the order of the outputs of the model of statements; empty if there is
-    none.
+    recipe: the present one; a reader of another recipe is refused. acts, kinds: names in the order
+    of the outputs of the model of statements.
     """
 
-    acts: tuple[Act, ...] = ()
-    kinds: tuple[MemoryType, ...] = ()
+    recipe: Literal["int8-4"]
+    acts: tuple[Act, ...]
+    kinds: tuple[MemoryType, ...]
 
 
 READER = PreparedModel("reader", ReaderManifest, "memtypes.encoders.setup.prepare_reader")
@@ -139,7 +147,6 @@ class _OnnxModels:
                     directory / name, options, providers=["CPUExecutionProvider"]
                 )
                 for name in OUTPUTS
-                if name in manifest.files
             }
         except ORT_ERRORS as error:
             raise SetupRequired(
@@ -180,7 +187,6 @@ class OnnxReader(Reader):
 
     def __init__(self, model: _OnnxModels, settings: ReaderSettings) -> None:
         self.fingerprint = model.manifest.fingerprint
-        self.judges_acts = bool(model.manifest.acts)
         self._model = model
         self._max_waiting = settings.waiting
         self._threads = ThreadPoolExecutor(THREADS, "reader")
@@ -198,11 +204,7 @@ class OnnxReader(Reader):
         return cls(model, settings)
 
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
-        """For each pair, the probability of each act. Raises Unavailable if the model has not
-        learnt them.
-        """
-        if not self.judges_acts:
-            raise Unavailable("the reader has not learnt what statements do to each other")
+        """For each pair, the probability of each act."""
         texts = [
             _Texts(ACTS_OUTPUT, newer_text(pair.newer), older_text(pair.older)) for pair in pairs
         ]
@@ -215,9 +217,7 @@ class OnnxReader(Reader):
         return readings
 
     async def kinds(self, statements: Sequence[ReadStatement]) -> list[Kinds]:
-        """For each statement, what it states. Raises Unavailable if the model has not learnt it."""
-        if not self.judges_acts:
-            raise Unavailable("the reader has not learnt what statements state")
+        """For each statement, what it states."""
         texts = [_Texts(KINDS_OUTPUT, newer_text(statement)) for statement in statements]
         readings: list[Kinds] = []
         for logits in await self._read(texts, None):
@@ -315,13 +315,10 @@ def _age(days: int) -> str:
         return "today"
     if days == 1:
         return "yesterday"
-    if days < 14:
-        return f"{days} days ago"
-    if days < 60:
-        return f"{days // 7} weeks ago"
-    if days < 700:
-        return f"{days // 30} months ago"
-    return f"{days // 365} years ago"
+    for below, length, unit in _UNITS:
+        if days < below:
+            return f"{days // length} {unit} ago"
+    return f"{days // _YEAR} years ago"
 
 
 def joined(

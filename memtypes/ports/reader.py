@@ -99,9 +99,6 @@ class Reader(ABC):
     fingerprint: str
     """Text that identifies the model; readings with equal fingerprints can be compared."""
 
-    judges_acts: bool
-    """Whether the model has learnt about statements, so that `acts` and `kinds` can be called."""
-
     @abstractmethod
     async def acts(self, pairs: Sequence[StatementPair]) -> list[Acts]:
         """For each pair, the probability of each thing that the newer statement may do to the older

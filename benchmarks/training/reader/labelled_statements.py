@@ -41,6 +41,9 @@ OTHER_SCENES = 2
 meant.
 """
 
+SAME = 0.75
+"""Cosine from which two notes may mean the same thing."""
+
 STORE = 60
 """Number of tasks, and of other statements, by other authors among which similar ones are taken."""
 
@@ -77,7 +80,8 @@ class LabelledPair:
         """The pair as it may look in use: with a message before it that says nothing about it, and
         with a type that was misjudged.
         """
-        newer, older = self.pair.newer, self.pair.older
+        newer = self.pair.newer
+        older = self.pair.older
         if not newer.before and random.random() < 0.35:
             newer = replace(newer, before=self.previous)
         if random.random() < 0.15:
@@ -124,23 +128,34 @@ def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
     of many subjects.
     """
     scenes = {name: _scenes(name) for name in names}
-    every = [text for each in scenes.values() for scene in each for text in scene.values()]
-    texts = {text.statement.text for text in every}
-    vectors = {text: each.dense for text, each in embeddings_of(texts).items()}
+    texts = {name: _texts_in(scenes[name]) for name in names}
+    words = {text.statement.text for each in texts.values() for text in each}
+    vectors = {text: each.dense for text, each in embeddings_of(words).items()}
     random = np.random.default_rng(5)
     pairs: list[LabelledPair] = []
     for name in names:
         pairs += _pairs_by(name, scenes[name], vectors)
-        others = [
-            text.statement
-            for other in names
-            for scene in (scenes[other] if other != name else ())
-            for text in scene.values()
-            if text.statement.kind is not MemoryType.WORKING
-        ]
+        others: list[ReadStatement] = []
+        for other in names:
+            if other != name:
+                others += _statements_of(texts[other])
         if others:
-            pairs += _unrelated(name, scenes[name], others, vectors, random)
+            later = [text for text in texts[name] if text.previous]
+            pairs += _unrelated(name, later, others, vectors, random)
     return pairs
+
+
+def pairs_of_notes() -> list[LabelledPair]:
+    """Notes with similar tasks and facts of other notes, which they do nothing to: records in whole
+    sentences, as the scenes of talk have none.
+    """
+    notes = texts_of_notes()
+    words = {note.statement.text for note in notes}
+    vectors = {text: each.dense for text, each in embeddings_of(words).items()}
+    later = [_Text(note.statement, note.kinds, {}, "") for note in notes]
+    stated = [replace(note.statement, kind=kind) for note in notes for kind in note.kinds]
+    pairs = _unrelated(NOTES.stem, later, stated, vectors, np.random.default_rng(6))
+    return [pair for pair in pairs if _similarity(pair.pair, vectors) < SAME]
 
 
 def texts_of(names: Sequence[str]) -> list[LabelledText]:
@@ -148,8 +163,7 @@ def texts_of(names: Sequence[str]) -> list[LabelledText]:
     return [
         LabelledText(name, text.statement, text.kinds, bool(text.previous))
         for name in names
-        for scene in _scenes(name)
-        for text in scene.values()
+        for text in _texts_in(_scenes(name))
     ]
 
 
@@ -231,25 +245,38 @@ def _pairs_by(
                 earlier[name] = text.statement
 
 
+def _texts_in(scenes: Sequence[dict[str, _Text]]) -> list[_Text]:
+    return [text for scene in scenes for text in scene.values()]
+
+
+def _statements_of(texts: Sequence[_Text]) -> list[ReadStatement]:
+    """The texts that state something."""
+    statements = [text.statement for text in texts]
+    return [each for each in statements if each.kind is not MemoryType.WORKING]
+
+
+def _similarity(pair: StatementPair, vectors: Vectors) -> float:
+    return float(vectors[pair.newer.text] @ vectors[pair.older.text])
+
+
 def _unrelated(
     author: str,
-    scenes: Sequence[dict[str, _Text]],
+    later: Sequence[_Text],
     others: Sequence[ReadStatement],
     vectors: Vectors,
     random: np.random.Generator,
 ) -> Iterator[LabelledPair]:
-    """Each later text with the most similar of a few statements by other authors. Among all of them
-    there would be some that it could mean.
+    """Each later text with the most similar of a few other statements, which it does not mean.
+    Among all of them there would be some that it could.
     """
     is_task = np.array([each.kind is MemoryType.PROSPECTIVE for each in others])
     matrix = np.stack([vectors[each.text] for each in others])
-    for scene in scenes:
-        for text in scene.values():
-            for mask, count in ((is_task, 2), (~is_task, 1)) if text.previous else ():
-                few = random.choice(np.flatnonzero(mask), STORE, replace=False)
-                similar = few[np.argsort(-(matrix[few] @ vectors[text.statement.text]))]
-                chosen = [others[index] for index in similar[:count]]
-                yield from _across(author, text, chosen, Origin.OTHERS)
+    for text in later:
+        for mask, count in ((is_task, 2), (~is_task, 1)):
+            few = random.choice(np.flatnonzero(mask), STORE, replace=False)
+            similar = few[np.argsort(-(matrix[few] @ vectors[text.statement.text]))]
+            chosen = [others[index] for index in similar[:count]]
+            yield from _across(author, text, chosen, Origin.OTHERS)
 
 
 def _within(
@@ -284,10 +311,9 @@ def _across(
 def _stated(scenes: Sequence[dict[str, _Text]]) -> list[tuple[int, ReadStatement]]:
     """Everything that states something, with the number of its scene."""
     return [
-        (number, text.statement)
+        (number, statement)
         for number, scene in enumerate(scenes)
-        for text in scene.values()
-        if text.statement.kind is not MemoryType.WORKING
+        for statement in _statements_of(list(scene.values()))
     ]
 
 

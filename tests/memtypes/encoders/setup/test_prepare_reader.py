@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from memtypes.encoders.prepared import TOKENIZER_FILE
 from memtypes.encoders.reader import ANSWERS_FILE, READER, ReaderManifest
 from memtypes.encoders.setup import prepare_reader as setup
-from memtypes.encoders.setup.prepare_reader import fingerprint, main, prepare_reader
+from memtypes.encoders.setup.prepare_reader import RECIPE, fingerprint, main, prepare_reader
 from memtypes.encoders.setup.reader_graph import (
     answers_graph,
     base_weights,
@@ -150,7 +150,9 @@ def test_a_quantised_model_reads_nearly_as_the_one_in_floats(
 
 def test_a_complete_reader_is_not_built_again(tmp_path: Path) -> None:
     """A prepared reader needs no package."""
-    manifest = ReaderManifest(fingerprint=fingerprint(), max_tokens=8, files={})
+    manifest = ReaderManifest(
+        fingerprint=fingerprint(), max_tokens=8, files={}, recipe=RECIPE, acts=(), kinds=()
+    )
     written = READER.write(tmp_path, {TOKENIZER_FILE: b"tokenizer"}, manifest)
     assert prepare_reader(tmp_path, tmp_path / "no.whl") == written
 
