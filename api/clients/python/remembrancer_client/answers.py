@@ -964,9 +964,13 @@ class ReplayAnswer(Struct, frozen=True):
 class ResolvedModel(Struct, frozen=True):
     """The language model that was chosen, and how its context window is divided among the parts of
     a call to it.
+
+    alternatives: names of the next best models for the task, at most MAX_ALTERNATIVES, for when the
+    chosen one does not answer; empty if a name was asked for.
     """
 
     model: ModelAnswer
+    alternatives: list[str]
     allocation: Allocation | None
     """
     Tokens for each part; null if the window is unknown.

@@ -293,8 +293,8 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def models(self, category: str | None = None) -> Description[ModelsAnswer]:
-        """The language models that the service knows. category: "fast", "long" or "code"; by
-        default all models.
+        """The language models that the service knows. category: such as "fast", "long" or "code";
+        by default all models.
         """
         return Request(
             "GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True
@@ -304,8 +304,8 @@ class Memories(Group[ConnectionT_co]):
     def resolve_model(
         self, task: str | None = None, *, name: str | None = None
     ) -> Description[ResolvedModel]:
-        """Find a language model by name, or the first for a task ("fast", "long" or "code") if
-        `name` is None.
+        """Find a language model by name, or the best for a task or category of the registry, such
+        as "code_review" or "fast", if `name` is None.
 
         The answer also says how many tokens of the model's context window each part of a call may
         take.
