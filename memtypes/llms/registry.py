@@ -446,7 +446,8 @@ def _overridden(earlier: _Entry | None, entry: _Entry) -> _Entry:
 
 def _family(name: str) -> frozenset[str]:
     """The words of a model's name without its version: gemini and pro of "gemini-3.1-pro"."""
-    words = (re.match(r"[a-z]{2,}", part) for part in re.split(r"[^a-z0-9]+", name.lower()))
+    parts = re.split(r"[^a-z0-9]+", name.lower())
+    words = (re.match(r"[a-z]+$|[a-z]{2,}", part) for part in parts)
     return frozenset(word[0] for word in words if word)
 
 

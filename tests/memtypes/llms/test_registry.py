@@ -225,7 +225,9 @@ def test_a_name_without_a_version_stands_for_the_newest_of_its_family(
     assert DEFAULT.find(name) == DEFAULT.find(family)
 
 
-@pytest.mark.parametrize("name", ["gemini-9-pro", "claude-instant", "gemini-ultra", "mini", "pro"])
+@pytest.mark.parametrize(
+    "name", ["gemini-9-pro", "claude-x", "claude-instant", "gemini-ultra", "mini", "pro"]
+)
 def test_a_name_of_no_listed_family_is_not_guessed(name: str) -> None:
     assert DEFAULT.find(name).name == name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from remembrancer_client.answers import (
     AgentContextAnswer,
     BatchAnswer,
     ClassifyAnswer,
+    CountAnswer,
     DecisionsAnswer,
     DeletedAnswer,
     DueAnswer,
@@ -314,6 +315,23 @@ class Memories(Group[ConnectionT_co]):
         return Request(
             "POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True
         )
+
+    @Call
+    def count_tokens(
+        self,
+        text: str | None = None,
+        *,
+        messages: Iterable[Mapping[str, str]] | None = None,
+        model: str | None = None,
+        tokenizer: str | None = None,
+    ) -> Description[CountAnswer]:
+        """How many tokens a text, or the messages of a chat (each a role and content), have for a
+        language model or by a tokenizer.
+        """
+        chat = None if messages is None else [dict(message) for message in messages]
+        counted = {"text": text, "messages": chat, "model": model, "tokenizer": tokenizer}
+        body = {name: value for name, value in counted.items() if value is not None}
+        return Request("POST", "/v1/tokens/count", CountAnswer, body=encode(body), repeatable=True)
 
     @Call
     def live(self) -> Description[HealthAnswer]:
