@@ -275,7 +275,7 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        bare = [bare for bare, setting in _BARE_NAMES.items() if setting == name]
+        bare = [bare for bare, setting in BARE_NAMES.items() if setting == name]
         if bare and name in _from_bare_names() and name not in (flags or {}):
             raise BadSettings(f"{bare[0]}: {message_of(first)}") from None
         flag = f"--{name.replace('_', '-')} or " if name in (flags or {}) else ""
@@ -283,13 +283,13 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
 
 
 def _from_bare_names() -> dict[str, str]:
-    """Settings, by name, from the variables of _BARE_NAMES that are set, unless the variable with
+    """Settings, by name, from the variables of BARE_NAMES that are set, unless the variable with
     PREFIX is set, too.
     """
     variables = {name.upper(): value for name, value in os.environ.items()}
     return {
         setting: variables[name]
-        for name, setting in _BARE_NAMES.items()
+        for name, setting in BARE_NAMES.items()
         if variables.get(name) and not variables.get(f"{PREFIX}{setting.upper()}")
     }
 
@@ -313,7 +313,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_BARE_NAMES = {
+BARE_NAMES = {
     "WORKFLOW_TTL_HOURS": "workflow_ttl_hours",
     "CONVERSATION_TIMEOUT_HOURS": "thread_ttl_hours",
 }

@@ -272,6 +272,18 @@ def test_an_unknown_task_is_refused_with_those_that_exist() -> None:
         DEFAULT.for_task("poetry")
 
 
+def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "models.md"
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "models.yaml"
+    path.write_text(example)
+    registry = RegistrySource(path)()
+    assert names_for(registry, "code_review")[0] == "claude-opus-5-5"
+    gpt = registry.find("gpt-4o")
+    assert (gpt.window, gpt.tokenizer) == (64_000, "o200k_base")
+    assert registry.find("claude-haiku").endpoint is not None
+
+
 def _written(path: Path, text: str, second: int) -> RegistrySource:
     _write(path, text, second)
     return RegistrySource(path)
