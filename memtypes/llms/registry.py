@@ -265,8 +265,8 @@ class Registry:
 
         A provider prefix ("openai/gpt-4o") and a suffix after a listed name ("gpt-4o-2024-11-20")
         are ignored. If several names or patterns match, the longest match wins. If these are
-        equally long, the operator's entry wins. A name without a version ("gemini-pro") is that of
-        a family, and stands for the family's first listed model, which is its newest.
+        equally long, the operator's entry wins. A name without a version ("gemini-pro") stands for
+        the newest listed model of that family.
         """
         lower = name.lower()
         if name not in self._entries:
@@ -378,8 +378,8 @@ class Registry:
         return max(detected, default=(0, "unknown"))[1]
 
     def _newest_of_family(self, name: str) -> tuple[str, ModelEntry] | None:
-        """The first listed model of the family `name`, such as "gemini-pro" or "claude"; None if
-        `name` has a version or its provider lists no such family.
+        """The listed model with the highest version of the family `name`, such as "gemini-pro" or
+        "claude"; None if `name` has a version or its provider lists no such family.
 
         A family whose words are just those of `name` is preferred to one that has more words.
         """
@@ -395,8 +395,11 @@ class Registry:
             for listed in entry.names
             if words <= _family(listed)
         ]
-        same = (candidate for candidate in candidates if _family(candidate[0]) == words)
-        return next(same, candidates[0] if candidates else None)
+        return max(
+            candidates,
+            key=lambda candidate: (_family(candidate[0]) == words, _version(candidate[0])),
+            default=None,
+        )
 
 
 def _merged(models: Sequence[ModelEntry], file: RegistryFile) -> list[ModelEntry]:
@@ -449,6 +452,14 @@ def _family(name: str) -> frozenset[str]:
     parts = re.split(r"[^a-z0-9]+", name.lower())
     words = (re.match(r"[a-z]+$|[a-z]{2,}", part) for part in parts)
     return frozenset(word[0] for word in words if word)
+
+
+def _version(name: str) -> tuple[int, ...]:
+    """The version in a model's name: (3, 1) of "gemini-3.1-pro", without dates and numbers of
+    parameters such as 70b.
+    """
+    numbers = re.findall(r"\d+", re.sub(r"\d+(x\d+)?b\b", "", name.lower()))
+    return tuple(int(number) for number in numbers if len(number) <= 2)
 
 
 def _letters(name: str) -> str:

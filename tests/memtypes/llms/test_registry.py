@@ -216,6 +216,8 @@ def test_the_pattern_of_a_family_stays_with_the_names_that_are_not_overridden() 
         ("gpt-mini", "gpt-5.4-mini"),
         ("llama", "llama-3.3"),
         ("deepseek", "deepseek-v4"),
+        ("grok", "grok-4.5"),
+        ("qwen-coder", "qwen3-coder"),
         ("kimi", "kimi-k2"),
     ],
 )
@@ -223,6 +225,11 @@ def test_a_name_without_a_version_stands_for_the_newest_of_its_family(
     name: str, family: str
 ) -> None:
     assert DEFAULT.find(name) == DEFAULT.find(family)
+
+
+def test_an_override_of_an_older_model_does_not_change_what_a_family_stands_for() -> None:
+    registry = of_file("models: [{names: [gemini-2.5-pro], window: 9000}]")
+    assert registry.find("gemini-pro") == DEFAULT.find("gemini-3.1-pro")
 
 
 @pytest.mark.parametrize(
