@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api.auth.keys import Role
 from api.wiring.container import Services
 from memtypes.encoders.tiktoken import TiktokenTokenizer
 from memtypes.llms.counting import ProviderCounter
@@ -142,6 +143,6 @@ async def test_a_reader_may_count(guarded: Services) -> None:
     async with connect(guarded) as client:
         answer = await client.post("/v1/tokens/count", json={"text": TEXT})
         problem(answer, 401)
-        reader = bearer("acme", "reader")
+        reader = bearer("acme", Role.READER)
         answer = await client.post("/v1/tokens/count", json={"text": TEXT}, headers=reader)
     assert answer.status_code == 200
