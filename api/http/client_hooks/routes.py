@@ -163,7 +163,7 @@ async def _handle(services: Services, scope: Scope, event: ClientEvent, model: s
             # The user interrupted their answers
             for prompt_id in await sessions.waiting_prompts(scope):
                 await _queue(services, scope, prompt_id, None)
-            await services.working.stop_session(scope)
+            await services.working.end_session(scope)
     return HookAnswer()
 
 
