@@ -7,6 +7,7 @@ An agent reports one to-do at a time, or sends its whole list of to-dos with eac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any
@@ -27,6 +28,9 @@ COMPLEX_STEPS = 5
 """A to-do that took more steps than this is also stored as a procedure (a how-to memory) when it is
 completed.
 """
+
+PLAN_STEP = "plan step "
+"""How the id of a to-do begins that was read from the text of a prompt; its number follows."""
 
 _SPELLINGS = {"not_started": "pending", "canceled": "cancelled"}
 _PRIORITIES = {"low": 1, "medium": 3, "high": 5}
@@ -55,7 +59,7 @@ _OVER = {
 }
 
 
-def _status(value: object) -> object:
+def spelt(value: object) -> object:
     """A status in this service's spelling: some agents write "in-progress" or "not-started"."""
     if not isinstance(value, str):
         return value
@@ -91,7 +95,7 @@ class Todo(StrictModel):
         Name | None, BeforeValidator(_todo_id, json_schema_input_type=str | int | None)
     ] = None
     content: Text
-    status: Annotated[ListedStatus, BeforeValidator(_status, json_schema_input_type=ListedStatus)]
+    status: Annotated[ListedStatus, BeforeValidator(spelt, json_schema_input_type=ListedStatus)]
     priority: Annotated[int, BeforeValidator(_priority, json_schema_input_type=Any)] = (
         _USUAL_PRIORITY
     )
@@ -136,6 +140,24 @@ def unnamed_id(content: str) -> str:
     return f"{beginning[: MAX_NAME - _DIGEST - 1].strip()} {digest}".strip()
 
 
+@dataclass(frozen=True, slots=True)
+class TodoReport:
+    """What a client reports about one of its to-dos. What is None is not reported."""
+
+    id: str | None
+    content: str | None
+    status: ListedStatus | None
+    priority: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class TodosReport:
+    """What a client reports about its to-dos. whole: the report has all of them."""
+
+    todos: tuple[TodoReport, ...]
+    whole: bool
+
+
 async def complete_todo(
     working: WorkingMemory, scope: Scope, todo_id: str, steps: Sequence[Line]
 ) -> tuple[int, WriteOutcome | None]:
@@ -173,16 +195,39 @@ async def _item_of(working: WorkingMemory, scope: Scope, todo_id: str) -> Workin
     return stored[0] if stored else None
 
 
+async def submit_report(working: WorkingMemory, scope: Scope, report: TodosReport) -> None:
+    """Update the session's working memory from what a client reports about its to-dos.
+
+    What is not reported of a to-do stays as it is. A to-do whose text is not known is left out.
+    """
+    items = {item.memory.todo_id: item.memory for item in await working.live_items(scope)}
+    todos: list[Todo] = []
+    for todo in report.todos:
+        item = items.get(todo.id) if todo.id is not None else None
+        content = todo.content or (item and item.content)
+        if content:
+            known = item.todo_status if item is not None else None
+            status = todo.status or known or ListedStatus.PENDING
+            priority = todo.priority if item is None else (todo.priority or item.priority)
+            todos.append(Todo(id=todo.id, content=content, status=status, priority=priority))
+    await submit_todos(working, scope, todos, whole=report.whole)
+
+
+def is_whole(todos: Sequence[Todo]) -> bool:
+    """Whether a list of to-dos that an agent sends with a prompt has all of its to-dos: without
+    ids, nothing else could delete or rename an entry.
+    """
+    return all(todo.id is None for todo in todos)
+
+
 async def submit_todos(
-    working: WorkingMemory, scope: Scope, todos: Sequence[Todo], *, whole: bool = False
+    working: WorkingMemory, scope: Scope, todos: Sequence[Todo], *, whole: bool
 ) -> None:
     """Update the session's working memory from the list of to-dos that an agent sends.
 
     An item is created for a new to-do, replaced if the to-do's text has changed, and cleared if the
-    to-do is over. A to-do that is missing from the list stays, because agents also send a part of
-    their list. whole: the list has all of the agent's to-dos, so one that is missing was deleted.
-    A list without ids is always whole, as nothing else could delete or rename an entry of it; what
-    is missing is then looked for among the to-dos without an id.
+    to-do is over. whole: the list has all of the agent's to-dos, so that one that is missing was
+    deleted; of a list without ids, all to-dos without an id. Otherwise one that is missing stays.
     """
     items = await working.live_items(scope, optional=True)
     shown = {item.memory.todo_id: item for item in items if item.is_todo}
@@ -201,11 +246,14 @@ async def submit_todos(
         for key, reason in over.items()
         if key in live or (scope, key) not in working.ended
     }
-    unnamed = all(todo.id is None for todo in todos)
-    if whole or unnamed:
+    if whole:
+        has_ids = not is_whole(todos)
         for key, item in shown.items():
-            is_unnamed = key == unnamed_id(item.memory.content)
-            if key is not None and key not in latest and (is_unnamed or not unnamed):
+            in_list = has_ids or key == unnamed_id(item.memory.content)
+            if key is not None and key not in latest and in_list:
                 ending[key] = ClearReason.DELETED
+    if todos:  # A list of the agent takes the place of what was read from a prompt
+        steps = (key for key in shown if key is not None and key.startswith(PLAN_STEP))
+        ending |= {key: ClearReason.REPLACED for key in steps if key not in latest}
     if ending:
         await working.end_todos(scope, ending)

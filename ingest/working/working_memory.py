@@ -370,6 +370,27 @@ class WorkingMemory:
             _log.warning("items of an ended session stay until they expire: %s", error)
         await self._clear_stored(scope, None, ClearReason.SESSION_ENDED)
 
+    async def resume_session(self, scope: Scope) -> None:
+        """Show the to-dos again that were open when the session ended; other items stay ended."""
+        now = self.clock()
+        items = await self.items.items(scope)
+        by_session = Compare("cleared_reason", Op.EQ, str(ClearReason.SESSION_ENDED))
+        stored = await self.stored(scope, by_session, MAX_CLEARED)
+        # An item that was created again has its new state in the live store
+        memories = {memory.id: memory for memory in stored}
+        memories |= {item.memory.id: item.memory for item in items}
+        renewed = {
+            "cleared_at": None,
+            "cleared_reason": None,
+            "updated_at": now,
+            "expires_at": now + self.todo_life,
+        }
+        for memory in memories.values():
+            by_end = memory.cleared_reason is ClearReason.SESSION_ENDED
+            if by_end and memory.todo_status is not None:
+                again = memory.model_copy(update=renewed)
+                await self.items.put(scope, LiveItem(again, self.todo_life, is_todo=True))
+
     async def forget(self, scope: Scope, memory_id: str | None = None) -> int:
         """Remove items from the live store without moving them to the memory store; return how
         many.

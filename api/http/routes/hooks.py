@@ -19,7 +19,8 @@ from api.http.use_cases import build_thread_context, mark_due_tasks, redact_quer
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
-from ingest.working.todos import ListedStatus, Todo, complete_todo, submit_todos
+from ingest.working.plans import submit_plan
+from ingest.working.todos import ListedStatus, Todo, complete_todo, is_whole, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.llms.registry import Tokens
@@ -240,14 +241,18 @@ async def prompt_submit(
 
     Due tasks in the context are marked as fired, so that they are not due again. `todos`, the
     agent's own list, is stored first: new to-dos are created, to-dos that are over are closed, and
-    to-dos with a changed text are replaced. The context of a thread follows the memories; the
+    to-dos with a changed text are replaced. Without it, a plan in the text of the prompt becomes
+    to-dos ("Plan: 1. read it 2. port it"). The context of a thread follows the memories; the
     receipt records only the memories. If the live store is unavailable, the context has neither
     working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     try:
         if data.todos:
-            await submit_todos(services.working, scope, data.todos)
+            whole = is_whole(data.todos)
+            await submit_todos(services.working, scope, data.todos, whole=whole)
+        else:
+            await submit_plan(services.working, scope, data.prompt)
     except Unavailable as error:
         _log.warning(
             "the to-dos of a prompt were not stored; those of the next prompt will be: %s", error

@@ -124,6 +124,16 @@ async def test_to_dos_are_taken_as_agents_keep_them(world: WorkingClient) -> Non
     }
 
 
+async def test_a_plan_in_the_text_of_a_prompt_becomes_to_dos(world: WorkingClient) -> None:
+    """Unless the agent sends its own list. A reader that only recalls makes none."""
+    answer = await submit(world, "Plan: 1. Read the parser 2. Port it. Then rest.")
+    assert "[pending] Read the parser" in answer["context"]
+    await world.recall("Plan: 1. Sleep 2. Eat")
+    assert await contents(world) == {"Read the parser", "Port it. Then rest."}
+    await submit(world, "Plan: 1. Sleep 2. Eat", todos=[todo("1", "port it")])
+    assert await contents(world) == {"port it"}
+
+
 async def test_a_to_do_shows_its_present_status(world: WorkingClient) -> None:
     await submit(world, todos=[todo("1", "port it")])
     answer = await submit(world, todos=[todo("1", "port it", "in_progress")])
