@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest.identity.acts import Deed, Deeds, Told, acted_on, continued
+from ingest.identity.acts import Deed, Deeds, Told, acted_on, continued, moved_to
 from ingest.identity.duplicates import (
     SAME_WRITE,
     StatementKey,
@@ -409,7 +409,7 @@ class _Planner:
         successor = self._same_task_of(told) if deed.act is Act.MOVES and deed.sure else None
         if successor is not None and successor.id != task.id:
             self._continue(task, successor.id, deed.reason, deed.certainty)
-            self.states.memories.setdefault(task.id, task)
+            self.states.memories[task.id] = moved_to(successor, task, deed)
             self.states.replace(task.id, successor.id, deed.reason)
             return
         fields = acted_on(task, deed, told, by, self.now)
@@ -419,7 +419,7 @@ class _Planner:
             self._mark_changed(task.id)
 
     def _continue(
-        self, earlier: Prospective, later_id: str, reason: str, sure: float = 1.0
+        self, earlier: Prospective, later_id: str, reason: str, sure: float | None = None
     ) -> None:
         """Give the task `later_id`, which states `earlier` with another time or owner, the history
         of both.

@@ -24,7 +24,7 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.filters import Compare, Op, all_of, unfinished
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Prospective, Status, TaskChange
+from memtypes.model.prospective import CLOSED, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.offload import offload
@@ -265,7 +265,7 @@ def _outcome(
 
 
 def _is_ended_by(task: Prospective, memory: Memory) -> bool:
-    return task.ended is not None and task.ended.by == memory.id
+    return task.status in CLOSED and task.ended is not None and task.ended.by == memory.id
 
 
 def _is_moved_by(task: Prospective, memory: Memory) -> bool:

@@ -306,7 +306,9 @@ def _task_lines(task: Prospective) -> list[str]:
         by = f" by {act.by}" if act.by is not None else ""
         words = f': "{act.text}"' if act.text is not None else ""
         due = f", was due {_minute(act.due_at)}" if act.due_at is not None else ""
-        lines.append(f"{prefix}{act.how} {_minute(act.at)}{by}{due} ({act.reason}){words}")
+        # What a caller or time did is sure without a figure
+        sure = f", sure {act.sure:.2f}" if act.sure is not None and act.sure < 1 else ""
+        lines.append(f"{prefix}{act.how} {_minute(act.at)}{by}{due}{sure} ({act.reason}){words}")
     return lines
 
 

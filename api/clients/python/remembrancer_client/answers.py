@@ -1176,7 +1176,8 @@ class TaskAct(Struct, frozen=True):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+    moved one continues. sure: the reader's probability, 1 for what a caller or time alone did; left
+    out where it is not known.
 
     Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
@@ -1184,7 +1185,7 @@ class TaskAct(Struct, frozen=True):
     as_: str = field(name="as")
     at: datetime
     reason: str
-    sure: float = 1.0
+    sure: float | None = None
     by: str | None = None
     text: str | None = None
     due_at: datetime | None = None

@@ -14,6 +14,8 @@ import pytest
 from memtypes.ports.reader import Act, Acts, StatementPair
 from tests.api.conftest import NOW, connect
 from tests.api.fake_services import fake_services
+from tests.api.http.inspector.conftest import Visit, text_of
+from tests.api.http.mcp.conftest import call, mcp_client
 from tests.fakes_reader import FakeReader, surely
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.anyio
 SPACE = {"namespace": "n"}
 TASK = "Send the lease back to the landlord."
 MOVED = "The landlord gets the lease back on 20 April."
+NEW_TASK = "Bring the lease to the landlord on 20 April."
 DONE = "The lease went back to the landlord on Monday."
 TRIVIAL = "lease back to the landlord, ok thanks"
 FACT = "We have 12 licences."
@@ -34,7 +37,7 @@ def read(pair: StatementPair) -> Act | Acts:
         return surely(Act.DONE, 0.6)
     if pair.newer.text == RETRACTION:
         return Act.WRONG
-    if pair.newer.text == MOVED:
+    if pair.newer.text in (MOVED, NEW_TASK):
         return Act.MOVES
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
@@ -113,6 +116,54 @@ async def test_a_task_that_may_have_ended_stays_open_and_is_listed_apart() -> No
         assert await decisions(client, "ended") == []
         assert await undo(client, task) == [task]
         assert (await memory(client, task))["said"] is None
+
+
+async def test_a_task_that_goes_on_as_another_has_moved_until_that_is_undone() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        later = await write(client, NEW_TASK, type="prospective")
+        moved = await memory(client, task)
+        assert (moved["status"], moved["ended"]["as"], moved["ended"]["by"]) == (
+            "pending",
+            "moved",
+            later,
+        )
+        assert moved["ended"]["sure"] == 0.97
+        assert moved["ended"]["reason"] == "a later text reads as moves (0.97)"
+        (decision,) = await decisions(client, "moved")
+        assert (decision["id"], decision["by"]) == (task, later)
+        assert await undo(client, task) == [task]
+        assert (await memory(client, task))["ended"] is None
+
+
+async def test_a_task_that_a_caller_replaces_has_moved_and_nobody_knows_how_sure() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        later = await write(client, "See the notary about the house.", type="prospective")
+        changes = {"superseded_by": later}
+        await client.patch(f"/v1/memories/{task}", params=SPACE, json=changes)
+        ended = (await memory(client, task))["ended"]
+        assert (ended["as"], ended["by"], ended["reason"]) == (
+            "moved",
+            later,
+            "replaced by a caller",
+        )
+        assert "sure" not in ended
+        await client.delete(f"/v1/memories/{later}", params=SPACE)
+        assert (await memory(client, task))["ended"] is None
+
+
+@pytest.mark.parametrize(("text", "sure"), [(DONE, "0.97"), (HALF_SURE, "0.65")])
+async def test_how_sure_an_end_is_stands_in_mcp_and_in_the_inspector(text: str, sure: str) -> None:
+    services = fake_services(lambda: NOW, reader=FakeReader(read))
+    async with connect(services) as client:
+        task = await write_task(client)
+        await write(client, text)
+        page = text_of(await Visit(client).open("/memory", id=task))
+        assert f"sure {sure} a later text reads as done" in page
+        async with mcp_client(services, "/mcp/n") as mcp:
+            explained = await call(mcp, "memory_why", id=task)
+        assert f", sure {sure} (a later text reads as done" in explained
 
 
 async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed() -> None:
@@ -226,11 +277,24 @@ async def test_an_answer_shows_by_the_clock_that_an_appointment_is_over() -> Non
         ends = {"due_at": "2026-03-02T09:00:00Z", "lapses_at": "2026-03-02T11:00:00Z"}
         task = await write(client, "Dentist in Leeds", type="prospective", **ends)
         clock[0] += timedelta(days=2)
-        assert (await memory(client, task))["status"] == "lapsed"
+        over = await memory(client, task)
+        assert (over["status"], over["ended"]) == (
+            "lapsed",
+            {
+                **dict.fromkeys(over["ended"]),
+                "as": "lapsed",
+                "at": ends["lapses_at"],
+                "reason": "an appointment whose time is over",
+                "sure": 1.0,
+            },
+        )
         assert [each["status"] for each in await listed(client)] == ["lapsed"]
         query = {**SPACE, "query": "dentist"}
         (hit,) = (await client.post("/v1/search", json=query)).json()["hits"]
-        assert hit["memory"]["status"] == "lapsed"
+        assert (hit["memory"]["status"], hit["memory"]["ended"]["as"]) == ("lapsed", "lapsed")
+        before = {**query, "as_of": "2026-03-01T12:00:00Z"}
+        (hit,) = (await client.post("/v1/search", json=before)).json()["hits"]
+        assert (hit["memory"]["status"], hit["memory"]["ended"]) == ("pending", None)
         for status, ids in (("pending", []), ("lapsed", [task])):
             filters = {"status": {"eq": status}}
             answer = await client.post("/v1/search", json={**query, "filters": filters})
@@ -240,7 +304,8 @@ async def test_an_answer_shows_by_the_clock_that_an_appointment_is_over() -> Non
         (decision,) = await decisions(client, "lapsed")
         assert decision["id"] == task
         assert await undo(client, task) == [task]
-        assert (await memory(client, task))["status"] == "pending"
+        opened = await memory(client, task)
+        assert (opened["status"], opened["ended"]) == ("pending", None)
         assert await decisions(client, "lapsed") == []
 
 
