@@ -81,7 +81,7 @@ def _todo(members: Mapping[str, Any], content: str) -> TodoReport:
     name = members.get("id")
     todo_id = cleaned(str(name)) if isinstance(name, str | int) else None
     text = cleaned(members.get(content))
-    status = spelt(members.get("status"))
+    status = str(spelt(members.get("status")))
     return TodoReport(
         id=todo_id[:MAX_NAME].strip() if todo_id else None,
         content=text[:MAX_CHARACTERS] if text else None,
