@@ -155,7 +155,8 @@ class Submission:
     said: place of a captured message in its conversation; None for any other draft. Nobody chose to
     store a captured message, so the pre-filter may drop it. redactions: number of secrets removed,
     by kind. classified: how the type was found; None if the caller gave it. judgement: how much a
-    captured message matters; None for any other draft.
+    captured message matters; None for any other draft. note: what was removed from the text, to
+    tell the caller.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -164,6 +165,7 @@ class Submission:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None
+    note: str | None = None
 
 
 def with_type(
