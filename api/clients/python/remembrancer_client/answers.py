@@ -432,8 +432,8 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
@@ -728,9 +728,11 @@ class Memory(Struct, frozen=True):
     success_rate: float | None = None
     last_used_at: datetime | None = None
     todo_id: str | None = None
+    todo_status: str | None = None
     context_type: str | None = None
     scope: str | None = None
     cleared_at: datetime | None = None
+    cleared_reason: str | None = None
     workflow_id: str | None = None
 
 
@@ -791,12 +793,24 @@ class ModelAnswer(Struct, frozen=True):
     source: str | None
 
 
+class ModelTask(Struct, frozen=True):
+    """A task for which a model can be chosen. needs: categories that a model must have. window:
+    least context window; null for any. prefer: models in the order in which they are chosen.
+    """
+
+    name: str
+    needs: list[str]
+    window: int | None
+    prefer: list[str]
+
+
 class ModelsAnswer(Struct, frozen=True):
-    """The language models that the service knows. Models of the operator's file precede the
-    built-in ones.
+    """The language models that the service knows, and the tasks that its registry describes. Models
+    of the operator's file precede the built-in ones.
     """
 
     models: list[ModelAnswer]
+    tasks: list[ModelTask]
 
 
 class NewKey(Struct, frozen=True):
@@ -1610,6 +1624,7 @@ class WorkingCreated(Struct, frozen=True):
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1619,18 +1634,24 @@ class WorkingCreated(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
     redactions: dict[str, int] = field(default_factory=dict)
 
 
 class WorkingItemAnswer(Struct, frozen=True):
-    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
+    """An item of working memory.
+
+    todo_status: the status of the to-do that it stands for. cleared_at, cleared_reason: when and
+    why it ended; null while it is shown.
+    """
 
     id: str
     namespace: str
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1640,6 +1661,7 @@ class WorkingItemAnswer(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
 
 
