@@ -14,6 +14,7 @@ from datetime import datetime
 
 import anyio
 
+from ingest.identity.acts import is_told_by
 from ingest.identity.plan import is_repetition
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
@@ -33,6 +34,7 @@ from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
 from memtypes.model.memory import Decision, Reviewed
+from memtypes.model.prospective import CLOSED, Prospective, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
@@ -266,11 +268,15 @@ class Stages:
             if isinstance(entry, WriteOutcome) and entry.heard is not None
         ]
         deeds = await self.consultation.deeds(call.scope, call.received_at, pending, heard)
-        outcomes = await self.writer.write(call.scope, pending, deeds)
+        written = await self.writer.write(call.scope, pending, deeds)
         annotated = [
-            _annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)
+            _annotated(outcome, entry)
+            for outcome, entry in zip(written.outcomes, pending, strict=True)
         ]
-        return with_results(entries, annotated)
+        return [
+            _with_deeds(outcome, written.tasks, call.received_at)
+            for outcome in with_results(entries, annotated)
+        ]
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
@@ -280,6 +286,28 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
     return replace(
         outcome, redactions=screened.redactions, classified=screened.classified, reviewed=reviewed
     )
+
+
+def _with_deeds(
+    outcome: WriteOutcome, tasks: Sequence[Prospective], received_at: datetime
+) -> WriteOutcome:
+    """`outcome` with those of the changed `tasks` that a text ended or moved which is no memory."""
+    if outcome.heard is None:
+        return outcome
+    told = outcome.heard.submission.draft
+    said_at = told.created_at or received_at
+
+    ended: list[str] = []
+    moved: list[str] = []
+    for task in tasks:
+        last = task.ended if task.status in CLOSED else next(reversed(task.history), None)
+        if last is None or not is_told_by(last, told.content, said_at):
+            continue
+        if last.how is TaskChange.MOVED:
+            moved.append(task.id)
+        elif last.how is not TaskChange.REOPENED:
+            ended.append(task.id)
+    return replace(outcome, ended=tuple(ended), moved=tuple(moved))
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:

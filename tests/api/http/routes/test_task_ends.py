@@ -25,6 +25,7 @@ TASK = "Send the lease back to the landlord."
 MOVED = "The landlord gets the lease back on 20 April."
 NEW_TASK = "Bring the lease to the landlord on 20 April."
 DONE = "The lease went back to the landlord on Monday."
+TRIVIAL_MOVE = "lease to the landlord tomorrow, ok thanks"
 TRIVIAL = "lease back to the landlord, ok thanks"
 FACT = "We have 12 licences."
 RETRACTION = "We never had 12 licences, that was wrong: it is 21."
@@ -37,7 +38,7 @@ def read(pair: StatementPair) -> Act | Acts:
         return surely(Act.DONE, 0.6)
     if pair.newer.text == RETRACTION:
         return Act.WRONG
-    if pair.newer.text in (MOVED, NEW_TASK):
+    if pair.newer.text in (MOVED, NEW_TASK, TRIVIAL_MOVE):
         return Act.MOVES
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
@@ -172,6 +173,8 @@ async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed()
         body = {**SPACE, "session_id": "s1", "messages": [{"role": "user", "content": TRIVIAL}]}
         answer = await client.post("/v1/hooks/session-stop", json=body)
         assert answer.status_code == 200, answer.text
+        (result,) = answer.json()["results"]
+        assert (result["status"], result["ended"]) == ("rejected", [task])
         assert [hit["content"] for hit in await listed(client)] == [TASK]
         (decision,) = await decisions(client, "ended")
         assert (decision["id"], decision["by"]) == (task, None)
@@ -179,6 +182,18 @@ async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed()
         assert await undo(client, task) == [task]
         await client.post("/v1/hooks/session-stop", json={**body, "session_id": "s2"})
         assert (await memory(client, task))["status"] == "pending"
+
+
+async def test_a_message_that_is_not_kept_moves_a_task_and_the_answer_names_it() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        messages = [{"role": "user", "content": "ok"}, {"role": "user", "content": TRIVIAL_MOVE}]
+        body = {**SPACE, "session_id": "s1", "messages": messages}
+        answer = await client.post("/v1/hooks/session-stop", json=body)
+        other, result = answer.json()["results"]
+        assert (result["status"], result["moved"], "ended" in result) == ("rejected", [task], False)
+        assert "moved" not in other
+        assert (await memory(client, task))["due_at"] is not None
 
 
 async def listed(client: httpx.AsyncClient) -> list[dict[str, Any]]:
