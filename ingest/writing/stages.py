@@ -7,10 +7,11 @@ a WriteOutcome, which later stages return unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import anyio
 
@@ -33,7 +34,7 @@ from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished,
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.model.memory import Decision, Reviewed
+from memtypes.model.memory import Decision, Reviewed, Source
 from memtypes.model.prospective import CLOSED, Prospective, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
@@ -47,15 +48,20 @@ overloading it.
 """
 
 
+MessagePlace: TypeAlias = tuple[str | None, tuple[int, ...]]
+"""The session of a captured message, and its position in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteCall:
     """What the drafts of one write call share. turns: the conversation turns among them, as context
-    of later turns.
+    of later turns. messages: ids of the captured messages that are stored, by session and position.
     """
 
     scope: Scope
     received_at: datetime
     turns: CallTurns = field(default_factory=CallTurns)
+    messages: dict[MessagePlace, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +267,7 @@ class Stages:
         """Write the memories to the store, and what the texts do to stored ones; return all
         outcomes, with the results of redaction, typing and review.
         """
-        pending = unfinished(entries)
+        pending = _with_messages(unfinished(entries), call.messages)
         heard = [
             entry.heard
             for entry in entries
@@ -269,14 +275,46 @@ class Stages:
         ]
         deeds = await self.consultation.deeds(call.scope, call.received_at, pending, heard)
         written = await self.writer.write(call.scope, pending, deeds)
-        annotated = [
-            _annotated(outcome, entry)
-            for outcome, entry in zip(written.outcomes, pending, strict=True)
-        ]
+        annotated: list[WriteOutcome] = []
+        for outcome, entry in zip(written.outcomes, pending, strict=True):
+            annotated.append(_annotated(outcome, entry))
+            place = _message_place(entry)
+            if place is not None and outcome.id is not None:
+                call.messages[place] = outcome.id
         return [
             _with_deeds(outcome, written.tasks, call.received_at)
             for outcome in with_results(entries, annotated)
         ]
+
+
+def _with_messages(
+    entries: Sequence[PendingWrite], stored: Mapping[MessagePlace, str]
+) -> list[PendingWrite]:
+    """`entries`, where each statement of a message names the memory that the message is or was
+    stored as. stored: the messages that were written before.
+    """
+    messages = dict(stored)
+    with_messages: list[PendingWrite] = []
+    for entry in entries:
+        place = _message_place(entry)
+        if place is not None:
+            messages[place] = entry.memory.id
+        memory = entry.memory
+        if entry.said is not None and entry.said.part:
+            message = messages.get(_place(memory.source))
+            memory = memory.model_copy(update={"from_message": message})
+        with_messages.append(replace(entry, memory=memory))
+    return with_messages
+
+
+def _message_place(entry: PendingWrite) -> MessagePlace | None:
+    """Where a message was said that is stored as a whole; None for anything else."""
+    is_message = entry.said is not None and not entry.said.part
+    return _place(entry.memory.source) if is_message else None
+
+
+def _place(source: Source | None) -> MessagePlace:
+    return (None, ()) if source is None else (source.thread_id, tuple(source.turns))
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:

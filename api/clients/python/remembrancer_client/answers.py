@@ -649,6 +649,7 @@ class Memory(Struct, frozen=True):
     When a fact was last said again.
     """
     source_sessions: list[str]
+    from_message: str | None
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
     event_type: str | None = None
