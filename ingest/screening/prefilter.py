@@ -55,6 +55,10 @@ RECENT = 100
 MAX_SCOPES = 1_000
 
 DUPLICATE = "duplicate of one of the last 100 messages"
+"""Of the same session. What another session says again is evidence, and is merged when it is
+written.
+"""
+
 NO_PART = "part of a message"
 
 SURE = 0.45
@@ -96,14 +100,15 @@ class RecentTexts(Erasable):
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether a recent message of the namespace has the same text and day, but another place
-        (session, turns).
+        """Whether a recent message of the same session has the same text and day, but other
+        turns.
         """
-        normalised = normalise(text)
+        session, turns = place
+        said = (normalise(text), day, session)
         recent = self._texts.get(_key(scope), ())
         return any(
-            (other, on) == (normalised, day) and other_place != place
-            for other, on, other_place in recent
+            (other, on, other_session) == said and other_turns != turns
+            for other, on, (other_session, other_turns) in recent
         )
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:

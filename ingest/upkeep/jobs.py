@@ -44,7 +44,7 @@ memories.
 """
 
 _TYPES: Mapping[UpkeepJob, tuple[MemoryType, ...]] = {
-    UpkeepJob.PROMOTE: (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROSPECTIVE),
+    UpkeepJob.PROMOTE: (MemoryType.EPISODIC, MemoryType.SEMANTIC),
     UpkeepJob.FORGET: LONG_TERM,
     UpkeepJob.EXPIRE: tuple(MemoryType),
     UpkeepJob.COMPACT: (MemoryType.EPISODIC, MemoryType.SEMANTIC, MemoryType.PROCEDURAL),

@@ -13,7 +13,12 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
 
-from ingest.identity.duplicates import differ_in_identity, has_ended, same_statement
+from ingest.identity.duplicates import (
+    differ_in_identity,
+    has_ended,
+    is_public,
+    same_statement,
+)
 from ingest.identity.merging import (
     MAX_SESSIONS,
     changed_fields,
@@ -77,9 +82,9 @@ class JobRequest(StrictModel):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done.
-    types: of memories; None for all. min_sessions, min_uses: sessions in which an event must occur
-    to become a fact, and an intention to be shown to all sessions. max_age_days, inactive_days,
-    keep_top (memories that are kept of each type in a namespace): each applies only if it is set.
+    types: of memories; None for all. min_sessions: sessions in which an event must occur to become
+    a fact. max_age_days, inactive_days, keep_top (memories that are kept of each type in a
+    namespace): each applies only if it is set.
     similarity: minimum cosine at which memories are merged. expired_days: days for which expired
     memories are kept to answer questions about the past; None for those of the service's settings.
     """
@@ -88,7 +93,6 @@ class JobRequest(StrictModel):
     dry_run: Flag = True
     types: list[MemoryType] | None = Field(default=None, min_length=1, max_length=len(MemoryType))
     min_sessions: Annotated[Whole, Field(ge=2, le=1_000), UpkeepJob.PROMOTE] = 3
-    min_uses: Annotated[Whole, Field(ge=2, le=1_000), UpkeepJob.PROMOTE] = 3
     max_age_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     inactive_days: Annotated[Days | None, UpkeepJob.FORGET] = None
     keep_top: Annotated[Annotated[Whole, Field(ge=0, le=MAX_KEPT)] | None, UpkeepJob.FORGET] = None
@@ -199,10 +203,9 @@ def promotions(
 ) -> UpkeepPlan:
     """Plan to store as facts what was said in enough sessions.
 
-    Intentions (things to do) that are private to a session, and recur in enough sessions, are to be
-    shown to all sessions. Statements that say the same in other words count together. An event from
-    which a fact was made, or an intention that a promotion has changed, is not promoted again.
-    neighbours: ids and cosines by id.
+    Statements that say the same in other words count together. What a session said for itself alone
+    never counts, because the whole namespace sees a fact. An event from which a fact was made is
+    not promoted again. neighbours: ids and cosines by id.
     """
     promoted = {
         link.to
@@ -210,30 +213,20 @@ def promotions(
         for link in memory.links
         if link.type is LinkType.DERIVED_FROM
     }
-    current = [memory for memory in memories if not has_ended(memory, now)]
     events = [
-        memory for memory in current if isinstance(memory, Episodic) and memory.id not in promoted
+        memory
+        for memory in memories
+        if isinstance(memory, Episodic)
+        and is_public(memory)
+        and not has_ended(memory, now)
+        and memory.id not in promoted
     ]
     facts = [
         _promotion(group)
         for group in same_meaning(events, neighbours)
         if len(_sessions(group)) >= request.min_sessions
     ]
-    private = [
-        memory
-        for memory in current
-        if isinstance(memory, Prospective)
-        and memory.status in OPEN
-        and memory.visibility is Visibility.SESSION
-        and memory.upkeep is None
-    ]
-    changed = {
-        group[0].id: {"visibility": str(Visibility.NAMESPACE)}
-        | mark("promote", now, _promotion_reason(group))
-        for group in same_meaning(private, neighbours)
-        if len(_sessions(group)) >= request.min_uses
-    }
-    return UpkeepPlan(changed=changed, created=tuple(facts))
+    return UpkeepPlan(created=tuple(facts))
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
@@ -446,14 +439,8 @@ def _merged_fields(memory: Memory, repeated: Sequence[Memory], now: datetime) ->
 
 
 def _sessions(memories: Iterable[Memory]) -> list[str]:
-    """The distinct sessions in which `memories` were said; only its own session for a memory that
-    is private to it.
-    """
-    sessions: dict[str, None] = {}
-    for memory in memories:
-        private_to = memory.session_id if memory.visibility is Visibility.SESSION else None
-        sessions |= dict.fromkeys([private_to] if private_to else memory.source_sessions)
-    return list(sessions)
+    """The distinct sessions in which `memories` were said."""
+    return list(dict.fromkeys(name for memory in memories for name in memory.source_sessions))
 
 
 def _is_removable(memory: Memory) -> bool:

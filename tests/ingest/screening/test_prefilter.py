@@ -97,11 +97,11 @@ async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> No
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """A captured message that repeats the text of another one of the same day and namespace is
+    """A captured message that repeats the text of another one of the same day and session is
     rejected.
 
-    The same message sent again, or the text on another day or in another namespace, is not
-    rejected.
+    The same message sent again, or the text on another day, in another session or in another
+    namespace, is not rejected.
     """
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
@@ -114,11 +114,17 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
     assert isinstance(
         await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission
     )
+    other_session = later.draft.model_copy(
+        update={"source": Source(thread_id="s2", turns=[1]), "created_at": NOW}
+    )
+    assert isinstance(
+        await prefilter.examine(SCOPE, replace(later, draft=other_session)), Submission
+    )
 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
     recent = RecentTexts()
-    other_place = ("s2", (1,))
+    other_place = ("s1", (1,))
     for index in range(101):
         recent.add(SCOPE, f"text {index}", TODAY, HERE)
     assert not recent.holds(SCOPE, "text 0", TODAY, other_place)

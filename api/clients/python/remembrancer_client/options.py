@@ -273,9 +273,9 @@ class JobOptions(TypedDict, total=False):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done.
-    types: of memories; None for all. min_sessions, min_uses: sessions in which an event must occur
-    to become a fact, and an intention to be shown to all sessions. max_age_days, inactive_days,
-    keep_top (memories that are kept of each type in a namespace): each applies only if it is set.
+    types: of memories; None for all. min_sessions: sessions in which an event must occur to become
+    a fact. max_age_days, inactive_days, keep_top (memories that are kept of each type in a
+    namespace): each applies only if it is set.
     similarity: minimum cosine at which memories are merged. expired_days: days for which expired
     memories are kept to answer questions about the past; None for those of the service's settings.
     """
@@ -284,7 +284,6 @@ class JobOptions(TypedDict, total=False):
     dry_run: bool
     types: Sequence[MemoryType] | None
     min_sessions: int
-    min_uses: int
     max_age_days: int | None
     inactive_days: int | None
     keep_top: int | None

@@ -320,13 +320,14 @@ REPORT = "Mr Thackeray was suspended after the audit found forged overtime sheet
 
 
 async def repeat(client: httpx.AsyncClient) -> str:
-    """Report the same message in the sessions a and b, and another in c, which are rejected in b
-    and c.
+    """Report the same message in session a and twice in session b, and another in c. The second
+    one in b and that in c are rejected.
 
     Returns the id of the memory that was stored in a.
     """
-    for session, text in (("a", REPORT), ("b", REPORT), ("c", "ok thanks")):
-        body = {**SPACE, "session_id": session, "messages": [{"role": "user", "content": text}]}
+    for session, texts in (("a", [REPORT]), ("b", [REPORT, REPORT]), ("c", ["ok thanks"])):
+        messages = [{"role": "user", "content": text} for text in texts]
+        body = {**SPACE, "session_id": session, "messages": messages}
         (await client.post("/v1/hooks/session-stop", json=body)).raise_for_status()
     assert await rejected(client) == {REPORT, "ok thanks"}
     memories = await client.get("/v1/memories", params={**SPACE, "session_id": "a"})
@@ -361,7 +362,8 @@ async def test_erasing_a_memory_removes_rejected_texts_that_repeat_it(
     memory_id = await repeat(client)
     if before_edit:
         await patch(client, memory_id, content="Mr Thackeray left.")
-        again = {**SPACE, "session_id": "d", "messages": [{"role": "user", "content": REPORT}]}
+        said = {"role": "user", "content": REPORT}
+        again = {**SPACE, "session_id": "d", "messages": [said, said]}
         (await client.post("/v1/hooks/session-stop", json=again)).raise_for_status()
     erased = (await client.post("/v1/admin/erase", json={**SPACE, "memory_id": memory_id})).json()
     assert (erased["erased"]["rejected"], erased["remaining"]["rejected"]) == (1, 0)

@@ -379,20 +379,46 @@ async def test_large_conversations_are_accepted_up_to_10_000_messages(
 async def test_no_sentence_of_a_repeated_message_is_stored(
     client: httpx.AsyncClient, before: str
 ) -> None:
-    """A message that another session repeats on the same day is rejected with its sentences,
-    whatever came before.
+    """A message that its session repeats on the same day is rejected with its sentences, whatever
+    came before.
     """
     text = (
         "The migration failed at step two because the disk was full. Remind me to call Ann "
         "tomorrow."
     )
-    assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0][
-        "status"
-    ] == "stored"
-    messages = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
-    (_, repeated) = (await _stop(client, messages, session_id="s2"))["results"]
+    messages = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": before},
+        {"role": "user", "content": text},
+    ]
+    (first, _, repeated) = (await _stop(client, messages))["results"]
+    assert first["status"] == "stored"
     assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The nightly build failed because the disk was full.",
+        "We always run the linter before we push to the main branch.",
+    ],
+)
+async def test_what_four_sessions_say_on_one_day_counts_four(
+    client: httpx.AsyncClient, text: str
+) -> None:
+    """A session that is sent again does not count again."""
+    for session in ("s1", "s2", "s3", "s4", "s2"):
+        await _stop(client, [{"role": "user", "content": text}], session_id=session)
+    listed = await client.get("/v1/memories", params={"namespace": "ann"})
+    (memory,) = listed.json()["memories"]
+    assert memory["evidence_count"] == 4
+    assert memory["source_sessions"] == ["s1", "s2", "s3", "s4"]
+    job = {"namespace": "ann", "dry_run": False}
+    promoted = (await client.post("/v1/admin/jobs/promote", json=job)).json()
+    assert set(promoted["reasons"].values()) <= {"said in 4 sessions"}
+    (fact,) = await _listed(client, "semantic")
+    assert (fact["evidence_count"], fact["content"]) == (4, text)
 
 
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(
