@@ -364,6 +364,7 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
         "state": State.CURRENT,
         "state_until": None,
         "state_reason": None,
+        "retracted_at": None,
     }
 )
 """Values to set on a memory that nothing replaces or contests any more."""
@@ -422,6 +423,9 @@ class Memory(StrictModel):
         default=None,
         max_length=MAX_LABEL,
         description="Why the memory was replaced or is contested.",
+    )
+    retracted_at: Instant | None = Field(
+        default=None, description="When a caller said that the memory is wrong."
     )
     dated: Flag = Field(
         default=False,

@@ -671,6 +671,10 @@ class Memory(Struct, frozen=True):
     """
     Why the memory was replaced or is contested.
     """
+    retracted_at: datetime | None
+    """
+    When a caller said that the memory is wrong.
+    """
     dated: bool
     """
     Whether contexts say since when it holds: it replaced or contests another.

@@ -427,7 +427,65 @@ async def test_what_a_retracted_fact_had_replaced_is_current_again() -> None:
         assert (await retract(client, newer)).json()["state_reason"] == "retracted by a caller"
         assert (await memory(client, older))["state"] == "current"
         assert await undo(client, newer) == [newer]
-        assert (await memory(client, newer))["state"] != "wrong"
+        states = [(await memory(client, fact))["state"] for fact in (older, newer)]
+        assert states == ["contested", "contested"]  # which of both holds was told by a caller
+
+
+OLD_LIMIT = "The limit is 10 requests per minute."
+NEW_LIMIT = "The limit is 20 requests per minute."
+
+
+async def write_limits(client: httpx.AsyncClient) -> tuple[str, str]:
+    """Write a fact, and a later one that replaces it."""
+    fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+    old = await write(client, OLD_LIMIT, **fields)
+    return old, await write(client, NEW_LIMIT, type="semantic")
+
+
+async def test_a_replaced_fact_that_was_retracted_is_replaced_again_after_an_undo() -> None:
+    async with service() as client:
+        old, new = await write_limits(client)
+        replaced = await memory(client, old)
+        await retract(client, old, "never agreed")
+        (decision,) = await decisions(client, "retracted")
+        assert (decision["id"], decision["by"]) == (old, None)
+        assert await decisions(client, "replaced") == []
+        assert await undo(client, old) == []
+        again = await memory(client, old)
+        for name in ("state", "superseded_by", "valid_to", "retracted_at"):
+            assert again[name] == replaced[name]
+        assert again["state"] == "replaced"
+        assert (await memory(client, new))["state"] == "current"
+        assert await decisions(client, "retracted") == []
+
+
+async def test_a_retracted_fact_is_replaced_after_an_undo_by_what_was_told_meanwhile() -> None:
+    async with service() as client:
+        fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+        old = await write(client, OLD_LIMIT, **fields)
+        await retract(client, old)
+        new = await write(client, NEW_LIMIT, type="semantic")
+        assert (await memory(client, old))["state"] == "wrong"
+        assert await undo(client, old) == []
+        after = await memory(client, old)
+        assert (after["state"], after["superseded_by"]) == ("replaced", new)
+        assert (await memory(client, new))["state"] == "current"
+        assert await undo(client, old) == [old]  # now the replacement
+        assert (await memory(client, old))["state"] == "current"
+
+
+async def test_a_retracted_fact_stays_wrong_whatever_becomes_of_what_replaces_it() -> None:
+    async with service() as client:
+        fact = await write(client, FACT, type="semantic")
+        other = await write(client, "The canteen opens at noon.", type="semantic")
+        await retract(client, fact)
+        changes = {"superseded_by": other}
+        await client.patch(f"/v1/memories/{fact}", params=SPACE, json=changes)
+        assert (await memory(client, fact))["state"] == "wrong"
+        await client.delete(f"/v1/memories/{other}", params=SPACE)
+        assert (await memory(client, fact))["state"] == "wrong"
+        assert await undo(client, fact) == [fact]
+        assert (await memory(client, fact))["state"] == "current"
 
 
 async def test_the_reason_of_a_retraction_is_stored_without_secrets() -> None:
