@@ -187,12 +187,11 @@ async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed()
 async def test_a_message_that_is_not_kept_moves_a_task_and_the_answer_names_it() -> None:
     async with service() as client:
         task = await write_task(client)
-        messages = [{"role": "user", "content": "ok"}, {"role": "user", "content": TRIVIAL_MOVE}]
+        messages = [{"role": "user", "content": TRIVIAL_MOVE}]
         body = {**SPACE, "session_id": "s1", "messages": messages}
         answer = await client.post("/v1/hooks/session-stop", json=body)
-        other, result = answer.json()["results"]
+        (result,) = answer.json()["results"]
         assert (result["status"], result["moved"], "ended" in result) == ("rejected", [task], False)
-        assert "moved" not in other
         assert (await memory(client, task))["due_at"] is not None
 
 
