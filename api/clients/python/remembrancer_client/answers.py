@@ -432,8 +432,8 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
@@ -747,7 +747,9 @@ class MessageResult(Struct, frozen=True):
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
     that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
     ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. redactions: secrets removed, by kind.
+    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
+    removed, by kind.
     """
 
     index: int
@@ -758,6 +760,7 @@ class MessageResult(Struct, frozen=True):
     moved: list[str] = field(default_factory=list)
     retracted: list[str] = field(default_factory=list)
     reason: str | None = None
+    review: Reviewed | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -1065,7 +1068,7 @@ class ReviewAnswer(Struct, frozen=True):
 
 class Reviewed(Struct, frozen=True):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
-    None without scores.
+    None without scores. cause: why it was rejected: as trivial, or for its importance or relevance.
     """
 
     decision: str
@@ -1074,6 +1077,7 @@ class Reviewed(Struct, frozen=True):
     importance: float | None = None
     relevance: float | None = None
     novelty: float | None = None
+    cause: str | None = None
     votes: list[Vote] = field(default_factory=list)
 
 
