@@ -32,7 +32,7 @@ from ingest.screening.completions import CompletionClient
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
-from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.recall_guard import RecallGate, RecallGuard
 from ingest.screening.redaction.redactor import (
     RedactionGate,
     Redactor,
@@ -126,10 +126,10 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     endpoints = endpoints_of(settings, resources.http)
     judge = Judge.shipped(embedder.fingerprint)
     panel = panel_of(store, judge, endpoints.reviewer, settings.reviewer_seats)
-    screening = screening_of(rules, panel, embedder, reader=resources.reader)
     entries = Entries()
-    ingestor = ingestor_of(resources, screening, entries)
     guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
+    screening = screening_of(rules, panel, embedder, guard, reader=resources.reader)
+    ingestor = ingestor_of(resources, screening, entries)
     live = live_services(resources, ingestor, screening.redactor, guard, endpoints.summariser)
     counter = ProviderCounter(resources.http, resources.models, secret)
     retrieval = replace(
@@ -221,17 +221,23 @@ def screening_of(
     book: RuleBook,
     panel: Panel,
     embedder: Embedder,
+    guard: RecallGuard,
     clock: Clock = system_clock,
     reader: Reader | None = None,
 ) -> Screening:
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
-    (by `panel`). reader: of what texts state.
+    (by `panel`). guard: against texts that were recalled. reader: of what texts state.
     """
     redactor = Redactor(book)
     recent = RecentTexts()
     classifier = Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent, reader)
-    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
+    gates = (
+        RedactionGate(redactor),
+        RecallGate(guard),
+        prefilter,
+        ClassificationGate(classifier, redactor),
+    )
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 
