@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.identity.paraphrases import SAME_MEANING
+from ingest.identity.spelling import IsWord
 from ingest.upkeep import planners
 from ingest.upkeep.planners import JobRequest, Nearest, UpkeepJob, UpkeepPlan
 from ingest.writing.outcome import WriteStatus
@@ -68,7 +69,8 @@ class JobReport:
 class Upkeep:
     """Runs upkeep jobs (promote, forget, expire, compact) on the memories of a namespace or tenant.
 
-    expired_days: days for which expired memories are kept if a request does not say.
+    expired_days: days for which expired memories are kept if a request does not say. is_word: tells
+    slips of spelling from words; None to take none for a slip.
     """
 
     store: MemoryStore
@@ -76,6 +78,7 @@ class Upkeep:
     ingestor: Ingestor
     clock: Clock
     expired_days: int
+    is_word: IsWord | None = None
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` in the namespace that `request` names, or in every namespace of the tenant if
@@ -144,6 +147,7 @@ class Upkeep:
                     await self._neighbours(scope, memories),
                     request,
                     now,
+                    self.is_word,
                 )
             case UpkeepJob.FORGET:
                 plan = partial(planners.forgettings, memories, request, now)

@@ -28,6 +28,7 @@ from ingest.identity.merging import (
     with_evidence,
 )
 from ingest.identity.paraphrases import says_the_same
+from ingest.identity.spelling import IsWord, same_but_for_spelling, slips
 from memtypes.model.episodic import Episodic
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import normalise
@@ -62,6 +63,13 @@ UNDO_DAYS = 30
 
 EXPIRED = "expired, or forgotten or merged long ago"
 MERGED = "the same statement"
+SAME_SPELLING = "the same statement in another spelling"
+
+_SPELLED = (MemoryType.EPISODIC, MemoryType.SEMANTIC)
+"""Types whose texts may be merged if only their spelling differs. In a procedure a single letter
+may matter.
+"""
+
 Nearest: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
 """For each memory id, the ids of the nearest memories, each with its cosine."""
 
@@ -321,13 +329,19 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def compactions(
-    memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime
+    memories: Sequence[Memory],
+    neighbours: Nearest,
+    request: JobRequest,
+    now: datetime,
+    is_word: IsWord | None = None,
 ) -> UpkeepPlan:
     """Plan to merge near-duplicates into the best memory among them, and to add up how often each
     was stated.
 
     Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar
-    -C`. Each memory is compared with the one that it is merged into, so a chain of near-duplicates
+    -C`. Facts and events are also merged, whatever their cosine, if they are the same but for
+    spelling; then one without slips is the best. is_word: see `same_but_for_spelling`. Each memory
+    is compared with the one that it is merged into, so a chain of near-duplicates
     never merges texts that differ. Two memories whose merge was undone are not merged again.
     neighbours: ids and cosines by id.
     """
@@ -346,30 +360,56 @@ def compactions(
         ):
             repeated = by_id.get(other)
             free = other not in merged_into and other not in repetitions and other != memory.id
-            if (
-                repeated
-                and free
-                and cosine >= request.similarity
-                and _same_memory(memory, repeated)
-            ):
-                merged_into[other] = memory.id
-                repetitions[memory.id].append(repeated)
+            is_near = cosine >= request.similarity
+            if not (repeated and free and _are_one(memory, repeated, is_word, is_near=is_near)):
+                continue
+            best = memory
+            if memory.id not in repetitions and _has_slips(memory, repeated, is_word):
+                best, repeated = repeated, memory
+            merged_into[repeated.id] = best.id
+            repetitions[best.id].append(repeated)
+            if best is not memory:
+                break
     changed = {
         best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()
     }
     for repeated_id, best in sorted(merged_into.items()):
         changed[repeated_id] = _end_fields(
-            by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best
+            by_id[repeated_id], "compact", now, _merge_reason(by_id[repeated_id], by_id[best]), best
         )
     return UpkeepPlan(changed=changed)
 
 
-def _same_memory(memory: Memory, other: Memory) -> bool:
+def _are_one(memory: Memory, other: Memory, is_word: IsWord | None, *, is_near: bool) -> bool:
+    """Whether two memories may be merged. is_near: whether their vectors are near enough to compare
+    their statements.
+    """
     same_day = (
         not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     )
-    alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
-    return alike and not differ_in_identity(memory, other)
+    if not same_day or memory.visibility is not other.visibility:
+        return False
+    if differ_in_identity(memory, other):
+        return False
+    if is_near and same_statement(memory, other):
+        return True
+    same_circumstances = (
+        memory.type is other.type
+        and memory.type in _SPELLED
+        and memory.identity()[1:] == other.identity()[1:]  # such as the speaker
+    )
+    return same_circumstances and same_but_for_spelling(memory.content, other.content, is_word)
+
+
+def _has_slips(memory: Memory, other: Memory, is_word: IsWord | None) -> bool:
+    if is_word is None:
+        return False
+    slips_of_other = slips(other.content, memory.content, is_word)
+    return slips(memory.content, other.content, is_word) > slips_of_other
+
+
+def _merge_reason(memory: Memory, best: Memory) -> str:
+    return f"{MERGED if same_statement(memory, best) else SAME_SPELLING} as {best.id}"
 
 
 def _promotion(group: Sequence[Memory]) -> Promotion:

@@ -23,6 +23,7 @@ from memtypes.search.vectors import Numbers
 from retrieval.ranking.signals import last_stated
 from retrieval.ranking.similarity import idf, occurrences
 from retrieval.ranking.sorting import top_positions
+from retrieval.ranking.standing import SURER, confidences
 
 BEST = 10
 """Number of best hits, of different texts, among which later statements are searched for."""
@@ -76,6 +77,7 @@ def succession_boosts(
     follows = _rule(candidates, positions[:RULE_BEST], scores)
     in_session = candidates.columns.has_value("session_id")
     is_event = candidates.kinds == _EPISODIC
+    confidence = confidences(candidates.columns)
     # In order of time, so that what an earlier statement is raised to raises the later ones
     for (earlier, later), is_judged in zip(pairs, judged.tolist(), strict=True):
         both_events = is_event[earlier] and is_event[later]
@@ -83,7 +85,7 @@ def succession_boosts(
         takes_place = (
             is_judged if both_in_sessions and not both_events else (earlier, later) in follows
         )
-        if takes_place:
+        if takes_place and confidence[earlier] - confidence[later] < SURER:
             boosted[later] = max(boosted[later], boosted[earlier] + _MARGIN)
     return boosted - raised
 

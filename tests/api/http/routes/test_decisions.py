@@ -5,6 +5,7 @@ undone by callers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -197,6 +198,55 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
         ] == 1
         assert (await run(client, "compact", similarity=0.5))["ids"] == []
         assert await decisions(client) == {}
+
+
+@pytest.mark.parametrize("kind", ["semantic", "episodic"])
+@pytest.mark.parametrize(
+    ("kept", "merged"),
+    [
+        ("The colour of the logo is blue.", "The color of the logo is blue."),
+        ("Our database runs on a new host.", "Our databse runs on a new host."),
+    ],
+)
+async def test_two_spellings_of_one_text_are_merged_linked_and_separated(
+    services: Services, kept: str, merged: str, kind: str
+) -> None:
+    """The one without slips is kept, although the other is newer. The undo holds."""
+    upkeep = replace(services.upkeep, is_word={"database"}.__contains__)
+    async with connect(replace(services, upkeep=upkeep)) as client:
+        best = await write(client, kept, type=kind, session_id="a", importance=6)
+        other = await write(client, merged, type=kind, session_id="b", importance=6)
+        assert await contents(client) == {kept, merged}
+        report = await run(client, "compact")
+        if "databse" not in merged:  # nothing says which spelling is better: the newer is kept
+            best, other = other, best
+            kept, merged = merged, kept
+        assert report["reasons"][other] == (f"the same statement in another spelling as {best}")
+        assert await contents(client) == {kept}
+        memory = await read(client, best)
+        assert [(link["to"], link["type"]) for link in memory["links"]] == [(other, "reinforces")]
+        assert memory["evidence_count"] == 2
+        assert sorted(memory["source_sessions"]) == ["a", "b"]
+        listed = await decisions(client, kind="merged")
+        assert [(text, decision["by"]) for text, decision in listed.items()] == [(other, best)]
+        assert await undo(client, other) == [other]
+        assert await contents(client) == {kept, merged}
+        assert (await read(client, best))["evidence_count"] == 1
+        assert (await run(client, "compact"))["ids"] == []
+
+
+async def test_spellings_of_other_things_stay_two(services: Services) -> None:
+    texts = {
+        "Ask Marta about the bill.",
+        "Ask Martha about the bill.",
+        "The pump has a spare of size 40.",
+        "The pump has a spare of size 41.",
+    }
+    async with connect(services) as client:
+        for text in texts:
+            await write(client, text)
+        assert (await run(client, "compact", similarity=0.5))["ids"] == []
+        assert await contents(client) == texts
 
 
 async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_decision() -> None:
