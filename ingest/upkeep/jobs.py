@@ -134,9 +134,8 @@ class Upkeep:
         now = self.clock()
         match job:
             case UpkeepJob.PROMOTE:
-                newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][
-                    :MAX_COMPARED
-                ]
+                newest = sorted(memories, key=lambda memory: -memory.created_at.timestamp())
+                newest = newest[:MAX_COMPARED]
                 plan = partial(
                     planners.promotions, memories, await self._by_meaning(newest), request, now
                 )
@@ -174,7 +173,7 @@ class Upkeep:
         planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.lock(scope):
             facts = {fact.id: fact.type for _, fact in promoted}
-            types = {memory_id: planned[memory_id].type for memory_id in plan.reasons}
+            types = {memory_id: planned[memory_id].type for memory_id in plan.concerned}
             stored = await self.store.get(scope, types | facts)
             plan = plan.still_valid(planned, stored)
             now = self.clock()
@@ -206,9 +205,7 @@ class Upkeep:
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
         types = [type_ for type_ in _TYPES[job] if request.types is None or type_ in request.types]
-        listings = [
-            Listing((type_,), _relevant(job, type_, request, now), _PAGE) for type_ in types
-        ]
+        listings = [Listing((type_,), _relevant(job, request, now), _PAGE) for type_ in types]
         lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
         return [memory.at(now) for memories in lists async for memory in memories]
 
@@ -249,12 +246,8 @@ class Upkeep:
         )
 
 
-def _relevant(
-    job: UpkeepJob, type_: MemoryType, request: JobRequest, now: datetime
-) -> Filter | None:
-    """Filter for the memories of the type `type_` that `job` must read; None if it must read all of
-    this type.
-    """
+def _relevant(job: UpkeepJob, request: JobRequest, now: datetime) -> Filter | None:
+    """Filter for the memories that `job` must read; None if it must read all of its types."""
     match job:
         case UpkeepJob.EXPIRE:
             limit = now - timedelta(days=request.expired_days or 0)
@@ -270,8 +263,6 @@ def _relevant(
                     Not(Absent("superseded_by")),
                 )
             )
-        case UpkeepJob.PROMOTE if type_ is MemoryType.SEMANTIC:
-            return Not(Absent("links.to"))  # the events that were promoted before
         case _:
             return None
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
@@ -27,7 +28,7 @@ from ingest.identity.merging import (
     joined_metadata,
     with_evidence,
 )
-from ingest.identity.paraphrases import says_the_same
+from ingest.identity.paraphrases import differ, says_the_same
 from ingest.identity.spelling import IsWord, same_but_for_spelling, slips
 from memtypes.model.episodic import Episodic
 from memtypes.model.errors import InvalidRequest
@@ -48,7 +49,7 @@ from memtypes.model.memory import (
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
-from memtypes.model.semantic import Category, SemanticDraft
+from memtypes.model.semantic import Category, Semantic, SemanticDraft
 from memtypes.model.times import rfc3339
 from memtypes.model.working import Working
 
@@ -140,11 +141,13 @@ class UpkeepPlan:
 
     removed: why each memory is deleted, by id. changed: fields to set in a memory, by id; among
     them `upkeep`, which tells which job made the change and why. created: the facts to write.
+    made_of: for a changed fact, the ids of the memories whose sessions it gets.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created: tuple[Promotion, ...] = ()
+    made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def still_valid(
         self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]
@@ -157,9 +160,12 @@ class UpkeepPlan:
         }
         stale = {
             memory_id
-            for memory_id in self.reasons
+            for memory_id in self.concerned
             if memory_id not in stored
             or stored[memory_id].updated_at != planned[memory_id].updated_at
+        }
+        stale |= {
+            fact_id for fact_id, sources in self.made_of.items() if not stale.isdisjoint(sources)
         }
         stale |= {merged_into[memory_id] for memory_id in stale & merged_into.keys()}
         stale |= {memory_id for memory_id, best in merged_into.items() if best in stale}
@@ -179,6 +185,11 @@ class UpkeepPlan:
                 promotion for promotion in self.created if stale.isdisjoint(promotion.sources)
             ),
         )
+
+    @property
+    def concerned(self) -> set[str]:
+        """The ids of all memories on which the plan depends."""
+        return set(self.reasons).union(*self.made_of.values())
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -211,9 +222,11 @@ def promotions(
 ) -> UpkeepPlan:
     """Plan to store as facts what was said in enough sessions.
 
-    Statements that say the same in other words count together. What a session said for itself alone
-    never counts, because the whole namespace sees a fact. An event from which a fact was made is
-    not promoted again. neighbours: ids and cosines by id.
+    Statements that say the same in other words count together. If one of them is a fact already, it
+    gets the sessions of the others, and other facts among them are merged into it. What a session
+    said for itself alone never counts, because the whole namespace sees a fact. An event from which
+    a fact was made is not promoted again, and neither is a fact about which upkeep has decided
+    before. neighbours: ids and cosines by id.
     """
     promoted = {
         link.to
@@ -221,45 +234,106 @@ def promotions(
         for link in memory.links
         if link.type is LinkType.DERIVED_FROM
     }
-    events = [
+    statements = [
         memory
         for memory in memories
-        if isinstance(memory, Episodic)
-        and is_public(memory)
+        if is_public(memory)
         and not has_ended(memory, now)
+        and memory.state is not State.CONTESTED
         and memory.id not in promoted
     ]
-    facts = [
-        _promotion(group)
-        for group in same_meaning(events, neighbours)
-        if len(_sessions(group)) >= request.min_sessions
-    ]
-    return UpkeepPlan(created=tuple(facts))
+    created: list[Promotion] = []
+    changed: dict[str, Mapping[str, Any]] = {}
+    made_of: dict[str, tuple[str, ...]] = {}
+    for group in same_meaning(statements, neighbours):
+        facts = sorted(
+            (memory for memory in group if isinstance(memory, Semantic)), key=_best_first
+        )
+        if len(_sessions(group)) < request.min_sessions:
+            continue
+        if not facts:
+            created.append(_promotion(group))
+        elif all(fact.upkeep is None for fact in facts):
+            others = [
+                memory
+                for memory in group
+                if memory is not facts[0] and (memory not in facts or _is_removable(memory))
+            ]
+            raised = _raised(facts[0], others, now)
+            changed |= raised
+            if raised:
+                made_of[facts[0].id] = tuple(memory.id for memory in others)
+    return UpkeepPlan(changed=changed, created=tuple(created), made_of=made_of)
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other
-    words.
+    """Groups of `memories` that say the same as the first one of the group, perhaps in other words,
+    and of which no two differ.
+
+    The groups of most sessions are formed first; of as many, that around the newest memory.
     """
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
-    ungrouped = {memory.id: memory for memory in newest_first}
-    by_text: dict[str, list[str]] = defaultdict(list)
-    for memory in ungrouped.values():
-        by_text[normalise(memory.content)].append(memory.id)
+    alike = _alike(newest_first, neighbours)
+    grouped: set[str] = set()
+
+    def around(memory: Memory) -> list[Memory]:
+        others = [other for other in alike[memory.id] if other.id not in grouped]
+        return _without_differing(memory, others)
+
     groups: list[list[Memory]] = []
-    while ungrouped:
-        newest = ungrouped.pop(next(iter(ungrouped)))
-        similar = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [
-            *neighbours.get(newest.id, ())
-        ]
-        group = [newest]
-        for other, cosine in similar:
-            if other in ungrouped and says_the_same(
-                newest.content, ungrouped[other].content, cosine
-            ):
-                group.append(ungrouped.pop(other))
+    # A group that is formed takes members from the others, which are counted again when it is
+    # their turn
+    waiting = [
+        (-len(_sessions(around(memory))), place) for place, memory in enumerate(newest_first)
+    ]
+    heapify(waiting)
+    while waiting:
+        count, place = heappop(waiting)
+        memory = newest_first[place]
+        if memory.id in grouped:
+            continue
+        group = around(memory)
+        sessions = len(_sessions(group))
+        if sessions < -count:
+            heappush(waiting, (-sessions, place))
+            continue
+        grouped |= {member.id for member in group}
         groups.append(group)
     return groups
+
+
+def _alike(memories: Sequence[Memory], neighbours: Nearest) -> dict[str, list[Memory]]:
+    """For each memory id, the other memories that say the same, the nearest first."""
+    by_id = {memory.id: memory for memory in memories}
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for memory in memories:
+        by_text[normalise(memory.content)].append(memory.id)
+    alike: dict[str, list[Memory]] = {}
+    for memory in memories:
+        cosines = dict.fromkeys(by_text[normalise(memory.content)], 1.0)
+        for other_id, cosine in neighbours.get(memory.id, ()):
+            other = by_id.get(other_id)
+            if other and says_the_same(memory.content, other.content, cosine):
+                cosines.setdefault(other_id, cosine)
+        others = [by_id[other] for other in sorted(cosines, key=lambda other: -cosines[other])]
+        alike[memory.id] = [
+            other
+            for other in others
+            if other is not memory and not differ_in_identity(memory, other)
+        ]
+    return alike
+
+
+def _without_differing(memory: Memory, others: Sequence[Memory]) -> list[Memory]:
+    """`memory`, and those of `others` that differ from none before them."""
+    group = [memory]
+    texts = {normalise(memory.content)}
+    for other in others:
+        text = normalise(other.content)
+        if text in texts or not any(differ(text, known) for known in texts):
+            group.append(other)
+            texts.add(text)
+    return group
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
@@ -434,6 +508,38 @@ def _promotion(group: Sequence[Memory]) -> Promotion:
 
 def _promotion_reason(group: Sequence[Memory]) -> str:
     return f"said in {len(_sessions(group))} sessions"
+
+
+def _raised(fact: Memory, others: Sequence[Memory], now: datetime) -> dict[str, dict[str, Any]]:
+    """The fields to change, by id, so that `fact` gets the sessions of `others`, which say the
+    same, and the facts among these are merged into it. {} if it has the sessions already.
+    """
+    added = [name for name in _sessions(others) if name not in fact.source_sessions]
+    if not added:
+        return {}
+    links = [
+        Link(
+            to=other.id,
+            type=LinkType.REINFORCES if isinstance(other, Semantic) else LinkType.DERIVED_FROM,
+        )
+        for other in others
+    ]
+    reason = _promotion_reason([fact, *others])
+    fields = mark("promote", now, reason)
+    fields["upkeep"]["added"] = added
+    changed = {
+        fact.id: fields
+        | {
+            "evidence_count": fact.evidence_count + len(added),
+            "source_sessions": [*fact.source_sessions, *added][:MAX_SESSIONS],
+            "links": [link.model_dump(mode="json") for link in joined_links(links, fact.links)],
+        }
+    }
+    for other in others:
+        if isinstance(other, Semantic):
+            ended = f"{reason}, also as {fact.id}"
+            changed[other.id] = _end_fields(other, "promote", now, ended, fact.id)
+    return changed
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:

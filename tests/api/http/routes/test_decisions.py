@@ -326,6 +326,69 @@ async def test_events_of_three_sessions_with_one_meaning_become_a_fact(
     await embedder.aclose()
 
 
+@pytest.mark.parametrize(
+    "types",
+    [
+        ("semantic", "semantic", "semantic"),
+        ("semantic", "episodic", "episodic"),
+        ("episodic", "semantic", "semantic"),
+    ],
+)
+async def test_a_fact_gets_the_sessions_that_say_it_in_other_words(
+    onnx_directory: Path, types: Sequence[str]
+) -> None:
+    """Other facts that say the same are merged into it. An undo takes all of it back for good."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
+    texts = (
+        "Deploys on Friday go wrong.",
+        "A deploy on Friday went wrong again.",
+        "Friday again, the deploy went wrong.",
+    )
+    async with connect(services) as client:
+        ids = [
+            await write(client, text, type=kind, session_id=f"s{number}")
+            for number, (text, kind) in enumerate(zip(texts, types, strict=True))
+        ]
+        facts = {known for known, kind in zip(ids, types, strict=True) if kind == "semantic"}
+        report = await run(client, "promote")
+        assert report["counts"]["made"] == 0
+        assert set(report["ids"]) == facts
+        (best,) = [known for known in facts if (await read(client, known))["state"] == "current"]
+        memory = await read(client, best)
+        assert (memory["evidence_count"], sorted(memory["source_sessions"])) == (
+            3,
+            ["s0", "s1", "s2"],
+        )
+        assert {link["to"] for link in memory["links"]} == set(ids) - {best}
+        listed = await decisions(client, kind="promoted")
+        assert listed[best]["reason"] == "said in 3 sessions"
+        assert {text: decision.get("by") for text, decision in listed.items()} == {
+            known: None if known == best else best for known in facts
+        }
+        assert (await run(client, "promote"))["ids"] == []
+        assert set(await undo(client, min(facts))) == facts
+        assert await contents(client) == set(texts)
+        memory = await read(client, best)
+        assert (memory["evidence_count"], len(memory["source_sessions"])) == (1, 1)
+        assert await decisions(client) == {}
+        assert (await run(client, "promote"))["ids"] == []
+        problem(await client.post(f"/v1/memories/{best}/undo", params=SPACE), 409)
+
+
+async def test_an_event_that_is_a_fact_already_counts_once(services: Services) -> None:
+    """As where a message is stored as it was said, and what it states as a fact."""
+    async with connect(services) as client:
+        for session in "abc":
+            for kind in ("episodic", "semantic"):
+                await write(client, "Tea is always at four", type=kind, session_id=session)
+        assert (await run(client, "promote"))["ids"] == []
+        listed = (await client.get("/v1/memories", params=SPACE)).json()["memories"]
+        assert [memory["evidence_count"] for memory in listed] == [3, 3]
+
+
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:
     """For thirty days an undo restores and pins a memory that the forget job hid. Then the expire
     job deletes it.
