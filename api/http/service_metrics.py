@@ -13,8 +13,8 @@ from memtypes.circuit_breaker import BreakerState
 
 
 class ServiceMetrics(Collector):
-    """All metrics of the service: calls, jobs, threads, batches of turns, locks, circuit breakers
-    and receipts.
+    """All metrics of the service: calls, jobs, threads, batches of turns, locks, circuit breakers,
+    configuration files and receipts.
     """
 
     def __init__(self, services: Services) -> None:
@@ -57,6 +57,14 @@ class ServiceMetrics(Collector):
                     (server, workload, breaker_state), float(breaker_state is state)
                 )
         yield breakers
+        invalid = GaugeMetricFamily(
+            "remembrancer_config_invalid",
+            "Whether a changed configuration file is invalid, and not used.",
+            labels=("file",),
+        )
+        for name, problem in services.config_problems().items():
+            invalid.add_metric((name,), float(problem is not None))
+        yield invalid
         lost = "Receipts that could not be stored."
         waiting = "Receipts that are not written yet."
         yield CounterMetricFamily("remembrancer_receipts_lost", lost, value=receipts.lost)

@@ -158,6 +158,7 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         models=resources.models,
         counter=counter,
         breakers=partial(breaker_states, resources.live, counter),
+        config_problems=lambda: {"models": resources.models.problem()},
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,

@@ -32,9 +32,11 @@ class AgentContextMetadata(Struct, frozen=True):
     """Size of an agent's context and the settings behind it.
 
     total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as
-    0.1), because the model may count more. model_tokens: the count of the model's provider; left
-    out if no provider counts for the model. allocation: tokens that each part was allotted.
-    degraded: parts of the service that did not answer.
+    0.1), because the model may count more; or what its provider counted. model_tokens: the count of
+    the model's provider; left out if no provider counts for the model. local_tokens: the count of
+    `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model whose window
+    is unknown; then the budget is the default unless the request gives one. allocation: tokens that
+    each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -46,6 +48,8 @@ class AgentContextMetadata(Struct, frozen=True):
     degraded: list[str]
     model: str | None = None
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     receipt_id: str | None = None
 
 
@@ -128,10 +132,13 @@ class BatchItem(Struct, frozen=True):
 
 
 class BegunAnswer(Struct, frozen=True):
-    """A workflow that was created. redactions: number of secrets removed from its data, by kind."""
+    """A workflow that was created. ttl_s: seconds until it expires if no event follows. redactions:
+    number of secrets removed from its data, by kind.
+    """
 
     workflow_id: str
     version: int
+    ttl_s: int
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -201,7 +208,8 @@ class ContextMessage(Struct, frozen=True):
 class ContextMetadata(Struct, frozen=True):
     """Size of a context and the settings behind it.
 
-    total_tokens: size of the whole context. budget: tokens allowed for its long-term part.
+    total_tokens: size of the whole context: by the model's provider, if it counted, else by
+    `tokenizer`. budget: tokens allowed for its long-term part.
     utilization: used share of that budget. trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
@@ -209,7 +217,10 @@ class ContextMetadata(Struct, frozen=True):
     message of which they are a sentence. thread_tokens: size of the thread's context, if a thread
     was named; included in total_tokens and budget. margin: share by which the model's own count may
     exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the context's
-    size as the model's provider counts it, if one is configured.
+    size as the model's provider counts it, if one is configured. local_tokens: its size by
+    `tokenizer`, where total_tokens is the provider's; the sizes of parts and items are always by
+    `tokenizer`. unknown_model: true for a model whose window is unknown; then the budget is the
+    default unless the request gives one.
     """
 
     total_tokens: int
@@ -230,6 +241,8 @@ class ContextMetadata(Struct, frozen=True):
     model: str | None = None
     margin: float = 0.0
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     degraded: list[str] = field(default_factory=list)
 
 
@@ -246,6 +259,27 @@ class ContinueAnswer(Struct, frozen=True):
     omitted: OmittedFromHistory
     metadata: HistoryMetadata
     redactions: dict[str, int] = field(default_factory=dict)
+
+
+class CountAnswer(Struct, frozen=True):
+    """Tokens of a text or a chat.
+
+    tokens: the count. source: who counted: the model's provider, or this service with `tokenizer`.
+    margin: share by which the model's own count may exceed `tokens`; 0 if these are exact. at_most:
+    tokens with this margin. model: the model as the registry names it. unknown_model: true for one
+    whose window is unknown, which gets the widest margin. local_tokens: the count of `tokenizer`,
+    where the provider counted. degraded: "token_count" if the provider failed to count, else empty.
+    """
+
+    tokens: int
+    tokenizer: str
+    margin: float
+    at_most: int
+    source: str
+    model: str | None = None
+    unknown_model: bool = False
+    local_tokens: int | None = None
+    degraded: list[str] = field(default_factory=list)
 
 
 class DecidedText(Struct, frozen=True):
@@ -398,8 +432,8 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
@@ -417,9 +451,12 @@ class HistoryAnswer(Struct, frozen=True):
 
 class HistoryMetadata(Struct, frozen=True):
     """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model
-    may count more.
+    may count more; or what its provider counted.
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    local_tokens: the count of `tokenizer`, where total_tokens is the provider's. unknown_model:
+    true for a model whose window is unknown; then the budget is the default unless the request
+    gives one.
     degraded: "token_count" if the provider failed to count, else empty.
     """
 
@@ -428,6 +465,8 @@ class HistoryMetadata(Struct, frozen=True):
     tokenizer: str
     degraded: list[str]
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
 
 
 class HistoryVersion(Struct, frozen=True):
@@ -689,9 +728,11 @@ class Memory(Struct, frozen=True):
     success_rate: float | None = None
     last_used_at: datetime | None = None
     todo_id: str | None = None
+    todo_status: str | None = None
     context_type: str | None = None
     scope: str | None = None
     cleared_at: datetime | None = None
+    cleared_reason: str | None = None
     workflow_id: str | None = None
 
 
@@ -964,9 +1005,13 @@ class ReplayAnswer(Struct, frozen=True):
 class ResolvedModel(Struct, frozen=True):
     """The language model that was chosen, and how its context window is divided among the parts of
     a call to it.
+
+    alternatives: names of the next best models for the task, at most MAX_ALTERNATIVES, for when the
+    chosen one does not answer; empty if a name was asked for.
     """
 
     model: ModelAnswer
+    alternatives: list[str]
     allocation: Allocation | None
     """
     Tokens for each part; null if the window is unknown.
@@ -1258,8 +1303,11 @@ class ThreadContextMetadata(Struct, frozen=True):
     """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term
     or files).
 
-    model_tokens: the count of the model's provider; left out if no provider counts for the model.
-    gap: whether a thread that this one continues is missing. degraded: "token_count" if the
+    total_tokens: what the model counts at most, or what its provider counted. model_tokens: the
+    count of the model's provider; left out if no provider counts for the model. local_tokens: the
+    count of `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model
+    whose window is unknown; then the budget is the default unless the request or the policy sets
+    one. gap: whether a thread that this one continues is missing. degraded: "token_count" if the
     provider failed to count, else empty.
     """
 
@@ -1269,6 +1317,8 @@ class ThreadContextMetadata(Struct, frozen=True):
     allocation: dict[str, int]
     gap: bool
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     degraded: list[str] = field(default_factory=list)
 
 
@@ -1472,12 +1522,15 @@ class Vote(Struct, frozen=True):
 
 
 class WorkflowAnswer(Struct, frozen=True):
-    """A workflow and its state. version: number of the last event that the state includes."""
+    """A workflow and its state. version: number of the last event that the state includes. ttl_s:
+    seconds until it expires if no event of it or of a descendant follows.
+    """
 
     workflow_id: str
     parent_id: str | None
     on_end: str
     version: int
+    ttl_s: int
     state: WorkflowStateAnswer
 
 
@@ -1559,6 +1612,7 @@ class WorkingCreated(Struct, frozen=True):
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1568,18 +1622,24 @@ class WorkingCreated(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
     redactions: dict[str, int] = field(default_factory=dict)
 
 
 class WorkingItemAnswer(Struct, frozen=True):
-    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
+    """An item of working memory.
+
+    todo_status: the status of the to-do that it stands for. cleared_at, cleared_reason: when and
+    why it ended; null while it is shown.
+    """
 
     id: str
     namespace: str
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1589,6 +1649,7 @@ class WorkingItemAnswer(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
 
 
