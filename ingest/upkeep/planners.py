@@ -237,15 +237,20 @@ def promotions(
     statements = [
         memory
         for memory in memories
-        if is_public(memory)
-        and not has_ended(memory, now)
-        and memory.state is not State.CONTESTED
-        and memory.id not in promoted
+        if is_public(memory) and not has_ended(memory, now) and memory.id not in promoted
     ]
+    rivals = _rivals(memories)
     created: list[Promotion] = []
     changed: dict[str, Mapping[str, Any]] = {}
     made_of: dict[str, tuple[str, ...]] = {}
-    for group in same_meaning(statements, neighbours):
+    for similar in same_meaning(statements, neighbours):
+        # Two wordings of one thing may have been taken for a contradiction when they were written
+        ids = {memory.id for memory in similar}
+        group = [
+            memory
+            for memory in similar
+            if memory.state is not State.CONTESTED or rivals[memory.id] <= ids
+        ]
         facts = sorted(
             (memory for memory in group if isinstance(memory, Semantic)), key=_best_first
         )
@@ -257,13 +262,24 @@ def promotions(
             others = [
                 memory
                 for memory in group
-                if memory is not facts[0] and (memory not in facts or _is_removable(memory))
+                if memory is not facts[0] and not (memory in facts and memory.pinned)
             ]
             raised = _raised(facts[0], others, now)
             changed |= raised
             if raised:
                 made_of[facts[0].id] = tuple(memory.id for memory in others)
     return UpkeepPlan(changed=changed, created=tuple(created), made_of=made_of)
+
+
+def _rivals(memories: Sequence[Memory]) -> Mapping[str, set[str]]:
+    """For each memory id, the ids of the memories that contradict it."""
+    rivals: dict[str, set[str]] = defaultdict(set)
+    for memory in memories:
+        for link in memory.links:
+            if link.type is LinkType.CONTRADICTS:
+                rivals[memory.id].add(link.to)
+                rivals[link.to].add(memory.id)
+    return rivals
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
@@ -445,12 +461,13 @@ def compactions(
             if best is not memory:
                 break
     changed = {
-        best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()
+        best_id: _merged_fields(by_id[best_id], merged, now)
+        for best_id, merged in repetitions.items()
     }
-    for repeated_id, best in sorted(merged_into.items()):
-        changed[repeated_id] = _end_fields(
-            by_id[repeated_id], "compact", now, _merge_reason(by_id[repeated_id], by_id[best]), best
-        )
+    for repeated_id, best_id in sorted(merged_into.items()):
+        memory = by_id[repeated_id]
+        reason = _merge_reason(memory, by_id[best_id])
+        changed[repeated_id] = _end_fields(memory, "compact", now, reason, best_id)
     return UpkeepPlan(changed=changed)
 
 

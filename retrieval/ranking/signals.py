@@ -27,7 +27,7 @@ from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import idf, occurrences, token_weights
 from retrieval.ranking.sorting import text_order, top_positions
-from retrieval.ranking.standing import SURER, confidences
+from retrieval.ranking.standing import standing, stands_above
 
 SESSION_SHARE = 0.48
 """Weight of the session in the context signal; the neighbouring turns weigh 1 - SESSION_SHARE."""
@@ -457,7 +457,7 @@ def newest_first(
     }
     columns = candidates.columns
     in_session = candidates.columns.has_value("session_id")
-    confidence = confidences(columns)
+    values = standing(candidates)
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
     sort_keys = (columns.column("seq"), columns.has_value("restated_at"), last_stated(columns))
     order = np.argsort(np.lexsort(sort_keys)).tolist()
@@ -467,7 +467,7 @@ def newest_first(
             older, newer = sorted(
                 (positions[memory_id] for memory_id in pair), key=order.__getitem__
             )
-            if confidence[older] - confidence[newer] >= SURER:
+            if stands_above(candidates, older, newer, values):
                 older, newer = newer, older
             both_in_sessions = in_session[older] and in_session[newer]
             if not both_in_sessions or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from memtypes.model.policy import MemoryType
 from memtypes.search.candidates import TYPES, Candidates
-from memtypes.search.columns import TERMS, Columns
+from memtypes.search.columns import TERMS
 from memtypes.search.vectors import Numbers
 from retrieval.ranking.sorting import top_positions
 
@@ -24,9 +24,7 @@ ALIKE = 0.6
 """Minimum share of the words of the one with fewer words that two hits told alike share."""
 
 SURER = 0.25
-"""Minimum difference of the standing of two facts or procedures. The confidence of a captured fact
-is the classifier's, so small differences say little.
-"""
+"""Minimum difference of the standing of two facts or procedures; less says little."""
 
 _MARGIN = 1e-6
 _MIN_GAPS = {
@@ -34,11 +32,6 @@ _MIN_GAPS = {
     TYPES.index(MemoryType.PROCEDURAL): SURER,
     TYPES.index(MemoryType.PROSPECTIVE): _MARGIN,
 }
-
-
-def confidences(columns: Columns) -> NDArray[np.float64]:
-    """How sure each fact is, in [0, 1]; 1 for other memories."""
-    return columns.numbers("confidence", 1.0)
 
 
 def standing(candidates: Candidates) -> NDArray[np.float64]:
@@ -53,7 +46,7 @@ def standing(candidates: Candidates) -> NDArray[np.float64]:
     uses = np.where(tried, np.maximum(columns.integers("usage_count", 0), 1), 0)
     success = (rates * uses + 1.0) / (uses + 2.0)
     by_type = {
-        MemoryType.SEMANTIC: confidences(columns),
+        MemoryType.SEMANTIC: columns.numbers("confidence", 1.0),
         MemoryType.PROCEDURAL: success,
         MemoryType.PROSPECTIVE: columns.integers("priority", 3) / 5.0,
     }
@@ -62,6 +55,18 @@ def standing(candidates: Candidates) -> NDArray[np.float64]:
         is_kind = candidates.kinds == TYPES.index(kind)
         values[is_kind] = of_type[is_kind]
     return values
+
+
+def stands_above(
+    candidates: Candidates, better: int, worse: int, values: NDArray[np.float64]
+) -> bool:
+    """Whether one candidate has a clearly higher standing than another of its type. values: the
+    `standing` of all.
+    """
+    kind = int(candidates.kinds[better])
+    if kind != candidates.kinds[worse] or kind not in _MIN_GAPS:
+        return False
+    return bool(values[better] - values[worse] >= _MIN_GAPS[kind])
 
 
 def standing_boosts(
@@ -79,20 +84,19 @@ def standing_boosts(
     words = [set(row[row != 0].tolist()) for row in terms]
     asked = set(query_terms.tolist())
     of_query = [of_hit & asked for of_hit in words]
-    values = standing(candidates)[positions]
-    kinds = candidates.kinds[positions]
+    values = standing(candidates)
     # From the lowest standing on, so that what is raised raises those above it
-    order = np.argsort(values, kind="stable").tolist()
+    order = np.argsort(values[positions], kind="stable").tolist()
     for place, better in enumerate(order):
         for worse in order[:place]:
             fewest = min(len(words[better]), len(words[worse]))
             told_alike = (
-                kinds[better] == kinds[worse]
-                and of_query[better] == of_query[worse]
+                of_query[better] == of_query[worse]
                 and fewest > 0
                 and len(words[better] & words[worse]) >= ALIKE * fewest
             )
-            if told_alike and values[better] - values[worse] >= _MIN_GAPS[int(kinds[better])]:
-                above = boosted[positions[worse]] + _MARGIN
-                boosted[positions[better]] = max(boosted[positions[better]], above)
+            upper = int(positions[better])
+            lower = int(positions[worse])
+            if told_alike and stands_above(candidates, upper, lower, values):
+                boosted[upper] = max(boosted[upper], boosted[lower] + _MARGIN)
     return boosted - scores

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+from tests.fakes_memories import InMemoryStore
+
 pytestmark = pytest.mark.anyio
 
 SPACE = {"namespace": "ann"}
+
+
+@pytest.fixture
+async def client(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of services with the real encoders: what is told alike is near to the query
+    alike.
+    """
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    store = InMemoryStore(embedder.dimensions)
+    services = fake_services(lambda: NOW, store, encoders=(embedder, Bm25Encoder()))
+    async with connect(services) as connected:
+        yield connected
+    await embedder.aclose()
 
 
 async def _write(client: httpx.AsyncClient, content: str, kind: str, **fields: Any) -> str:
