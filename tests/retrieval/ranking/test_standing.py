@@ -53,7 +53,11 @@ def test_other_pairs_keep_their_order(second: CandidateRow, query: Sequence[int]
 
 
 def test_a_procedure_that_was_never_tried_stands_between_success_and_failure() -> None:
-    tried = ({"success_rate": 1.0, "usage_count": 6}, {}, {"success_rate": 0.0, "usage_count": 6})
+    tried: list[dict[str, Any]] = [
+        {"success_rate": 1.0, "usage_count": 6},
+        {},
+        {"success_rate": 0.0, "usage_count": 6},
+    ]
     rows = [
         CandidateRow(str(number), MemoryType.PROCEDURAL, None, None, fields)
         for number, fields in enumerate(tried)
