@@ -265,7 +265,7 @@ class Vote(StrictModel):
 
 class Reviewed(StrictModel):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
-    None without scores.
+    None without scores. cause: why it was rejected: as trivial, or for its importance or relevance.
     """
 
     decision: Decision
@@ -274,6 +274,7 @@ class Reviewed(StrictModel):
     novelty: float | None = None
     reason: str
     tier: Tier
+    cause: Literal["trivial", "importance", "relevance"] | None = None
     votes: tuple[Vote, ...] = ()
 
 
