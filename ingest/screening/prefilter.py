@@ -352,7 +352,7 @@ def _typed(
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
         case MemoryType.SEMANTIC:
-            fields = {"confidence": round(classified.confidence, 2), "speaker": said.role}
+            fields = {"speaker": said.role}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}

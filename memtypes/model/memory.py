@@ -197,14 +197,16 @@ class UpkeepMark(StrictModel):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: Literal["promote", "forget", "compact"]
     at: Instant
     reason: str
     into: str | None = None
+    added: list[str] = Field(default_factory=list, max_length=1_000)
     undone: Flag = False
 
 

@@ -1504,14 +1504,16 @@ class UpkeepMark(Struct, frozen=True):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: str
     at: datetime
     reason: str
     into: str | None = None
+    added: list[str] = field(default_factory=list)
     undone: bool = False
 
 
