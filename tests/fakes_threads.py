@@ -262,7 +262,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         stored.images = {}
         stored.used_at = next(self._uses)
         numbered = [stored.number(turn, rank) for turn, rank in turns]
-        stored.thread = replace(stored.thread, summary="", summary_tokens=0)
+        stored.thread = replace(stored.thread, summary="", summary_tokens=0, flushed=0)
         self._set(stored, numbered)
         return stored.thread.version
 
@@ -372,6 +372,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
+            stored = self._threads.get((scope.tenant, scope.namespace, thread_id))
+            if stored is not None:
+                flushed = stored.thread.flushed + len(turns)
+                stored.thread = replace(stored.thread, flushed=flushed)
 
 
 def _check_pinned(stored: _StoredThread, append: AppendTurn) -> None:

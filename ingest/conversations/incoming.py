@@ -41,15 +41,25 @@ class TurnScreen:
     tokenizer: Tokenizer
     clock: Clock
 
+    def reason_not_kept(self, tenant: str, policy: ThreadPolicy, role: str) -> str | None:
+        """Why turns of this role are never stored; None if they are."""
+        if role in policy.privacy.never_keep_roles:
+            rule = "privacy.never_keep_roles of this thread's policy"
+        elif role.casefold() in self.redactor.rules(tenant).never_keep_roles:
+            rule = "never_keep_roles of the redaction rules"
+        else:
+            return None
+        return f"turns of role {role!r} are not kept, as {rule} says"
+
     async def turns(
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
     ) -> RedactedValue[list[Turn]]:
         """The `new` turns without secrets and with token counts, and the number of redactions by
         kind.
 
-        Raises InvalidRequest if the rules forbid a turn's role or a kind of secret in it, if an
-        agent id contains a secret, or if a turn is too long after redaction; Unavailable if the
-        redactor cannot run.
+        Raises InvalidRequest if the rules forbid a kind of secret in a turn, if an agent id
+        contains a secret, or if a turn is too long after redaction; Unavailable if the redactor
+        cannot run.
         """
         return await offload(
             (turn.content for turn in new), lambda: self._turns(tenant, policy, new)
@@ -75,20 +85,9 @@ class TurnScreen:
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
     ) -> RedactedValue[list[Turn]]:
         tokenizer = self.policies.tokenizer(policy, self.tokenizer)
-        forbidden = policy.privacy.never_keep_roles
         redactions: Counter[str] = Counter()
         turns = []
         for turn in new:
-            if turn.role in forbidden:
-                rule = "the privacy.never_keep_roles of this thread's policy forbids it"
-                raise InvalidRequest(
-                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
-                )
-            if turn.role.casefold() in self.redactor.rules(tenant).never_keep_roles:
-                rule = "the never_keep_roles of the redaction rules forbids it"
-                raise InvalidRequest(
-                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
-                )
             # A secret in it is refused, not redacted
             self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
             fields = [

@@ -50,8 +50,9 @@ class Thread:
     number of turns.
 
     ttl_left_s: seconds until the thread expires. used_at: time of the last change of its turns by a
-    caller, else of its creation. ancestors: ids of its parent, the parent's parent and so on,
-    oldest first, also of expired threads.
+    caller, else of its creation. flushed: number of turns that a flush or an eviction moved out of
+    it since its turns were last replaced or cleared. ancestors: ids of its parent, the parent's
+    parent and so on, oldest first, also of expired threads.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Thread:
     ancestors: tuple[str, ...] = ()
     workflow_id: str | None = None
     used_at: datetime | None = None
+    flushed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -280,6 +280,16 @@ async def test_pinned_turns_have_a_limit_of_their_own(stores: Stores) -> None:
         await stores.append("i", limits, rank=None)
 
 
+async def test_a_thread_counts_the_turns_that_left_it(stores: Stores) -> None:
+    await stores.create()
+    for content in "abcd":
+        await stores.append(content, ThreadLimits(None, None, 3))
+    await stores.threads.remove(stores.scope, Removal("t", (1, 2), NOW))
+    assert (await stores.threads.get(stores.scope, "t")).flushed == 3
+    await stores.threads.replace(stores.scope, "t", [(turn("e"), "0")])
+    assert (await stores.threads.get(stores.scope, "t")).flushed == 0
+
+
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
     """In a thread with eviction by last use, turns that were read or marked as used are evicted
     later than others.

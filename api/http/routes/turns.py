@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
+from litestar import Response
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
@@ -119,13 +120,16 @@ class TurnsAnswer(Answer):
 class SaidAnswer(Answer):
     """An appended turn, and how the thread changed.
 
+    kept, reason: whether the turn is stored, and why not; then turn is null, and the status is 200.
     version: the thread's new version, which the next call may send as expected_version. flushed:
     number of older turns removed because the thread had reached the size at which its policy starts
     a flush. evicted: number of older turns removed to make room for this turn. redactions: number
     of secrets removed from this turn, by kind.
     """
 
-    turn: Turn
+    kept: bool
+    reason: OmittedIfNone[str] = None
+    turn: Turn | None
     version: int
     flushed: int
     evicted: int
@@ -134,11 +138,12 @@ class SaidAnswer(Answer):
 
 class VersionAnswer(Answer):
     """The new version of a changed thread. redactions: number of secrets removed from the new
-    turns, by kind.
+    turns, by kind. not_kept: number of turns that were left out because their role is never kept.
     """
 
     version: int
     redactions: Redactions = None
+    not_kept: OmittedIfNone[int] = None
 
 
 class ThreadContextMetadata(Answer):
@@ -264,6 +269,7 @@ async def get_turns(
     "POST /v1/threads/{thread_id}/turns",
     role=Role.WRITER,
     status=201,
+    answers={200: SaidAnswer},
     errors=WRITE_ERRORS,
     headers={
         "Idempotency-Key": (
@@ -277,8 +283,12 @@ async def post_turn(
     params: Params[AsAgent],
     thread_id: PathId,
     data: JSONBody[TurnPost],
-) -> SaidAnswer:
-    """Append a turn to a thread."""
+) -> Response[SaidAnswer]:
+    """Append a turn to a thread.
+
+    The status is 201 if the turn is stored. It is 200 if turns of its role are never kept in this
+    thread; then nothing has changed.
+    """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or data.agent_id)
     await services.threads.check_access(scope, thread_id, write=True)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
@@ -288,7 +298,8 @@ async def post_turn(
     appended = await services.threads.append(
         scope, thread_id, turn, data.expected_version, request_key
     )
-    return SaidAnswer.model_validate(appended, from_attributes=True)
+    answer = SaidAnswer.model_validate(appended, from_attributes=True)
+    return Response(answer, status_code=201 if appended.kept else 200)
 
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=WRITE_ERRORS)
@@ -303,10 +314,10 @@ async def put_turns(
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
     scope = await writable(request, services, params, thread_id)
-    version, redactions = await services.threads.replace(
+    version, redactions, not_kept = await services.threads.replace(
         scope, thread_id, data.turns, data.expected_version
     )
-    return VersionAnswer(version=version, redactions=redactions)
+    return VersionAnswer(version=version, redactions=redactions, not_kept=not_kept or None)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", errors=WRITE_ERRORS, scope=readable)

@@ -441,6 +441,7 @@ def _thread(thread_id: str, stored: Sequence[Any]) -> Thread:
         version=int(fields["version"]),
         tokens=int(fields["tokens"]),
         turns=int(fields["turns"]),
+        flushed=int(fields.get("gone", 0)),
         ttl_s=int(fields["ttl"]),
         created_at=datetime.fromisoformat(fields["created"]),
         parent_id=fields["parent"] or None,

@@ -50,6 +50,7 @@ end
 local batch = {}
 for _, lowest in ipairs(evicted) do table.insert(batch, take(base, lowest)) end
 queue(KEYS[2], ARGV[8], batch)
+redis.call('HINCRBY', base, 'gone', #batch)
 if summary == 0 then redis.call('HDEL', base, 'summary', 'summary_tokens') end
 put(base, index, ARGV[1], ARGV[2], ARGV[3], ARGV[9])
 redis.call('HSET', base, 'version', version + 1, 'next', index + 1, 'tokens', tokens)

@@ -31,6 +31,7 @@ threads:
   talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary,
     target: 0.1, keep_first: 0}}
   modelled: {model: gpt-4o}
+  few: {max_turns: 4}
   long: {max_turns: 2000}
   divided: {allocation: {system: 0.1, long_term: 0.3, short_term: 0.6}}
   nothing_given: {allocation: {long_term: 0.3, short_term: 0.7, custom: 0.0}}
@@ -52,6 +53,42 @@ async def context(
     return dict(answer.json())
 
 
+async def test_turns_that_left_are_counted_with_where_they_are(client: httpx.AsyncClient) -> None:
+    """A context says how many turns a flush or an eviction removed, and where they are: in the
+    summary, and in memories with the tag that it names. A small one names no tag.
+    """
+    thread = (await begun(client, resource="brief"))["id"]
+    flushed = 0
+    for number in range(30):
+        said = await say(client, thread, f"We decided on plan {number}. {words(15)}")
+        flushed += said["flushed"]
+    answer = await context(client, thread, budget=600)
+    live = 30 - flushed
+    assert (answer["omitted"]["turns"], answer["omitted"]["flushed"]) == (flushed, flushed)
+    assert len(answer["turns"]) == live
+    mark = f"- [{flushed} earlier turns: summary under Earlier, memories tagged thread:{thread}]\n"
+    assert mark in answer["context"]
+    assert "## Earlier\n" in answer["context"]
+    tagged = {**client.params, "tag": f"thread:{thread}"}
+    memories = (await client.get("/v1/memories", params=tagged)).json()["memories"]
+    assert sum(len(memory["source"]["turns"]) for memory in memories) == flushed
+    small = await context(client, thread, budget=60)
+    assert f"- [{flushed} earlier turns: summary under Earlier, memories]\n" in small["context"]
+    assert small["omitted"]["turns"] == 30 - len(small["turns"])
+    assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": True})).is_success
+    await say(client, thread, "begun again")
+    assert (await context(client, thread, budget=600))["omitted"]["turns"] == 0
+
+
+async def test_turns_that_were_evicted_are_counted(client: httpx.AsyncClient) -> None:
+    thread = (await begun(client, resource="few"))["id"]
+    for number in range(6):
+        await say(client, thread, f"turn {number}")
+    answer = await context(client, thread, budget=600)
+    assert (answer["omitted"]["turns"], answer["omitted"]["flushed"]) == (2, 2)
+    assert f"- [2 earlier turns: memories tagged thread:{thread}]\n" in answer["context"]
+
+
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
@@ -63,6 +100,7 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
     assert "- [left out: 1 turn]\n" in answer["context"]
     assert answer["omitted"] == {
         "turns": 1,
+        "flushed": 0,
         "files": 0,
         "images": 0,
         "summary": False,
