@@ -949,6 +949,7 @@ WorkflowEventType: TypeAlias = Literal[
     "completed",
     "failed",
     "cancelled",
+    "expired",
 ]
 
 
@@ -975,7 +976,9 @@ class WorkflowOptions(TypedDict, total=False):
     namespace: str
 
 
-WorkflowStatus: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
+WorkflowStatus: TypeAlias = Literal[
+    "pending", "running", "completed", "failed", "cancelled", "expired"
+]
 
 
 class WorkingListOptions(TypedDict, total=False):
