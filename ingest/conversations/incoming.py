@@ -15,7 +15,7 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.redaction.scan import replace_leaves
 from memtypes.live.thread_policy import Privacy, ThreadPolicy
-from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
+from memtypes.live.turns import MAX_TURN, NewTurn, Turn, contents, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
@@ -26,6 +26,14 @@ KIND = "policy"
 """Name under which redactions by a thread policy's own patterns are counted, beside kinds such as
 `email`.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenedTurns:
+    """Turns without secrets. contents: the newest content of each file that they give, by path."""
+
+    turns: list[Turn]
+    contents: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ class TurnScreen:
 
     async def turns(
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
-    ) -> RedactedValue[list[Turn]]:
+    ) -> RedactedValue[ScreenedTurns]:
         """The `new` turns without secrets and with token counts, and the number of redactions by
         kind.
 
@@ -61,9 +69,8 @@ class TurnScreen:
         contains a secret, or if a turn is too long after redaction; Unavailable if the redactor
         cannot run.
         """
-        return await offload(
-            (turn.content for turn in new), lambda: self._turns(tenant, policy, new)
-        )
+        texts = [text for turn in new for text in (turn.content, *contents(turn.files).values())]
+        return await offload(texts, lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
         """`value`, any JSON, with markers such as [redacted:email] for secrets, and [redacted] for
@@ -83,13 +90,15 @@ class TurnScreen:
 
     def _turns(
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
-    ) -> RedactedValue[list[Turn]]:
+    ) -> RedactedValue[ScreenedTurns]:
         tokenizer = self.policies.tokenizer(policy, self.tokenizer)
         redactions: Counter[str] = Counter()
         turns = []
+        newest: dict[str, str] = {}
         for turn in new:
             # A secret in it is refused, not redacted
             self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
+            given = contents(turn.files)
             fields = [
                 turn.content,
                 turn.tool,
@@ -97,10 +106,14 @@ class TurnScreen:
                 turn.metadata,
                 paths(turn.files),
                 paths(turn.images),
+                [given.get(path) for path in paths(turn.files)],
             ]
             cleaned = self.clean(tenant, policy.privacy, fields)
             redactions.update(cleaned.counts)
-            content, tool, model, metadata, files, images = cleaned.value
+            content, tool, model, metadata, files, images, file_texts = cleaned.value
+            newest |= {
+                path: text for path, text in zip(files, file_texts, strict=True) if text is not None
+            }
             if len(content) > MAX_TURN:  # a marker may be longer than the secret
                 length = (
                     f"after redaction the turn has {len(content)} characters; the limit is "
@@ -124,4 +137,4 @@ class TurnScreen:
                 turn.pinned,
             )
             turns.append(redacted)
-        return RedactedValue(turns, dict(redactions))
+        return RedactedValue(ScreenedTurns(turns, newest), dict(redactions))

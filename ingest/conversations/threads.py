@@ -194,13 +194,20 @@ class Threads:
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
-            (turn,) = screened.value
+            (turn,) = screened.value.turns
             rank = eviction_rank(policy.eviction, turn)
             by_priority = policy.eviction.policy is EvictionPolicy.PRIORITY
             appended = await self._append(
                 scope,
                 AppendTurn(
-                    thread_id, turn, rank, limits, expected, request, spares_system=by_priority
+                    thread_id,
+                    turn,
+                    rank,
+                    limits,
+                    expected,
+                    request,
+                    spares_system=by_priority,
+                    contents=screened.value.contents,
                 ),
             )
         if not appended.repeated:
@@ -240,9 +247,10 @@ class Threads:
                 if self.screen.reason_not_kept(scope.tenant, policy, turn.role) is None
             ]
             screened = await self.screen.turns(scope.tenant, policy, to_keep)
-            self._check_limits(policy, screened.value)
-            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.value]
-            version = await self.store.replace(scope, thread_id, ranked, expected)
+            kept = screened.value
+            self._check_limits(policy, kept.turns)
+            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in kept.turns]
+            version = await self.store.replace(scope, thread_id, ranked, expected, kept.contents)
         return version, screened.counts, len(turns) - len(to_keep)
 
     async def chain(self, scope: Scope, thread_id: str) -> list[Thread]:

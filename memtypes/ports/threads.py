@@ -16,6 +16,14 @@ from memtypes.model.scope import Scope
 MAX_CHAIN = 20
 """Maximum number of threads in a chain of parents, the youngest included."""
 
+MAX_CONTENTS = 1_000_000
+"""Maximum bytes of all contents of files in a thread. Beyond it, those of the files that were
+mentioned longest ago are dropped.
+"""
+
+BYTES_PER_TOKEN = 16
+"""Bytes of files' contents that a `ThreadTail` reads for each token of its budget, at least."""
+
 MAX_PATHS = 200
 """Maximum number of files that a `ThreadTail` lists; the maximum number of images is the same."""
 
@@ -120,6 +128,7 @@ class AppendTurn:
     for any.
 
     spares_system: whether the thread's newest system turn is evicted only after all others.
+    contents: of files that the turn mentions, by path.
     """
 
     thread_id: str
@@ -129,6 +138,7 @@ class AppendTurn:
     expected: int | None = None
     request: RequestKey | None = None
     spares_system: bool = False
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +176,15 @@ class ThreadContent:
 class PathMention:
     """The latest mention of a file or image by a turn, which may have left the thread. at: time of
     the turn.
+
+    content: the newest content that was given for the file; None if none was; "" if it was not
+    read, because newer ones are large enough for the reader.
     """
 
     path: str
     turn: int
     at: datetime
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +301,12 @@ class ThreadStore(Protocol):
         thread_id: str,
         turns: Sequence[tuple[Turn, str | None]],
         expected: int | None = None,
+        contents: Mapping[str, str] | None = None,
     ) -> int:
         """Replace all turns of the thread, and remove its summary; return the thread's new version.
 
-        turns: each with its eviction rank (see `eviction_rank`). expected: the version that the
+        turns: each with its eviction rank (see `eviction_rank`). contents: of files that the turns
+        mention, by path. expected: the version that the
         thread must have; None for any. Raises VersionConflict if another version is current.
         """
 

@@ -74,13 +74,15 @@ class OmittedParts:
     incomplete.
 
     turns: turns that the context does not show, those that have left the threads included. flushed:
-    of these, turns that a flush or an eviction moved to memories. summary, initial_context: whether
+    of these, turns that a flush or an eviction moved to memories. contents: of files, that are cut
+    or missing. summary, initial_context: whether
     a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int = 0
     flushed: int = 0
     files: int = 0
+    contents: int = 0
     images: int = 0
     summary: bool = False
     initial_context: bool = False
@@ -94,6 +96,8 @@ class OmittedParts:
         """The line that says what was left out of what the threads have; empty if nothing was."""
         counts = [(self.turns - self.flushed, "turn"), (self.files, "file"), (self.images, "image")]
         parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+        parts += [f"text of {self.contents} files"] if self.contents > 1 else []
+        parts += ["text of 1 file"] if self.contents == 1 else []
         parts += ["text of the summary"] if self.summary else []
         parts += ["text of the given context"] if self.initial_context else []
         return f"- [left out: {', '.join(parts)}]\n" if parts else ""
@@ -217,6 +221,7 @@ class _Parts:
         ]
         shown = chain if files else []
         listed = {kind: _references(shown, kind, tokenizer) for kind in ("files", "images")}
+        contents = _contents(shown)
         sources: dict[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart] = {
             "system": TurnsPart(
                 [entry for entry in newest if entry[2].role == "system"], tokenizer
@@ -227,11 +232,13 @@ class _Parts:
                 TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer),
             ),
             "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
-            **{kind: ReferencesPart(pieces) for kind, pieces in listed.items()},
+            "files": ReferencesPart(listed["files"], contents, tokenizer),
+            "images": ReferencesPart(listed["images"], {}, tokenizer),
         }
         everything = OmittedParts(
             turns=sum(tail.thread.turns + tail.thread.flushed for tail in chain),
             flushed=sum(tail.thread.flushed for tail in chain),
+            contents=len(contents),
             files=len(listed["files"]) + sum(tail.file_count - len(tail.files) for tail in shown),
             images=len(listed["images"])
             + sum(tail.image_count - len(tail.images) for tail in shown),
@@ -344,6 +351,11 @@ class _Parts:
             - sum(piece.place is not None for part in shown.values() for piece in part),
             flushed=self.all.flushed,
             files=self.all.files - len(shown.get("files", ())),
+            contents=self.all.contents
+            - sum(
+                piece.mention is not None and piece.mention.content == "whole"
+                for piece in shown.get("files", ())
+            ),
             images=self.all.images - len(shown.get("images", ())),
             summary=not has_all_notes("long_term"),
             initial_context=not has_all_notes("custom"),
@@ -367,3 +379,16 @@ def _references(chain: Sequence[ThreadTail], kind: str, tokenizer: Tokenizer) ->
         Piece(text := bullet(mention.path), tokenizer.count(text), (place, 0), mention=mention)
         for place, mention in enumerate(newest.values())
     ]
+
+
+def _contents(chain: Sequence[ThreadTail]) -> dict[str, str]:
+    """The newest content of each file that the threads of `chain` mention, by path; "" for one that
+    was not read.
+    """
+    given = [
+        (mention.at, position, mention.path, mention.content)
+        for position, tail in enumerate(chain)
+        for mention in tail.files
+        if mention.content is not None
+    ]
+    return {path: content for _, _, path, content in sorted(given)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
 from litestar import Response
@@ -38,7 +39,6 @@ from retrieval.context.model_count import (
     within_model_budget,
 )
 from retrieval.context.thread import OmittedParts, ThreadContext
-from retrieval.context.thread_parts import FileMention
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 MAX_TURNS = 1_000
@@ -169,6 +169,17 @@ class ThreadContextMetadata(Answer):
     degraded: list[str] = Field(default_factory=list)
 
 
+class FileMention(Answer):
+    """The newest mention of a file or an image, by the turn `turn` of a thread. content: "whole" or
+    "part" if the context shows the file's content; left out if not.
+    """
+
+    path: str
+    thread_id: str
+    turn: int
+    content: OmittedIfNone[Literal["whole", "part"]] = None
+
+
 class ContextAnswer(Answer):
     """A thread's context as text, the turns, files and images in it, and what did not fit."""
 
@@ -203,8 +214,8 @@ class ContextAnswer(Answer):
                 TurnPlace(thread_id=at[0], index=at[1], cut=at in context.cut or None)
                 for at in context.turns
             ],
-            files=context.files,
-            images=context.images,
+            files=[FileMention(**asdict(mention)) for mention in context.files],
+            images=[FileMention(**asdict(mention)) for mention in context.images],
             omitted=context.omitted,
             metadata=ThreadContextMetadata(
                 **sizes._asdict(),

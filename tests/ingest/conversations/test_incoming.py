@@ -43,7 +43,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
     """
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
     screened = await screen().turns("t", POLICY, new)
-    (turn,) = screened.value
+    (turn,) = screened.value.turns
     assert (turn.content, turn.tool) == (f"[redacted:email] has [redacted]{padding}", "[redacted]")
     assert turn.tokens == FakeTokenizer().count(turn.content)
     assert screened.counts == {"email": 1, "policy": 2}

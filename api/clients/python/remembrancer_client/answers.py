@@ -360,13 +360,14 @@ class EventsAnswer(Struct, frozen=True):
 
 
 class FileMention(Struct, frozen=True):
-    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that
-    mentions it.
+    """The newest mention of a file or an image, by the turn `turn` of a thread. content: "whole" or
+    "part" if the context shows the file's content; left out if not.
     """
 
     path: str
     thread_id: str
     turn: int
+    content: str | None = None
 
 
 class FillTerms(Struct, frozen=True):
@@ -831,13 +832,15 @@ class OmittedParts(Struct, frozen=True):
     incomplete.
 
     turns: turns that the context does not show, those that have left the threads included. flushed:
-    of these, turns that a flush or an eviction moved to memories. summary, initial_context: whether
+    of these, turns that a flush or an eviction moved to memories. contents: of files, that are cut
+    or missing. summary, initial_context: whether
     a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int
     flushed: int
     files: int
+    contents: int
     images: int
     summary: bool
     initial_context: bool

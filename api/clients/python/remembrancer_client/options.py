@@ -43,7 +43,7 @@ class AppendOptions(TypedDict, total=False):
 
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]
@@ -193,9 +193,13 @@ FeedbackOutcome: TypeAlias = Literal["used", "helpful", "unhelpful", "success", 
 
 
 class FileReference(TypedDict, total=False):
-    """A file or an image that a conversation turn mentions, by its path."""
+    """A file that a conversation turn mentions, by its path. content: its text, as it is now.
+
+    A thread keeps the newest content of each file, and contexts show it where it fits.
+    """
 
     path: Required[str]
+    content: str | None
 
 
 class FlushOptions(TypedDict, total=False):
@@ -237,6 +241,12 @@ class HistoryOptions(TypedDict, total=False):
     budget: int
     model: str
     versions: Versions
+
+
+class ImageReference(TypedDict, total=False):
+    """An image that a conversation turn mentions, by its path."""
+
+    path: Required[str]
 
 
 IntentionType: TypeAlias = Literal["todo", "reminder", "followup", "commitment"]
@@ -398,7 +408,7 @@ class NewTurn(TypedDict, total=False):
     content: Required[str]
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]

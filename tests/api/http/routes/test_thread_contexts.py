@@ -89,6 +89,58 @@ async def test_turns_that_were_evicted_are_counted(client: httpx.AsyncClient) ->
     assert f"- [2 earlier turns: memories tagged thread:{thread}]\n" in answer["context"]
 
 
+async def test_contents_of_files_share_the_budget_of_files(client: httpx.AsyncClient) -> None:
+    """The newest content that was given for a file is shown with its path, the last mentioned file
+    first; what does not fit is cut, and counted.
+    """
+    thread = (await begun(client))["id"]
+    old = {"path": "a.py", "content": "print('old')"}
+    new = {"path": "a.py", "content": "print('new')\nprint('ann@example.org')"}
+    await say(client, thread, "the first version", files=[old, "c.py"])
+    await say(client, thread, "a large one", files=[{"path": "b.py", "content": words(400)}])
+    said = await say(client, thread, "the second version", files=[new, "c.py"])
+    assert (said["turn"]["files"], said["redactions"]) == (["a.py", "c.py"], {"email": 1})
+    answer = await context(client, thread, budget=1_000)
+    assert "- a.py\n  print('new')\n  print('[redacted:email]')\n" in answer["context"]
+    assert "old" not in answer["context"]
+    shown = {file["path"]: file.get("content") for file in answer["files"]}
+    assert shown == {"a.py": "whole", "b.py": "whole", "c.py": None}
+    assert answer["omitted"]["contents"] == 0
+    small = await context(client, thread, budget=200)
+    assert {file["path"]: file.get("content") for file in small["files"]} == {
+        **shown,
+        "b.py": "part",
+    }
+    assert small["omitted"]["contents"] == 1
+    assert "text of 1 file" in small["context"]
+    assert "- b.py\n  word word" in small["context"]
+    assert len(small["turns"]) == 3
+    least = await context(client, thread, budget=90)
+    assert {file["path"] for file in least["files"]} == {"a.py", "b.py", "c.py"}
+    none = await context(client, thread, budget=1_000, include_files=False)
+    assert (none["files"], none["omitted"]["contents"]) == ([], 0)
+
+
+async def test_a_file_keeps_its_content_when_it_is_only_mentioned_again(
+    client: httpx.AsyncClient,
+) -> None:
+    """A content stays with its file until another is given, also in threads that continue this one,
+    and ends when the turns are replaced.
+    """
+    parent = (await begun(client))["id"]
+    await say(client, parent, "see", files=[{"path": "a.py", "content": "answer = 42"}])
+    child = (await begun(client, parent_id=parent))["id"]
+    await say(client, child, "again", files=["a.py"])
+    answer = await context(client, child, budget=500)
+    assert answer["files"] == [{"path": "a.py", "thread_id": child, "turn": 0, "content": "whole"}]
+    assert "- a.py\n  answer = 42\n" in answer["context"]
+    turns = [{"role": "user", "content": "anew", "files": [{"path": "a.py", "content": "x = 1"}]}]
+    assert (await client.put(f"/v1/threads/{parent}/turns", json={"turns": turns})).is_success
+    assert "- a.py\n  x = 1\n" in (await context(client, child, budget=500))["context"]
+    assert (await client.post(f"/v1/threads/{parent}/clear", json={"confirm": True})).is_success
+    assert (await context(client, child, budget=500))["files"][0].get("content") is None
+
+
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
@@ -102,6 +154,7 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
         "turns": 1,
         "flushed": 0,
         "files": 0,
+        "contents": 0,
         "images": 0,
         "summary": False,
         "initial_context": False,
