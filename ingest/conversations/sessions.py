@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
@@ -74,8 +74,10 @@ class SessionMessage(StrictModel):
     fails only this message.
 
     timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of
-    writing.
+    writing. Other members that clients keep with a message are ignored.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     role: Label
     content: str
@@ -88,6 +90,8 @@ class SaidBefore(StrictModel):
     count: number of all earlier messages, which is the position of the next message. messages: the
     last earlier messages, oldest first; they are read as context and not written.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     count: Whole = Field(default=0, ge=0)
     messages: list[SessionMessage] = Field(default_factory=list, max_length=REACH)

@@ -83,6 +83,7 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     due_at: datetime | None = None
     said: SaidEnd | None = None
     trigger_condition: str | None = None
+    todo_status: str | None = None
     procedure_name: str | None = None
     steps: tuple[str, ...] = ()
     prerequisites: tuple[str, ...] = ()
@@ -180,8 +181,10 @@ def procedural_text(procedure: EntryFields) -> str:
 
 
 def working_text(item: EntryFields) -> str:
-    """The content alone."""
-    return item.content
+    """Content; before it, "[in progress]" or "[pending]" if the item stands for a to-do."""
+    if item.todo_status is None:
+        return item.content
+    return f"[{item.todo_status.replace('_', ' ')}] {item.content}"
 
 
 TEXTS: Mapping[MemoryType, EntryText] = MappingProxyType(
@@ -286,6 +289,7 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "due_at": (_AT + timedelta(days=45),),
         "said": (SaidEnd(_AT + timedelta(days=46), "done"),),
         "trigger_condition": ("the build fails",),
+        "todo_status": ("in_progress", "pending"),
         "procedure_name": ("Release", "First"),
         "steps": (("build", "upload"),),
         "prerequisites": (("a key", "a tag"),),

@@ -729,9 +729,11 @@ class Memory(Struct, frozen=True):
     success_rate: float | None = None
     last_used_at: datetime | None = None
     todo_id: str | None = None
+    todo_status: str | None = None
     context_type: str | None = None
     scope: str | None = None
     cleared_at: datetime | None = None
+    cleared_reason: str | None = None
     workflow_id: str | None = None
 
 
@@ -1619,6 +1621,7 @@ class WorkingCreated(Struct, frozen=True):
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1628,18 +1631,24 @@ class WorkingCreated(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
     redactions: dict[str, int] = field(default_factory=dict)
 
 
 class WorkingItemAnswer(Struct, frozen=True):
-    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
+    """An item of working memory.
+
+    todo_status: the status of the to-do that it stands for. cleared_at, cleared_reason: when and
+    why it ended; null while it is shown.
+    """
 
     id: str
     namespace: str
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1649,6 +1658,7 @@ class WorkingItemAnswer(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
 
 
