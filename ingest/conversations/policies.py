@@ -51,7 +51,7 @@ class PolicyLookup:
         """
         policies = self.policies.threads
         known = {*policies, *self.policies.missing}
-        if resource is not None and policies and resource not in known:
+        if resource is not None and known and resource not in known:
             names = ", ".join(sorted(known))
             raise InvalidRequest(
                 f"there is no policy {resource!r}; there are: {names}",

@@ -143,6 +143,8 @@ async def test_agents_of_a_project_use_resources_that_no_file_defines(
     await say(client, thread["id"], "no", agent_id="careful", status=403)
     await begun(client, status=200, resource="chat", agent_id="careful", key="chat-c7")
     await begun(client, status=403, resource="chat", agent_id="stranger", key="chat-c7")
+    unknown = await begun(client, status=422, resource="chit")
+    assert "there are: chat" in unknown["detail"]
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:
