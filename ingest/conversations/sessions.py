@@ -29,7 +29,7 @@ from ingest.screening.submission import (
     UntypedDraft,
     as_invalid,
 )
-from ingest.screening.text_features import AHEAD, REACH, Conversation, Later
+from ingest.screening.text_features import AHEAD, REACH, Conversation, Later, is_machine
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
@@ -174,7 +174,10 @@ class SessionWriter:
             message.value.content if isinstance(message, RedactedValue) else ""
             for message in screened
         ]
-        new_texts = await self.guard.without_recalled(scope, texts, self.shown)
+        by_user = [
+            position for position, message in enumerate(messages) if not is_machine(message.role)
+        ]
+        new_texts = await self.guard.without_recalled(scope, texts, self.shown, by_user)
         roles_and_texts = [
             (message.role, text) for message, text in zip(messages, texts, strict=True)
         ]
