@@ -59,7 +59,9 @@ def writer() -> SessionWriter:
     screened = screening_of(
         RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), lambda: NOW
     )
-    ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
+    ingestor = plain_ingestor(
+        store, lambda: NOW, gates=screened.gates, panel=screened.panel, recent=screened.recent
+    )
     return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush, Entries().text_of))
 
 
