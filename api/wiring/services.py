@@ -56,7 +56,6 @@ from ingest.working.working_memory import WorkingMemory
 from ingest.writing.pipeline import Ingestor
 from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
-from memtypes.llms.registry import RegistrySource
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.times import Clock, system_clock
 from memtypes.ports.encoders import Embedder
@@ -152,7 +151,6 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
             "embedder": partial(ping_embedder, embedder, left_out(embedder.fingerprint)),
             "live": resources.live.ping,
             "reader": partial(report_reader, resources.reader),
-            "models": partial(report_models, resources.models),
         },
         keys=keys,
         rate=RateLimit(settings.calls_per_minute),
@@ -189,13 +187,6 @@ async def report_reader(reader: Reader | None) -> str | None:
     if reader is None:
         return "off or not prepared: the service works without it; see `remembrancer doctor`"
     return None
-
-
-async def report_models(models: RegistrySource) -> str | None:
-    """What is wrong with the changed models file. The models before the change are in use, so this
-    never fails.
-    """
-    return models.problem()
 
 
 def breaker_states(

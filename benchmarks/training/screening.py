@@ -10,7 +10,8 @@ tests/data/training; what a text states, also from the scenes in `statements` th
 measured on types*.jsonl and capture*.jsonl in the `--data` folder, and on the scenes of the authors
 that --unseen names, which are not learnt from. --save writes the named models to ingest/screening,
 and measures them with the other models that are shipped; with --save statements nothing else is
-trained. "kinds" are the scores of memory types in the model "states". Needs scikit-learn and torch.
+trained, nor with --save importance. "kinds" are the scores of memory types in the model "states".
+Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -75,6 +76,11 @@ FIRST_STRENGTH = 0.2
 WORTH_STRENGTH = 0.2
 IMPORTANCE_STRENGTH = 0.1
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
+
+MAYBE_HIGH = 0.35
+"""Probability of high importance from which a text worth keeping is no example of medium
+importance.
+"""
 
 COURTESY = 12
 """Maximum words of an agent's message that is a mere courtesy. Longer ones may be worth keeping
@@ -252,7 +258,7 @@ class Examples:
             if position.is_alone:
                 self._add_alone(text, message.types, keep=keep)
                 continue
-            if not keep and (not machine or len(words_of(text)) <= COURTESY):
+            if not keep and _is_noise_alone(message):
                 self.first.append(Example(reading.features, ("noise",)))
                 answers[ALONE] = False
             self._add_target(text, message.types, answers)
@@ -342,15 +348,10 @@ def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False)
 
 
 def train(examples: Examples, shipped: Judge, *, keep_worth: bool = False) -> Judge:
-    """`shipped` with all models trained anew but those of statements. That of importance is trained
-    on importance.jsonl, the others on `examples`.
+    """`shipped` with all models trained anew on `examples`, but those of statements and importance.
 
     keep_worth: whether the attention model keeps its scores for what is worth keeping.
     """
-    rated = [
-        Example(read(row["text"]).features, (row["importance"],))
-        for row in rows_of(TEXTS / "importance.jsonl")
-    ]
     networks = [
         fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)
     ]
@@ -360,9 +361,39 @@ def train(examples: Examples, shipped: Judge, *, keep_worth: bool = False) -> Ju
         types=fit(examples.types, TYPES_STRENGTH),
         first=fit(examples.first, FIRST_STRENGTH),
         worth=fit(examples.worth, WORTH_STRENGTH, balanced=True),
-        importance=fit(rated, IMPORTANCE_STRENGTH),
         states=with_kinds(worth, networks, len(KINDS)),
     )
+
+
+def train_importance(shipped: Judge) -> Judge:
+    """`shipped` with the model of importance trained on importance.jsonl, and on the other texts of
+    this repository: noise is of low importance, what is worth keeping of medium importance unless
+    it reads like texts of high importance.
+    """
+    rated = [
+        Example(read(row["text"]).features, (row["importance"],))
+        for row in rows_of(TEXTS / "importance.jsonl")
+    ]
+    by_ratings = fit(rated, IMPORTANCE_STRENGTH)
+    kept = [text for *_, labels, text in type_rows(None) if MemoryType.WORKING not in labels]
+    noise: list[str] = []
+    for _, _, messages in conversations(None):
+        for message in messages:
+            if message.keep:
+                kept.append(message.text)
+            elif message.keep is False and _is_noise_alone(message):
+                noise.append(message.text)
+    kept_features = np.stack([read(text).features for text in kept])
+    high = by_ratings.probabilities(kept_features)[:, by_ratings.classes.index("high")]
+    medium = kept_features[high < MAYBE_HIGH]
+    examples = [*rated, *(Example(features, ("medium",)) for features in medium)]
+    examples += [Example(read(text).features, ("low",)) for text in noise]
+    return replace(shipped, importance=fit(examples, IMPORTANCE_STRENGTH, balanced=True))
+
+
+def _is_noise_alone(message: Message) -> bool:
+    """Whether a message that is noise in its conversation is noise by itself, too."""
+    return not is_machine(message.role) or len(words_of(message.text)) <= COURTESY
 
 
 def train_statements(examples: Examples, shipped: Judge) -> Judge:
@@ -467,6 +498,9 @@ def main() -> None:
     parser.add_argument("--unseen", nargs="+", default=())
     parser.add_argument("--save", nargs="+", choices=MODELS, default=())
     options = parser.parse_args()
+    if set(options.save) == {"importance"}:
+        save(train_importance(Judge.shipped()), options.save)
+        return
     told = list(scenes())
     unseen = [scene for scene in told if scene.author in options.unseen]
     texts = [text for *_, text in type_rows(options.data)]
@@ -478,7 +512,7 @@ def main() -> None:
     judge = train_statements(examples, shipped)
     if set(options.save) != {STATEMENTS}:
         examples.add_all()
-        judge = train(examples, judge, keep_worth="kinds" in options.save)
+        judge = train(examples, train_importance(judge), keep_worth="kinds" in options.save)
     names = _fields(options.save)
     if names:
         judge = replace(shipped, **{name: getattr(judge, name) for name in names})
@@ -487,6 +521,11 @@ def main() -> None:
             print("\n".join(report(judge, options.data, examples.embeddings)))
     if unseen:
         print("\n".join(scene_report(judge, unseen, examples.embeddings)))
+    save(judge, names)
+
+
+def save(judge: Judge, names: Iterable[str]) -> None:
+    """Write the models of `judge` in the fields `names` to ingest/screening."""
     for name in names:
         model = getattr(judge, name)
         if name in READ_VECTORS:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,7 +20,8 @@ from memtypes.model.errors import RemembrancerError
 
 MAX_RESPONSE = 64 * 1024
 
-_FENCED = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*$", re.DOTALL | re.IGNORECASE)
+MAX_BRACES = 100
+"""Maximum number of braces of a model's message that are tried as the start of its answer."""
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
 
@@ -90,16 +91,41 @@ class CompletionClient:
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:
-    """The JSON in a model's message, perhaps in a code block, parsed as `answer_type`. Raises
-    CompletionFailed.
+    """The JSON object in a model's message, parsed as `answer_type`. Raises CompletionFailed.
+
+    Models write prose or their thoughts before the object, or put it in a code block. The last
+    object that is a valid answer counts, as a model comes to its verdict in the end.
     """
-    fenced = _FENCED.match(content)
+    objects = _objects_in(content)
+    for text in reversed(objects):
+        with suppress(ValidationError):
+            return answer_type.model_validate_json(text)
     try:
-        return answer_type.model_validate_json(fenced[1] if fenced else content)
+        return answer_type.model_validate_json(objects[-1] if objects else content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "answer"
         raise CompletionFailed(f"the endpoint's {where} is invalid: {first['msg']}") from error
+
+
+def _objects_in(content: str) -> list[str]:
+    """The JSON objects in `content` that are in no other object, in order.
+
+    After MAX_BRACES braces that begin no object it stops, so that its time stays linear.
+    """
+    decoder = json.JSONDecoder()
+    objects: list[str] = []
+    start = content.find("{")
+    for _ in range(MAX_BRACES):
+        if start < 0:
+            break
+        end = start + 1
+        # A brace of the prose; or an object nested too deeply
+        with suppress(ValueError, RecursionError):
+            _, end = decoder.raw_decode(content, start)
+            objects.append(content[start:end])
+        start = content.find("{", end)
+    return objects
 
 
 async def _body(response: httpx.Response) -> bytes:

@@ -1,7 +1,8 @@
 """Screens messages captured from conversations: drops trivial or repeated ones, and finds the types
 of the others.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation.
+Texts that a caller writes explicitly pass unchanged, unless the caller asks for a review: then a
+trivial text is rejected before any reviewer is asked. Each message is judged in its conversation.
 After the message, its text and each of its sentences are submitted as parts. A part is stored as a
 fact, task or how-to of its own if it is worth keeping and its type differs from that of the
 message, such as a request within a report. A message that states a fact and a task is stored as an
@@ -25,7 +26,7 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.judge import WORTH_KEEPING, Judge, MessagePosition
+from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.sentences import steps_in
 from ingest.screening.submission import (
     CapturedMessage,
@@ -41,6 +42,7 @@ from ingest.screening.text_features import TOOLS, is_machine, speaker_of
 from memtypes.model.episodic import EventType
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.ids import normalise
+from memtypes.model.memory import Decision, Reviewed, Tier
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import IntentionType
 from memtypes.model.scope import Scope
@@ -50,6 +52,7 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.reader import Kinds, Reader, ReadStatement
+from memtypes.search.vectors import Embedding
 
 RECENT = 100
 MAX_SCOPES = 1_000
@@ -152,7 +155,8 @@ class Prefilter:
     """Screening step that rejects trivial or repeated messages, and finds the memory types of the
     others.
 
-    Submissions other than messages captured from conversations pass unchanged.
+    Of other submissions, those that ask for a review are rejected if they are trivial; all others
+    pass unchanged.
     """
 
     judge: Judge
@@ -166,6 +170,8 @@ class Prefilter:
         or Unavailable.
         """
         said = submission.said
+        if said is None and submission.review is ReviewMode.AUTO:
+            return await self._screen_explicit(submission)
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
         if not said.part:
@@ -174,6 +180,17 @@ class Prefilter:
         if statement is None:
             return Rejection(NO_PART)
         return _typed(submission, said, statement, stated_by(statement.kinds))
+
+    async def _screen_explicit(self, submission: Submission) -> Submission | Rejection:
+        """Screen a text whose writer asks for a review: reject it if it is trivial."""
+        text = submission.draft.content
+        (embedding,) = await self.embedder.embed_documents([text])
+        judgement = await offload(
+            [text], lambda: self.judge.judged(self.judge.input_of(text, embedding))
+        )
+        if judgement.objection:
+            return _trivial(judgement, submission.draft)
+        return replace(submission, judgement=judgement, embedding=embedding)
 
     async def _screen_message(
         self, scope: Scope, submission: Submission, said: CapturedMessage
@@ -189,8 +206,7 @@ class Prefilter:
         said.conversation.add(said.role, text, message.embedding)
         said.statements.update(await self._statements(said, text, message))
         if message.judgement.objection and not imported:
-            reason = f"trivial: {message.judgement.objection}"
-            return Rejection(reason, submission.draft, message.embedding)
+            return _trivial(message.judgement, submission.draft, message.embedding)
         kind = stated_by(message.kinds)
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
@@ -299,6 +315,20 @@ def _weighed(judged: Mapping[MemoryType, float], read: Kinds, english: float) ->
         kind: (1 - share) * probability + share * read.get(kind, 0.0)
         for kind, probability in judged.items()
     }
+
+
+def _trivial(
+    judgement: Judgement, draft: AnyDraft | UntypedDraft, embedding: Embedding | None = None
+) -> Rejection:
+    """The rejection of a trivial text, for which no reviewer is asked."""
+    reason = f"trivial: {judgement.objection}"
+    reviewed = Reviewed(
+        decision=Decision.REJECT,
+        importance=judgement.importance,
+        reason=reason,
+        tier=Tier.PREFILTER,
+    )
+    return Rejection(reason, draft, embedding, reviewed)
 
 
 def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:

@@ -15,7 +15,7 @@ from ingest.screening.judge import Judgement
 from ingest.screening.text_features import Conversation, Later
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Draft, Memory
+from memtypes.model.memory import Draft, Memory, Reviewed
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
@@ -154,8 +154,9 @@ class Submission:
 
     said: place of a captured message in its conversation; None for any other draft. Nobody chose to
     store a captured message, so the pre-filter may drop it. redactions: number of secrets removed,
-    by kind. classified: how the type was found; None if the caller gave it. judgement: how much a
-    captured message matters; None for any other draft.
+    by kind. classified: how the type was found; None if the caller gave it. judgement: how much the
+    text matters, of captured messages and of drafts that ask for a review. embedding: of the
+    content, if the pre-filter needed it.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -164,6 +165,7 @@ class Submission:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
 
 
 def with_type(
@@ -205,12 +207,13 @@ class Rejection:
 
     draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
     None to not list it. embedding: of a message that is not worth keeping and may still say that
-    something is done.
+    something is done. reviewed: the decision, if it is about how much the text matters.
     """
 
     reason: str
     draft: AnyDraft | UntypedDraft | None = None
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
+    reviewed: Reviewed | None = None
 
 
 class ScreeningGate(Protocol):

@@ -83,6 +83,7 @@ class Stages:
                     WriteStatus.REJECTED,
                     reason=verdict.reason,
                     rejected=verdict.draft,
+                    reviewed=verdict.reviewed,
                     heard=heard,
                 )
             submission = verdict
@@ -168,11 +169,11 @@ class Stages:
         )
 
     async def embed(self, entries: list[Entry]) -> list[Entry]:
-        """Embed the entries that need it (`needs_embedding`); reuse the classifier's embedding of
-        the same text.
+        """Embed the entries that need it (`needs_embedding`); reuse the embedding of the same
+        text that screening computed.
         """
         pending = [
-            replace(entry, embedding=entry.embedding_by_classifier())
+            replace(entry, embedding=entry.embedding_by_screening())
             if entry.needs_embedding
             else entry
             for entry in unfinished(entries)

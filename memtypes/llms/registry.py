@@ -535,7 +535,7 @@ class RegistrySource:
             try:
                 self._registry = self._read()
             except InvalidConfigFile as error:
-                self._problem = f"{error}; the previous models stay in use"
+                self._problem = f"the previous models stay in use: {error}"
                 _log.error("%s", self._problem)
             else:
                 self._problem = None

@@ -234,12 +234,13 @@ class Tier(StrEnum):
     the only reviewer.
 
     partial: one of several. fallback: none. If some reviewers are language models, only their votes
-    are counted.
+    are counted. prefilter: none was asked, because the pre-filter found the text trivial.
     """
 
     CONSENSUS = "consensus"
     PARTIAL = "partial"
     FALLBACK = "fallback"
+    PREFILTER = "prefilter"
 
 
 class Vote(StrictModel):

@@ -26,8 +26,8 @@ def doctor(*arguments: str) -> tuple[int, dict[str, dict[str, object]]]:
 def test_an_invalid_models_file_is_told_and_the_last_valid_one_stays_in_use(
     tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Readiness, `doctor` and a metric tell it; the service stays ready. Then a new service does
-    not start with the file, and `doctor` names the fault.
+    """The check of the file fails in readiness and `doctor`, and a metric tells it; the service
+    stays ready. A new service would not start with the file, and `doctor` names the fault.
     """
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "models.yaml"
@@ -47,9 +47,11 @@ def test_an_invalid_models_file_is_told_and_the_last_valid_one_stays_in_use(
 
         path.write_text(MODELS.replace("10000", "tall"))
         status, check, invalid = told()
-        assert (status, check["ok"], invalid) == (200, True, True)
+        assert (status, check["ok"], invalid) == (200, False, True)
         assert "models.0.window" in str(check["detail"])
-        assert "models.0.window" in str(doctor("--url", service.url)[1]["models"]["detail"])
+        exit_code, checks = doctor("--url", service.url)
+        assert (exit_code, checks["models"]["ok"]) == (1, False)
+        assert "models.0.window" in str(checks["models"]["detail"])
         task = {"task": "code_review"}
         best = httpx.post(f"{service.url}/v1/models/resolve", json=task, timeout=10).json()
         assert best["model"]["context_window"] == 10_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -94,3 +95,28 @@ async def test_the_text_is_sent_as_data(http: httpx.AsyncClient) -> None:
 def test_an_answer_out_of_range_names_the_field() -> None:
     with pytest.raises(CompletionFailed, match="score is invalid"):
         parse_answer(Rating, '{"score": 1.5}')
+
+
+VERDICT = '{"score": 8}'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"Sure! Here it is: {VERDICT}",
+        f"I first thought of {{'score': 3}} or {{this}}.\n\n```json\n{VERDICT}\n```\nAsk me more.",
+        f'The draft was {{"score": 3}}, but then: {VERDICT}',
+        f'{VERDICT} (the schema was {{"type": "object"}})',
+    ],
+)
+def test_an_answer_among_prose_is_parsed(message: str) -> None:
+    """The last JSON object that is a valid answer counts."""
+    assert parse_answer(Rating, message) == Rating(score=8)
+
+
+@pytest.mark.parametrize("message", ["{" * 60_000, '{"a":' * 12_000, "{} " * 20_000])
+def test_a_message_of_many_braces_is_refused_quickly(message: str) -> None:
+    began = time.process_time()
+    with pytest.raises(CompletionFailed):
+        parse_answer(Rating, message)
+    assert time.process_time() - began < 1

@@ -78,15 +78,23 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
     assert verdict.classified.embedding is not None
 
 
-async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """A draft that a caller writes, not captured from a conversation, passes unchanged, even if it
-    is short.
-    """
-    for explicit in (
-        Submission(draft("ok")),
-        Submission(UntypedDraft(content="ok"), ReviewMode.AUTO),
-    ):
-        assert await prefilter.examine(SCOPE, explicit) is explicit
+@pytest.mark.parametrize("review", [ReviewMode.GIVEN, ReviewMode.SKIP])
+async def test_explicit_writes_without_review_pass_unchanged(
+    prefilter: Prefilter, review: ReviewMode
+) -> None:
+    for explicit in (draft("ok"), UntypedDraft(content="ok")):
+        submission = Submission(explicit, review)
+        assert await prefilter.examine(SCOPE, submission) is submission
+
+
+async def test_a_trivial_text_is_rejected_before_its_review(prefilter: Prefilter) -> None:
+    rejection = await prefilter.examine(SCOPE, Submission(draft("ok"), ReviewMode.AUTO))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reviewed is not None
+    assert (rejection.reviewed.decision, rejection.reviewed.tier) == ("reject", "prefilter")
+    reviewable = await prefilter.examine(SCOPE, Submission(draft(FACT), ReviewMode.AUTO))
+    assert isinstance(reviewable, Submission)
+    assert reviewable.judgement is not None
 
 
 async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> None:

@@ -154,7 +154,8 @@ def test_a_source_tells_what_is_wrong_with_a_changed_file(tmp_path: Path) -> Non
     source = _written(path, OVERRIDES, 1)
     assert source.problem() is None
     _write(path, OVERRIDES.replace("10000", "10"), 2)
-    assert re.search(r"models\.yaml: models\.0\.window: .*256.*stay in use", source.problem() or "")
+    told = "stay in use: .*models\\.yaml: models\\.0\\.window: .*256"
+    assert re.search(told, source.problem() or "")
     path.unlink()
     assert "can't be read" in (source.problem() or "")
     _write(path, OVERRIDES, 3)

@@ -432,8 +432,8 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
