@@ -79,7 +79,7 @@ SESSIONS = [ScriptedSession.number(number) for number in range(len(PROJECTS))]
 
 def by_tasks(session: ScriptedSession) -> list[list[ToolCall]]:
     """The calls of Claude Code's task tools in the session's first two prompts."""
-    numbers = {text: str(place) for place, text in enumerate((session.made | session.later), 1)}
+    numbers = {text: str(place) for place, text in enumerate({**session.made, **session.later}, 1)}
 
     def create(texts: Sequence[str]) -> Iterator[ToolCall]:
         for text in texts:
@@ -131,10 +131,11 @@ def by_plans(session: ScriptedSession) -> list[list[ToolCall]]:
 
 def follow(model: StubModel, turns: Sequence[Sequence[ToolCall]]) -> None:
     """Let the model make the calls of each turn, one in a request, and then end the turn."""
-    replies: Iterator[str | ToolCall] = iter(
-        [reply for calls in turns for reply in (*calls, "Done.")]
-    )
-    model.script = lambda _: next(replies, "Done.")
+    replies: list[str | ToolCall] = []
+    for calls in turns:
+        replies += [*calls, "Done."]
+    following = iter(replies)
+    model.script = lambda _: next(following, "Done.")
 
 
 def texts_in(value: object) -> Iterator[str]:
