@@ -33,7 +33,7 @@ from ingest.screening.completions import CompletionClient
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
-from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.recall_guard import RecallGate, RecallGuard
 from ingest.screening.redaction.redactor import (
     RedactionGate,
     Redactor,
@@ -125,10 +125,10 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
     panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
-    screening = screening_of(rules, panel, embedder, reader=resources.reader)
     entries = Entries()
-    ingestor = ingestor_of(resources, screening, entries)
     guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
+    screening = screening_of(rules, panel, embedder, guard, reader=resources.reader)
+    ingestor = ingestor_of(resources, screening, entries)
     live = live_services(resources, ingestor, screening.redactor, guard)
     counter = ProviderCounter(resources.http, resources.models, secret)
     retrieval = replace(
@@ -219,17 +219,23 @@ def screening_of(
     book: RuleBook,
     panel: Panel,
     embedder: Embedder,
+    guard: RecallGuard,
     clock: Clock = system_clock,
     reader: Reader | None = None,
 ) -> Screening:
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
-    (by `panel`). reader: of what texts state.
+    (by `panel`). guard: against texts that were recalled. reader: of what texts state.
     """
     redactor = Redactor(book)
     recent = RecentTexts()
     classifier = Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent, reader)
-    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
+    gates = (
+        RedactionGate(redactor),
+        RecallGate(guard),
+        prefilter,
+        ClassificationGate(classifier, redactor),
+    )
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 

@@ -156,7 +156,7 @@ class Submission:
     store a captured message, so the pre-filter may drop it. redactions: number of secrets removed,
     by kind. classified: how the type was found; None if the caller gave it. judgement: how much the
     text matters, of captured messages and of drafts that ask for a review. embedding: of the
-    content, if the pre-filter needed it.
+    content, if the pre-filter needed it. note: what was removed from the text, to tell the caller.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -166,6 +166,7 @@ class Submission:
     classified: Classification | None = None
     judgement: Judgement | None = None
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
+    note: str | None = None
 
 
 def with_type(

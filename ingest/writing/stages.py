@@ -278,8 +278,13 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
     if (screened := entry.submission) is None:
         return outcome
     reviewed = entry.memory.reviewed
+    reason = "; ".join(filter(None, (outcome.reason, screened.note))) or None
     return replace(
-        outcome, redactions=screened.redactions, classified=screened.classified, reviewed=reviewed
+        outcome,
+        reason=reason,
+        redactions=screened.redactions,
+        classified=screened.classified,
+        reviewed=reviewed,
     )
 
 
