@@ -65,12 +65,24 @@ class ModelAnswer(Answer):
     source: str | None
 
 
+class ModelTask(Answer):
+    """A task for which a model can be chosen. needs: categories that a model must have. window:
+    least context window; null for any. prefer: models in the order in which they are chosen.
+    """
+
+    name: str
+    needs: list[str]
+    window: int | None
+    prefer: list[str]
+
+
 class ModelsAnswer(Answer):
-    """The language models that the service knows. Models of the operator's file precede the
-    built-in ones.
+    """The language models that the service knows, and the tasks that its registry describes. Models
+    of the operator's file precede the built-in ones.
     """
 
     models: list[ModelAnswer]
+    tasks: list[ModelTask]
 
 
 class ResolvedModel(Answer):
@@ -90,9 +102,13 @@ class ResolvedModel(Answer):
 
 @Endpoint("GET /v1/models")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
-    """List the language models that the service knows."""
+    """List the language models that the service knows, and the tasks for which they can be
+    chosen.
+    """
+    registry = services.models()
+    tasks = [ModelTask(name=name, **task.model_dump()) for name, task in registry.tasks.items()]
     return ModelsAnswer.model_validate(
-        {"models": services.models().listed(params.category)}, from_attributes=True
+        {"models": registry.listed(params.category), "tasks": tasks}, from_attributes=True
     )
 
 

@@ -793,12 +793,24 @@ class ModelAnswer(Struct, frozen=True):
     source: str | None
 
 
+class ModelTask(Struct, frozen=True):
+    """A task for which a model can be chosen. needs: categories that a model must have. window:
+    least context window; null for any. prefer: models in the order in which they are chosen.
+    """
+
+    name: str
+    needs: list[str]
+    window: int | None
+    prefer: list[str]
+
+
 class ModelsAnswer(Struct, frozen=True):
-    """The language models that the service knows. Models of the operator's file precede the
-    built-in ones.
+    """The language models that the service knows, and the tasks that its registry describes. Models
+    of the operator's file precede the built-in ones.
     """
 
     models: list[ModelAnswer]
+    tasks: list[ModelTask]
 
 
 class NewKey(Struct, frozen=True):

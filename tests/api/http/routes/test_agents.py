@@ -104,10 +104,18 @@ async def test_a_task_of_the_operators_file_gets_its_preferred_model(
             if task == "code_review":
                 assert answer.json()["alternatives"] == ["house-a"]
         listed = await client.get("/v1/models", params={"category": "infrastructure"})
+        tasks = {task["name"]: task for task in listed.json()["tasks"]}
         lacking = await client.post("/v1/models/resolve", json={"task": "careful_review"})
     assert (best["code_review"], best["infrastructure"]) == ("house-b", "house-c")
     assert "code" in (Registry.from_files(default_file()).find(best["feature_dev"]).categories)
     assert [model["name"] for model in listed.json()["models"]] == ["house-c"]
+    assert tasks["code_review"] == {
+        "name": "code_review",
+        "needs": ["careful"],
+        "window": None,
+        "prefer": ["house-b"],
+    }
+    assert tasks.keys() >= {"feature_dev", "infrastructure", "supervisor"}
     assert "code_review" in problem(lacking, 404)["detail"]
 
 
