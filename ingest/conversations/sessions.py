@@ -23,6 +23,7 @@ from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
 from ingest.screening.sentences import reasons_in, sentences_in
 from ingest.screening.submission import (
     CapturedMessage,
+    RejectionCause,
     ReviewMode,
     Submission,
     UntypedDraft,
@@ -39,6 +40,7 @@ from memtypes.model.memory import (
     MAX_CONTENT,
     MAX_LABEL,
     Label,
+    Reviewed,
     Source,
     StrictModel,
     Whole,
@@ -50,6 +52,14 @@ from memtypes.offload import offload
 from memtypes.search.vectors import Embedding
 
 EMPTY = "empty"
+ROLE_EXCLUDED = "texts of this role are not stored here"
+
+_CAUSES = {
+    EMPTY: RejectionCause.EMPTY,
+    ROLE_EXCLUDED: RejectionCause.RULES,
+    ALL_RECALLED: RejectionCause.RECALLED,
+}
+"""Why a message is rejected before it is screened; for any other reason it has a refused secret."""
 
 MAX_PARTS = 12
 """Maximum sentences of a message that are judged one by one; a longer message is a document, not
@@ -110,7 +120,8 @@ class MessageOutcome:
     that occurs. reason: why it was rejected, merged or failed, or that text was removed which only
     repeats recalled memories. ids, types: of the memories in which the message is stored.
     ended, moved: ids of the tasks that it ended or moved. retracted: ids of the facts that it says
-    were wrong. redactions: numbers of removed secrets, by kind.
+    were wrong. reviewed: the decision on the message, or on the part of it that decided `status`;
+    None if there was no review. redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
@@ -120,6 +131,7 @@ class MessageOutcome:
     ended: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
+    reviewed: Reviewed | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -193,6 +205,10 @@ class SessionWriter:
                 for index, (message, new_text) in enumerate(zip(screened, new_texts, strict=True))
             ],
         )
+        for entry in prepared:
+            if isinstance(entry, MessageOutcome) and entry.status is WriteStatus.REJECTED:
+                cause = _CAUSES.get(entry.reason or "", RejectionCause.REFUSED)
+                self.ingestor.counts.reject(cause)
         submissions = [
             submission for entry in prepared if isinstance(entry, list) for submission in entry
         ]
@@ -234,7 +250,7 @@ class SessionWriter:
         if not message.content.strip():
             return MessageOutcome(WriteStatus.REJECTED, EMPTY)
         if message.role.casefold() in redactor.rules(tenant).never_keep_roles:
-            return MessageOutcome(WriteStatus.REJECTED, "texts of this role are not stored here")
+            return MessageOutcome(WriteStatus.REJECTED, ROLE_EXCLUDED)
         try:
             fields = {"role": message.role, "content": printable(message.content)}
             clean = redactor.clean(tenant, [{"text": previous}, fields])
@@ -424,6 +440,7 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
         ended=_each(outcome.ended for outcome in outcomes),
         moved=_each(outcome.moved for outcome in outcomes),
         retracted=_each(outcome.retracted for outcome in outcomes),
+        reviewed=decisive.reviewed or outcomes[0].reviewed,
         redactions=redactions,
     )
 

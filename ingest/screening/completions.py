@@ -8,17 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from memtypes.circuit_breaker import CircuitBreaker
 from memtypes.model.errors import RemembrancerError
 
 MAX_RESPONSE = 64 * 1024
+
+BREAKER_CALLS = 3
+"""Failed calls after which an endpoint is not asked for a while: each one delays a write, or an
+append that flushes.
+"""
+
+BREAKER_WINDOW = 5
+"""Number of latest calls that count. Few, so that an endpoint that hangs after many good answers is
+found out as soon.
+"""
+
+BREAKER_OPEN_S = 30.0
+"""Seconds until an endpoint that failed is tried again, which delays one call."""
 
 MAX_BRACES = 100
 """Maximum number of braces of a model's message that are tried as the start of its answer."""
@@ -44,12 +60,18 @@ class CompletionRequest:
     schema: Mapping[str, Any]
 
 
+def endpoint_breaker(clock: Callable[[], float] = time.monotonic) -> CircuitBreaker:
+    """A circuit breaker for a language model's endpoint. clock: in monotonic seconds."""
+    return CircuitBreaker(clock, BREAKER_CALLS, BREAKER_WINDOW, BREAKER_OPEN_S)
+
+
 @dataclass(frozen=True, slots=True)
 class CompletionClient:
     """Sends requests to a language model behind an OpenAI-compatible endpoint.
 
     url: without /chat/completions. key: sent as a bearer token, unless it is None. timeout_s: of a
-    whole request.
+    whole request. breaker: while it is open, requests fail at once. An endpoint whose answers are
+    invalid is up, so only missing answers open it.
     """
 
     http: httpx.AsyncClient
@@ -57,6 +79,13 @@ class CompletionClient:
     model: str
     key: str | None
     timeout_s: float
+    breaker: CircuitBreaker = field(default_factory=endpoint_breaker)
+
+    @property
+    def host(self) -> str:
+        """Host, port and path of the endpoint, without user and password."""
+        parts = urlsplit(self.url)
+        return f"{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     async def complete(self, request: CompletionRequest, answer_type: type[AnswerT]) -> AnswerT:
         """The language model's answer to `request`, parsed as `answer_type`. Raises
@@ -72,13 +101,25 @@ class CompletionClient:
             ],
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
+        if not self.breaker.allow():
+            raise CompletionFailed("the endpoint failed lately and is not asked for some seconds")
+        try:
+            answer = await self._post(body)
+        except CompletionFailed:
+            self.breaker.record(success=False)
+            raise
+        self.breaker.record(success=True)
+        return parse_answer(answer_type, _message(answer))
+
+    async def _post(self, body: Mapping[str, Any]) -> bytes:
+        """The endpoint's answer to a chat completion request. Raises CompletionFailed."""
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         url = f"{self.url.rstrip('/')}/chat/completions"
         try:
             async with asyncio.timeout(self.timeout_s):
                 async with self.http.stream("POST", url, json=body, headers=headers) as response:
                     response.raise_for_status()
-                    answer = await _body(response)
+                    return await _body(response)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise CompletionFailed("the endpoint did not answer in time") from error
         except httpx.HTTPStatusError as error:
@@ -87,7 +128,6 @@ class CompletionClient:
             raise CompletionFailed(
                 f"the endpoint can't be reached: {type(error).__name__}"
             ) from error
-        return parse_answer(answer_type, _message(answer))
 
 
 def parse_answer(answer_type: type[AnswerT], content: str) -> AnswerT:

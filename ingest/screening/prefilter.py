@@ -33,6 +33,7 @@ from ingest.screening.submission import (
     Classification,
     JudgedText,
     Rejection,
+    RejectionCause,
     ReviewMode,
     Submission,
     UntypedDraft,
@@ -178,7 +179,7 @@ class Prefilter:
             return await self._screen_message(scope, submission, said)
         statement = said.statements.get(submission.draft.content)
         if statement is None:
-            return Rejection(NO_PART)
+            return Rejection(NO_PART, cause=RejectionCause.PART)
         return _typed(submission, said, statement, stated_by(statement.kinds))
 
     async def _screen_explicit(self, submission: Submission) -> Submission | Rejection:
@@ -200,7 +201,7 @@ class Prefilter:
         said.statements.clear()
         imported = submission.review is ReviewMode.SKIP
         if not imported and self._repeats(scope, submission.draft):
-            return Rejection(DUPLICATE, submission.draft)
+            return Rejection(DUPLICATE, submission.draft, cause=RejectionCause.DUPLICATE)
         position = MessagePosition(said.role, said.conversation, said.later)
         (message,) = await self._judged([text], said.role, position, said.previous)
         said.conversation.add(said.role, text, message.embedding)
@@ -327,8 +328,9 @@ def _trivial(
         importance=judgement.importance,
         reason=reason,
         tier=Tier.PREFILTER,
+        cause="trivial",
     )
-    return Rejection(reason, draft, embedding, reviewed)
+    return Rejection(reason, draft, embedding, reviewed, RejectionCause.TRIVIAL)
 
 
 def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:
@@ -361,8 +363,6 @@ def _typed(
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
-        case MemoryType.SEMANTIC:
-            fields = {"confidence": round(classified.confidence, 2)}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}

@@ -22,6 +22,7 @@ from ingest.screening.sentences import sentences_in
 from ingest.screening.submission import (
     Classification,
     Rejection,
+    RejectionCause,
     Submission,
     UntypedDraft,
     with_type,
@@ -223,11 +224,11 @@ class RecallGate:
         draft = submission.draft
         content = without_contexts(draft.content)
         if not content.strip():
-            return Rejection(ALL_RECALLED)
+            return Rejection(ALL_RECALLED, cause=RejectionCause.RECALLED)
         entries = listed_entries(content)
         is_list = len(entries) > 1 or content != draft.content
         if entries and is_list and await self.guard.were_shown(scope, entries):
-            return Rejection(ALL_RECALLED)
+            return Rejection(ALL_RECALLED, cause=RejectionCause.RECALLED)
         if content != draft.content:
             draft = draft.model_copy(update={"content": content})
             submission = replace(submission, draft=draft, note=PART_RECALLED)

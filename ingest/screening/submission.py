@@ -202,6 +202,27 @@ def submission_of(submitted: Submitted) -> Submission:
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
+class RejectionCause(StrEnum):
+    """Why a text is not stored, as counted in the metrics.
+
+    trivial, duplicate: for the pre-filter. part: a sentence of a message that is no statement by
+    itself. rules: of the tenant. secret: of a kind that the tenant's rules refuse. recalled: it
+    only repeats memories that were shown. empty: no text. The others: a review rejected it, since
+    reviewers found it trivial, or because of its mean score.
+    """
+
+    TRIVIAL = "trivial"
+    DUPLICATE = "duplicate"
+    PART = "part"
+    RULES = "rules"
+    REFUSED = "secret"
+    RECALLED = "recalled"
+    EMPTY = "empty"
+    REVIEW_TRIVIAL = "review_trivial"
+    REVIEW_IMPORTANCE = "review_importance"
+    REVIEW_RELEVANCE = "review_relevance"
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
@@ -215,6 +236,7 @@ class Rejection:
     draft: AnyDraft | UntypedDraft | None = None
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
     reviewed: Reviewed | None = None
+    cause: RejectionCause = RejectionCause.RULES
 
 
 class ScreeningGate(Protocol):

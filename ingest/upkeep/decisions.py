@@ -25,7 +25,16 @@ from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
-from memtypes.model.memory import CURRENT_AGAIN, PAST, Link, LinkType, Memory, State, first_line
+from memtypes.model.memory import (
+    CURRENT_AGAIN,
+    PAST,
+    Link,
+    LinkType,
+    Memory,
+    State,
+    UpkeepMark,
+    first_line,
+)
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import BY_TIME, CLOSED, OPEN, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
@@ -251,27 +260,13 @@ class Decisions:
             )
         if mark.job == "compact":
             return await self._unmerge_fields(scope, memory)
-        if mark.job == "forget":
-            # Otherwise it had ended before
-            back = CURRENT_AGAIN if memory.valid_to == mark.at else {}
-            return {
-                memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}
-            }, [memory.id]
-        undone = {
-            "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
-            "updated_at": rfc3339(now),
-        }
-        if isinstance(memory, Prospective):
-            return {memory.id: {"visibility": str(Visibility.SESSION), **undone}}, [memory.id]
-        sources = [link.to for link in memory.links if link.type is LinkType.DERIVED_FROM]
-        # The fact stays, out of the view, because its links keep its events from being promoted
-        # again.
-        end = {
-            "valid_to": rfc3339(now),
-            "state": str(State.REPLACED),
-            "state_reason": "its promotion was undone",
-        }
-        return {memory.id: {**end, **undone}}, sources
+        if mark.job == "promote":
+            return await self._unpromote_fields(scope, memory, mark)
+        # Otherwise it had ended before it was forgotten
+        back = CURRENT_AGAIN if memory.valid_to == mark.at else {}
+        return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [
+            memory.id
+        ]
 
     async def _undo_act(self, scope: Scope, task: Prospective) -> dict[str, Any] | None:
         """Fields that undo the latest thing that a text did to `task`; None if none did anything.
@@ -292,6 +287,67 @@ class Decisions:
         changed = task.model_copy(update={**fields, "updated_at": now})
         changed = changed.model_copy(update={"tokens": self.ingestor.count_tokens(changed)})
         return changed.model_dump(mode="json", include={*fields, "updated_at", "tokens"})
+
+    async def _unpromote_fields(
+        self, scope: Scope, memory: Memory, mark: UpkeepMark
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to undo the promotion of `memory`."""
+        if mark.added or mark.into:
+            return await self._take_back_sessions(scope, memory)
+        now = rfc3339(self.clock())
+        undone = {
+            "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
+            "updated_at": now,
+        }
+        # Earlier versions promoted tasks, too
+        if isinstance(memory, Prospective):
+            return {memory.id: {"visibility": str(Visibility.SESSION), **undone}}, [memory.id]
+        sources = [link.to for link in memory.links if link.type is LinkType.DERIVED_FROM]
+        # The fact stays, out of the view, because its links keep its events from being promoted
+        # again.
+        end = {
+            "valid_to": now,
+            "state": str(State.REPLACED),
+            "state_reason": "its promotion was undone",
+        }
+        return {memory.id: {**end, **undone}}, sources
+
+    async def _take_back_sessions(
+        self, scope: Scope, memory: Memory
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to take back the sessions that a fact got by a
+        promotion. memory: the fact, or a fact that was merged into it.
+
+        Raises Conflict if the fact is gone or its promotion was undone.
+        """
+        best_id = _merged_into(memory) or memory.id
+        best = (await self.store.get(scope, [best_id])).get(best_id)
+        mark = None if best is None else best.upkeep
+        if best is None or mark is None or mark.undone:
+            raise Conflict(f"the promotion of {best_id} was undone, or it was deleted")
+        sources = await self.store.get(scope, [link.to for link in best.links])
+        merged = [other for other in sources.values() if _merged_into(other) == best_id]
+        at = rfc3339(self.clock())
+        changes: dict[str, dict[str, Any]] = {
+            other.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for other in merged
+        }
+        undone = mark.model_copy(update={"undone": True})
+        sessions = [name for name in best.source_sessions if name not in mark.added]
+        changes[best_id] = {
+            "evidence_count": max(1, best.evidence_count - len(mark.added)),
+            "source_sessions": sessions,
+            "links": [
+                (
+                    link.model_copy(update={"strength": 0.0})
+                    if link.type in (LinkType.DERIVED_FROM, LinkType.REINFORCES)
+                    else link
+                ).model_dump(mode="json")
+                for link in best.links
+            ],
+            "upkeep": undone.model_dump(mode="json"),
+            "updated_at": at,
+        }
+        return changes, [best_id, *(other.id for other in merged)]
 
     async def _unmerge_fields(
         self, scope: Scope, memory: Memory

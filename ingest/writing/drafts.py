@@ -166,8 +166,10 @@ class PendingWrite:
         """
         if self.submission is None:
             return None
+        embedding = self.submission.embedding
         classified = self.submission.classified
-        embedding = self.submission.embedding if classified is None else classified.embedding
+        if embedding is None and classified is not None:
+            embedding = classified.embedding
         screened_alone = self.in_context == InContext(self.submission.draft.content)
         return embedding if screened_alone else None
 

@@ -15,6 +15,7 @@ from datetime import datetime
 import anyio
 
 from ingest.identity.plan import is_repetition
+from ingest.screening.counts import ScreeningCounts
 from ingest.screening.review.panel import Panel, ReviewRequest
 from ingest.screening.review.reviewers import nearest_similarities
 from ingest.screening.submission import (
@@ -69,15 +70,19 @@ class Stages:
     writer: MemoryWriter
     panel: Panel
     consultation: Consultation
+    counts: ScreeningCounts
     order: ArrivalOrder = field(default_factory=ArrivalOrder)
 
     async def screen(self, call: WriteCall, submission: Submission) -> Submission | WriteOutcome:
         """The draft after all gates (redaction, pre-filter, classification), or its outcome if a
         gate rejects it.
         """
+        is_part = submission.said is not None and submission.said.part
+        to_review = submission.review is ReviewMode.AUTO and not is_part
         for gate in self.gates:
             verdict = await gate.examine(call.scope, submission)
             if isinstance(verdict, Rejection):
+                self.counts.reject(verdict.cause, to_review=to_review)
                 heard = Heard(submission, verdict.embedding) if verdict.embedding else None
                 return WriteOutcome(
                     WriteStatus.REJECTED,
@@ -87,6 +92,7 @@ class Stages:
                     heard=heard,
                 )
             submission = verdict
+        self.counts.passed += to_review
         return submission
 
     async def prepare(
@@ -200,6 +206,8 @@ class Stages:
         ]
         asking = [write for write in automatic if write.embedding is not None]
         decisions = await self._decide(call.scope, asking)
+        for reviewed_text in decisions.values():
+            self.counts.review(reviewed_text)
         decided = [_decided(write, decisions.get(write.memory.id)) for write in writes]
         pairs = zip(writes, decided, strict=True)
         call.turns.drop(write.memory for write, after in pairs if isinstance(after, WriteOutcome))

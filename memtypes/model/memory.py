@@ -197,14 +197,16 @@ class UpkeepMark(StrictModel):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: Literal["promote", "forget", "compact"]
     at: Instant
     reason: str
     into: str | None = None
+    added: list[str] = Field(default_factory=list, max_length=1_000)
     undone: Flag = False
 
 
@@ -263,7 +265,7 @@ class Vote(StrictModel):
 
 class Reviewed(StrictModel):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
-    None without scores.
+    None without scores. cause: why it was rejected: as trivial, or for its importance or relevance.
     """
 
     decision: Decision
@@ -272,6 +274,7 @@ class Reviewed(StrictModel):
     novelty: float | None = None
     reason: str
     tier: Tier
+    cause: Literal["trivial", "importance", "relevance"] | None = None
     votes: tuple[Vote, ...] = ()
 
 

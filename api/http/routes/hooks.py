@@ -25,7 +25,7 @@ from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.llms.registry import Tokens
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Flag, Line, Text, Whole
+from memtypes.model.memory import Flag, Line, Reviewed, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
@@ -168,7 +168,9 @@ class MessageResult(Answer):
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
     that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
     ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. redactions: secrets removed, by kind.
+    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
+    removed, by kind.
     """
 
     index: int
@@ -179,6 +181,7 @@ class MessageResult(Answer):
     moved: OmittedIfEmpty[list[str]] = None
     retracted: OmittedIfEmpty[list[str]] = None
     reason: OmittedIfNone[str] = None
+    review: OmittedIfNone[Reviewed] = Field(default=None, validation_alias="reviewed")
     redactions: Redactions = None
 
 

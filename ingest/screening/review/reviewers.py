@@ -18,6 +18,7 @@ from ingest.screening.review.panel import (
     MIN_RELEVANCE,
     NOVELTY,
     RELEVANCE,
+    TIME_LIMIT_S,
     Reviewer,
     ReviewFailed,
     ReviewRequest,
@@ -31,6 +32,11 @@ from memtypes.search.vectors import DenseVector
 REPEATED = 0.985
 """Cosine with a stored memory from which a text says nothing new. Sentences that differ in a name,
 a month or a number stay below it; another comma does not.
+"""
+
+ASK_LIMIT_S = 0.95 * TIME_LIMIT_S
+"""Seconds that a language model has for its verdict. Less than a vote may take, so that its client
+sees that it hangs before the panel gives up the vote.
 """
 
 MAX_TEXT = 8_000

@@ -749,7 +749,9 @@ class MessageResult(Struct, frozen=True):
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
     that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
     ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. redactions: secrets removed, by kind.
+    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
+    removed, by kind.
     """
 
     index: int
@@ -760,6 +762,7 @@ class MessageResult(Struct, frozen=True):
     moved: list[str] = field(default_factory=list)
     retracted: list[str] = field(default_factory=list)
     reason: str | None = None
+    review: Reviewed | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -1079,7 +1082,7 @@ class ReviewAnswer(Struct, frozen=True):
 
 class Reviewed(Struct, frozen=True):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
-    None without scores.
+    None without scores. cause: why it was rejected: as trivial, or for its importance or relevance.
     """
 
     decision: str
@@ -1088,6 +1091,7 @@ class Reviewed(Struct, frozen=True):
     importance: float | None = None
     relevance: float | None = None
     novelty: float | None = None
+    cause: str | None = None
     votes: list[Vote] = field(default_factory=list)
 
 
@@ -1495,14 +1499,16 @@ class UpkeepMark(Struct, frozen=True):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: str
     at: datetime
     reason: str
     into: str | None = None
+    added: list[str] = field(default_factory=list)
     undone: bool = False
 
 

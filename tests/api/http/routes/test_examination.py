@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from api.settings import Settings
 from api.wiring.container import Services
+from api.wiring.endpoints import endpoints_of
 from api.wiring.services import panel_of
 from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import RedactionRules, RuleBook
@@ -319,7 +321,8 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
-            panel = panel_of(services.store, settings, http, Judge.shipped())
+            model = endpoints_of(settings, http).reviewer
+            panel = panel_of(services.store, Judge.shipped(), model, settings.reviewer_seats)
             ingestor = replace(services.ingestor, panel=panel)
             examiner = replace(services.examiner, panel=panel)
             async with connect(replace(services, ingestor=ingestor, examiner=examiner)) as client:
@@ -375,3 +378,19 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
     if status == "stored":
         assert answer["memory"]["importance"] == importance
         assert answer["memory"]["reviewed"]["tier"] == tier
+
+
+async def test_writes_do_not_wait_for_a_reviewer_that_hangs(services: Services) -> None:
+    """Two writes wait for the endpoint; for the third, local reviewers vote at once."""
+    waits: list[float] = []
+    tiers: list[str] = []
+    async with reviewed_by(services, lambda _: (0, "")) as client:
+        for number in range(3):
+            body = {"namespace": "n", "content": f"{DECISION} Ticket {number}.", "review": "auto"}
+            began = time.monotonic()
+            answer = (await client.post("/v1/memories", json=body)).json()
+            waits.append(time.monotonic() - began)
+            tiers.append(answer["review"]["tier"])
+    assert tiers == ["fallback"] * 3
+    assert waits[0] > 1.5
+    assert waits[2] < 1

@@ -519,3 +519,22 @@ async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> N
     assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"
     assert len(await _listed(client, "episodic")) == 1
+
+
+async def test_session_results_have_the_review(client: httpx.AsyncClient) -> None:
+    """Each message's result has the tier, the scores and the reasons of its review."""
+    messages = [
+        {"role": "user", "content": "ok thanks"},
+        {"role": "user", "content": "We decided to move the ledger to Postgres in March."},
+    ]
+    session = {"namespace": "n", "session_id": "s", "messages": messages}
+    answer = (await client.post("/v1/hooks/session-stop", json=session)).json()
+    trivial, stored = answer["results"]
+    assert (trivial["status"], trivial["review"]["tier"]) == ("rejected", "prefilter")
+    assert trivial["review"]["reason"].startswith("trivial: ")
+    assert (stored["status"], stored["review"]["tier"]) == ("stored", "consensus")
+    assert all(1 <= stored["review"][name] <= 10 for name in ("importance", "relevance", "novelty"))
+    votes = [(vote["reviewer"], bool(vote["reason"])) for vote in stored["review"]["votes"]]
+    assert votes == [("importance", True), ("relevance", True), ("novelty", True)]
+    skipped = await client.post("/v1/hooks/session-stop", json={**session, "review": "skip"})
+    assert all("review" not in result for result in skipped.json()["results"])
