@@ -293,6 +293,11 @@ def _by_text(act: TaskAct) -> bool:
     return act.earlier is None and (act.by is not None or act.text is not None)
 
 
+def is_told_by(act: TaskAct, text: str, said_at: datetime) -> bool:
+    """Whether it is the act of this text, said at this time, which is no memory."""
+    return act.by is None and act.text == text[:MAX_LABEL] and act.at == said_at
+
+
 def _is_undoable(act: TaskAct) -> bool:
     """Whether an act in the history of a task can be undone: what ended it is over anyway."""
     return act.how is TaskChange.REOPENED or (act.how not in _ENDED_BY and _by_text(act))

@@ -363,6 +363,8 @@ def _typed(
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
+        case MemoryType.SEMANTIC:
+            fields = {"speaker": said.role}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}

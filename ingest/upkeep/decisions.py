@@ -20,7 +20,7 @@ from ingest.identity.acts import latest_act, undone
 from ingest.identity.duplicates import has_ended
 from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
-from ingest.writing.changes import existing_memory
+from ingest.writing.changes import existing_memory, is_retracted
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
@@ -205,7 +205,8 @@ class Decisions:
         Returns the ids of the memories that searches find again; for a promoted fact, the events
         that it was made of. A forgotten memory is pinned, so that it is not forgotten again. An
         appointment that has lapsed, or a task that a text has ended, is open again. A replaced or
-        contested fact becomes current, and so does the fact that contradicts it. A rejected text,
+        contested fact becomes current, and so does the fact that contradicts it. One that a caller
+        retracted is replaced if another fact has taken its place. A rejected text,
         or one merged as a repetition in other words, is stored as a memory by itself. Raises
         NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
@@ -227,9 +228,9 @@ class Decisions:
                 ]
         if memory is not None:
             editor = self.ingestor.editor
-            retracted = memory.state is State.WRONG and memory.superseded_by is None
-            back = await (editor.bring_back if retracted else editor.part)(scope, memory_id)
-            return [back.id]
+            undo = editor.accept if is_retracted(memory) else editor.part
+            back = await undo(scope, memory_id)
+            return [] if has_ended(back, self.clock()) else [back.id]
         # A text that is stored twice would count as evidence twice
         async with self._storing.lock(scope):
             return [
@@ -521,6 +522,9 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         at = memory.updated_at
         reason = memory.state_reason or ""
         by = _rival(memory) if kind is DecisionKind.CONTESTED else memory.superseded_by
+        if kind is DecisionKind.RETRACTED and is_retracted(memory):
+            at = memory.retracted_at or at
+            by = None  # which may name what replaced it
         decided.append(DecidedText(memory.id, kind, at, reason, memory.content, by))
     return decided
 

@@ -671,6 +671,10 @@ class Memory(Struct, frozen=True):
     """
     Why the memory was replaced or is contested.
     """
+    retracted_at: datetime | None
+    """
+    When a caller said that the memory is wrong.
+    """
     dated: bool
     """
     Whether contexts say since when it holds: it replaced or contests another.
@@ -688,6 +692,7 @@ class Memory(Struct, frozen=True):
     When a fact was last said again.
     """
     source_sessions: list[str]
+    from_message: str | None
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
     event_type: str | None = None
@@ -747,9 +752,9 @@ class MessageResult(Struct, frozen=True):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
-    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    that store it. ended, moved: ids of the tasks that it ended or moved, whether or not it is
+    stored. retracted: ids of the facts that it says were wrong. reason: why it was rejected, merged
+    or changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
     scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
     removed, by kind.
     """

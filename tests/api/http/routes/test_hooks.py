@@ -156,6 +156,52 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
     assert (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"] == total
 
 
+FACT = "My landlord is Mr Okafor and the rent is 940 euros a month."
+TASK = "Remind me to call the dentist about the crown on Friday."
+
+
+async def test_a_statement_of_a_message_names_the_message_and_shows_who_said_it(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": f"{FACT} {TASK}"}])
+    (message,) = await _listed(client, "episodic")
+    (fact,) = await _listed(client, "semantic")
+    (task,) = await _listed(client, "prospective")
+    assert (fact["content"], fact["from_message"]) == (FACT, message["id"])
+    assert (task["content"], task["from_message"]) == (TASK, message["id"])
+    assert message["from_message"] is None
+    await client.delete(f"/v1/memories/{message['id']}", params={"namespace": "ann"})
+    query = {"namespace": "ann", "query": "Who is the landlord?", "budget": 300, "floor": 0}
+    context = (await client.post("/v1/retrieve", json=query)).json()["context"]
+    assert f"- user: {FACT}" in context
+
+
+async def test_the_statements_of_a_long_session_name_their_own_messages(
+    client: httpx.AsyncClient,
+) -> None:
+    """Its messages and statements are written in several pieces."""
+    sizes = ("kitchen", "attic", "cellar", "garage", "garden", "office", "balcony", "bathroom")
+    texts = ["The staging database is read-only on Sundays, so exports run on Mondays."]
+    texts += [
+        f"My {room} costs {number}40 euros a month. {TASK}"
+        for number, room in enumerate((*sizes, *(f"second {room}" for room in sizes)), 1)
+    ]
+    await _stop(client, [{"role": "user", "content": text} for text in texts])
+    contents = {memory["id"]: memory["content"] for memory in await _listed(client, "episodic")}
+    facts = [fact for fact in await _listed(client, "semantic") if fact["content"] != texts[0]]
+    assert len(facts) > len(sizes)
+    for fact in facts:
+        assert contents[fact["from_message"]] == f"{fact['content']} {TASK}"
+
+
+async def test_a_statement_of_a_message_that_is_not_stored_names_none(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": FACT}])
+    (fact,) = await _listed(client, "semantic")
+    assert (fact["speaker"], fact["from_message"]) == ("user", None)
+
+
 @pytest.mark.parametrize(
     "content", ["ok thanks", "Great question! Let me look into that for you.", "haha"]
 )
