@@ -188,7 +188,9 @@ class SessionWriter:
         submissions = [
             submission for entry in prepared if isinstance(entry, list) for submission in entry
         ]
-        outcomes = iter(await self.ingestor.write(scope, submissions))
+        # Two calls at once may have the same messages: the second judges what the first has left
+        async with self.ingestor.locks.session_lock(scope):
+            outcomes = iter(await self.ingestor.write(scope, submissions))
         return [
             entry
             if isinstance(entry, MessageOutcome)
