@@ -371,7 +371,9 @@ async def test_the_async_client_has_the_methods_of_the_sync_client(url: str) -> 
         copy = memory.within(f"n {uuid.uuid4()}")
         assert (await copy.admin.restore(memory.admin.export())).counts.stored == 31
         thread = await memory.threads.open()
-        assert (await memory.threads.append(thread.id, "user", "hello")).turn.index == 0
+        said = await memory.threads.append(thread.id, "user", "hello")
+        assert said.turn is not None
+        assert said.turn.index == 0
         with pytest.raises(NotFound):
             await copy.threads.get(thread.id)
         with pytest.raises(InvalidRequest):
