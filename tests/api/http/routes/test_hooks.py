@@ -442,6 +442,7 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
 
+@pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize(
     "text",
     [
@@ -450,10 +451,18 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     ],
 )
 async def test_what_four_sessions_say_on_one_day_counts_four(
-    client: httpx.AsyncClient, text: str
+    client: httpx.AsyncClient,
+    text: str,
+    *,
+    prompted: bool,
 ) -> None:
-    """A session that is sent again does not count again."""
+    """A session that is sent again does not count again. What a user says again is no echo, though
+    the prompt's context showed it.
+    """
     for session in ("s1", "s2", "s3", "s4", "s2"):
+        if prompted:
+            prompt = {"namespace": "ann", "session_id": session, "prompt": text}
+            (await client.post("/v1/hooks/prompt-submit", json=prompt)).raise_for_status()
         await _stop(client, [{"role": "user", "content": text}], session_id=session)
     listed = await client.get("/v1/memories", params={"namespace": "ann"})
     (memory,) = listed.json()["memories"]
@@ -464,6 +473,10 @@ async def test_what_four_sessions_say_on_one_day_counts_four(
     assert set(promoted["reasons"].values()) <= {"said in 4 sessions"}
     (fact,) = await _listed(client, "semantic")
     assert (fact["evidence_count"], fact["content"]) == (4, text)
+    echo = [{"role": "assistant", "content": text}]
+    (result,) = (await _stop(client, echo, session_id="s5"))["results"]
+    if prompted:
+        assert result["status"] == "rejected"
 
 
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(
