@@ -328,7 +328,7 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
 
 
 async def test_a_to_do_that_is_created_again_shows_its_new_status(world: WorkingClient) -> None:
-    todo = {"todo_id": "t1", "content": "port the parser"}
+    todo: dict[str, Any] = {"todo_id": "t1", "content": "port the parser"}
     await world.post("/v1/hooks/todo-created", **todo)
     assert "- [pending] port the parser" in (await world.recall())["context"]
     body = {**world.space, **todo, "status": "in_progress"}
