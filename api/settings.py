@@ -128,13 +128,19 @@ class Settings(BaseSettings):
         3,
         gt=0,
         le=8_760,
-        description="Hours without use after which a thread expires, unless its policy has a ttl.",
+        description=(
+            "Hours without use after which a thread expires, unless its policy has a ttl; also as "
+            "`CONVERSATION_TIMEOUT_HOURS`."
+        ),
     )
     workflow_ttl_hours: float = Field(
         24,
         gt=0,
         le=8_760,
-        description="Hours after the last event of it or of a descendant until a workflow expires.",
+        description=(
+            "Hours after the last event of it or of a descendant until a workflow expires; also "
+            "as `WORKFLOW_TTL_HOURS`."
+        ),
     )
     workflow_snapshot_events: int = Field(
         50,
@@ -249,6 +255,7 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     probably misspelt.
     """
     overrides = {name: value for name, value in (flags or {}).items() if value is not None}
+    overrides = _from_bare_names() | overrides
     for name in sorted(os.environ):
         upper = name.upper()
         if (
@@ -268,8 +275,23 @@ def read_settings(flags: Mapping[str, Any] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0]) if first["loc"] else ""
+        bare = [bare for bare, setting in BARE_NAMES.items() if setting == name]
+        if bare and name in _from_bare_names() and name not in (flags or {}):
+            raise BadSettings(f"{bare[0]}: {message_of(first)}") from None
         flag = f"--{name.replace('_', '-')} or " if name in (flags or {}) else ""
         raise BadSettings(f"{flag}{PREFIX}{name.upper()}: {message_of(first)}") from None
+
+
+def _from_bare_names() -> dict[str, str]:
+    """Settings, by name, from the variables of BARE_NAMES that are set, unless the variable with
+    PREFIX is set, too.
+    """
+    variables = {name.upper(): value for name, value in os.environ.items()}
+    return {
+        setting: variables[name]
+        for name, setting in BARE_NAMES.items()
+        if variables.get(name) and not variables.get(f"{PREFIX}{setting.upper()}")
+    }
 
 
 def secret(name: str) -> str | None:
@@ -290,6 +312,14 @@ def is_loopback(host: str) -> bool:
     except ValueError:
         return False
 
+
+BARE_NAMES = {
+    "WORKFLOW_TTL_HOURS": "workflow_ttl_hours",
+    "CONVERSATION_TIMEOUT_HOURS": "thread_ttl_hours",
+}
+"""Environment variables without PREFIX that set a setting, because programs that keep threads and
+workflows commonly have them.
+"""
 
 _NAMES = (*map(str.upper, Settings.model_fields), "KEY", "URL", "NAMESPACE")
 """Names of the environment variables without PREFIX. The last three are for clients."""

@@ -37,26 +37,31 @@ class BreakerState(StrEnum):
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Refuses calls (is open) for OPEN_S seconds after FAILURE_RATIO of the latest FAILURE_WINDOW
-    calls failed.
+    """Refuses calls (is open) for `open_s` seconds after FAILURE_RATIO of the latest `window` calls
+    failed.
 
     Then it allows a trial call. If the trial call succeeds, the breaker closes. clock: returns
     monotonic seconds. min_calls: the breaker does not open before this many calls were recorded.
+    window: number of latest calls that count. open_s: seconds for which it refuses calls.
     """
 
     clock: Callable[[], float]
     min_calls: int = MIN_CALLS
-    _outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=FAILURE_WINDOW))
+    window: int = FAILURE_WINDOW
+    open_s: float = OPEN_S
+    _outcomes: deque[bool] = field(init=False)
     _opened_at: float | None = None
+
+    def __post_init__(self) -> None:
+        self._outcomes = deque(maxlen=self.window)
 
     @property
     def state(self) -> BreakerState:
         """The current state, computed from the clock."""
         if self._opened_at is None:
             return BreakerState.CLOSED
-        return (
-            BreakerState.OPEN if self.clock() - self._opened_at < OPEN_S else BreakerState.HALF_OPEN
-        )
+        waiting = self.clock() - self._opened_at < self.open_s
+        return BreakerState.OPEN if waiting else BreakerState.HALF_OPEN
 
     @property
     def tripped(self) -> bool:
@@ -67,7 +72,7 @@ class CircuitBreaker:
 
     def allow(self) -> bool:
         """Whether a call may be made now. In an open breaker, one trial call may be made every
-        OPEN_S seconds.
+        `open_s` seconds.
         """
         if self.state is BreakerState.OPEN:
             return False

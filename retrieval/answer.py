@@ -84,17 +84,22 @@ class ContextItem:
 class ContextMetadata(Answer):
     """Size of a context and the settings behind it.
 
-    total_tokens: size of the whole context. budget: tokens allowed for its long-term part.
+    total_tokens: size of the whole context: by the model's provider, if it counted, else by
+    `tokenizer`. budget: tokens allowed for its long-term part.
     utilization: used share of that budget. shares: tokens of the budget for each memory type.
     shifts: tokens that types gained, or lost if negative, because of what the query asks for.
-    handed_on: tokens that each type took beyond its share or, if negative, left to others. trimmed_count: number of hits that are not in the
+    handed_on: tokens that each type took beyond its share or, if negative, left to others.
+    trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
     duplicates: ids of memories left out because one in the context has the same text, or is the
     message of which they are a sentence. thread_tokens: size of the thread's context, if a thread
     was named; included in total_tokens and budget. margin: share by which the model's own count may
     exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the context's
-    size as the model's provider counts it, if one is configured.
+    size as the model's provider counts it, if one is configured. local_tokens: its size by
+    `tokenizer`, where total_tokens is the provider's; the sizes of parts and items are always by
+    `tokenizer`. unknown_model: true for a model whose window is unknown; then the budget is the
+    default unless the request gives one.
     """
 
     total_tokens: int
@@ -115,10 +120,17 @@ class ContextMetadata(Answer):
     model: OmittedIfNone[str] = None
     margin: float = Field(default=0.0, ge=0.0)
     model_tokens: OmittedIfNone[int] = None
+    local_tokens: OmittedIfNone[int] = None
+    unknown_model: OmittedIfNone[bool] = None
     outcome: Literal["ok", "empty", "nothing_fits"]
     floor: FloorAnswer
     as_of: Instant
     degraded: list[str] = Field(default_factory=list)
+
+    @property
+    def tokens_by_tokenizer(self) -> int:
+        """Size of the whole context by `tokenizer`."""
+        return self.total_tokens if self.local_tokens is None else self.local_tokens
 
 
 class ContextMessage(Answer):
@@ -150,15 +162,26 @@ class RetrieveAnswer(Answer):
             else "\n".join(message.content for message in context)
         )
 
-    def counted(self, model_tokens: int | None) -> RetrieveAnswer:
+    def counted(self, model_tokens: int | None, *, in_total: bool = True) -> RetrieveAnswer:
         """The same answer with the context's size as the model's provider counts it; unchanged if
         this is None.
+
+        in_total: whether the provider's count is also that of total_tokens and utilization. The
+        part of working memory, which is not counted apart, is taken in proportion.
         """
         if model_tokens is None:
             return self
-        return self.model_copy(
-            update={"metadata": self.metadata.model_copy(update={"model_tokens": model_tokens})}
-        )
+        metadata = self.metadata
+        changes: dict[str, Any] = {"model_tokens": model_tokens}
+        if in_total:
+            local = metadata.total_tokens
+            ratio = model_tokens / local if local else 0.0
+            changes |= {
+                "total_tokens": model_tokens,
+                "local_tokens": local,
+                "utilization": min(1.0, metadata.utilization * ratio),
+            }
+        return self.model_copy(update={"metadata": metadata.model_copy(update=changes)})
 
     def with_thread(self, text: str, tokens: int) -> RetrieveAnswer:
         """A copy with a thread's context after its own. Total and budget are larger by the thread's

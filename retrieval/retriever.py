@@ -161,6 +161,7 @@ class Retriever:
         were read, in a smaller budget.
         """
         with_ended = self._parts.receipts is not None and request.receipt
+        names_tokenizer = "tokenizer" in request.model_fields_set
         resolved = resolve(request, self._parts.models())
         ranked = await self._ranked(scope, resolved.request, with_ended=with_ended)
         first = await self._first_retrieval(ranked, resolved)
@@ -173,13 +174,13 @@ class Retriever:
             answer = retrieval.answer
             working = math.ceil(answer.metadata.working_tokens * (1.0 + answer.metadata.margin))
             whole = answer.metadata.budget + min(working, request.working_budget)
-            limit = sys.maxsize if "tokenizer" in request.model_fields_set else whole
+            limit = sys.maxsize if names_tokenizer else whole
             return BuiltContext(retrieval, answer.text, answer.metadata.total_tokens, limit)
 
         counted = await within_model_budget(self._parts.counter, request.model, 0.0, build)
         self._parts.on_timings(ranked.timings.milliseconds)
-        answer = counted.value.answer.counted(counted.model_tokens).degraded_by(*counted.degraded)
-        return replace(counted.value, answer=answer)
+        answer = counted.value.answer.counted(counted.model_tokens, in_total=not names_tokenizer)
+        return replace(counted.value, answer=answer.degraded_by(*counted.degraded))
 
     async def repeat(
         self, scope: Scope, request: RetrieveRequest, first: RetrieveRequest | None

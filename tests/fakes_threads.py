@@ -140,7 +140,6 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
     async def append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn to a thread, and evict turns if the thread then exceeds its limits."""
         stored = self._get(scope, append.thread_id)
-        limits = append.limits
         request = append.request
         if request is not None and request.key in stored.requests:
             digest, appended = stored.requests[request.key]
@@ -148,24 +147,9 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
                 raise Conflict("this Idempotency-Key came with another body")
             return replace(appended, repeated=True)
         self._check(stored, append.expected)
+        _check_pinned(stored, append)
         turns = [*stored.turns, append.turn]
-        evicted = []
-        summary_tokens = stored.thread.summary_tokens
-        free = [turn for turn in stored.turns if stored.ranks[turn.index] is not None]
-        while (
-            (limits.tokens is not None and _tokens(turns) + summary_tokens > limits.tokens)
-            or (limits.messages is not None and len(turns) > limits.messages)
-            or len(turns) > limits.turns
-        ):
-            if free:
-                turn = min(free, key=stored.position)
-                free.remove(turn)
-                turns.remove(turn)
-                evicted.append(turn)
-            elif summary_tokens:
-                summary_tokens = 0
-            else:
-                raise InvalidRequest("the turn does not fit", path="content")
+        evicted, summary_tokens = _make_room(stored, append, turns)
         if not summary_tokens:
             stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         turns[-1] = stored.number(append.turn, append.rank)
@@ -388,6 +372,46 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
+
+
+def _check_pinned(stored: _StoredThread, append: AppendTurn) -> None:
+    """Raise InvalidRequest if the turn is pinned and the pinned turns would exceed their limits."""
+    if append.rank is not None:
+        return
+    most = append.limits.most_pinned
+    pinned = [turn for turn in stored.turns if stored.ranks[turn.index] is None]
+    tokens = _tokens([*pinned, append.turn])
+    if len(pinned) >= most.turns or (most.tokens is not None and tokens > most.tokens):
+        raise InvalidRequest("too much would be pinned", path="pinned")
+
+
+def _make_room(
+    stored: _StoredThread, append: AppendTurn, turns: list[Turn]
+) -> tuple[list[Turn], int]:
+    """Remove from `turns` what must be evicted. Returns these turns, and the summary's tokens that
+    stay.
+    """
+    limits = append.limits
+    newest_system = next((turn for turn in reversed(turns) if turn.role == "system"), None)
+
+    def position(turn: Turn) -> tuple[bool, int]:
+        return append.spares_system and turn is newest_system, stored.position(turn)
+
+    free = [turn for turn in stored.turns if stored.ranks[turn.index] is not None]
+    free.sort(key=position)
+    evicted: list[Turn] = []
+    summary_tokens = stored.thread.summary_tokens
+    while len(turns) > limits.count or (
+        limits.tokens is not None and _tokens(turns) + summary_tokens > limits.tokens
+    ):
+        if free:
+            evicted.append(free.pop(0))
+            turns.remove(evicted[-1])
+        elif summary_tokens:
+            summary_tokens = 0
+        else:
+            raise InvalidRequest("the turn does not fit", path="content")
+    return evicted, summary_tokens
 
 
 def _newest(turns: Sequence[Turn], tokens: int) -> Iterator[Turn]:

@@ -43,6 +43,9 @@ class _Workflow:
     sessions: list[str] = field(default_factory=list)
 
 
+TTL_S = 24 * 3_600
+
+
 class FakeWorkflows(WorkflowStore):
     """Workflows in a dictionary. Nothing expires unless a test calls `expire`, `expire_log` or
     `expire_claims`.
@@ -146,6 +149,7 @@ class FakeWorkflows(WorkflowStore):
             events,
             workflow.log_expired,
             workflow.on_end,
+            TTL_S,
         )
 
     async def events(

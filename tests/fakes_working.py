@@ -8,6 +8,7 @@ from datetime import datetime
 
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.scope import Scope
+from memtypes.model.working import ClearReason
 from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 
 
@@ -30,21 +31,19 @@ class FakeItems(LiveItemStore):
             item for item in self._session(scope).values() if scope.reaches(item.memory.agent_id)
         ]
 
-    def _change(self, scope: Scope, item: LiveItem, **fields: datetime) -> None:
+    def _change(self, scope: Scope, item: LiveItem, **fields: object) -> None:
         changed = replace(item, memory=item.memory.model_copy(update=fields))
         self._session(scope)[item.memory.id] = changed
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store an item, clear the earlier item of the same to-do, and resume all paused items of
-        the session.
-        """
-        await self.set_paused(scope, item.memory.updated_at, paused=False)
+        """Store an item, and clear the earlier item of the same to-do."""
         todos = (other for other in self._reachable(scope) if other.is_todo and item.is_todo)
         for other in todos:
             if other.memory.todo_id == item.memory.todo_id and not other.is_over(
                 item.memory.updated_at
             ):
-                self._change(scope, other, cleared_at=item.memory.updated_at)
+                end = item.memory.updated_at
+                self._change(scope, other, cleared_at=end, cleared_reason=ClearReason.REPLACED)
         self._session(scope)[item.memory.id] = item
 
     # The port
@@ -73,29 +72,15 @@ class FakeItems(LiveItemStore):
             if item.memory.id in ids and not item.is_over(at):
                 self._change(scope, item, accessed_at=at, expires_at=at + item.ttl)
 
-    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+    async def clear(
+        self, scope: Scope, selection: ItemSelection, at: datetime, reason: ClearReason
+    ) -> list[str]:
         """Mark the selected items as cleared and return their ids."""
         alive = [item for item in self._reachable(scope) if not item.is_over(at)]
         selected = [item for item in alive if _selects(selection, item)]
         for item in selected:
-            self._change(scope, item, cleared_at=at)
+            self._change(scope, item, cleared_at=at, cleared_reason=reason)
         return [item.memory.id for item in selected]
-
-    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the items that belong to a to-do, or resume all items; return how many items
-        changed.
-        """
-        changed = [
-            item
-            for item in self._reachable(scope)
-            if item.paused != paused
-            and not item.is_over(at)
-            and (item.memory.todo_id is not None or not paused)
-        ]
-        self._session(scope).update(
-            {item.memory.id: replace(item, paused=paused) for item in changed}
-        )
-        return len(changed)
 
     async def due_namespaces(self, _at: datetime, _limit: int) -> list[DueNamespace]:
         """Return an empty list, because tests move the items of a session to the memory store by

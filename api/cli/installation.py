@@ -1,5 +1,5 @@
-"""The checks that `remembrancer doctor` makes of this installation: Python, disk, keys file, port,
-models, stores.
+"""The checks that `remembrancer doctor` makes of this installation: Python, disk, configuration
+files, port, models, stores.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from api.wiring.resources import (
     open_tokenizers,
 )
 from api.wiring.services import open_services
+from memtypes.live.thread_policy import read_policies
+from memtypes.llms.registry import RegistrySource
 from memtypes.model.errors import RemembrancerError, SetupRequired, Unavailable
 
 LEAST_FREE_BYTES = 500 * 1024 * 1024
@@ -40,6 +42,8 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
     await diagnosis.check("python", _python)
     await diagnosis.check("disk", lambda: _disk(settings.data_dir))
     await diagnosis.check("keys", lambda: _keys(settings))
+    models = await diagnosis.check("models", lambda: _models(settings))
+    policies = await diagnosis.check("policies", lambda: _policies(settings))
     await diagnosis.check("port", lambda: _port(settings))
     await diagnosis.check("tokenizers", open_tokenizers, ", ".join)
     embedder = await diagnosis.check(
@@ -50,6 +54,8 @@ async def diagnose_installation(settings: Settings, diagnosis: Diagnosis) -> Non
     if embedder is None:
         return
     await embedder.aclose()
+    if models is None or policies is None:  # no service starts with them
+        return
     await diagnosis.check("reader", lambda: _reader(settings))
     async with AsyncExitStack() as stack:
         services = await diagnosis.check(
@@ -110,6 +116,18 @@ async def _keys(settings: Settings) -> str:
         fault = "other users than its owner have access to it"
         raise BadSettings(f"keys file {settings.keys}: {fault}; run: chmod 600 {settings.keys}")
     return f"{len(keys)} keys" if keys else "none: loopback only, no key needed"
+
+
+async def _models(settings: Settings) -> str:
+    registry = RegistrySource(settings.models)()
+    return f"{len(registry.listed())} models, {settings.models or 'the built-in list alone'}"
+
+
+async def _policies(settings: Settings) -> str:
+    policies = read_policies(settings.policies)
+    if settings.policies is None:
+        return "none: all threads have the default policy"
+    return f"{len(policies.threads)} of threads, {len(policies.agents)} agents, {settings.policies}"
 
 
 async def _port(settings: Settings) -> str:

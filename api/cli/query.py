@@ -154,9 +154,6 @@ def jobs(
     min_sessions: Annotated[
         int | None, typer.Option(help="Make a fact of what this many sessions say (3).")
     ] = None,
-    min_uses: Annotated[
-        int | None, typer.Option(help="Show all sessions a task that this many have (3).")
-    ] = None,
     data_dir: DataDir = None,
     url: Url = None,
     key: Key = None,
@@ -171,7 +168,6 @@ def jobs(
         "inactive_days": inactive_days,
         "keep_top": keep_top,
         "min_sessions": min_sessions,
-        "min_uses": min_uses,
     }
     answer, report = run(
         lambda: ask(backend_of(data_dir, url, key, tenant), f"/v1/admin/jobs/{job}", body, _Report)

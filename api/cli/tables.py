@@ -37,7 +37,7 @@ def context_view(answer: RetrieveAnswer) -> RenderableType:
     metadata = answer.metadata
     rows = {
         "tokens": (
-            f"{metadata.total_tokens} by {metadata.tokenizer}, working memory "
+            f"{metadata.tokens_by_tokenizer} by {metadata.tokenizer}, working memory "
             f"{metadata.working_tokens}"
         ),
         "budget": f"{metadata.budget}, used {metadata.utilization:.1%}",

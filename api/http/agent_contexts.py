@@ -9,7 +9,6 @@ gets the share `system`, long-term memory and due tasks get `memory`, threads ge
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -113,9 +112,11 @@ class AgentContextMetadata(Answer):
     """Size of an agent's context and the settings behind it.
 
     total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as
-    0.1), because the model may count more. model_tokens: the count of the model's provider; left
-    out if no provider counts for the model. allocation: tokens that each part was allotted.
-    degraded: parts of the service that did not answer.
+    0.1), because the model may count more; or what its provider counted. model_tokens: the count of
+    the model's provider; left out if no provider counts for the model. local_tokens: the count of
+    `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model whose window
+    is unknown; then the budget is the default unless the request gives one. allocation: tokens that
+    each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -124,6 +125,8 @@ class AgentContextMetadata(Answer):
     model: OmittedIfNone[str] = None
     margin: float
     model_tokens: OmittedIfNone[int] = None
+    local_tokens: OmittedIfNone[int] = None
+    unknown_model: OmittedIfNone[bool] = None
     allocation: Allocation
     as_of: Instant
     receipt_id: OmittedIfNone[str] = None
@@ -197,12 +200,12 @@ class AgentContextBuilder:
         due_ids = {memory.id for memory in await services.intentions.due(self.scope, due)}
         memories = await services.retriever.record(context.retrieval)
         metadata = AgentContextMetadata(
-            total_tokens=math.ceil(context.tokens * (1.0 + budget.margin) - 1e-9),
+            **counted.sizes(context.tokens)._asdict(),
+            unknown_model=(model is not None and model.window is None) or None,
             budget=budget.total,
             tokenizer=budget.tokenizer,
             model=request.model,
             margin=budget.margin,
-            model_tokens=counted.model_tokens,
             allocation=budget.parts,
             as_of=memories.metadata.as_of,
             receipt_id=memories.receipt_id,

@@ -38,6 +38,7 @@ from api.http.routes import (
     retrieval,
     service,
     threads,
+    tokens,
     turns,
     workflow_history,
     workflows,
@@ -63,6 +64,7 @@ ROUTES: Mapping[ModuleType, str] = {
     workflows: "Workflows",
     workflow_history: "Workflows",
     agents: "Models and agents",
+    tokens: "Models and agents",
     admin: "Admin",
     service: "Service",
 }

@@ -9,12 +9,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from api.wiring.container import Services
+from ingest.screening.counts import ScreeningCounts
+from ingest.screening.submission import RejectionCause
 from memtypes.circuit_breaker import BreakerState
+from memtypes.model.memory import Decision, Tier
 
 
 class ServiceMetrics(Collector):
-    """All metrics of the service: calls, jobs, threads, batches of turns, locks, circuit breakers
-    and receipts.
+    """All metrics of the service: calls, jobs, screening, threads, batches of turns, locks, circuit
+    breakers, configuration files and receipts.
     """
 
     def __init__(self, services: Services) -> None:
@@ -25,6 +28,7 @@ class ServiceMetrics(Collector):
         services = self._services
         yield from services.metrics.collect()
         yield from services.jobs.collect()
+        yield from _screening(services.ingestor.counts)
         flusher = services.threads.flusher
         receipts = services.receipts.queue
         turns = "Turns, tokens and flushes of threads."
@@ -57,10 +61,42 @@ class ServiceMetrics(Collector):
                     (server, workload, breaker_state), float(breaker_state is state)
                 )
         yield breakers
+        invalid = GaugeMetricFamily(
+            "remembrancer_config_invalid",
+            "Whether a changed configuration file is invalid, and not used.",
+            labels=("file",),
+        )
+        for name, problem in services.config_problems().items():
+            invalid.add_metric((name,), float(problem is not None))
+        yield invalid
         lost = "Receipts that could not be stored."
         waiting = "Receipts that are not written yet."
         yield CounterMetricFamily("remembrancer_receipts_lost", lost, value=receipts.lost)
         yield GaugeMetricFamily("remembrancer_receipts_waiting", waiting, value=receipts.waiting)
+
+
+def _screening(counts: ScreeningCounts) -> Iterator[Metric]:
+    reviews = CounterMetricFamily(
+        "remembrancer_reviews", "Reviewed texts.", labels=("tier", "decision")
+    )
+    for tier in (Tier.CONSENSUS, Tier.PARTIAL, Tier.FALLBACK):
+        for decision in Decision:
+            reviews.add_metric((tier, decision), counts.reviews[tier, decision])
+    yield reviews
+    prefilter = {"passed": counts.passed, "rejected": counts.saved}
+    description = "Texts to review that the pre-filter let through or rejected."
+    yield _counters("remembrancer_prefilter", description, "outcome", prefilter)
+    yield GaugeMetricFamily(
+        "remembrancer_reviews_saved_ratio",
+        "Share of the texts to review that the pre-filter decided alone.",
+        value=counts.saved_share,
+    )
+    rejections = {
+        str(cause): counts.rejections[cause]
+        for cause in RejectionCause
+        if cause is not RejectionCause.PART
+    }
+    yield _counters("remembrancer_rejections", "Texts not stored.", "reason", rejections)
 
 
 def _counters(

@@ -48,7 +48,8 @@ class Services:
     Claude Code. captures: writes the turns of these sessions as memories. pings: a health check for
     each resource, by name. erasable: the stores from which data is erased, by name. counter: counts
     tokens at a model's provider. breakers: returns the state of each circuit breaker, by server and
-    workload. jobs: background jobs.
+    workload. config_problems: what is wrong with each configuration file that is read again when it
+    changes, by its setting; None for a file in use. jobs: background jobs.
     """
 
     store: MemoryStore
@@ -79,6 +80,7 @@ class Services:
     models: Models = Registry
     counter: ProviderCounter | None = None
     breakers: Callable[[], Mapping[tuple[str, str], BreakerState]] = dict
+    config_problems: Callable[[], Mapping[str, str | None]] = dict
 
 
 AppServices: TypeAlias = NamedDependency[Services]

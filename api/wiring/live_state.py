@@ -13,12 +13,7 @@ from ingest.conversations.evicted_turns import CapturedTurnWriter, EvictedTurnWr
 from ingest.conversations.flushing import Flusher
 from ingest.conversations.incoming import TurnScreen
 from ingest.conversations.policies import PolicyLookup
-from ingest.conversations.summary import (
-    TIME_LIMIT_S,
-    EndpointSummariser,
-    Summariser,
-    summary_by_rule,
-)
+from ingest.conversations.summary import EndpointSummariser, Summariser, summary_by_rule
 from ingest.conversations.threads import Threads
 from ingest.screening.completions import CompletionClient
 from ingest.screening.recall_guard import RecallGuard
@@ -67,14 +62,19 @@ class LiveServices:
 
 
 def live_services(
-    resources: Resources, ingestor: Ingestor, redactor: Redactor, guard: RecallGuard
+    resources: Resources,
+    ingestor: Ingestor,
+    redactor: Redactor,
+    guard: RecallGuard,
+    summariser: CompletionClient | None,
 ) -> LiveServices:
     """Build working memory, threads, workflows and client sessions on `resources.live`, without
     starting their jobs.
 
     ingestor: stores turns that left threads, turns captured from coding agents, and ended workflows
     as memories. redactor: removes secrets from texts that are written. guard: removes memories that
-    were shown from captured turns.
+    were shown from captured turns. summariser: the language model that summarises flushed turns, if
+    there is one.
     """
     settings = resources.settings
     hours = (settings.workflow_ttl_hours, settings.ended_log_hours)
@@ -85,7 +85,7 @@ def live_services(
     items = RedisWorking(resources.live)
     todo_life = timedelta(hours=settings.todo_hours)
     working = WorkingMemory(items, ingestor, resources.store, system_clock, logs, locks, todo_life)
-    threads = threads_of(resources, ingestor, locks, redactor, logs)
+    threads = threads_of(resources, ingestor, locks, redactor, logs, summariser)
     ended = EndedWorkflows(logs, ingestor, threads, working)
     workflows = Workflows(
         logs, ended, resources.tokenizer, system_clock, redactor, settings.workflow_snapshot_events
@@ -109,9 +109,10 @@ def threads_of(
     locks: RedisLocks,
     redactor: Redactor,
     workflows: WorkflowStore,
+    summariser: CompletionClient | None,
 ) -> Threads:
-    """Build the service for threads, with the policies of the policy file and the configured
-    summariser.
+    """Build the service for threads, with the policies of the policy file. summariser: the language
+    model that writes summaries; None for summaries by rule.
     """
     settings = resources.settings
     tokenizer = resources.tokenizer
@@ -120,12 +121,8 @@ def threads_of(
     policies = PolicyLookup(resources.models, resources.policies, resources.tokenizers, ttl_s)
     screen = TurnScreen(redactor, policies, tokenizer, clock)
     summarise: Summariser = summary_by_rule
-    if settings.summariser_url is not None:
-        key = settings.summariser_key.get_secret_value() if settings.summariser_key else None
-        model = CompletionClient(
-            resources.http, settings.summariser_url, settings.summariser_model, key, TIME_LIMIT_S
-        )
-        summarise = EndpointSummariser(model).summary
+    if summariser is not None:
+        summarise = EndpointSummariser(summariser).summary
     store = RedisThreads(resources.live)
     flusher = Flusher(store, policies, summarise, tokenizer, locks, clock)
     evicted_turns = EvictedTurnWriter(RedisEvictedTurns(resources.live), ingestor, clock)

@@ -10,14 +10,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-import httpx
-
 from api.auth.keys import HashedKey, KeyBook
 from api.auth.rate_limit import RateLimit
 from api.http.idempotency import IdempotentCalls
 from api.settings import BadSettings, Settings, secret
 from api.wiring.container import Services
 from api.wiring.data_folder import DataFolder
+from api.wiring.endpoints import Endpoints, endpoints_of
 from api.wiring.erasure import ErasableItems, ErasableMemories, ErasableWorking
 from api.wiring.jobs import BackgroundJob, BackgroundJobs
 from api.wiring.live_state import live_services
@@ -33,7 +32,7 @@ from ingest.screening.completions import CompletionClient
 from ingest.screening.due.reading import DueTimes
 from ingest.screening.judge import Judge
 from ingest.screening.prefilter import Prefilter, RecentTexts
-from ingest.screening.recall_guard import RecallGuard
+from ingest.screening.recall_guard import RecallGate, RecallGuard
 from ingest.screening.redaction.redactor import (
     RedactionGate,
     Redactor,
@@ -41,7 +40,7 @@ from ingest.screening.redaction.redactor import (
     Treatment,
     read_rules,
 )
-from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, TIME_LIMIT_S, Panel, Reviewer
+from ingest.screening.review.panel import IMPORTANCE, RELEVANCE, Panel, Reviewer
 from ingest.screening.review.reviewers import (
     EndpointReviewer,
     ImportanceReviewer,
@@ -58,7 +57,7 @@ from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.times import Clock, system_clock
-from memtypes.ports.encoders import Embedder
+from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.reader import Reader
@@ -124,12 +123,14 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     store = resources.store
     embedder = resources.embedder
     rules = read_rules(settings.redaction_rules, Treatment(settings.redaction))
-    panel = panel_of(store, settings, resources.http, Judge.shipped(embedder.fingerprint))
-    screening = screening_of(rules, panel, embedder, reader=resources.reader)
+    endpoints = endpoints_of(settings, resources.http)
+    judge = Judge.shipped(embedder.fingerprint)
+    panel = panel_of(store, judge, endpoints.reviewer, settings.reviewer_seats)
     entries = Entries()
-    ingestor = ingestor_of(resources, screening, entries)
     guard = RecallGuard(store, resources.sparse, use_counts.write, entries.text_of)
-    live = live_services(resources, ingestor, screening.redactor, guard)
+    screening = screening_of(rules, panel, embedder, guard, reader=resources.reader)
+    ingestor = ingestor_of(resources, screening, entries)
+    live = live_services(resources, ingestor, screening.redactor, guard, endpoints.summariser)
     counter = ProviderCounter(resources.http, resources.models, secret)
     retrieval = replace(
         retriever_parts(resources, live.items, use_counts, counter), entries=entries
@@ -137,7 +138,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
     item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
-    upkeep = Upkeep(store, embedder, ingestor, system_clock, settings.expired_days)
+    is_word = partial(is_common_word, resources.tokenizer)
+    upkeep = Upkeep(store, embedder, ingestor, system_clock, settings.expired_days, is_word)
     return Services(
         store=store,
         ingestor=ingestor,
@@ -156,7 +158,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         rate=RateLimit(settings.calls_per_minute),
         models=resources.models,
         counter=counter,
-        breakers=partial(breaker_states, resources.live, counter),
+        breakers=partial(breaker_states, resources.live, counter, endpoints),
+        config_problems=lambda: {"models": resources.models.problem()},
         workflows=live.workflows,
         working=live.working,
         threads=live.threads,
@@ -175,6 +178,13 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     )
 
 
+def is_common_word(tokenizer: Tokenizer, word: str) -> bool:
+    """Whether the tokenizer has one token for `word`, as it has for common words of any language
+    and not for slips.
+    """
+    return tokenizer.count(f" {word}") == 1
+
+
 async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
     """Return `note` if the embedder works. Raises Unavailable if it does not."""
     await embedder.ping()
@@ -189,16 +199,17 @@ async def report_reader(reader: Reader | None) -> str | None:
 
 
 def breaker_states(
-    live: LiveClient, counter: ProviderCounter
+    live: LiveClient, counter: ProviderCounter, endpoints: Endpoints
 ) -> Mapping[tuple[str, str], BreakerState]:
-    """Each circuit breaker's state by (server, kind of call). A server is a Redis node or a host
-    that counts tokens.
+    """Each circuit breaker's state by (server, kind of call). A server is a Redis node or the
+    host of an endpoint that counts tokens, reviews or summarises.
     """
     states = {
         (f"live {node}".strip(), workload): state
         for (node, workload), state in live.breakers().items()
     }
-    return states | {(host, "count"): state for host, state in counter.states().items()}
+    counting = {(host, "count"): state for host, state in counter.states().items()}
+    return {**states, **counting, **endpoints.states()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,17 +229,23 @@ def screening_of(
     book: RuleBook,
     panel: Panel,
     embedder: Embedder,
+    guard: RecallGuard,
     clock: Clock = system_clock,
     reader: Reader | None = None,
 ) -> Screening:
     """Build the parts that redact texts (by the rules of `book`) and judge whether to store them
-    (by `panel`). reader: of what texts state.
+    (by `panel`). guard: against texts that were recalled. reader: of what texts state.
     """
     redactor = Redactor(book)
     recent = RecentTexts()
     classifier = Classifier(embedder, panel.judge)
     prefilter = Prefilter(panel.judge, embedder, clock, recent, reader)
-    gates = (RedactionGate(redactor), prefilter, ClassificationGate(classifier, redactor))
+    gates = (
+        RedactionGate(redactor),
+        RecallGate(guard),
+        prefilter,
+        ClassificationGate(classifier, redactor),
+    )
     return Screening(redactor, gates, panel, Examiner(redactor, classifier, panel), recent)
 
 
@@ -239,24 +256,16 @@ def local_panel(store: MemoryStore, judge: Judge) -> Panel:
     return Panel((ImportanceReviewer(), RelevanceReviewer(), NoveltyReviewer(store)), judge)
 
 
-def panel_of(
-    store: MemoryStore, settings: Settings, http: httpx.AsyncClient, judge: Judge
-) -> Panel:
-    """The reviewers that vote on storing a text: an LLM endpoint for what is configured, built-in
-    ones for the rest.
+def panel_of(store: MemoryStore, judge: Judge, model: CompletionClient | None, seats: str) -> Panel:
+    """The reviewers that vote on storing a text: the language model `model`, if there is one, for
+    its seats (importance, relevance or both), built-in ones for the rest.
     """
-    if settings.reviewer_url is None:
+    if model is None:
         return local_panel(store, judge)
-    key = settings.reviewer_key.get_secret_value() if settings.reviewer_key else None
-    client = CompletionClient(
-        http, settings.reviewer_url, settings.reviewer_model, key, TIME_LIMIT_S
-    )
     local: tuple[Reviewer, ...] = (ImportanceReviewer(), RelevanceReviewer())
-    remote = (
-        (IMPORTANCE, RELEVANCE) if settings.reviewer_seats == "both" else (settings.reviewer_seats,)
-    )
+    remote = (IMPORTANCE, RELEVANCE) if seats == "both" else (seats,)
     scoring = (
-        EndpointReviewer(client, reviewer) if reviewer.name in remote else reviewer
+        EndpointReviewer(model, reviewer) if reviewer.name in remote else reviewer
         for reviewer in local
     )
     return Panel((*scoring, NoveltyReviewer(store)), judge)

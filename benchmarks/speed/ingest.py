@@ -19,6 +19,7 @@ from benchmarks.harness.report import Report, spread_table
 from benchmarks.harness.stores import Opened, data_directory, draft_of, open_parts, settings_in
 from benchmarks.harness.synthetic import turns
 from ingest.screening.judge import Judge
+from ingest.screening.recall_guard import RecallGuard
 from ingest.screening.redaction.redactor import RuleBook
 from ingest.screening.submission import ReviewMode, Submission
 from ingest.writing.drafts import Preparer
@@ -28,6 +29,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import system_clock
 from memtypes.ports.encoders import Embedder
+from retrieval.context.entries import Entries
 
 _SCOPE = Scope("benchmarks", "ingestion")
 _WARM_UP = 100
@@ -91,12 +93,18 @@ async def measure_ingest(request: IngestRequest) -> Report:
 
 
 def _screened(opened: Opened) -> Ingestor:
+    guard = RecallGuard(opened.store, opened.ingestor.sparse, _no_uses, Entries().text_of)
     screening = screening_of(
         RuleBook(),
         local_panel(opened.store, Judge.shipped(opened.embedder.fingerprint)),
         opened.embedder,
+        guard,
     )
     return replace(opened.ingestor, gates=screening.gates)
+
+
+async def _no_uses() -> None:
+    """Do nothing: no context shows a memory here, so no uses wait to be written."""
 
 
 async def _round(

@@ -10,7 +10,8 @@ tests/data/training; what a text states, also from the scenes in `statements` th
 measured on types*.jsonl and capture*.jsonl in the `--data` folder, and on the scenes of the authors
 that --unseen names, which are not learnt from. --save writes the named models to ingest/screening,
 and measures them with the other models that are shipped; with --save statements nothing else is
-trained. "kinds" are the scores of memory types in the model "states". Needs scikit-learn and torch.
+trained, nor with --save importance. "kinds" are the scores of memory types in the model "states".
+Needs scikit-learn and torch.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.training.attention import Target, fit_attention, with_kinds
 from benchmarks.training.embedding import embeddings_of, trained_on
+from benchmarks.training.scenes import TYPES, authors, scenes_by
 from ingest.screening.judge import (
     ALONE,
     BY_MACHINE,
@@ -43,6 +45,7 @@ from ingest.screening.prefilter import stated_by
 from ingest.screening.text_features import AHEAD, Conversation, Later, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
+from memtypes.ports.reader import Act
 from memtypes.search.vectors import Embedding
 
 ROOT = Path(__file__).parents[2]
@@ -55,15 +58,7 @@ MODELS = ("types", "first", "worth", "importance", "states", "kinds", STATEMENTS
 READ_VECTORS = ("worth", "states", "statement_states")
 """The models that read vectors of the encoder: cosines of messages, and token states."""
 
-KIND_TYPES = {
-    "task": MemoryType.PROSPECTIVE,
-    "fact": MemoryType.SEMANTIC,
-    "event": MemoryType.EPISODIC,
-    "howto": MemoryType.PROCEDURAL,
-}
-"""The memory types of what the texts of a scene state."""
-
-ENDS = frozenset(("done", "cancelled", "moves", "reopens", "replaces", "wrong"))
+ENDS = frozenset((Act.DONE, Act.CANCELLED, Act.MOVES, Act.REOPENS, Act.REPLACES, Act.WRONG))
 """What a text of a scene does to earlier statements that makes it worth keeping."""
 
 NETWORKS = 3
@@ -75,6 +70,11 @@ FIRST_STRENGTH = 0.2
 WORTH_STRENGTH = 0.2
 IMPORTANCE_STRENGTH = 0.1
 """Inverses of the L2 penalty. Values of 0.1 to 0.5 make little difference on other authors."""
+
+MAYBE_HIGH = 0.35
+"""Probability of high importance from which a text worth keeping is no example of medium
+importance.
+"""
 
 COURTESY = 12
 """Maximum words of an agent's message that is a mere courtesy. Longer ones may be worth keeping
@@ -153,7 +153,7 @@ def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Talk:
     """The texts of a scene. stored: its earlier statements, each of one memory type. later: what is
     said later, and what it answers, as one conversation.
     """
@@ -169,28 +169,26 @@ class Scene:
         return [message.text for message in (*self.stored, *self.later)]
 
 
-def scenes() -> Iterator[Scene]:
+def talks() -> Iterator[Talk]:
     """Yield the scenes of all authors in this repository.
 
     A later text is noise if it states nothing and leaves earlier statements as they are.
     """
-    for path in sorted((TEXTS / "statements").glob("*.jsonl")):
-        for row in rows_of(path):
-            stored = [
-                Message(_role(told["by"]), told["text"], True, (KIND_TYPES[told["kind"]],))
-                for told in row["stored"]
-            ]
-            later: list[Message] = []
-            for told in row["later"]:
-                role = _role(told["by"])
-                if "before" in told:
-                    asking = "user" if is_machine(role) else "assistant"
-                    later.append(Message(asking, told["before"], None, ()))
-                types = tuple(KIND_TYPES[kind] for kind in told["states"])
-                acts = set(told["does"].values())
-                keep = True if types or acts & ENDS else None if acts else False
-                later.append(Message(role, told["text"], keep, types))
-            yield Scene(path.stem, row["lang"], stored, later)
+    for scene in (scene for author in authors() for scene in scenes_by(author)):
+        stored: list[Message] = []
+        later: list[Message] = []
+        for text in scene.texts:
+            role = _role(text.speaker)
+            if not text.is_later:
+                stored.append(Message(role, text.text, True, text.kinds))
+                continue
+            if text.before:
+                asking = "user" if is_machine(role) else "assistant"
+                later.append(Message(asking, text.before, None, ()))
+            acts = set(text.does.values())
+            keep = True if text.kinds or acts & ENDS else None if acts else False
+            later.append(Message(role, text.text, keep, text.kinds))
+        yield Talk(scene.author, scene.language, stored, later)
 
 
 def _role(speaker: str) -> str:
@@ -252,12 +250,12 @@ class Examples:
             if position.is_alone:
                 self._add_alone(text, message.types, keep=keep)
                 continue
-            if not keep and (not machine or len(words_of(text)) <= COURTESY):
+            if not keep and _is_noise_alone(message):
                 self.first.append(Example(reading.features, ("noise",)))
                 answers[ALONE] = False
             self._add_target(text, message.types, answers)
 
-    def add_statements(self, scenes_to_learn: Iterable[Scene]) -> None:
+    def add_statements(self, talks_to_learn: Iterable[Talk]) -> None:
         """Add what the texts of this repository and of these scenes state.
 
         Texts whose labels do not say what they state are left out.
@@ -267,7 +265,7 @@ class Examples:
         for _, _, messages in conversations(None):
             for message in messages:
                 self._add_stated(message)
-        for scene in scenes_to_learn:
+        for scene in talks_to_learn:
             for message in (*scene.stored, *scene.later):
                 self._add_stated(message)
 
@@ -342,15 +340,10 @@ def fit(examples: Sequence[Example], strength: float, *, balanced: bool = False)
 
 
 def train(examples: Examples, shipped: Judge, *, keep_worth: bool = False) -> Judge:
-    """`shipped` with all models trained anew but those of statements. That of importance is trained
-    on importance.jsonl, the others on `examples`.
+    """`shipped` with all models trained anew on `examples`, but those of statements and importance.
 
     keep_worth: whether the attention model keeps its scores for what is worth keeping.
     """
-    rated = [
-        Example(read(row["text"]).features, (row["importance"],))
-        for row in rows_of(TEXTS / "importance.jsonl")
-    ]
     networks = [
         fit_attention(CLASSES, len(KINDS), examples.targets, seed) for seed in range(NETWORKS)
     ]
@@ -360,9 +353,39 @@ def train(examples: Examples, shipped: Judge, *, keep_worth: bool = False) -> Ju
         types=fit(examples.types, TYPES_STRENGTH),
         first=fit(examples.first, FIRST_STRENGTH),
         worth=fit(examples.worth, WORTH_STRENGTH, balanced=True),
-        importance=fit(rated, IMPORTANCE_STRENGTH),
         states=with_kinds(worth, networks, len(KINDS)),
     )
+
+
+def train_importance(shipped: Judge) -> Judge:
+    """`shipped` with the model of importance trained on importance.jsonl, and on the other texts of
+    this repository: noise is of low importance, what is worth keeping of medium importance unless
+    it reads like texts of high importance.
+    """
+    rated = [
+        Example(read(row["text"]).features, (row["importance"],))
+        for row in rows_of(TEXTS / "importance.jsonl")
+    ]
+    by_ratings = fit(rated, IMPORTANCE_STRENGTH)
+    kept = [text for *_, labels, text in type_rows(None) if MemoryType.WORKING not in labels]
+    noise: list[str] = []
+    for _, _, messages in conversations(None):
+        for message in messages:
+            if message.keep:
+                kept.append(message.text)
+            elif message.keep is False and _is_noise_alone(message):
+                noise.append(message.text)
+    kept_features = np.stack([read(text).features for text in kept])
+    high = by_ratings.probabilities(kept_features)[:, by_ratings.classes.index("high")]
+    medium = kept_features[high < MAYBE_HIGH]
+    examples = [*rated, *(Example(features, ("medium",)) for features in medium)]
+    examples += [Example(read(text).features, ("low",)) for text in noise]
+    return replace(shipped, importance=fit(examples, IMPORTANCE_STRENGTH, balanced=True))
+
+
+def _is_noise_alone(message: Message) -> bool:
+    """Whether a message that is noise in its conversation is noise by itself, too."""
+    return not is_machine(message.role) or len(words_of(message.text)) <= COURTESY
 
 
 def train_statements(examples: Examples, shipped: Judge) -> Judge:
@@ -420,7 +443,7 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
 
 
 def scene_report(
-    judge: Judge, unseen: Sequence[Scene], embeddings: dict[str, Embedding]
+    judge: Judge, unseen: Sequence[Talk], embeddings: dict[str, Embedding]
 ) -> Iterator[str]:
     """Yield lines about what the texts of scenes state: macro F1 of stored statements, facts taken
     for tasks and tasks for facts, and of each statement in later texts, precision and recall.
@@ -434,12 +457,12 @@ def scene_report(
 
     labels = [(message.types[0], stated(message)) for message in stored]
     scores: list[float] = []
-    for kind in KIND_TYPES.values():
+    for kind in TYPES.values():
         hits = sum(right == kind and found == kind for right, found in labels)
         total = sum((right == kind) + (found == kind) for right, found in labels)
         scores.append(2 * hits / max(1, total))
     by_type = ", ".join(
-        f"{kind} {score:.3f}" for kind, score in zip(KIND_TYPES.values(), scores, strict=True)
+        f"{kind} {score:.3f}" for kind, score in zip(TYPES.values(), scores, strict=True)
     )
     yield f"scenes, stored: macro F1 {np.mean(scores):.3f} of {len(labels)} ({by_type})"
     for own, wrong in (("semantic", "prospective"), ("prospective", "semantic")):
@@ -467,7 +490,10 @@ def main() -> None:
     parser.add_argument("--unseen", nargs="+", default=())
     parser.add_argument("--save", nargs="+", choices=MODELS, default=())
     options = parser.parse_args()
-    told = list(scenes())
+    if set(options.save) == {"importance"}:
+        save(train_importance(Judge.shipped()), options.save)
+        return
+    told = list(talks())
     unseen = [scene for scene in told if scene.author in options.unseen]
     texts = [text for *_, text in type_rows(options.data)]
     texts += [message.text for *_, messages in conversations(options.data) for message in messages]
@@ -478,7 +504,7 @@ def main() -> None:
     judge = train_statements(examples, shipped)
     if set(options.save) != {STATEMENTS}:
         examples.add_all()
-        judge = train(examples, judge, keep_worth="kinds" in options.save)
+        judge = train(examples, train_importance(judge), keep_worth="kinds" in options.save)
     names = _fields(options.save)
     if names:
         judge = replace(shipped, **{name: getattr(judge, name) for name in names})
@@ -487,6 +513,11 @@ def main() -> None:
             print("\n".join(report(judge, options.data, examples.embeddings)))
     if unseen:
         print("\n".join(scene_report(judge, unseen, examples.embeddings)))
+    save(judge, names)
+
+
+def save(judge: Judge, names: Iterable[str]) -> None:
+    """Write the models of `judge` in the fields `names` to ingest/screening."""
     for name in names:
         model = getattr(judge, name)
         if name in READ_VECTORS:

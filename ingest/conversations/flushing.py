@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from ingest.conversations.policies import PolicyLookup, time_limit
 from ingest.conversations.summary import Summariser, SummaryRequest, summary_by_rule
 from memtypes.live.eviction import ThreadLimits, ThreadSize, flush_due, flush_goal, turns_to_flush
-from memtypes.live.thread_policy import Flush, FlushStrategy
+from memtypes.live.thread_policy import Eviction, Flush, FlushStrategy
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Overloaded, RemembrancerError
 from memtypes.model.memory import Flag, StrictModel
@@ -158,7 +158,7 @@ class Flusher:
                 update={"strategy": request.strategy or policy.flush.strategy}
             )
             limits = self.policies.limits(policy)
-            turns = _selected(content, settings, limits, force=request.force)
+            turns = _selected(content, settings, policy.eviction, limits, force=request.force)
             if not turns:
                 return FlushResult(0, thread.tokens, thread.tokens)
             leaving = dict.fromkeys(turn.index for turn in turns)
@@ -186,7 +186,12 @@ class Flusher:
 
 
 def _selected(
-    content: ThreadContent, settings: Flush, limits: ThreadLimits, *, force: bool
+    content: ThreadContent,
+    settings: Flush,
+    eviction: Eviction,
+    limits: ThreadLimits,
+    *,
+    force: bool,
 ) -> list[Turn]:
     """The turns to flush, oldest first; empty if the thread is below the threshold and `force` is
     not set.
@@ -199,7 +204,7 @@ def _selected(
     if settings.strategy is FlushStrategy.HYBRID_SUMMARY:
         reserved = max(reserved, min(settings.summary_tokens, goal.tokens // _SUMMARY_SHARE))
     goal = ThreadSize(goal.tokens - reserved, goal.messages)
-    return turns_to_flush(settings, content.turns, content.used, goal)
+    return turns_to_flush(settings, eviction, content.turns, content.used, goal)
 
 
 def _summary_limit(

@@ -14,8 +14,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from ingest.screening.prefilter import NO_PART
 from ingest.screening.recall_guard import ALL_RECALLED, PART_RECALLED, RecallGuard
@@ -23,6 +24,7 @@ from ingest.screening.redaction.redactor import RedactedValue, SecretsRefused
 from ingest.screening.sentences import reasons_in, sentences_in
 from ingest.screening.submission import (
     CapturedMessage,
+    RejectionCause,
     ReviewMode,
     Submission,
     UntypedDraft,
@@ -39,6 +41,7 @@ from memtypes.model.memory import (
     MAX_CONTENT,
     MAX_LABEL,
     Label,
+    Reviewed,
     Source,
     StrictModel,
     Whole,
@@ -50,6 +53,14 @@ from memtypes.offload import offload
 from memtypes.search.vectors import Embedding
 
 EMPTY = "empty"
+ROLE_EXCLUDED = "texts of this role are not stored here"
+
+_CAUSES = {
+    EMPTY: RejectionCause.EMPTY,
+    ROLE_EXCLUDED: RejectionCause.RULES,
+    ALL_RECALLED: RejectionCause.RECALLED,
+}
+"""Why a message is rejected before it is screened; for any other reason it has a refused secret."""
 
 MAX_PARTS = 12
 """Maximum sentences of a message that are judged one by one; a longer message is a document, not
@@ -74,8 +85,10 @@ class SessionMessage(StrictModel):
     fails only this message.
 
     timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of
-    writing.
+    writing. Other members that clients keep with a message are ignored.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     role: Label
     content: str
@@ -88,6 +101,8 @@ class SaidBefore(StrictModel):
     count: number of all earlier messages, which is the position of the next message. messages: the
     last earlier messages, oldest first; they are read as context and not written.
     """
+
+    model_config = ConfigDict(extra="ignore")
 
     count: Whole = Field(default=0, ge=0)
     messages: list[SessionMessage] = Field(default_factory=list, max_length=REACH)
@@ -106,7 +121,8 @@ class MessageOutcome:
     that occurs. reason: why it was rejected, merged or failed, or that text was removed which only
     repeats recalled memories. ids, types: of the memories in which the message is stored.
     ended, moved: ids of the tasks that it ended or moved. retracted: ids of the facts that it says
-    were wrong. redactions: numbers of removed secrets, by kind.
+    were wrong. reviewed: the decision on the message, or on the part of it that decided `status`;
+    None if there was no review. redactions: numbers of removed secrets, by kind.
     """
 
     status: WriteStatus
@@ -116,7 +132,12 @@ class MessageOutcome:
     ended: tuple[str, ...] = ()
     moved: tuple[str, ...] = ()
     retracted: tuple[str, ...] = ()
+    reviewed: Reviewed | None = None
     redactions: dict[str, int] = field(default_factory=dict)
+
+
+Redacted: TypeAlias = RedactedValue[SessionMessage] | MessageOutcome
+"""A message without secrets; its outcome if it must not be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,43 +166,11 @@ class SessionWriter:
         messages, if `messages` do not begin the session. Raises Unavailable if the store is
         unreachable before anything is written.
         """
-        all_messages = [*before.messages, *messages]
-        contents = [message.content for message in all_messages]
-        redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
-        earlier = [
-            message.value
-            for message in redacted[: len(before.messages)]
-            if isinstance(message, RedactedValue)
-        ]
-        screened = redacted[len(before.messages) :]
-        texts = [
-            message.value.content if isinstance(message, RedactedValue) else ""
-            for message in screened
-        ]
+        session, screened = await self._opened(scope, messages, review, before)
+        texts = [text for _, text in session.messages]
         new_texts = await self.guard.without_recalled(scope, texts, self.shown)
-        roles_and_texts = [
-            (message.role, text) for message, text in zip(messages, texts, strict=True)
-        ]
-        lengths = [
-            len(text) for text in (*(message.content for message in earlier), *texts) if text
-        ]
-        median_length = statistics.median(lengths or [0])
-        now = self.ingestor.clock()
-        lines = [_line(message, now) for message in earlier]
-        lines += [
-            _line(message.value, now) if isinstance(message, RedactedValue) else ""
-            for message in screened
-        ]
-        session = _Session(
-            scope.session_id or "", review, now, roles_and_texts, lines, median_length, before.count
-        )
-        if earlier:
-            embeddings = await self.ingestor.embedder.embed_documents(
-                [message.content for message in earlier]
-            )
-            session.add_context(earlier, embeddings)
         prepared = await offload(
-            contents,
+            texts,
             lambda: [
                 session.prepare(index, message, new_text)
                 if isinstance(message, RedactedValue)
@@ -189,6 +178,10 @@ class SessionWriter:
                 for index, (message, new_text) in enumerate(zip(screened, new_texts, strict=True))
             ],
         )
+        for entry in prepared:
+            if isinstance(entry, MessageOutcome) and entry.status is WriteStatus.REJECTED:
+                cause = _CAUSES.get(entry.reason or "", RejectionCause.REFUSED)
+                self.ingestor.counts.reject(cause)
         submissions = [
             submission for entry in prepared if isinstance(entry, list) for submission in entry
         ]
@@ -200,25 +193,55 @@ class SessionWriter:
             for entry, text, new_text in zip(prepared, texts, new_texts, strict=True)
         ]
 
-    def _redact_all(
-        self, tenant: str, messages: Sequence[SessionMessage]
-    ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
+    async def _opened(
+        self,
+        scope: Scope,
+        messages: Sequence[SessionMessage],
+        review: ReviewMode,
+        before: SaidBefore,
+    ) -> tuple[_Session, list[Redacted]]:
+        """The session in which `messages` were said, with those before them as context, and the
+        messages without secrets.
+        """
+        all_messages = [*before.messages, *messages]
+        contents = [message.content for message in all_messages]
+        redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
+        now = self.ingestor.clock()
+        texts = [_text(entry) for entry in redacted]
+        first = len(before.messages)
+        session = _Session(
+            scope.session_id or "",
+            review,
+            now,
+            messages=[
+                (message.role, text) for message, text in zip(messages, texts[first:], strict=True)
+            ],
+            lines=[
+                _line(entry.value, now) if isinstance(entry, RedactedValue) else ""
+                for entry in redacted
+            ],
+            median_length=statistics.median([len(text) for text in texts if text] or [0]),
+            first_position=before.count,
+        )
+        earlier = [entry.value for entry in redacted[:first] if isinstance(entry, RedactedValue)]
+        if earlier:
+            embeddings = await self.ingestor.embedder.embed_documents(
+                [message.content for message in earlier]
+            )
+            session.add_context(earlier, embeddings)
+        return session, redacted[first:]
+
+    def _redact_all(self, tenant: str, messages: Sequence[SessionMessage]) -> list[Redacted]:
         """Redact each message, given the end of the previous one: what follows "What is the
         password?" is a secret.
         """
-        redacted: list[RedactedValue[SessionMessage] | MessageOutcome] = []
+        redacted: list[Redacted] = []
         for message in messages:
-            previous = (
-                redacted[-1].value.content
-                if redacted and isinstance(redacted[-1], RedactedValue)
-                else ""
-            )
+            previous = _text(redacted[-1]) if redacted else ""
             redacted.append(self._redact(tenant, message, previous[-_QUESTION:]))
         return redacted
 
-    def _redact(
-        self, tenant: str, message: SessionMessage, previous: str
-    ) -> RedactedValue[SessionMessage] | MessageOutcome:
+    def _redact(self, tenant: str, message: SessionMessage, previous: str) -> Redacted:
         """`message` without secrets; if its text or role must not be stored, the outcome that says
         why.
 
@@ -228,7 +251,7 @@ class SessionWriter:
         if not message.content.strip():
             return MessageOutcome(WriteStatus.REJECTED, EMPTY)
         if message.role.casefold() in redactor.rules(tenant).never_keep_roles:
-            return MessageOutcome(WriteStatus.REJECTED, "texts of this role are not stored here")
+            return MessageOutcome(WriteStatus.REJECTED, ROLE_EXCLUDED)
         try:
             fields = {"role": message.role, "content": printable(message.content)}
             clean = redactor.clean(tenant, [{"text": previous}, fields])
@@ -334,6 +357,11 @@ class _Session:
                 )
 
 
+def _text(message: Redacted) -> str:
+    """The text of a message; "" if it must not be stored."""
+    return message.value.content if isinstance(message, RedactedValue) else ""
+
+
 def _time(message: SessionMessage, now: datetime) -> datetime:
     """The time of `message` in UTC; `now` if it has none, or an invalid one."""
     try:
@@ -418,6 +446,7 @@ def _combined(outcomes: Sequence[WriteOutcome], *, cut: bool) -> MessageOutcome:
         ended=_each(outcome.ended for outcome in outcomes),
         moved=_each(outcome.moved for outcome in outcomes),
         retracted=_each(outcome.retracted for outcome in outcomes),
+        reviewed=decisive.reviewed or outcomes[0].reviewed,
         redactions=redactions,
     )
 

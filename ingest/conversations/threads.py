@@ -176,8 +176,12 @@ class Threads:
             screened = await self.screen.turns(scope.tenant, policy, [new])
             (turn,) = screened.value
             rank = eviction_rank(policy.eviction, turn)
+            by_priority = policy.eviction.policy is EvictionPolicy.PRIORITY
             appended = await self._append(
-                scope, AppendTurn(thread_id, turn, rank, limits, expected, request)
+                scope,
+                AppendTurn(
+                    thread_id, turn, rank, limits, expected, request, spares_system=by_priority
+                ),
             )
         if not appended.repeated:
             counts = self.flusher.counts
@@ -357,10 +361,17 @@ class Threads:
 
     def _check_limits(self, policy: ThreadPolicy, turns: Sequence[Turn]) -> None:
         limits = self.policies.limits(policy)
+        pinned = [turn for turn in turns if turn.pinned]
         for count, limit, unit in (
             (sum(turn.tokens for turn in turns), limits.tokens, "tokens"),
             (len(turns), limits.messages, "messages"),
             (len(turns), limits.turns, "turns"),
+            (
+                sum(turn.tokens for turn in pinned),
+                limits.most_pinned.tokens,
+                "tokens of pinned turns",
+            ),
+            (len(pinned), limits.most_pinned.turns, "pinned turns"),
         ):
             if limit is not None and count > limit:
                 raise InvalidRequest(

@@ -251,7 +251,7 @@ def undone(task: Prospective, text: str | None) -> dict[str, Any] | None:
     """
     kept_from = [*task.kept_from, *([] if text is None else [text_hash(text)])][-MAX_EARLIER:]
     fields: dict[str, Any] = {"kept_from": kept_from, "said": None}
-    if task.ended is not None and by_text(task.ended):
+    if is_ended_by_text(task):
         # Nothing ended it, so it was open all the time
         open_again = {"status": Status.PENDING, "completed_at": None, "closed_at": None}
         return {**fields, **open_again, "ended": None}
@@ -283,31 +283,41 @@ def _ended_again(task: Prospective, opened: TaskAct, history: Sequence[TaskAct])
     return {**fields, "ended": end}
 
 
-def by_text(act: TaskAct) -> bool:
+def is_ended_by_text(task: Prospective) -> bool:
+    """Whether a text says that the task is done or dropped."""
+    return task.status in CLOSED and task.ended is not None and _by_text(task.ended)
+
+
+def _by_text(act: TaskAct) -> bool:
     """Whether a text did it to this very task, not a caller, and not to one that it continues."""
     return act.earlier is None and (act.by is not None or act.text is not None)
 
 
+def is_told_by(act: TaskAct, text: str, said_at: datetime) -> bool:
+    """Whether it is the act of this text, said at this time, which is no memory."""
+    return act.by is None and act.text == text[:MAX_LABEL] and act.at == said_at
+
+
 def _is_undoable(act: TaskAct) -> bool:
     """Whether an act in the history of a task can be undone: what ended it is over anyway."""
-    return act.how is TaskChange.REOPENED or (act.how not in _ENDED_BY and by_text(act))
+    return act.how is TaskChange.REOPENED or (act.how not in _ENDED_BY and _by_text(act))
 
 
 def latest_act(task: Prospective) -> TaskAct | None:
     """The latest thing that a text did to `task`, or a caller that opened it again; None if there
     is nothing to undo.
     """
-    if task.ended is not None and by_text(task.ended):
+    if is_ended_by_text(task):
         return task.ended
     undoable = [act for act in task.history if _is_undoable(act)]
     return task.said or (undoable[-1] if undoable else None)
 
 
 def continued(
-    task: Prospective, earlier: Prospective, reason: str, sure: float = 1.0
+    task: Prospective, earlier: Prospective, reason: str, sure: float | None = None
 ) -> Prospective:
     """`task`, which states `earlier` with another time or owner, with the history of both. reason:
-    how the service knows, and how sure it is.
+    how the service knows, and how sure it is, if a reader was asked.
     """
     act = TaskAct(
         how=TaskChange.MOVED,
@@ -323,6 +333,18 @@ def continued(
     for entry in (*task.history, act):
         history = with_act(history, entry)
     return task.model_copy(update={"history": history})
+
+
+def moved_to(successor: Prospective, task: Prospective, deed: Deed) -> Prospective:
+    """`task` with how sure it is that `successor` takes its place."""
+    act = TaskAct(
+        how=TaskChange.MOVED,
+        at=successor.valid_from,
+        reason=deed.reason,
+        sure=deed.certainty,
+        by=successor.id,
+    )
+    return task.model_copy(update={"ended": act})
 
 
 def without_earlier(task: Prospective, earlier: Prospective) -> Prospective:

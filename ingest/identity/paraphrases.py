@@ -38,16 +38,25 @@ def says_the_same(first: str, second: str, cosine: float) -> bool:
     """Whether both texts say the same thing, perhaps in other words. cosine: similarity of their
     vectors.
     """
+    if _stems(first) == _stems(second):
+        return True
+    return cosine >= SAME_MEANING and not differ(first, second)
+
+
+def differ(first: str, second: str) -> bool:
+    """Whether the words of two texts show that they say different things, however near their
+    vectors are.
+    """
     first_words = _stems(first)
     second_words = _stems(second)
     if first_words == second_words:
-        return True
-    if cosine < SAME_MEANING or _facts(first) != _facts(second):
         return False
+    if _facts(first) != _facts(second):
+        return True
     matcher = SequenceMatcher(None, first_words, second_words, autojunk=False)
     if matcher.ratio() < _SAME_FORM:
-        return True
-    return not any(
+        return False
+    return any(
         tag == "replace"
         and _has_content(first_words[start:end])
         and _has_content(second_words[other:last])

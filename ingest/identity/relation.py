@@ -27,6 +27,7 @@ from ingest.identity.duplicates import (
 )
 from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.new_dates import has_new_date
+from ingest.identity.spelling import same_but_for_spelling
 from ingest.identity.stored import Neighbour
 from ingest.identity.update_evidence import Statement
 from memtypes.model.memory import CURRENT_AGAIN, Memory, first_line
@@ -95,6 +96,7 @@ class Relations:
             or differ_in_identity(newer, older)
             or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
             or _is_other_scope(newer, older)
+            or same_but_for_spelling(newer.content, older.content)
         ):
             return UNRELATED
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine

@@ -22,6 +22,7 @@ from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
+from memtypes.search.vectors import Embedding
 
 _CONFIDENT = 0.95
 """Minimum confidence at which a text's type is accepted without classifying it again with its
@@ -39,11 +40,16 @@ class Classifier:
     embedder: Embedder
     judge: Judge
 
-    async def classify(self, text: str, *, lasting: bool = False) -> Classification:
+    async def classify(
+        self, text: str, embedding: Embedding | None = None, *, lasting: bool = False
+    ) -> Classification:
         """The memory type of `text`; if `lasting`, never working memory. Raises Overloaded or
         Unavailable.
+
+        embedding: of `text`, if it is known.
         """
-        (embedding,) = await self.embedder.embed_documents([text])
+        if embedding is None:
+            (embedding,) = await self.embedder.embed_documents([text])
         kinds = await offload(
             [text], lambda: self.judge.kinds(self.judge.input_of(text, embedding))
         )
@@ -66,7 +72,9 @@ class ClassificationGate:
         """The submission with a typed draft; a rejection if memories of its type are not stored."""
         if isinstance(draft := submission.draft, UntypedDraft):
             lasting = draft.session_id is None and scope.session_id is None
-            classified = await self.classifier.classify(draft.content, lasting=lasting)
+            classified = await self.classifier.classify(
+                draft.content, submission.embedding, lasting=lasting
+            )
             submission = with_type(submission, classified, {})
         objection = self.redactor.rules(scope.tenant).objection(submission.draft)
         said = submission.said

@@ -1,7 +1,8 @@
 """Screens messages captured from conversations: drops trivial or repeated ones, and finds the types
 of the others.
 
-Texts that a caller writes explicitly pass unchanged. Each message is judged in its conversation.
+Texts that a caller writes explicitly pass unchanged, unless the caller asks for a review: then a
+trivial text is rejected before any reviewer is asked. Each message is judged in its conversation.
 After the message, its text and each of its sentences are submitted as parts. A part is stored as a
 fact, task or how-to of its own if it is worth keeping and its type differs from that of the
 message, such as a request within a report. A message that states a fact and a task is stored as an
@@ -25,13 +26,14 @@ from typing import Any, TypeAlias
 
 from cachetools import LRUCache
 
-from ingest.screening.judge import WORTH_KEEPING, Judge, MessagePosition
+from ingest.screening.judge import WORTH_KEEPING, Judge, Judgement, MessagePosition
 from ingest.screening.sentences import steps_in
 from ingest.screening.submission import (
     CapturedMessage,
     Classification,
     JudgedText,
     Rejection,
+    RejectionCause,
     ReviewMode,
     Submission,
     UntypedDraft,
@@ -41,6 +43,7 @@ from ingest.screening.text_features import TOOLS, is_machine, speaker_of
 from memtypes.model.episodic import EventType
 from memtypes.model.errors import Overloaded, Unavailable
 from memtypes.model.ids import normalise
+from memtypes.model.memory import Decision, Reviewed, Tier
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import IntentionType
 from memtypes.model.scope import Scope
@@ -50,11 +53,16 @@ from memtypes.offload import offload
 from memtypes.ports.encoders import Embedder
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.reader import Kinds, Reader, ReadStatement
+from memtypes.search.vectors import Embedding
 
 RECENT = 100
 MAX_SCOPES = 1_000
 
 DUPLICATE = "duplicate of one of the last 100 messages"
+"""Of the same session. What another session says again is evidence, and is merged when it is
+written.
+"""
+
 NO_PART = "part of a message"
 
 SURE = 0.45
@@ -96,14 +104,15 @@ class RecentTexts(Erasable):
     )
 
     def holds(self, scope: Scope, text: str, day: date, place: Place) -> bool:
-        """Whether a recent message of the namespace has the same text and day, but another place
-        (session, turns).
+        """Whether a recent message of the same session has the same text and day, but other
+        turns.
         """
-        normalised = normalise(text)
+        session, turns = place
+        said = (normalise(text), day, session)
         recent = self._texts.get(_key(scope), ())
         return any(
-            (other, on) == (normalised, day) and other_place != place
-            for other, on, other_place in recent
+            (other, on, other_session) == said and other_turns != turns
+            for other, on, (other_session, other_turns) in recent
         )
 
     def add(self, scope: Scope, text: str, day: date, place: Place) -> None:
@@ -135,7 +144,8 @@ class Prefilter:
     """Screening step that rejects trivial or repeated messages, and finds the memory types of the
     others.
 
-    Submissions other than messages captured from conversations pass unchanged.
+    Of other submissions, those that ask for a review are rejected if they are trivial; all others
+    pass unchanged.
     """
 
     judge: Judge
@@ -149,14 +159,27 @@ class Prefilter:
         or Unavailable.
         """
         said = submission.said
+        if said is None and submission.review is ReviewMode.AUTO:
+            return await self._screen_explicit(submission)
         if said is None or not isinstance(submission.draft, UntypedDraft):
             return submission
         if not said.part:
             return await self._screen_message(scope, submission, said)
         statement = said.statements.get(submission.draft.content)
         if statement is None:
-            return Rejection(NO_PART)
+            return Rejection(NO_PART, cause=RejectionCause.PART)
         return _typed(submission, said, statement, stated_by(statement.kinds))
+
+    async def _screen_explicit(self, submission: Submission) -> Submission | Rejection:
+        """Screen a text whose writer asks for a review: reject it if it is trivial."""
+        text = submission.draft.content
+        (embedding,) = await self.embedder.embed_documents([text])
+        judgement = await offload(
+            [text], lambda: self.judge.judged(self.judge.input_of(text, embedding))
+        )
+        if judgement.objection:
+            return _trivial(judgement, submission.draft)
+        return replace(submission, judgement=judgement, embedding=embedding)
 
     async def _screen_message(
         self, scope: Scope, submission: Submission, said: CapturedMessage
@@ -166,14 +189,13 @@ class Prefilter:
         said.statements.clear()
         imported = submission.review is ReviewMode.SKIP
         if not imported and self._repeats(scope, submission.draft):
-            return Rejection(DUPLICATE, submission.draft)
+            return Rejection(DUPLICATE, submission.draft, cause=RejectionCause.DUPLICATE)
         position = MessagePosition(said.role, said.conversation, said.later)
         (message,) = await self._judged([text], said.role, position, said.previous)
         said.conversation.add(said.role, text, message.embedding)
         said.statements.update(await self._statements(said, text, message))
         if message.judgement.objection and not imported:
-            reason = f"trivial: {message.judgement.objection}"
-            return Rejection(reason, submission.draft, message.embedding)
+            return _trivial(message.judgement, submission.draft, message.embedding)
         kind = stated_by(message.kinds)
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
@@ -284,6 +306,21 @@ def _weighed(judged: Mapping[MemoryType, float], read: Kinds, english: float) ->
     }
 
 
+def _trivial(
+    judgement: Judgement, draft: AnyDraft | UntypedDraft, embedding: Embedding | None = None
+) -> Rejection:
+    """The rejection of a trivial text, for which no reviewer is asked."""
+    reason = f"trivial: {judgement.objection}"
+    reviewed = Reviewed(
+        decision=Decision.REJECT,
+        importance=judgement.importance,
+        reason=reason,
+        tier=Tier.PREFILTER,
+        cause="trivial",
+    )
+    return Rejection(reason, draft, embedding, reviewed, RejectionCause.TRIVIAL)
+
+
 def stated_by(kinds: Mapping[MemoryType, float]) -> MemoryType:
     """What a captured text states, by the probability of each type (`Judge.stated`): the likeliest
     of a fact, a task and a how-to, if it is at least STATED; otherwise it only tells what happened.
@@ -315,7 +352,7 @@ def _typed(
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
         case MemoryType.SEMANTIC:
-            fields = {"confidence": round(classified.confidence, 2)}
+            fields = {"speaker": said.role}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}

@@ -1,28 +1,40 @@
-"""Removes recalled memories that are quoted in a conversation, so that they are not stored again.
+"""Removes recalled memories from texts that are written, so that they are not stored again.
 
 Whole contexts are recognised by the form in which they are rendered: Markdown (also quoted with
 ">") or JSON. Single memories are recognised if they were shown before and are quoted word for word,
 whatever marks and spaces are between the words. Text that was cut off or reworded is not
 recognised. Nor are memories of the same session, because a conversation that is sent again must
 match its own memories.
+
+A text that somebody chose to write loses whole contexts only. It is rejected if it has nothing
+else, or if it lists memories that were shown. The text of a single one is written, and merged.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from ingest.screening.redaction.rules import compile_re2
 from ingest.screening.sentences import sentences_in
-from memtypes.model.filters import Compare, Op
+from ingest.screening.submission import (
+    Classification,
+    Rejection,
+    RejectionCause,
+    Submission,
+    UntypedDraft,
+    with_type,
+)
+from memtypes.model.filters import All, Compare, Op
+from memtypes.model.ids import content_hash
 from memtypes.model.memory import Memory
 from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.offload import offload
 from memtypes.ports.encoders import SparseEncoder
-from memtypes.ports.memory_store import CandidateSearch, MemoryStore
+from memtypes.ports.memory_store import CandidateSearch, Listing, MemoryStore
 
 ALL_RECALLED = "it contains only text that was recalled from memory"
 PART_RECALLED = "text that was recalled from memory was removed"
@@ -44,6 +56,9 @@ INTRODUCTION = "From the memory of this project:"
 prompt.
 """
 
+MAX_LISTED = 100
+"""Maximum entries of a list that are compared with memories; a longer list is a document."""
+
 DEPTH = 8
 _BATCH = 16
 """Number of messages in one search of the store."""
@@ -57,16 +72,30 @@ _BLOCK = (
     rf"(?m){_QUOTE}<TAG>[ \t]*\r?\n{_QUOTE}## (?:{_HEADINGS})[ "
     rf"\t]*\r?\n(?s:.*?){_QUOTE}</TAG>[ \t]*\r?$\n?"
 )
+_FOLDED = rf"<TAG>[ \t]+## (?:{_HEADINGS})[ \t][^\n]*?</TAG>"
+"""A context whose lines were joined to one."""
 CONTEXTS = [
-    *(compile_re2(_BLOCK.replace("TAG", tag)) for tag in ("memories", "working_memory")),
+    *(
+        compile_re2(block.replace("TAG", tag))
+        for block in (_BLOCK, _FOLDED)
+        for tag in ("memories", "working_memory")
+    ),
     compile_re2(r'(?m)^\{\n"(?:memories|working_memory)":\{\n(?s:.*?)^\}\n\}[ \t]*$\n?'),
 ]
-"""RE2 patterns of whole contexts: two in Markdown, one in JSON.
+"""RE2 patterns of whole contexts: in Markdown, in lines and in one line, and in JSON.
 
 RE2 takes linear time even for a text with many beginnings of a context and no end.
 """
 
 _INTRODUCTION = re.compile(rf"{_QUOTE}{re.escape(INTRODUCTION)}.*$\n?", re.MULTILINE)
+_FOOTER = re.compile(
+    r"^(?:receipt [\w-]+ \N{MIDDLE DOT} )?\d+ of \d+ tokens(?: \N{MIDDLE DOT} degraded)?$\n?",
+    re.MULTILINE,
+)
+"""The last line that the MCP tool for recall adds to a context."""
+
+_ITEM = re.compile(r"[ \t]*(?:[-*+\u2022]|\d{1,3}[.)])[ \t]+(?=\S)")
+_TITLE = re.compile(rf"#{{1,6}} (?:{_HEADINGS}|\d{{4}}-\d\d-\d\d.*)|</?(?:working_)?memor\w*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +148,40 @@ class RecallGuard:
             texts |= {self.shown_text(memory), memory.content}
         return {text for text in texts if len(text) >= MIN_SHOWN}
 
+    async def were_shown(self, scope: Scope, texts: Sequence[str]) -> bool:
+        """Whether each of `texts` is the text of a memory that an agent was shown, word for word.
+        Raises Unavailable.
+        """
+        if len(texts) > MAX_LISTED:
+            return False
+        await self.flush_use_counts()
+        queries = await offload(texts, lambda: [self.sparse.encode_query(text) for text in texts])
+        if any(not terms.indices.size for terms in queries):
+            return False
+        shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
+        searches = [CandidateSearch(shown, None, terms, DEPTH, columns=False) for terms in queries]
+        hits = await self.store.candidates(scope, searches)
+        ids = {hit.id: hit.type for of_text in hits for hit in of_text}
+        memories = await self.store.get(scope, ids) if ids else {}
+        said = {
+            _words(form)
+            for memory in memories.values()
+            for form in (memory.content, self.shown_text(memory))
+        }
+        return all(_words(text) in said for text in texts)
+
+    async def shown_with_text(self, scope: Scope, text: str) -> Memory | None:
+        """A memory with the content `text` that an agent was shown; None if there is none. Raises
+        Unavailable.
+        """
+        same = Compare("content_hash", Op.EQ, content_hash(text))
+        page = await self.store.page(scope, Listing(LONG_TERM, same, 1))
+        if not page.memories:
+            return None
+        await self.flush_use_counts()
+        page = await self.store.page(scope, Listing(LONG_TERM, All((same, _WAS_SHOWN)), 1))
+        return page.memories[0] if page.memories else None
+
     async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
         long = [text for text in texts if len(text) >= MIN_LENGTH]
         queries = await offload(long, lambda: [self.sparse.encode_query(text) for text in long])
@@ -143,6 +206,40 @@ class RecallGuard:
         return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
 
 
+@dataclass(frozen=True, slots=True)
+class RecallGate:
+    """Screening step for texts that a caller writes: what a context showed is not stored again."""
+
+    guard: RecallGuard
+
+    async def examine(self, scope: Scope, submission: Submission) -> Submission | Rejection:
+        """The submission without whole contexts; a rejection if its text has nothing else, or only
+        lists memories that were shown.
+
+        A text without a type that repeats a memory that was shown gets its type, so that it is
+        merged into it. Raises Unavailable.
+        """
+        if submission.said is not None:  # the messages of a conversation were examined together
+            return submission
+        draft = submission.draft
+        content = without_contexts(draft.content)
+        if not content.strip():
+            return Rejection(ALL_RECALLED, cause=RejectionCause.RECALLED)
+        entries = listed_entries(content)
+        is_list = len(entries) > 1 or content != draft.content
+        if entries and is_list and await self.guard.were_shown(scope, entries):
+            return Rejection(ALL_RECALLED, cause=RejectionCause.RECALLED)
+        if content != draft.content:
+            draft = draft.model_copy(update={"content": content})
+            submission = replace(submission, draft=draft, note=PART_RECALLED)
+        if isinstance(draft, UntypedDraft):
+            repeated = await self.guard.shown_with_text(scope, content)
+            if repeated is not None:
+                found = Classification(repeated.type, 1.0, "it repeats a memory that was recalled")
+                return with_type(submission, found, {})
+        return submission
+
+
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing
     else.
@@ -150,7 +247,29 @@ def without_contexts(text: str) -> str:
     remaining = text
     for context in CONTEXTS:
         remaining = context.sub("", remaining)
-    return text if remaining == text else _INTRODUCTION.sub("", remaining).strip()
+    if remaining == text:
+        return text
+    return _FOOTER.sub("", _INTRODUCTION.sub("", remaining)).strip()
+
+
+def listed_entries(text: str) -> list[str]:
+    """The entries of a text that is a list and nothing else; [] for any other text.
+
+    Headings and tags of a context may stand between the entries. An entry goes on in the lines that
+    are indented below it.
+    """
+    entries: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or _TITLE.fullmatch(line.strip()):
+            continue
+        item = _ITEM.match(line)
+        if item:
+            entries.append(line[item.end() :])
+        elif entries and line[0].isspace():
+            entries[-1] += f"\n{line.strip()}"
+        else:
+            return []
+    return entries
 
 
 def without_quotes(text: str, quotable: Sequence[str]) -> str:
@@ -180,6 +299,10 @@ def without_quotes(text: str, quotable: Sequence[str]) -> str:
     if remaining == text:
         return text
     return remaining.strip() if _WORD.search(remaining) else ""
+
+
+def _words(text: str) -> str:
+    return _plain(_WORD.findall(text))
 
 
 def _plain(words: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from ingest.screening.judge import Judgement
 from ingest.screening.text_features import Conversation, Later
 from memtypes.config import message_of
 from memtypes.model.errors import InvalidRequest
-from memtypes.model.memory import Draft, Memory
+from memtypes.model.memory import Draft, Memory, Reviewed
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
@@ -154,8 +154,9 @@ class Submission:
 
     said: place of a captured message in its conversation; None for any other draft. Nobody chose to
     store a captured message, so the pre-filter may drop it. redactions: number of secrets removed,
-    by kind. classified: how the type was found; None if the caller gave it. judgement: how much a
-    captured message matters; None for any other draft.
+    by kind. classified: how the type was found; None if the caller gave it. judgement: how much the
+    text matters, of captured messages and of drafts that ask for a review. embedding: of the
+    content, if the pre-filter needed it. note: what was removed from the text, to tell the caller.
     """
 
     draft: AnyDraft | UntypedDraft
@@ -164,6 +165,8 @@ class Submission:
     redactions: Mapping[str, int] = field(default_factory=dict)
     classified: Classification | None = None
     judgement: Judgement | None = None
+    embedding: Embedding | None = field(default=None, repr=False, compare=False)
+    note: str | None = None
 
 
 def with_type(
@@ -199,18 +202,41 @@ def submission_of(submitted: Submitted) -> Submission:
     return submitted if isinstance(submitted, Submission) else Submission(submitted)
 
 
+class RejectionCause(StrEnum):
+    """Why a text is not stored, as counted in the metrics.
+
+    trivial, duplicate: for the pre-filter. part: a sentence of a message that is no statement by
+    itself. rules: of the tenant. secret: of a kind that the tenant's rules refuse. recalled: it
+    only repeats memories that were shown. empty: no text. The others: a review rejected it, since
+    reviewers found it trivial, or because of its mean score.
+    """
+
+    TRIVIAL = "trivial"
+    DUPLICATE = "duplicate"
+    PART = "part"
+    RULES = "rules"
+    REFUSED = "secret"
+    RECALLED = "recalled"
+    EMPTY = "empty"
+    REVIEW_TRIVIAL = "review_trivial"
+    REVIEW_IMPORTANCE = "review_importance"
+    REVIEW_RELEVANCE = "review_relevance"
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """The decision of a screening step not to store a draft. reason: shown to the caller.
 
     draft: the draft without secrets, to list it among the rejected texts, which `undo` can store;
     None to not list it. embedding: of a message that is not worth keeping and may still say that
-    something is done.
+    something is done. reviewed: the decision, if it is about how much the text matters.
     """
 
     reason: str
     draft: AnyDraft | UntypedDraft | None = None
     embedding: Embedding | None = field(default=None, repr=False, compare=False)
+    reviewed: Reviewed | None = None
+    cause: RejectionCause = RejectionCause.RULES
 
 
 class ScreeningGate(Protocol):

@@ -2,21 +2,21 @@
 cleared or expire.
 
 An item of a to-do lives until the to-do ends, or until it was not used for `todo_life`. Any other
-item expires after five minutes without use, unless it sets another time to live. While a session is
-stopped, its to-do items are not shown. `ingest.working.todos` says what begins and ends to-dos.
+item expires after five minutes without use, unless it sets another time to live. All items end with
+their session. `ingest.working.todos` says what begins and ends to-dos.
 
 While an item lives, it is in the live store (Redis) alone, neither embedded nor found by searches.
 Once it has been cleared or has expired, prompts do not show it, and the next sweep moves it to the
 memory store, which keeps it for audit: it is written there under the same id, then removed from the
 live store. A move that was interrupted in between is repeated by a later sweep and leaves one
-memory. Moves and removals of a session's items take its lock, so a removed item cannot be written
-by a move that had read it before.
+memory. An ended item says when and why it ended. Moves and removals of a session's items take its
+lock, so a removed item cannot be written by a move that had read it before.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -34,7 +34,14 @@ from memtypes.model.memory import StrictModel, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, rfc3339
-from memtypes.model.working import ContextType, ItemDraft, Working, WorkingScope
+from memtypes.model.working import (
+    ClearReason,
+    ContextType,
+    ItemDraft,
+    TodoStatus,
+    Working,
+    WorkingScope,
+)
 from memtypes.ports.locks import LockRequest, Locks
 from memtypes.ports.memory_store import Listing, MemoryStore
 from memtypes.ports.workflows import WorkflowStore
@@ -85,6 +92,7 @@ class NewItem(StrictModel):
 
     content: Text
     todo_id: Name | None = None
+    todo_status: TodoStatus | None = None
     workflow_id: WorkflowId | None = Field(
         default=None,
         description=(
@@ -119,8 +127,8 @@ class NewItem(StrictModel):
 
 @dataclass(frozen=True, slots=True)
 class WorkingMemory:
-    """Creates, lists, clears and pauses the working-memory items of a session, and moves ended ones
-    to the memory store.
+    """Creates, lists and clears the working-memory items of a session, and moves ended ones to the
+    memory store.
 
     Every scope must name the session, unless noted. items: the live store (Redis). store: the
     memory store. ended: the to-dos that this process ended last and need not end again.
@@ -159,7 +167,7 @@ class WorkingMemory:
         async with self._locked(scope):
             now = self.clock()
             ended = [item for item in await self.items.items(scope) if item.is_over(now)]
-            outcomes = await self.ingestor.restorer.restore(scope, [item.memory for item in ended])
+            outcomes = await self.ingestor.restorer.restore(scope, [item.ended() for item in ended])
             moved: list[LiveItem] = []
             for item, outcome in zip(ended, outcomes, strict=True):
                 if outcome.status is WriteStatus.FAILED:
@@ -190,7 +198,8 @@ class WorkingMemory:
         except Conflict:  # the workflow has ended meanwhile
             if (await self.workflows.load(scope, new.workflow_id)).on_end is OnEnd.DELETE:
                 await self.end_workflow(scope, new.workflow_id, delete=True)
-            await self._clear_live(scope, [ItemSelection(id=created.value.id)])
+            selection = ItemSelection(id=created.value.id)
+            await self._clear_live(scope, [selection], ClearReason.WORKFLOW_ENDED)
             raise
         return created
 
@@ -240,8 +249,7 @@ class WorkingMemory:
         return timedelta(seconds=TTL_S) if new.todo_id is None else self.todo_life
 
     async def live_items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
-        """The session's items that are neither cleared nor expired, oldest first; paused items are
-        included.
+        """The session's items that are neither cleared nor expired, oldest first.
 
         optional: whether the caller can go on without the items; the call then fails at once if the
         live store is slow.
@@ -256,17 +264,17 @@ class WorkingMemory:
     async def list_items(
         self, scope: Scope, todo_id: str | None, *, include_cleared: bool
     ) -> list[Working]:
-        """The session's items that are shown with its prompts (not paused, cleared or expired),
-        oldest first.
+        """The session's items that are shown with its prompts (neither cleared nor expired), oldest
+        first.
 
         todo_id: list only the items of this to-do. include_cleared: add the newest `MAX_CLEARED`
-        cleared items.
+        cleared items, and those that expired.
         """
         now = self.clock()
         items = await self.items.items(scope)
-        memories = [item.memory for item in items if item.is_shown(now)]
+        memories = [item.memory for item in items if not item.is_over(now)]
         if include_cleared:
-            memories += [item.memory for item in items if item.memory.cleared_at is not None]
+            memories += [item.ended() for item in items if item.is_over(now)]
             live_ids = {item.memory.id for item in items}
             cleared = await self.stored(scope, Not(Absent("cleared_at")), MAX_CLEARED)
             # A cleared item that was created again has its new state in the live store.
@@ -281,7 +289,9 @@ class WorkingMemory:
         An item that has ended but is not moved yet is found, too.
         """
         item = await self.items.find(scope, memory_id)
-        return None if item is None else item.memory
+        if item is None:
+            return None
+        return item.ended() if item.is_over(self.clock()) else item.memory
 
     async def in_namespace(self, scope: Scope, limit: int) -> list[Working]:
         """Items that prompts show, of any session of the namespace, at most `limit`."""
@@ -290,7 +300,7 @@ class WorkingMemory:
         async for item in self._everywhere(scope):
             if len(memories) == limit:
                 break
-            if item.is_shown(now):
+            if not item.is_over(now):
                 memories.append(item.memory)
         return memories
 
@@ -308,18 +318,24 @@ class WorkingMemory:
         A cleared item is not shown any more, and the memory store keeps it, marked as cleared.
         """
         if selection.todo_id is not None:
-            return await self.end_todos(scope, [selection.todo_id])
-        cleared = await self._clear_live(scope, [selection])
-        return cleared + await self._clear_stored(scope, None, selection.id)
+            return await self.end_todos(scope, {selection.todo_id: ClearReason.CLEARED})
+        cleared = await self._clear_live(scope, [selection], ClearReason.CLEARED)
+        return cleared + await self._clear_stored(scope, None, ClearReason.CLEARED, selection.id)
 
-    async def end_todos(self, scope: Scope, todo_ids: Sequence[str]) -> int:
-        """Clear the items of these to-dos, as `clear` does; return how many."""
+    async def end_todos(self, scope: Scope, reasons: Mapping[str, ClearReason]) -> int:
+        """Clear the items of these to-dos, as `clear` does; return how many.
+
+        reasons: why each to-do is over, by its id.
+        """
         live = {item.memory.todo_id for item in await self.live_items(scope)}
-        cleared = await self._clear_live(
-            scope, [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live]
-        )
-        cleared += await self._clear_stored(scope, Compare("todo_id", Op.ANY, tuple(todo_ids)))
-        self.ended.update(dict.fromkeys((scope, todo_id) for todo_id in todo_ids))
+        cleared = 0
+        for reason in dict.fromkeys(reasons.values()):
+            todo_ids = [todo_id for todo_id, other in reasons.items() if other is reason]
+            selections = [ItemSelection(todo_id) for todo_id in todo_ids if todo_id in live]
+            cleared += await self._clear_live(scope, selections, reason)
+            of_todos = Compare("todo_id", Op.ANY, tuple(todo_ids))
+            cleared += await self._clear_stored(scope, of_todos, reason)
+        self.ended.update(dict.fromkeys((scope, todo_id) for todo_id in reasons))
         return cleared
 
     async def end_workflow(self, scope: Scope, workflow_id: str, *, delete: bool) -> int:
@@ -334,7 +350,7 @@ class WorkingMemory:
                 for item in await self.live_items(scope)
                 if item.memory.workflow_id == workflow_id
             ]
-            return await self._clear_live(scope, live)
+            return await self._clear_live(scope, live, ClearReason.WORKFLOW_ENDED)
         removed = await self._remove(scope, lambda memory: memory.workflow_id == workflow_id)
         session = Compare("session_id", Op.EQ, scope.session_id)
         where = all_of(session, Compare("workflow_id", Op.EQ, workflow_id))
@@ -342,18 +358,38 @@ class WorkingMemory:
             scope, (MemoryType.WORKING,), where
         )
 
-    async def stop_session(self, scope: Scope) -> None:
-        """Pause the items that show the session's to-dos: they are not shown until the session's
-        next prompt.
+    async def end_session(self, scope: Scope) -> None:
+        """Clear all items of a session that has ended, live and stored ones.
 
-        Paused items still expire. Nothing is cleared, because some agents report a stop after each
-        answer, although the session goes on. If the live store is unavailable, nothing is paused;
-        this is logged, not raised.
+        If the live store is unavailable, its items stay until they expire; this is logged, not
+        raised.
         """
         try:
-            await self.items.set_paused(scope, self.clock(), paused=True)
+            await self._clear_live(scope, [ItemSelection()], ClearReason.SESSION_ENDED)
         except Unavailable as error:
-            _log.warning("items of a stopped session stay until they expire: %s", error)
+            _log.warning("items of an ended session stay until they expire: %s", error)
+        await self._clear_stored(scope, None, ClearReason.SESSION_ENDED)
+
+    async def resume_session(self, scope: Scope) -> None:
+        """Show the to-dos again that were open when the session ended; other items stay ended."""
+        now = self.clock()
+        items = await self.items.items(scope)
+        by_session = Compare("cleared_reason", Op.EQ, str(ClearReason.SESSION_ENDED))
+        stored = await self.stored(scope, by_session, MAX_CLEARED)
+        # An item that was created again has its new state in the live store
+        memories = {memory.id: memory for memory in stored}
+        memories |= {item.memory.id: item.memory for item in items}
+        renewed = {
+            "cleared_at": None,
+            "cleared_reason": None,
+            "updated_at": now,
+            "expires_at": now + self.todo_life,
+        }
+        for memory in memories.values():
+            by_end = memory.cleared_reason is ClearReason.SESSION_ENDED
+            if by_end and memory.todo_status is not None:
+                again = memory.model_copy(update=renewed)
+                await self.items.put(scope, LiveItem(again, self.todo_life, is_todo=True))
 
     async def forget(self, scope: Scope, memory_id: str | None = None) -> int:
         """Remove items from the live store without moving them to the memory store; return how
@@ -401,12 +437,19 @@ class WorkingMemory:
         async with self.locks.held(request):
             yield
 
-    async def _clear_live(self, scope: Scope, selections: Sequence[ItemSelection]) -> int:
+    async def _clear_live(
+        self, scope: Scope, selections: Sequence[ItemSelection], reason: ClearReason
+    ) -> int:
         now = self.clock()
-        return sum([len(await self.items.clear(scope, selection, now)) for selection in selections])
+        cleared = [await self.items.clear(scope, each, now, reason) for each in selections]
+        return sum(len(ids) for ids in cleared)
 
     async def _clear_stored(
-        self, scope: Scope, where: Filter | None, memory_id: str | None = None
+        self,
+        scope: Scope,
+        where: Filter | None,
+        reason: ClearReason,
+        memory_id: str | None = None,
     ) -> int:
         """Clear the session's items that only the memory store has; with `where` or an id, also
         those of no session.
@@ -424,7 +467,8 @@ class WorkingMemory:
             async for memory in self.store.list_all(scope, listing)
             if memory_id in (None, memory.id)
         ]
-        change = {"cleared_at": rfc3339(now), "updated_at": rfc3339(now)}
+        at = rfc3339(now)
+        change = {"cleared_at": at, "cleared_reason": str(reason), "updated_at": at}
         if ids:
             await self.store.patch(scope, dict.fromkeys(ids, change))
         return len(ids)

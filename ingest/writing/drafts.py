@@ -159,14 +159,18 @@ class PendingWrite:
         """
         return not self.known and self.embedding is None
 
-    def embedding_by_classifier(self) -> Embedding | None:
-        """The embedding that the classifier computed; None if it is not that of the memory's text
-        in its context.
+    def embedding_by_screening(self) -> Embedding | None:
+        """The embedding that screening computed; None if it is not that of the memory's text in its
+        context.
         """
-        if self.submission is None or self.submission.classified is None:
+        if self.submission is None:
             return None
-        classified_alone = self.in_context == InContext(self.submission.draft.content)
-        return self.submission.classified.embedding if classified_alone else None
+        embedding = self.submission.embedding
+        classified = self.submission.classified
+        if embedding is None and classified is not None:
+            embedding = classified.embedding
+        screened_alone = self.in_context == InContext(self.submission.draft.content)
+        return embedding if screened_alone else None
 
     def vectors(self, embedding: Embedding) -> Vectors:
         """The vectors to store for the memory: its sparse vector, and the dense and token vectors

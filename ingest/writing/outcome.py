@@ -35,7 +35,8 @@ class WriteOutcome:
     """The result of writing one draft.
 
     id: of the memory that was stored, or that the draft was merged into; None if no memory was
-    written. reason: why the draft was merged, rejected or failed. merged_into: the same as `id` if
+    written. reason: why the draft was merged, rejected or failed, or that recalled text was removed
+    from it. merged_into: the same as `id` if
     the draft was merged, otherwise None. supersedes: ids of the facts that it replaced. contests:
     ids of the facts that it contradicts but does not replace. ended, moved: ids of the tasks that
     it ended, or gave another time or owner. retracted: ids of the facts that it says were wrong.

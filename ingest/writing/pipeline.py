@@ -20,6 +20,7 @@ from typing import TypeAlias, TypeVar
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
+from ingest.screening.counts import ScreeningCounts
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
@@ -69,7 +70,7 @@ class Ingestor:
     secrets from edited and restored memories, which do not pass the gates. panel: reviews drafts.
     rejections: keeps rejected texts for 30 days; None to keep none. reader: reads a new statement
     together with stored ones; None if its weights are not installed. locks: one per namespace,
-    shared by everything that writes to this store.
+    shared by everything that writes to this store. counts: what screening decided so far.
     """
 
     store: MemoryStore
@@ -83,6 +84,7 @@ class Ingestor:
     rejections: RejectionStore | None
     reader: Reader | None = None
     locks: ScopeLocks = field(default_factory=ScopeLocks)
+    counts: ScreeningCounts = field(default_factory=ScreeningCounts)
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.count_tokens)
@@ -90,7 +92,14 @@ class Ingestor:
         writer = MemoryWriter(self.store, embedder, preparer, self.clock, self.locks)
         consultation = Consultation(self.store, self.reader)
         self._stages = Stages(
-            self.gates, preparer, self.store, embedder, writer, self.panel, consultation
+            self.gates,
+            preparer,
+            self.store,
+            embedder,
+            writer,
+            self.panel,
+            consultation,
+            self.counts,
         )
         self.editor = MemoryEditor(
             self.store,

@@ -24,7 +24,7 @@ from ingest.writing.outcome import WriteOutcome, WriteStatus
 from memtypes.model.filters import Compare, Op, all_of, unfinished
 from memtypes.model.memory import Memory, State
 from memtypes.model.policy import MemoryType
-from memtypes.model.prospective import Prospective, Status, TaskChange
+from memtypes.model.prospective import CLOSED, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.times import Clock
 from memtypes.offload import offload
@@ -54,6 +54,16 @@ class ScopeLocks:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did, as read back. outcomes: of the memories, in order. tasks: those that it
+    changed.
+    """
+
+    outcomes: list[WriteOutcome]
+    tasks: list[Prospective]
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryWriter:
     """Writes memories to the store, one call at a time per namespace: reads what the store has,
     plans, writes, and reads the result back.
@@ -67,12 +77,12 @@ class MemoryWriter:
 
     async def write(
         self, scope: Scope, pending: Sequence[PendingWrite], deeds: Sequence[Deeds] = ()
-    ) -> list[WriteOutcome]:
-        """Store or merge each memory of `pending`, and do the `deeds` of texts; return the
-        outcomes. Raises what store and embedder raise.
+    ) -> Written:
+        """Store or merge each memory of `pending`, and do the `deeds` of texts. Raises what store
+        and embedder raise.
         """
         if not pending and not deeds:
-            return []
+            return Written([], [])
         async with self.locks.lock(scope):
             now = self.clock()
             pending, made = await self._plan(scope, pending, deeds, now)
@@ -87,10 +97,11 @@ class MemoryWriter:
             for planned, entry in zip(made.writes, pending, strict=True):
                 types[planned.id] = entry.memory.type
             read_back = await self.store.get(scope, types)
-        return [
+        outcomes = [
             _outcome(planned, entry.memory, read_back, made.affected)
             for planned, entry in zip(made.writes, pending, strict=True)
         ]
+        return Written(outcomes, _changed_tasks(read_back, made.affected))
 
     async def _plan(
         self,
@@ -236,11 +247,7 @@ def _outcome(
         if other.id in affected and other.id in contradicted(memory)
     ]
     replaced = [rival for rival in rivals if rival.superseded_by == memory.id]
-    tasks = [
-        other
-        for other in read_back.values()
-        if other.id in affected and isinstance(other, Prospective)
-    ]
+    tasks = _changed_tasks(read_back, affected)
     contests = tuple(rival.id for rival in rivals if rival.state is State.CONTESTED)
     stored = WriteOutcome(
         WriteStatus.STORED,
@@ -264,8 +271,13 @@ def _outcome(
     )
 
 
+def _changed_tasks(read_back: Mapping[str, Memory], affected: Container[str]) -> list[Prospective]:
+    memories = read_back.values()
+    return [task for task in memories if isinstance(task, Prospective) and task.id in affected]
+
+
 def _is_ended_by(task: Prospective, memory: Memory) -> bool:
-    return task.ended is not None and task.ended.by == memory.id
+    return task.status in CLOSED and task.ended is not None and task.ended.by == memory.id
 
 
 def _is_moved_by(task: Prospective, memory: Memory) -> bool:

@@ -16,10 +16,18 @@ USE_ORDER = ""
 of use.
 """
 
-# More than the number of turns in any thread, so that a turn's rank by role outweighs its index
+PINNED_SHARE = 0.8
+"""Maximum share of each limit of a thread that its pinned turns may fill, so that others have room
+beside them.
+"""
+
+# More than the number of turns in any thread, so that a turn's priority outweighs its index
 _SPAN = 2**40
 
-_ROLE_RANKS: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2}
+_ROLE_PRIORITIES: Mapping[str, int] = {"tool": 0, "assistant": 1, "user": 2, "system": 2}
+
+_KEYWORD_PRIORITY = 10
+"""What a keyword adds to a turn's priority. Turns below this have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,13 @@ class ThreadLimits:
         `turns`.
         """
         return self.turns if self.messages is None else min(self.messages, self.turns)
+
+    @property
+    def most_pinned(self) -> ThreadLimits:
+        """The limits of a thread's pinned turns. One turn that is not pinned always has a place."""
+        tokens = None if self.tokens is None else math.floor(PINNED_SHARE * self.tokens)
+        turns = min(math.floor(PINNED_SHARE * self.count), self.count - 1)
+        return ThreadLimits(tokens, None, turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +83,16 @@ def eviction_rank(eviction: Eviction, turn: Turn) -> str | None:
         return USE_ORDER
     if eviction.policy is EvictionPolicy.FIFO:
         return "0"
-    if turn.role == "system":
-        return None
+    return str(_priority(eviction, turn) * _SPAN)
+
+
+def _priority(eviction: Eviction, turn: Turn) -> int:
+    """How important the policy `priority` takes a turn to be: by its role, and above all by the
+    keywords.
+    """
     text = turn.content.lower()
     has_keyword = any(keyword.lower() in text for keyword in eviction.keywords)
-    return str((_ROLE_RANKS.get(turn.role, 1) + (10 if has_keyword else 0)) * _SPAN)
+    return _ROLE_PRIORITIES.get(turn.role, 1) + (_KEYWORD_PRIORITY if has_keyword else 0)
 
 
 def flush_due(tokens: int, messages: int, limits: ThreadLimits, threshold: float) -> bool:
@@ -96,19 +116,26 @@ def flush_goal(size: ThreadSize, limits: ThreadLimits, target: float, *, force: 
 
 
 def turns_to_flush(
-    flush: Flush, turns: Sequence[Turn], used: Mapping[int, int], goal: ThreadSize
+    flush: Flush,
+    eviction: Eviction,
+    turns: Sequence[Turn],
+    used: Mapping[int, int],
+    goal: ThreadSize,
 ) -> list[Turn]:
     """The turns that a flush removes from a thread so that its size is at most `goal`, sorted by
     index.
 
-    The strategy of `flush` decides which turns go first. Pinned turns, system turns and those that
-    `flush.protected` counts always stay. turns: all turns of the thread, oldest first. used: a
-    number by turn index, which is higher the later the turn was last used.
+    The strategy of `flush` decides which turns go first. If turns are evicted by priority, turns of
+    a lower priority go before all others, and turns with a keyword stay while any turn without one
+    stays. Pinned turns, the newest system turn and those that `flush.protected` counts always stay.
+    turns: all turns of the thread, oldest first. used: a number by turn index, which is higher the
+    later the turn was last used.
     """
-    size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     first, last = flush.protected
-    removable = turns[first : max(len(turns) - last, 0)]
-    candidates = [turn for turn in removable if not turn.pinned and turn.role != "system"]
+    instructions = next((turn for turn in reversed(turns) if turn.role == "system"), None)
+    unpinned = [turn for turn in turns if not turn.pinned and turn is not instructions]
+    protected = {turn.index for turn in (*turns[:first], *turns[max(len(turns) - last, 0) :])}
+    candidates = [turn for turn in unpinned if turn.index not in protected]
     if flush.strategy in (FlushStrategy.LRU, FlushStrategy.TOKEN_AWARE_LRU):
         candidates.sort(key=lambda turn: (used.get(turn.index, -1), turn.index))
     if flush.strategy is FlushStrategy.TOKEN_AWARE_LRU:
@@ -119,8 +146,16 @@ def turns_to_flush(
             for position, turn in enumerate(candidates)
         }
         candidates.sort(key=lambda turn: (-weights[turn.index], turn.index))
+    if eviction.policy is EvictionPolicy.PRIORITY:
+        priorities = {turn.index: _priority(eviction, turn) for turn in unpinned}
+        # The order of the strategy remains among turns of the same priority.
+        candidates.sort(key=lambda turn: priorities[turn.index])
+        staying = [priorities[turn.index] for turn in unpinned if turn.index in protected]
+        if min(staying, default=_KEYWORD_PRIORITY) < _KEYWORD_PRIORITY:
+            candidates = [turn for turn in candidates if priorities[turn.index] < _KEYWORD_PRIORITY]
     hybrid = flush.strategy is FlushStrategy.HYBRID_SUMMARY
     minimum = math.floor(flush.oldest * len(candidates)) if hybrid else 0
+    size = ThreadSize(sum(turn.tokens for turn in turns), len(turns))
     selected: list[Turn] = []
     for turn in candidates:
         if size.within(goal) and len(selected) >= minimum:

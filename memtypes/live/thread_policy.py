@@ -234,20 +234,30 @@ class ThreadPolicy(StrictModel):
             raise ValueError(
                 "allocation.short_term must be above 0, because the newest turn is always shown"
             )
-        if self.type is PolicyType.BUFFER:
-            return self
         turns = self.most_turns
         messages = self.max_messages
-        protected = sum(self.flush.protected)
-        first = self.flush.threshold * messages if messages is not None else 0
+        most = turns if messages is None else min(turns, messages)
+        settings = self.flush
+        # Whatever the policy's own strategy, a request to flush may name hybrid_summary.
+        asked = settings.model_fields_set & {"keep_first", "keep_last"}
+        kept = settings.keep_first + settings.keep_last
+        if asked and kept > most:
+            raise ValueError(
+                f"flush keeps {kept} turns (keep_first {settings.keep_first} and keep_last "
+                f"{settings.keep_last}), but the thread has at most {most}; keep fewer, or raise "
+                "max_messages and max_turns"
+            )
+        protected = sum(settings.protected)
+        if self.type is PolicyType.BUFFER:
+            return self
+        first = settings.threshold * messages if messages is not None else 0
         if self.type is PolicyType.MESSAGE_COUNT_BASED and first > turns:
             raise ValueError(
                 f"the flush would start at {first:g} messages (threshold "
-                f"{self.flush.threshold:g} of max_messages "
+                f"{settings.threshold:g} of max_messages "
                 f"{messages}), but max_turns {turns} allows fewer; raise max_turns or "
                 "lower max_messages"
             )
-        most = turns if messages is None else min(turns, messages)
         if protected >= most:
             raise ValueError(
                 f"the flush could never remove a turn: {protected} turns always stay "

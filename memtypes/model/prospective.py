@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,8 +16,10 @@ from memtypes.model.memory import (
     Line,
     Memory,
     Number,
+    State,
     StrictModel,
     Whole,
+    state_at,
 )
 from memtypes.model.policy import MemoryType
 from memtypes.model.times import Instant, rfc3339
@@ -74,8 +76,15 @@ class TaskChange(StrEnum):
     REOPENED = "reopened"
 
 
+_ENDINGS = {
+    Status.COMPLETED: TaskChange.DONE,
+    Status.CANCELLED: TaskChange.CANCELLED,
+    Status.LAPSED: TaskChange.LAPSED,
+}
+
 BY_CALLER = "changed by a caller"
 BY_TIME = "an appointment whose time is over"
+BY_SUCCESSOR = "another memory took its place"
 
 
 class StatusTimes(Protocol):
@@ -125,7 +134,8 @@ class TaskAct(StrictModel):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+    moved one continues. sure: the reader's probability, 1 for what a caller or time alone did; left
+    out where it is not known.
 
     Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
@@ -137,7 +147,10 @@ class TaskAct(StrictModel):
     how: TaskChange = Field(alias="as")
     at: Instant
     reason: Label
-    sure: Number = Field(default=1.0, ge=0.0, le=1.0)
+    sure: Annotated[
+        Annotated[Number, Field(ge=0.0, le=1.0)] | None,
+        Field(exclude_if=lambda value: value is None),
+    ] = None
     by: str | None = None
     text: Label | None = None
     due_at: Instant | None = None
@@ -175,7 +188,8 @@ class ProspectiveDraft(ProspectiveFields, Draft):
 class Prospective(ProspectiveFields, Memory):
     """A stored prospective memory: an intention, such as a to-do or a reminder.
 
-    ended: what ended it; None while it is open. said: what seems to have ended it, while that is
+    ended: what ended it: a text or a caller, its time that is over, or another memory that took its
+    place. None while it is open. said: what seems to have ended it, while that is
     not sure. history: how it came to its present time, and what ended it before it was opened
     again, the newest last.
     kept_from: hashes of the texts whose act on it was undone, so that they never act on it again.
@@ -212,12 +226,18 @@ class Prospective(ProspectiveFields, Memory):
         something is written that was said after that time.
         """
         memory = super().at(now)
+        status = self._status_by_clock(now)
+        ended = self._ended(status, now)
+        if status is memory.status and ended == memory.ended:
+            return memory
+        return memory.model_copy(update={"status": status, "ended": ended})
+
+    def _status_by_clock(self, now: datetime) -> Status:
         if self.status in CLOSED or self.lapses_at is None:
-            return memory
+            return self.status
         if self.status in OPEN and self.lapses_at <= self.updated_at:
-            return memory
-        status = status_at(now, self)
-        return memory if status is self.status else memory.model_copy(update={"status": status})
+            return self.status
+        return status_at(now, self)
 
     def as_of(self, moment: datetime) -> Self:
         """The intention with the status that it had at `moment`, and without what texts did to it
@@ -228,10 +248,45 @@ class Prospective(ProspectiveFields, Memory):
         if status is not self.status:
             fields["status"] = status
             if status not in CLOSED:
-                fields |= {"completed_at": None, "ended": None}
+                fields["completed_at"] = None
+        ended = self._ended(status, moment)
+        if ended != self.ended:
+            fields["ended"] = ended
         if self.said is not None and self.said.at > moment:
             fields["said"] = None
         return self.model_copy(update=fields) if fields else self
+
+    def _ended(self, status: Status, moment: datetime) -> TaskAct | None:
+        """What had ended it by `moment`, when it had this status. Only who closed it is always
+        stored; the rest follows from its times and its successor.
+        """
+        if status in CLOSED:
+            return self.ended if self.status in CLOSED else None
+        state = state_at(moment, self.state, self.valid_to, self.state_until)
+        if state is State.REPLACED and self.superseded_by is not None and not self.ended_by_upkeep:
+            return self._move(self.superseded_by, moment)
+        if status is Status.LAPSED:
+            return self.lapse(moment)
+        return None
+
+    def _move(self, successor: str, moment: datetime) -> TaskAct:
+        """That it goes on as the memory `successor`: stored if a reader told it."""
+        told = self.ended
+        if told is not None and (told.how, told.by) == (TaskChange.MOVED, successor):
+            return told
+        return TaskAct(
+            how=TaskChange.MOVED,
+            at=self.valid_to or moment,
+            reason=self.state_reason or BY_SUCCESSOR,
+            by=successor,
+        )
+
+    def lapse(self, moment: datetime) -> TaskAct:
+        """That its time is over: since `moment`, if nobody knows since when."""
+        if self.ended is not None and self.ended.how is TaskChange.LAPSED:
+            return self.ended
+        at = self.lapses_at or moment
+        return TaskAct(how=TaskChange.LAPSED, at=at, reason=BY_TIME, sure=1.0)
 
     def following(self, before: Prospective, now: datetime) -> dict[str, Any]:
         """Fields to set, besides those that the caller changed at `now`, when the intention
@@ -253,7 +308,9 @@ class Prospective(ProspectiveFields, Memory):
         if self.due_at != before.due_at:
             fields["due_text"] = None
             fields["lapses_at"] = moved_lapse(before, self.due_at)
-            moved = TaskAct(how=TaskChange.MOVED, at=now, reason=BY_CALLER, due_at=before.due_at)
+            moved = TaskAct(
+                how=TaskChange.MOVED, at=now, reason=BY_CALLER, sure=1.0, due_at=before.due_at
+            )
             fields["history"] = with_act(self.history, moved)
             if self.status is Status.LAPSED:
                 fields["status"] = Status.PENDING
@@ -287,11 +344,10 @@ def with_act(history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
 
 def reopened_history(task: Prospective, history: Sequence[TaskAct], act: TaskAct) -> list[TaskAct]:
     """`history` with what had ended `task`, and then `act`, which opens it again."""
-    end = task.ended
-    if end is None and task.status is Status.LAPSED:
-        end = TaskAct(how=TaskChange.LAPSED, at=task.lapses_at or act.at, reason=BY_TIME)
-    if end is None:
-        end = _end_by_caller(task.status, task.closed_at or act.at)
+    if task.status is Status.LAPSED:
+        end = task.lapse(act.at)
+    else:
+        end = task.ended or _end_by_caller(task.status, task.closed_at or act.at)
     return with_act(with_act(history, end), act)
 
 
@@ -302,21 +358,22 @@ def _ends(
     fields: dict[str, Any] = {"ended": None, "said": None}
     if Status.COMPLETED in (status, before.status):
         fields["completed_at"] = now if status is Status.COMPLETED else None
-    if status in CLOSED:
+    if status not in OPEN:
         fields["ended"] = _end_by_caller(status, now)
     if status in CLOSED and before.status not in CLOSED:
         fields |= {"closed_at": now, "reopened_at": None}
     if status not in CLOSED and before.status in CLOSED:
         fields["reopened_at"] = now
     if status in OPEN and before.status not in OPEN:
-        opened = TaskAct(how=TaskChange.REOPENED, at=now, reason=BY_CALLER, status=before.status)
+        opened = TaskAct(
+            how=TaskChange.REOPENED, at=now, reason=BY_CALLER, sure=1.0, status=before.status
+        )
         fields["history"] = reopened_history(before, history, opened)
     return fields
 
 
 def _end_by_caller(status: Status, at: datetime) -> TaskAct:
-    how = TaskChange.DONE if status is Status.COMPLETED else TaskChange.CANCELLED
-    return TaskAct(how=how, at=at, reason=BY_CALLER)
+    return TaskAct(how=_ENDINGS[status], at=at, reason=BY_CALLER, sure=1.0)
 
 
 def _schedule(intention: Prospective) -> tuple[datetime | None, TriggerType, str | None]:

@@ -38,18 +38,44 @@ class WorkingScope(StrEnum):
     SESSION = "session"
 
 
-class WorkingFields(BaseModel):
-    """The fields that only a working item (a working memory) has. todo_id: the to-do to which it
-    belongs.
+class TodoStatus(StrEnum):
+    """The status of a to-do that is not over."""
 
-    cleared_at: when it was cleared, that is, removed from prompts because its task is done.
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+
+
+class ClearReason(StrEnum):
+    """Why a working item is no longer shown.
+
+    The first three are what became of its to-do. replaced: the to-do got another text. cleared: a
+    caller asked for it. expired: it was not used for its time to live.
+    """
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    REPLACED = "replaced"
+    CLEARED = "cleared"
+    SESSION_ENDED = "session_ended"
+    WORKFLOW_ENDED = "workflow_ended"
+    EXPIRED = "expired"
+
+
+class WorkingFields(BaseModel):
+    """The fields that only a working item (a working memory) has.
+
+    todo_id: the to-do to which it belongs. todo_status: the status of that to-do, if the item
+    stands for it. cleared_at, cleared_reason: when and why it was removed from prompts.
     """
 
     todo_id: Name | None = None
+    todo_status: TodoStatus | None = None
     context_type: ContextType = ContextType.TASK_CONTEXT
     scope: WorkingScope = WorkingScope.TASK
     priority: Whole = Field(default=3, ge=1, le=5)
     cleared_at: Instant | None = None
+    cleared_reason: ClearReason | None = None
 
 
 class WorkingDraft(WorkingFields, Draft):

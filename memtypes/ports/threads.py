@@ -116,6 +116,8 @@ class ThreadPage:
 class AppendTurn:
     """A turn to append to a thread. rank: see `eviction_rank`. expected: the version required; None
     for any.
+
+    spares_system: whether the thread's newest system turn is evicted only after all others.
     """
 
     thread_id: str
@@ -124,6 +126,7 @@ class AppendTurn:
     limits: ThreadLimits
     expected: int | None = None
     request: RequestKey | None = None
+    spares_system: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +230,9 @@ class ThreadStore(Protocol):
         If evictions do not make enough room, the thread's summary is removed too. The TTL of the
         thread and its ancestors is restarted. A repeated request changes nothing and returns the
         first request's result. Raises InvalidRequest if the turn does not fit even without the
-        summary, VersionConflict if `append.expected` is not the current version, and Conflict if
-        the idempotency key was used for another request.
+        summary, or if it is pinned and the pinned turns would exceed `limits.most_pinned`;
+        VersionConflict if `append.expected` is not the current version; Conflict if the
+        idempotency key was used for another request.
         """
 
     async def get(self, scope: Scope, thread_id: str) -> Thread:

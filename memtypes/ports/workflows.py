@@ -73,7 +73,7 @@ class WorkflowLog:
     events: the events from `base` up to the version that the caller asked for. ancestors: ids of
     its parent, the parent's parent and so on, oldest first. lost: whether its events have expired,
     so that `base` is its last state. on_end: what happens to its threads and working items when it
-    ends.
+    ends. ttl_left_s: seconds until the workflow expires if no event follows.
     """
 
     workflow_id: str
@@ -84,6 +84,7 @@ class WorkflowLog:
     events: tuple[Event, ...]
     lost: bool = False
     on_end: OnEnd = OnEnd.FLUSH
+    ttl_left_s: int = 0
 
     @property
     def state(self) -> WorkflowState:

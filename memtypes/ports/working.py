@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from memtypes.model.scope import Scope
-from memtypes.model.working import Working
+from memtypes.model.working import ClearReason, Working
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,12 @@ class LiveItem:
     """A working memory (a note on the current task) in the live store (Redis).
 
     ttl: time to live after the last use. is_todo: whether it is a to-do itself and not a note on a
-    to-do. paused: whether prompts leave it out because its session has stopped. revision: opaque
-    text that differs after every change of the item.
+    to-do. revision: opaque text that differs after every change of the item.
     """
 
     memory: Working
     ttl: timedelta
     is_todo: bool = False
-    paused: bool = False
     revision: str = ""
 
     def is_over(self, at: datetime) -> bool:
@@ -41,11 +39,12 @@ class LiveItem:
             memory.expires_at is not None and memory.expires_at <= at
         )
 
-    def is_shown(self, at: datetime) -> bool:
-        """Whether prompts of the session show the item at `at`: it is not cleared, not expired and
-        not paused.
-        """
-        return not self.paused and not self.is_over(at)
+    def ended(self) -> Working:
+        """The memory of an item that is over, with the time and the reason of its end."""
+        if self.memory.cleared_at is not None:
+            return self.memory
+        end = {"cleared_at": self.memory.expires_at, "cleared_reason": ClearReason.EXPIRED}
+        return self.memory.model_copy(update=end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +76,7 @@ class LiveItemStore(Protocol):
     """
 
     async def put(self, scope: Scope, item: LiveItem) -> None:
-        """Store or replace `item`, and resume paused items. A to-do clears an earlier one with the
-        same `todo_id`.
-        """
+        """Store or replace `item`. A to-do clears an earlier one with the same `todo_id`."""
 
     async def items(self, scope: Scope, *, optional: bool = False) -> list[LiveItem]:
         """Return every item of the session, oldest first, with cleared and expired ones. optional:
@@ -96,14 +93,11 @@ class LiveItemStore(Protocol):
         expired at `at`.
         """
 
-    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+    async def clear(
+        self, scope: Scope, selection: ItemSelection, at: datetime, reason: ClearReason
+    ) -> list[str]:
         """Mark the selected items as cleared, unless they are cleared or expired; return the ids of
         those marked.
-        """
-
-    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and the notes on them, or resume all its items; return how
-        many items changed.
         """
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:

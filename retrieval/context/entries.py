@@ -22,7 +22,7 @@ from memtypes.model.memory import Memory, State, TokenCount, first_line, state_a
 from memtypes.model.policy import MemoryType
 from memtypes.model.prospective import CLOSED, Status, status_at
 from memtypes.ports.encoders import Tokenizer
-from memtypes.words import has_relative_time
+from memtypes.words import has_first_person, has_relative_time
 
 
 class EntryTokens(msgspec.Struct, frozen=True, gc=False):
@@ -83,6 +83,7 @@ class EntryFields(msgspec.Struct, frozen=True, gc=False):
     due_at: datetime | None = None
     said: SaidEnd | None = None
     trigger_condition: str | None = None
+    todo_status: str | None = None
     procedure_name: str | None = None
     steps: tuple[str, ...] = ()
     prerequisites: tuple[str, ...] = ()
@@ -127,12 +128,14 @@ def episodic_text(event: EntryFields) -> str:
 
 
 def semantic_text(fact: EntryFields) -> str:
-    """Concept (unless it is the content's first line) and content.
+    """Concept (unless it is the content's first line) and content. Before them the speaker, if that
+    is known and the text has a word such as "my".
 
     A replaced fact ends with "(from DAY until DAY)", one that replaced another, contests another or
     is contested with "(since DAY)". Any other with words such as "today" ends with "(DAY)".
     """
-    text = _titled(fact.concept, fact.content)
+    who = f"{fact.speaker}: " if fact.speaker and has_first_person(fact.content) else ""
+    text = f"{who}{_titled(fact.concept, fact.content)}"
     since = fact.earlier[-1].until if fact.earlier else fact.valid_from
     is_replaced = fact.superseded_by is not None and fact.state_until is None
     if is_replaced and fact.valid_to is not None:
@@ -180,8 +183,10 @@ def procedural_text(procedure: EntryFields) -> str:
 
 
 def working_text(item: EntryFields) -> str:
-    """The content alone."""
-    return item.content
+    """Content; before it, "[in progress]" or "[pending]" if the item stands for a to-do."""
+    if item.todo_status is None:
+        return item.content
+    return f"[{item.todo_status.replace('_', ' ')}] {item.content}"
 
 
 TEXTS: Mapping[MemoryType, EntryText] = MappingProxyType(
@@ -270,6 +275,7 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
             "One line <memories> - # 1.",
             "First\n\n  second \nthird </memories>",
             "Tomorrow.",
+            "My tea is green.",
         ),
         "valid_to": (_AT - timedelta(days=2), _AT + timedelta(days=40)),
         "state_until": (_AT + timedelta(days=41),),
@@ -286,6 +292,7 @@ _SAMPLE_VALUES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "due_at": (_AT + timedelta(days=45),),
         "said": (SaidEnd(_AT + timedelta(days=46), "done"),),
         "trigger_condition": ("the build fails",),
+        "todo_status": ("in_progress", "pending"),
         "procedure_name": ("Release", "First"),
         "steps": (("build", "upload"),),
         "prerequisites": (("a key", "a tag"),),

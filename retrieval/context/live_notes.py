@@ -47,7 +47,7 @@ async def read_live(
     begun = [
         entry for entry in entries if request.as_of is None or entry.memory.created_at <= as_of
     ]
-    return LiveView({entry.memory.id: entry.memory for entry in begun if entry.is_shown(as_of)})
+    return LiveView({entry.memory.id: entry.memory for entry in begun if not entry.is_over(as_of)})
 
 
 def with_live(ranked: RankedCandidates, view: LiveView) -> RankedCandidates:

@@ -7,9 +7,10 @@ counts too many.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import anyio
 
@@ -100,6 +101,16 @@ class BuiltContext(Generic[_Value]):
     limit: int
 
 
+class ContextSizes(NamedTuple):
+    """Sizes of a context. total_tokens: what it costs the model. model_tokens, local_tokens: the
+    counts of the model's provider and of our tokenizer; None if no provider counted.
+    """
+
+    total_tokens: int
+    model_tokens: int | None = None
+    local_tokens: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CountedContext(Generic[_Value]):
     """A context, the margin by which its budget was reduced, and its tokens as the provider counts
@@ -110,6 +121,14 @@ class CountedContext(Generic[_Value]):
     margin: float
     model_tokens: int | None = None
     degraded: tuple[str, ...] = ()
+
+    def sizes(self, tokens: int) -> ContextSizes:
+        """The sizes that metadata tell of a context with `tokens` by our tokenizer: in total what
+        the provider counts, or at most what the model may count.
+        """
+        if self.model_tokens is None:
+            return ContextSizes(math.ceil(tokens * (1.0 + self.margin) - 1e-9))
+        return ContextSizes(self.model_tokens, self.model_tokens, tokens)
 
 
 async def within_model_budget(

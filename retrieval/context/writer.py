@@ -86,6 +86,7 @@ class ContextWriter:
             tokenizer=self.renderer.tokenizer.name,
             model=self.resolved.request.model,
             margin=self.resolved.margin,
+            unknown_model=self.resolved.unknown_model or None,
             outcome=outcome,
             floor=FloorAnswer(**ranked.floor._asdict()),
             as_of=self.hits.as_of,

@@ -54,6 +54,7 @@ Signal: TypeAlias = Literal[
     "access",
     "due",
     "expansion",
+    "standing",
     "current",
     "link",
     "reading",
@@ -212,12 +213,14 @@ class ResolvedRequest:
     """A request whose tokenizer and budgets `resolve` has filled in.
 
     total: tokens for long-term memories, before the margin reduced them. margin: share by which the
-    model may count more tokens than the tokenizer.
+    model may count more tokens than the tokenizer. unknown_model: whether the request names a model
+    whose window is unknown.
     """
 
     request: RetrieveRequest
     total: int
     margin: float
+    unknown_model: bool = False
 
 
 def resolve(
@@ -225,10 +228,10 @@ def resolve(
 ) -> ResolvedRequest:
     """Fill in the tokenizer of the request's model, and the budgets in tokens of this tokenizer.
 
-    The default total is the share for memories of the model's context window, if this is known. If
-    the request names a tokenizer, it is used, and budgets are not reduced. If the model's own
-    tokenizer is not available, a similar one is used, and budgets are reduced by a margin.
-    least_margin: minimum margin, for a model that was seen to count more.
+    The default total is the share for memories of the model's context window, or DEFAULT_BUDGET if
+    this is unknown. If the request names a tokenizer, it is used, and budgets are not reduced. If
+    the model's own tokenizer is not available, a similar one is used, and budgets are reduced by a
+    margin. least_margin: minimum margin, for a model that was seen to count more.
     """
     if request.model is None:
         return ResolvedRequest(request, request.allowance.total, 0.0)
@@ -250,7 +253,9 @@ def resolve(
         "budget": Budget(total=reduced(total, margin), per_type=caps),
         "working_budget": reduced(request.working_budget, margin),
     }
-    return ResolvedRequest(request.model_copy(update=changes), total, margin)
+    return ResolvedRequest(
+        request.model_copy(update=changes), total, margin, unknown_model=model.window is None
+    )
 
 
 def reduced(tokens: int, margin: float) -> int:

@@ -25,6 +25,7 @@ from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
+from retrieval.ranking.standing import standing_boosts
 from retrieval.ranking.succession import succession_boosts
 
 Signals: TypeAlias = NDArray[np.float64]
@@ -232,6 +233,12 @@ def _scores(
     raised = scores
     if scoring.readings:
         signal_rows[SIGNALS.index("reading")] = signals.reading(candidates, scoring.readings)
+        raised = weights @ signal_rows
+    if scoring.weights["standing"]:
+        boosts = standing_boosts(candidates, raised, scoring.terms)
+        gains = boosts / scoring.weights["standing"]
+        # A larger difference of the scores means something
+        signal_rows[SIGNALS.index("standing")] = np.where(gains > 1.0, 0.0, gains)
         raised = weights @ signal_rows
     contested: tuple[tuple[str, str], ...] = ()
     links = signals.links_of_best(candidates, scores) if scoring.weights["link"] else {}

@@ -83,7 +83,7 @@ def receipt_body(retrieval: Retrieval, receipt_id: str, created_at: str) -> dict
             *_ended_rows(retrieval.ended, retrieval.as_of),
         ],
         "unlisted": _unlisted(retrieval, listed),
-        "total_tokens": metadata.total_tokens,
+        "total_tokens": metadata.tokens_by_tokenizer,
         "context_sha256": context_digest(retrieval.answer.context),
     }
     if retrieval.reader is not None:

@@ -109,9 +109,9 @@ def fake_services(
         receipts=chain,
         reader=reader,
     )
-    screened = screening_of(
-        book or RuleBook(), local_panel(stored, Judge.shipped()), embedder, clock
-    )
+    guard = RecallGuard(stored, sparse, use_counts.write, retrieving.entries.text_of)
+    panel = local_panel(stored, Judge.shipped())
+    screened = screening_of(book or RuleBook(), panel, embedder, guard, clock)
     gates = (*screened.gates, DueTimes(clock))
     rejections = FakeRejections(clock)
     ingestor = Ingestor(
@@ -138,7 +138,6 @@ def fake_services(
     working = WorkingMemory(items, ingestor, stored, clock, logs, locks)
     ended = EndedWorkflows(logs, ingestor, threads, working)
     sessions = FakeClientSessions()
-    guard = RecallGuard(stored, sparse, use_counts.write, retrieving.entries.text_of)
     return Services(
         store=stored,
         ingestor=ingestor,

@@ -143,6 +143,27 @@ def test_lifetimes_of_live_state_are_settings(tmp_path: Path, onnx_directory: Pa
         assert started.stop() == 0
 
 
+def test_bare_names_of_lifetimes_are_settings_too(
+    tmp_path: Path, onnx_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONVERSATION_TIMEOUT_HOURS", "2")
+    monkeypatch.setenv("WORKFLOW_TTL_HOURS", "5")
+    started = Process(tmp_path, onnx_directory)
+    space = {"namespace": "n"}
+    try:
+        started.wait_until_ready()
+        with httpx.Client(base_url=started.url, timeout=10) as client:
+            thread = client.post("/v1/threads", json=space).json()
+            begun = client.post("/v1/workflows", json=space).json()
+            path = f"/v1/workflows/{begun['workflow_id']}"
+            read = client.get(path, params=space).json()
+        assert thread["ttl_s"] == 7_200
+        assert begun["ttl_s"] == 18_000
+        assert 17_900 < read["ttl_s"] <= 18_000
+    finally:
+        assert started.stop() == 0
+
+
 def test_commands_with_url_use_the_running_service(process: Process, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"type": "semantic", "content": "The build runs on Friday."}))

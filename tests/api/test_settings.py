@@ -19,6 +19,8 @@ def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the service's settings variables from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"REMEMBRANCER_{name.upper()}", raising=False)
+    for variable, _ in BARE:
+        monkeypatch.delenv(variable, raising=False)
 
 
 def test_defaults_listen_on_loopback() -> None:
@@ -106,6 +108,35 @@ def test_variables_for_clients_and_tests_are_allowed(monkeypatch: pytest.MonkeyP
     for name in ("KEY", "URL", "NAMESPACE", "TEST_ANYTHING"):
         monkeypatch.setenv(f"REMEMBRANCER_{name}", "x")
     read_settings()
+
+
+BARE = [
+    ("WORKFLOW_TTL_HOURS", "workflow_ttl_hours"),
+    ("CONVERSATION_TIMEOUT_HOURS", "thread_ttl_hours"),
+]
+
+
+@pytest.mark.parametrize(("variable", "name"), BARE)
+def test_a_bare_name_sets_a_lifetime_unless_the_full_one_does(
+    monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    monkeypatch.setenv(variable, "1.5")
+    assert getattr(read_settings(), name) == 1.5
+    assert getattr(read_settings({name: 4}), name) == 4
+    monkeypatch.setenv(f"REMEMBRANCER_{name.upper()}", "7")
+    assert getattr(read_settings(), name) == 7
+
+
+@pytest.mark.parametrize(("variable", "name"), BARE)
+def test_an_invalid_value_of_a_bare_name_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, name: str
+) -> None:
+    monkeypatch.setenv(variable, "soon")
+    with pytest.raises(BadSettings, match=f"^{variable}: "):
+        read_settings()
+    monkeypatch.setenv(f"REMEMBRANCER_{name.upper()}", "late")
+    with pytest.raises(BadSettings, match=f"^REMEMBRANCER_{name.upper()}: "):
+        read_settings()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
-from memtypes.model.working import Working
+from memtypes.model.working import ClearReason, Working
 from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 from memtypes.stores.redis.working import RedisWorking
 from tests.builders import make_memory
@@ -100,11 +100,13 @@ async def test_clear_ends_the_selected_items_once(items: LiveItemStore, scope: S
     for item in entries:
         await items.put(scope, item)
     ids = [item.memory.id for item in entries]
-    assert sorted(await items.clear(scope, ItemSelection(todo_id="t"), NOW)) == sorted(ids[:2])
-    assert await items.clear(scope, ItemSelection(id=ids[0]), NOW) == []
-    assert await items.clear(scope, ItemSelection(id=ids[2]), NOW) == [ids[2]]
+    assert sorted(
+        await items.clear(scope, ItemSelection(todo_id="t"), NOW, ClearReason.CLEARED)
+    ) == sorted(ids[:2])
+    assert await items.clear(scope, ItemSelection(id=ids[0]), NOW, ClearReason.CLEARED) == []
+    assert await items.clear(scope, ItemSelection(id=ids[2]), NOW, ClearReason.CLEARED) == [ids[2]]
     await items.touch(scope, ids, NOW)
-    assert await items.clear(scope, ItemSelection(), NOW) == [ids[3]]
+    assert await items.clear(scope, ItemSelection(), NOW, ClearReason.CLEARED) == [ids[3]]
     assert {item.memory.cleared_at for item in await items.items(scope)} == {NOW}
 
 
@@ -126,28 +128,24 @@ async def test_a_to_do_replaces_its_earlier_item(items: LiveItemStore, scope: Sc
     assert {content for content, item in stored.items() if item.is_todo} == {"old", "other", "new"}
 
 
-async def test_a_pause_hides_the_items_of_to_dos_until_it_ends(
-    items: LiveItemStore, scope: Scope
-) -> None:
-    """While a session is paused, items that belong to a to-do are not shown.
-
-    Their times stay the same, and other items are not affected.
-    """
-    await items.put(scope, make_item(scope, "of a to-do", todo_id="t"))
-    await items.put(scope, make_item(scope, "note"))
-    await items.put(scope, make_item(scope, "expired", NOW - timedelta(minutes=6), todo_id="t"))
-    before = await by_content(items, scope)
-    assert await items.set_paused(scope, NOW, paused=True) == 1
-    assert await items.set_paused(scope, NOW, paused=True) == 0
-    paused = await by_content(items, scope)
-    assert [content for content, item in paused.items() if item.paused] == ["of a to-do"]
-    assert not paused["of a to-do"].is_shown(NOW)
-    assert paused["of a to-do"].memory == before["of a to-do"].memory
-    assert await items.set_paused(scope, NOW, paused=False) == 1
-    assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
-    await items.set_paused(scope, NOW, paused=True)
-    await items.put(scope, make_item(scope, "new"))
-    assert (await by_content(items, scope))["of a to-do"].is_shown(NOW)
+async def test_an_ended_item_says_when_and_why_it_ended(items: LiveItemStore, scope: Scope) -> None:
+    for content in ("old", "new"):
+        item = make_item(scope, content, todo_id="t")
+        await items.put(scope, replace(item, is_todo=True))
+    await items.put(scope, make_item(scope, "note", todo_id="u"))
+    await items.put(scope, make_item(scope, "unused", NOW - timedelta(minutes=6)))
+    await items.clear(scope, ItemSelection(todo_id="u"), NOW, ClearReason.CANCELLED)
+    stored = await by_content(items, scope)
+    ends = {
+        content: (item.ended().cleared_at, item.ended().cleared_reason)
+        for content, item in stored.items()
+        if item.is_over(NOW)
+    }
+    assert ends == {
+        "old": (NOW, ClearReason.REPLACED),
+        "note": (NOW, ClearReason.CANCELLED),
+        "unused": (NOW - timedelta(minutes=1), ClearReason.EXPIRED),
+    }
 
 
 async def test_items_that_changed_since_they_were_read_are_not_removed(
@@ -168,7 +166,7 @@ async def test_items_are_removed_by_id_in_any_state(items: LiveItemStore, scope:
     for item in entries:
         await items.put(scope, item)
     ids = [item.memory.id for item in entries]
-    await items.clear(scope, ItemSelection(id=ids[0]), NOW)
+    await items.clear(scope, ItemSelection(id=ids[0]), NOW, ClearReason.CLEARED)
     assert await items.remove(scope, [*ids[:2], str(uuid.uuid4())]) == 2
     assert [item.memory.id for item in await items.items(scope)] == ids[2:]
 
@@ -185,7 +183,7 @@ async def test_an_item_is_found_by_its_id_in_any_session_of_the_namespace(
     found = await items.find(namespace, memory_id)
     assert found is not None
     assert found.memory == item.memory
-    await items.clear(second, ItemSelection(), NOW)
+    await items.clear(second, ItemSelection(), NOW, ClearReason.CLEARED)
     cleared = await items.find(namespace, memory_id)
     assert cleared is not None
     assert cleared.memory.cleared_at == NOW
@@ -270,7 +268,7 @@ async def test_a_namespace_is_due_when_an_item_is_cleared_or_replaced(
     await items.remove_unchanged(scope, ended)
     await items.reschedule(due)
     assert await due_namespace(items, scope, NOW) is None
-    await items.clear(scope, ItemSelection(todo_id="t"), NOW)
+    await items.clear(scope, ItemSelection(todo_id="t"), NOW, ClearReason.CLEARED)
     assert await due_namespace(items, scope, NOW) is not None
     assert await items.due_sessions(scope, NOW, 10) == ["s"]
 
@@ -278,8 +276,8 @@ async def test_a_namespace_is_due_when_an_item_is_cleared_or_replaced(
 async def test_a_scope_bound_to_agents_reaches_only_their_items(
     items: LiveItemStore, scope: Scope
 ) -> None:
-    """A scope that is limited to the agent Ann does not list, pause, resume, clear or replace other
-    agents' items.
+    """A scope that is limited to the agent Ann does not list, clear or replace other agents'
+    items.
     """
     bound = replace(scope, agent_id="ann", agents=("ann",))
     for agent in ("ann", "bob", None):
@@ -289,11 +287,7 @@ async def test_a_scope_bound_to_agents_reaches_only_their_items(
             replace(bound, agents=(str(agent),)), replace(item, memory=memory, is_todo=True)
         )
     assert list(await by_content(items, bound)) == ["of ann"]
-    assert await items.set_paused(bound, NOW, paused=True) == 1
-    assert {
-        content for content, item in (await by_content(items, scope)).items() if item.paused
-    } == {"of ann"}
-    assert len(await items.clear(bound, ItemSelection(todo_id="t"), NOW)) == 1
+    assert len(await items.clear(bound, ItemSelection(todo_id="t"), NOW, ClearReason.CLEARED)) == 1
     assert {
         content for content, item in (await by_content(items, scope)).items() if item.is_over(NOW)
     } == {"of ann"}

@@ -242,6 +242,44 @@ async def test_a_limit_evicts_the_lowest_rank_first(stores: Stores) -> None:
     assert await stores.indices() == [1, 6]
 
 
+async def test_the_newest_system_turn_may_be_spared(stores: Stores) -> None:
+    """With `spares_system`, the newest system turn is evicted only after all others."""
+    await stores.create()
+    for role in ("system", "system", "user"):
+        append = AppendTurn("t", replace(turn("a"), role=role), "0", FREE)
+        await stores.threads.append(stores.scope, append)
+    for most, left in ((3, [1, 2, 3]), (2, [1, 4]), (1, [5])):
+        limits = ThreadLimits(None, None, most)
+        append = AppendTurn("t", turn("b"), "0", limits, spares_system=True)
+        await stores.threads.append(stores.scope, append)
+        assert await stores.indices() == left
+    rule = replace(turn("c"), role="system")
+    for _ in range(2):
+        append = AppendTurn("t", rule, "0", ThreadLimits(None, None, 2), spares_system=True)
+        await stores.threads.append(stores.scope, append)
+    assert await stores.indices() == [6, 7]
+
+
+async def test_pinned_turns_have_a_limit_of_their_own(stores: Stores) -> None:
+    """An append of a turn without a rank is refused if pinned turns would exceed
+    `limits.most_pinned`. A replaced thread counts anew.
+    """
+    await stores.create()
+    limits = ThreadLimits(100, None, 4)
+    for content in "abc":
+        await stores.append(content, limits, rank=None)
+    with pytest.raises(InvalidRequest) as raised:
+        await stores.append("d", limits, rank=None)
+    assert raised.value.path == "pinned"
+    for content in "ef":
+        await stores.append(content, limits)
+    assert await stores.indices() == [0, 1, 2, 4]
+    await stores.threads.replace(stores.scope, "t", [(turn("g", 70), None)])
+    await stores.append("h", limits, rank=None)
+    with pytest.raises(InvalidRequest):
+        await stores.append("i", limits, rank=None)
+
+
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
     """In a thread with eviction by last use, turns that were read or marked as used are evicted
     later than others.

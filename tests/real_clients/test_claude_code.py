@@ -139,5 +139,5 @@ def test_plugin_is_valid_and_installs(claude_code: ClaudeCode) -> None:
     claude_code.run("plugin", "marketplace", "add", str(REPOSITORY))
     claude_code.run("plugin", "install", "remembrancer@remembrancer")
     details = claude_code.run("plugin", "details", "remembrancer")
-    for part in ("Skills (1)", "Hooks (6)", "MCP servers (1)"):
+    for part in ("Skills (1)", "Hooks (7)", "MCP servers (1)"):
         assert part in details

@@ -30,8 +30,28 @@ TIMEOUT_S = 3
 report no timeout.
 """
 
-EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PostCompact", "SessionEnd")
-_VSCODE_EVENTS = ("SessionStart", "UserPromptSubmit", "Stop", "SubagentStop", "PreCompact")
+EVENTS = (
+    "SessionStart",
+    "UserPromptSubmit",
+    "PostToolUse",
+    "Stop",
+    "SubagentStop",
+    "PostCompact",
+    "SessionEnd",
+)
+_VSCODE_EVENTS = (
+    "SessionStart",
+    "UserPromptSubmit",
+    "PostToolUse",
+    "Stop",
+    "SubagentStop",
+    "PreCompact",
+)
+_CLAUDE_CODE_TODOS = "TodoWrite|TaskCreate|TaskUpdate|TaskList"
+_CODEX_TODOS = "update_plan"
+"""The tools after whose calls a client runs the hook of PostToolUse. VS Code runs it after every
+tool; the hook's script then sends nothing.
+"""
 
 _APPROVED = ("enabledMcpjsonServers",)
 
@@ -163,7 +183,10 @@ def _claude_code(installation: Installation) -> Iterator[SettingsFile]:
     program, *arguments = hook_command(installation)
     command = {"type": "command", "command": program, "args": arguments, "timeout": TIMEOUT_S}
     elements: list[tuple[tuple[str, ...], Any]] = [
-        (("hooks", event), {"hooks": [command if event == "SessionStart" else http]})
+        (
+            ("hooks", event),
+            _matched(event, command if event == "SessionStart" else http, _CLAUDE_CODE_TODOS),
+        )
         for event in EVENTS
     ]
     marks = {"hooks": hook_path(installation.client)}
@@ -183,6 +206,12 @@ def _claude_code(installation: Installation) -> Iterator[SettingsFile]:
     )
 
 
+def _matched(event: str, handler: dict[str, Any], tools: str) -> dict[str, Any]:
+    """A hook's entry in the form of Claude Code and Codex. tools: the client's to-do tools."""
+    matcher = {"matcher": tools} if event == "PostToolUse" else {}
+    return {**matcher, "hooks": [handler]}
+
+
 def _codex(installation: Installation) -> Iterator[SettingsFile]:
     user = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex")
     folder = installation.project / ".codex" if installation.project else user
@@ -191,7 +220,7 @@ def _codex(installation: Installation) -> Iterator[SettingsFile]:
         "command": shlex.join(hook_command(installation)),
         "timeout": TIMEOUT_S,
     }
-    hooks = tuple((("hooks", event), {"hooks": [handler]}) for event in EVENTS)
+    hooks = tuple((("hooks", event), _matched(event, handler, _CODEX_TODOS)) for event in EVENTS)
     yield SettingsFile(
         folder / "hooks.json", JsonEntries((), hooks, {"hooks": hook_path(installation.client)})
     )

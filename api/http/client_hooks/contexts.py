@@ -2,7 +2,8 @@
 
 A prompt gets memories that help with it; a session that begins gets open tasks and recent memories.
 A client's history keeps what was added to earlier prompts, so a memory is shown only once in a
-session.
+session. The working items of the session, such as its to-dos, are shown with every prompt, as they
+change.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from memtypes.model.filters import MAX_LIST, Compare, Op, all_of, in_view, open_
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
+from memtypes.model.working import TodoStatus
 from memtypes.ports.client_sessions import Shown
 from memtypes.ports.encoders import Tokenizer
 from memtypes.ports.memory_store import Listing
@@ -39,6 +41,9 @@ START_TOKENS = 1_000
 """Maximum tokens, by the model's own count, of the context for a prompt and of the context at a
 session's start.
 """
+
+WORKING_TOKENS = 400
+"""Maximum tokens of a prompt's context for the session's working items."""
 
 MAX_CHARACTERS = 9_500
 """Maximum characters of a context. Of more than 10,000, Claude Code shows the model only a
@@ -123,12 +128,18 @@ class ClientContexts:
         """
         frame = self._frame("UserPromptSubmit", _FOR_PROMPT, PROMPT_TOKENS)
         query = shortened(prompt, QUERY_CHARACTERS)
+        todo_id = await self._todo_in_progress()
 
         async def request(shown: Shown) -> RetrieveRequest | None:
             if len(shown.ids) > MAX_SHOWN:
                 return None
             return self._request(
-                shown, frame, _excluding(sorted(shown.ids)), query=query, include_due=True
+                shown,
+                frame,
+                _excluding(sorted(shown.ids)),
+                query=query,
+                todo_id=todo_id,
+                include_due=True,
             )
 
         return await self._answer(frame, request, shown)
@@ -164,7 +175,7 @@ class ClientContexts:
             namespace=self.scope.namespace,
             session_id=self.scope.session_id,
             filters={"and": [{"not": of_session}, *conditions]},
-            include_working=False,
+            working_budget=WORKING_TOKENS,
             tokenizer=frame.encoding,
             oversize="excerpt",
             **fields,
@@ -229,7 +240,8 @@ class ClientContexts:
             answer = retrieval.answer
             if not answer.items:
                 break
-            repeats, statements = _repetitions(answer.items, shown.statements)
+            memories = [item for item in answer.items if item.type is not MemoryType.WORKING]
+            repeats, statements = _repetitions(memories, shown.statements)
             due = await self.services.intentions.due_among(
                 self.scope, repeats, due_request(self.services, attempt)
             )
@@ -239,7 +251,7 @@ class ClientContexts:
             excess = max(frame.size(text) / max(1, frame.limit), len(text) / MAX_CHARACTERS)
             if excess <= 1.0 and not repeats:
                 ids = [
-                    *(item.id for item in answer.items),
+                    *(item.id for item in memories),
                     *repeated_ids,
                     *answer.metadata.duplicates,
                 ]
@@ -272,6 +284,21 @@ class ClientContexts:
         )
         output = HookOutput(hookEventName=frame.event, additionalContext=frame.framed(answer.text))
         return HookAnswer(hookSpecificOutput=output)
+
+    async def _todo_in_progress(self) -> str | None:
+        """The id of the to-do that the session works on, if the live store answers."""
+        try:
+            items = await self.services.working.live_items(self.scope, optional=True)
+        except Unavailable:  # the retrieval notices it, too, and tells it
+            return None
+        return next(
+            (
+                item.memory.todo_id
+                for item in items
+                if item.memory.todo_status is TodoStatus.IN_PROGRESS
+            ),
+            None,
+        )
 
     async def _pending_and_recent(self, shown: Shown) -> list[str]:
         """Ids of open tasks, those due about now and the newest, and of the newest memories of

@@ -32,7 +32,7 @@ _CLIENT_PROMPT_SOURCES = frozenset({"system", "loop_wakeup", "schedule_wakeup", 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def _text(value: object) -> str | None:
+def cleaned(value: object) -> str | None:
     """`value` without terminal codes, control characters and lone surrogates; None if it is empty
     or no string.
     """
@@ -47,7 +47,11 @@ def _text(value: object) -> str | None:
     )
 
 
-_Text: TypeAlias = Annotated[str | None, BeforeValidator(_text, json_schema_input_type=Any)]
+_Text: TypeAlias = Annotated[str | None, BeforeValidator(cleaned, json_schema_input_type=Any)]
+
+_ToolName: TypeAlias = Annotated[
+    _Text, Field(validation_alias=AliasChoices("tool_name", "toolName"))
+]
 
 
 class ClientEvent(BaseModel):
@@ -56,7 +60,8 @@ class ClientEvent(BaseModel):
     hook_event_name and session_id may also be in camel case, as VS Code writes them. cwd: the
     session's current folder. prompt_id, turn_id: id of the prompt; the event that reports the
     answer to the prompt has the same id. source: what started the session or the prompt, such as
-    "resume". agent_type: kind of the subagent that has stopped.
+    "resume". agent_id, agent_type: id and kind of the subagent in which it happened. tool_name,
+    tool_input, tool_response: the tool that was called, with what, and its result.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,6 +78,11 @@ class ClientEvent(BaseModel):
     agent_id: _Text = None
     agent_type: _Text = None
     last_assistant_message: _Text = None
+    tool_name: _ToolName = None
+    tool_input: Any = Field(default=None, validation_alias=AliasChoices("tool_input", "toolInput"))
+    tool_response: Any = Field(
+        default=None, validation_alias=AliasChoices("tool_response", "toolResponse")
+    )
     compact_summary: _Text = None
 
     @property

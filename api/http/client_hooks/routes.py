@@ -20,6 +20,7 @@ from litestar.params import RawBody
 from api.auth.keys import Role
 from api.http.client_hooks.contexts import ClientContexts
 from api.http.client_hooks.events import KNOWN_EVENTS, ClientEvent, HookAnswer
+from api.http.client_hooks.todo_events import todos_of
 from api.http.endpoint import Endpoint, Params
 from api.http.problems import InvalidInput, validated
 from api.http.request import (
@@ -34,8 +35,10 @@ from api.project import project_namespace
 from api.wiring.container import AppServices, Services
 from ingest.conversations.evicted_turns import SUMMARY_ROLE
 from ingest.screening.redaction.redactor import SecretsRefused
+from ingest.working.plans import submit_plan
+from ingest.working.todos import submit_report
 from memtypes.live.turns import Turn
-from memtypes.model.errors import Overloaded, Unavailable
+from memtypes.model.errors import InvalidRequest, Overloaded, Unavailable
 from memtypes.model.scope import MAX_NAME, Scope
 from memtypes.model.strict_json import whole_value
 from memtypes.offload import offload
@@ -138,14 +141,16 @@ async def _handle(services: Services, scope: Scope, event: ClientEvent, model: s
     sessions = services.client_sessions
     contexts = ClientContexts(services, scope, event.model or model)
     match event.hook_event_name:
-        # Their history contains the first context
-        case "SessionStart" if event.source not in ("resume", "fork"):
+        case "SessionStart":
             return await _handle_start(services, scope, event, contexts)
         case "UserPromptSubmit" if event.user_prompt is not None:
             turn = await _redacted_turn(services, scope, "user", event.user_prompt)
+            await submit_plan(services.working, scope, event.user_prompt)
             return await contexts.for_prompt(
                 event.user_prompt, await sessions.begin(scope, event.turn, turn)
             )
+        case "PostToolUse":
+            await _update_todos(services, scope, event)
         case "Stop":
             turn = await _redacted_turn(services, scope, "assistant", event.last_assistant_message)
             await _queue(services, scope, event.turn, turn)
@@ -160,19 +165,38 @@ async def _handle(services: Services, scope: Scope, event: ClientEvent, model: s
             turn = await _redacted_turn(services, scope, SUMMARY_ROLE, event.compact_summary)
             await _queue(services, scope, None, turn)
         case "SessionEnd":
-            # The user interrupted their answers
-            for prompt_id in await sessions.waiting_prompts(scope):
-                await _queue(services, scope, prompt_id, None)
-            await services.working.stop_session(scope)
+            await _handle_end(services, scope)
     return HookAnswer()
 
 
 async def _handle_start(
     services: Services, scope: Scope, event: ClientEvent, contexts: ClientContexts
 ) -> HookAnswer:
+    if event.source in ("resume", "fork"):  # their history contains the first context
+        if event.source == "resume":
+            await services.working.resume_session(scope)
+        return HookAnswer()
     if event.source in ("clear", "compact"):
         await services.client_sessions.forget_shown(scope, services.clock())
     return await contexts.for_start(await services.client_sessions.begin(scope))
+
+
+async def _handle_end(services: Services, scope: Scope) -> None:
+    # The user interrupted the answers to the prompts that still wait for one
+    for prompt_id in await services.client_sessions.waiting_prompts(scope):
+        await _queue(services, scope, prompt_id, None)
+    await services.working.end_session(scope)
+
+
+async def _update_todos(services: Services, scope: Scope, event: ClientEvent) -> None:
+    """Update the session's working memory if the event reports a call of a to-do tool."""
+    report = todos_of(event)
+    if report is None:
+        return
+    try:
+        await submit_report(services.working, scope, report)
+    except InvalidRequest as error:  # the tenant's rules refuse to store a text with a secret
+        _log.warning("to-dos of a client are not shown: %s", error)
 
 
 async def _queue(

@@ -281,6 +281,7 @@ def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     ]
     sources = [_source(source) for source in (memory.source, *memory.sources) if source is not None]
     lines += [f"source: {', '.join(sources)}"] if sources else []
+    lines += [f"from the message {memory.from_message}"] if memory.from_message else []
     lines += [f"state: {memory.state_reason}"] if memory.state_reason else []
     lines += [f"replaced by {memory.superseded_by}"] if memory.superseded_by else []
     lines += _task_lines(memory) if isinstance(memory, Prospective) else []
@@ -306,7 +307,9 @@ def _task_lines(task: Prospective) -> list[str]:
         by = f" by {act.by}" if act.by is not None else ""
         words = f': "{act.text}"' if act.text is not None else ""
         due = f", was due {_minute(act.due_at)}" if act.due_at is not None else ""
-        lines.append(f"{prefix}{act.how} {_minute(act.at)}{by}{due} ({act.reason}){words}")
+        # What a caller or time did is sure without a figure
+        sure = f", sure {act.sure:.2f}" if act.sure is not None and act.sure < 1 else ""
+        lines.append(f"{prefix}{act.how} {_minute(act.at)}{by}{due}{sure} ({act.reason}){words}")
     return lines
 
 

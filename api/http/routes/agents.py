@@ -14,11 +14,13 @@ from api.http.agent_contexts import AgentContextAnswer, AgentContextBuilder, Age
 from api.http.endpoint import Endpoint, Params, PathId
 from api.http.request import ApiRequest
 from api.wiring.container import AppServices
-from memtypes.llms.registry import Allocation, ModelCategory
+from memtypes.llms.registry import Allocation, KnownModel
 from memtypes.model.errors import NotFound
 from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name
 from retrieval.answer import Answer
+
+MAX_ALTERNATIVES = 5
 
 
 class ModelsQuery(StrictModel):
@@ -26,21 +28,21 @@ class ModelsQuery(StrictModel):
     fast or code.
     """
 
-    category: ModelCategory | None = None
+    category: Name | None = None
 
 
 class ResolvePost(StrictModel):
-    """Asks for a language model, either by task or by name. task: a model category: fast, long or
-    code.
+    """Asks for a language model, either by task or by name. task: a task or a category of the
+    registry, such as code_review or fast.
     """
 
-    task: ModelCategory | None = None
+    task: Name | None = None
     name: Name | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.task is None) == (self.name is None):
-            raise ValueError("give either task (fast, long or code) or name, the name of a model")
+            raise ValueError("give either task, such as code_review, or name, the name of a model")
         return self
 
 
@@ -57,26 +59,42 @@ class ModelAnswer(Answer):
     provider: str
     context_window: int | None = Field(validation_alias="window")
     max_output: int | None
-    categories: list[ModelCategory]
+    categories: list[str]
     tokenizer: str
     margin: float
     source: str | None
 
 
+class ModelTask(Answer):
+    """A task for which a model can be chosen. needs: categories that a model must have. window:
+    least context window; null for any. prefer: models in the order in which they are chosen.
+    """
+
+    name: str
+    needs: list[str]
+    window: int | None
+    prefer: list[str]
+
+
 class ModelsAnswer(Answer):
-    """The language models that the service knows. Models of the operator's file precede the
-    built-in ones.
+    """The language models that the service knows, and the tasks that its registry describes. Models
+    of the operator's file precede the built-in ones.
     """
 
     models: list[ModelAnswer]
+    tasks: list[ModelTask]
 
 
 class ResolvedModel(Answer):
     """The language model that was chosen, and how its context window is divided among the parts of
     a call to it.
+
+    alternatives: names of the next best models for the task, at most MAX_ALTERNATIVES, for when the
+    chosen one does not answer; empty if a name was asked for.
     """
 
     model: ModelAnswer
+    alternatives: list[str]
     allocation: Allocation | None = Field(
         description="Tokens for each part; null if the window is unknown."
     )
@@ -84,9 +102,13 @@ class ResolvedModel(Answer):
 
 @Endpoint("GET /v1/models")
 async def get_models(services: AppServices, params: Params[ModelsQuery]) -> ModelsAnswer:
-    """List the language models that the service knows."""
+    """List the language models that the service knows, and the tasks for which they can be
+    chosen.
+    """
+    registry = services.models()
+    tasks = [ModelTask(name=name, **task.model_dump()) for name, task in registry.tasks.items()]
     return ModelsAnswer.model_validate(
-        {"models": services.models().listed(params.category)}, from_attributes=True
+        {"models": registry.listed(params.category), "tasks": tasks}, from_attributes=True
     )
 
 
@@ -94,21 +116,26 @@ async def get_models(services: AppServices, params: Params[ModelsQuery]) -> Mode
 async def resolve_model(services: AppServices, data: JSONBody[ResolvePost]) -> ResolvedModel:
     """Find a language model by task or name.
 
-    For a task, the answer is the first model of its category; models of the operator's file come
-    before built-in ones. For an unknown name, the answer has the defaults of the model's provider,
-    if the name reveals the provider. The `allocation` divides the model's context window among the
-    parts of a prompt and the response.
+    For a task, the answer is the best model that has what the task needs: one that the task's entry
+    prefers, else the first of the registry; models of the operator's file come before built-in
+    ones. A name without a version, such as gemini-pro, stands for the newest model of its family.
+    For an unknown name, the answer has the defaults of the model's provider, if the name reveals
+    the provider. The `allocation` divides the model's context window among the parts of a prompt
+    and the response.
     """
     registry = services.models()
-    if data.name is not None:
-        chosen = registry.find(data.name)
+    alternatives: list[KnownModel] = []
+    if data.task is None:
+        chosen = registry.find(data.name or "")
     else:
-        models = registry.listed(data.task)
+        models = registry.for_task(data.task)
         if not models:
-            raise NotFound(f"the registry has no model of the category {data.task}")
-        chosen = models[0]
+            raise NotFound(f"no model of the registry has what the task {data.task!r} needs")
+        chosen, *alternatives = models
+    names = [model.name for model in alternatives[:MAX_ALTERNATIVES]]
     return ResolvedModel.model_validate(
-        {"model": chosen, "allocation": chosen.allocation}, from_attributes=True
+        {"model": chosen, "allocation": chosen.allocation, "alternatives": names},
+        from_attributes=True,
     )
 
 

@@ -9,7 +9,7 @@ import math
 from typing import Annotated, Literal
 
 from litestar.params import JSONBody
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from api.auth.keys import Role
 from api.http.endpoint import Endpoint
@@ -19,12 +19,13 @@ from api.http.use_cases import build_thread_context, mark_due_tasks, redact_quer
 from api.wiring.container import AppServices, Services
 from ingest.conversations.sessions import NOTHING_BEFORE, SaidBefore, SessionMessage, SessionWriter
 from ingest.screening.submission import ReviewMode
-from ingest.working.todos import Todo, TodoStatus, complete_todo, submit_todos
+from ingest.working.plans import submit_plan
+from ingest.working.todos import ListedStatus, Todo, complete_todo, is_whole, submit_todos
 from ingest.working.working_memory import MAX_TTL_S, NewItem
 from ingest.writing.outcome import WriteStatus
 from memtypes.llms.registry import Tokens
 from memtypes.model.errors import Unavailable
-from memtypes.model.memory import Flag, Line, Text, Whole
+from memtypes.model.memory import Flag, Line, Reviewed, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
 from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
@@ -60,18 +61,27 @@ _log = logging.getLogger(__name__)
 
 
 def _distinct(todos: list[Todo]) -> list[Todo]:
-    if len({todo.id for todo in todos}) != len(todos):
+    named = [todo.id for todo in todos if todo.id is not None]
+    if len(set(named)) != len(named):
         raise ValueError("each to-do may be listed once")
     return todos
 
 
-class SessionStop(InSession):
+class HookBody(InSession):
+    """What a program sends to a hook. Unknown members are ignored, because the next version of the
+    program may send more.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class SessionStop(HookBody):
     """The messages of an ended session, or of a part of the session, oldest first.
 
     review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores
     all messages, which suits imports. before: the number of messages that the session sent in
     earlier calls, and the last of them as context. ended: whether the session has ended, which
-    pauses its to-dos; false if another call follows.
+    ends its working items; false if the session goes on.
     """
 
     messages: list[SessionMessage] = Field(max_length=10_000)
@@ -80,12 +90,13 @@ class SessionStop(InSession):
     ended: Flag = True
 
 
-class PromptSubmit(InSession):
+class PromptSubmit(HookBody):
     """A prompt that is about to be sent to a model.
 
     budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the
-    agent's list, with their status; to-dos left out stay as they are. todo_id: the to-do that the
-    agent works on; by default the to-do in progress among `todos`. thread_id: a thread whose own
+    agent's list, with their status; to-dos left out stay as they are, but a list without ids is the
+    whole list. todo_id: the to-do that the agent works on; by default the to-do in progress among
+    `todos`. thread_id: a thread whose own
     context takes up to half of the budget.
     """
 
@@ -110,7 +121,7 @@ class PromptSubmit(InSession):
         """
         budget = self.budget if isinstance(self.budget, Budget) else Budget(total=self.budget)
         active = next(
-            (todo.id for todo in self.todos if todo.status is TodoStatus.IN_PROGRESS), None
+            (todo.key for todo in self.todos if todo.status is ListedStatus.IN_PROGRESS), None
         )
         return RetrieveRequest(
             query=shortened(self.prompt, MAX_QUERY),
@@ -129,7 +140,7 @@ class PromptSubmit(InSession):
         )
 
 
-class TodoCreated(InSession):
+class TodoCreated(HookBody):
     """A to-do that was created in a session. Its content becomes an item of working memory.
 
     ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
@@ -141,7 +152,7 @@ class TodoCreated(InSession):
     ttl_s: Annotated[Whole, Field(ge=1, le=MAX_TTL_S)] | None = None
 
 
-class TodoCompleted(InSession):
+class TodoCompleted(HookBody):
     """A to-do that was completed in a session. steps: the steps that were taken for it, in
     order.
     """
@@ -155,9 +166,11 @@ class MessageResult(Answer):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
-    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. redactions: secrets removed, by kind.
+    that store it. ended, moved: ids of the tasks that it ended or moved, whether or not it is
+    stored. retracted: ids of the facts that it says were wrong. reason: why it was rejected, merged
+    or changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
+    removed, by kind.
     """
 
     index: int
@@ -168,6 +181,7 @@ class MessageResult(Answer):
     moved: OmittedIfEmpty[list[str]] = None
     retracted: OmittedIfEmpty[list[str]] = None
     reason: OmittedIfNone[str] = None
+    review: OmittedIfNone[Reviewed] = Field(default=None, validation_alias="reviewed")
     redactions: Redactions = None
 
 
@@ -211,11 +225,12 @@ async def session_stop(
     """Store the messages of a session as memories, each with the memory type that fits its text.
 
     Text that repeats recalled memories is cut from a message first, and the `reason` of the
-    message's result says so. A repeated call stores only messages that are not stored yet.
+    message's result says so. A repeated call stores only messages that are not stored yet. The
+    working items of an ended session end.
     """
     scope = request.scope_in(data.namespace, data.session_id)
     if data.ended:
-        await services.working.stop_session(scope)
+        await services.working.end_session(scope)
     writer = SessionWriter(services.ingestor, services.recall_guard)
     outcomes = await writer.write(scope, data.messages, ReviewMode(data.review), data.before)
     return SessionStopAnswer(**results_of(outcomes))
@@ -228,14 +243,19 @@ async def prompt_submit(
     """Build the context for a prompt that is about to be sent.
 
     Due tasks in the context are marked as fired, so that they are not due again. `todos`, the
-    agent's own list, is stored first: new to-dos are created, completed to-dos are closed, and
-    to-dos with a changed text are replaced. The context of a thread follows the memories; the
+    agent's own list, is stored first: new to-dos are created, to-dos that are over are closed, and
+    to-dos with a changed text are replaced. Without it, a plan in the text of the prompt becomes
+    to-dos ("Plan: 1. read it 2. port it"). The context of a thread follows the memories; the
     receipt records only the memories. If the live store is unavailable, the context has neither
     working memory nor thread, and `degraded` in the answer's metadata says so.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
     try:
-        await submit_todos(services.working, scope, data.todos)
+        if data.todos:
+            whole = is_whole(data.todos)
+            await submit_todos(services.working, scope, data.todos, whole=whole)
+        else:
+            await submit_plan(services.working, scope, data.prompt)
     except Unavailable as error:
         _log.warning(
             "the to-dos of a prompt were not stored; those of the next prompt will be: %s", error

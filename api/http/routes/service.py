@@ -27,8 +27,8 @@ PING_S = 2.0
 
 
 class HealthCheck(Answer):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
@@ -68,10 +68,15 @@ async def live() -> HealthAnswer:
 async def ready(services: AppServices) -> Response[HealthAnswer]:
     """Whether all parts of the service respond, such as its stores; 503 if one does not. The answer
     names each part.
+
+    A configuration file that was changed and is invalid fails its check alone: the service goes on
+    with the contents before the change.
     """
     outcomes = await asyncio.gather(*map(_check, services.pings.values()))
-    checks = dict(zip(services.pings, outcomes, strict=True))
-    if all(check.ok for check in checks.values()):
+    parts = dict(zip(services.pings, outcomes, strict=True))
+    files = {name: _file_check(text) for name, text in services.config_problems().items()}
+    checks = parts | files
+    if all(check.ok for check in parts.values()):
         return Response(HealthAnswer(status="ok", checks=checks))
     unavailable = HealthAnswer(status="unavailable", checks=checks)
     return Response(unavailable, status_code=503, headers={"Retry-After": "1"})
@@ -110,6 +115,14 @@ async def openapi_json(request: ApiRequest) -> dict[str, Any]:
 async def docs(request: ApiRequest) -> Response[str]:
     """The OpenAPI document as an HTML page."""
     return Response(page(document(request.app)), media_type="text/html")
+
+
+def _file_check(problem: str | None) -> HealthCheck:
+    """The check of a configuration file. Of `problem`, the first line is shown: what follows quotes
+    the file.
+    """
+    detail = None if problem is None else problem.partition("\n")[0]
+    return HealthCheck(ok=problem is None, ms=0.0, detail=detail)
 
 
 async def _check(ping: Ping) -> HealthCheck:

@@ -5,7 +5,6 @@ contexts of them.
 from __future__ import annotations
 
 import hashlib
-import math
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -31,10 +30,15 @@ from memtypes.model.memory import Flag, StrictModel
 from memtypes.model.scope import Name, clean_name
 from memtypes.ports.threads import RequestKey
 from retrieval.answer import Answer, OmittedIfNone
-from retrieval.context.model_count import BuiltContext, CountedContext, within_model_budget
+from retrieval.context.model_count import (
+    BuiltContext,
+    ContextSizes,
+    CountedContext,
+    within_model_budget,
+)
 from retrieval.context.thread import OmittedParts, ThreadContext
 from retrieval.context.thread_parts import FileMention
-from retrieval.query.request import DEFAULT_TOKENIZER, reduced
+from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 MAX_TURNS = 1_000
 
@@ -141,13 +145,18 @@ class ThreadContextMetadata(Answer):
     """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term
     or files).
 
-    model_tokens: the count of the model's provider; left out if no provider counts for the model.
-    gap: whether a thread that this one continues is missing. degraded: "token_count" if the
+    total_tokens: what the model counts at most, or what its provider counted. model_tokens: the
+    count of the model's provider; left out if no provider counts for the model. local_tokens: the
+    count of `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model
+    whose window is unknown; then the budget is the default unless the request or the policy sets
+    one. gap: whether a thread that this one continues is missing. degraded: "token_count" if the
     provider failed to count, else empty.
     """
 
     total_tokens: int
     model_tokens: OmittedIfNone[int] = None
+    local_tokens: OmittedIfNone[int] = None
+    unknown_model: OmittedIfNone[bool] = None
     budget: int
     tokenizer: str
     allocation: dict[str, int]
@@ -167,10 +176,22 @@ class ContextAnswer(Answer):
 
     @classmethod
     def from_context(
-        cls, counted: CountedContext[ThreadContext], budget: int, tokenizer: str
+        cls,
+        counted: CountedContext[ThreadContext],
+        budget: int,
+        tokenizer: str,
+        *,
+        unknown_model: bool,
+        names_tokenizer: bool,
     ) -> Self:
-        """The answer for a context that was built in `budget` tokens, as `tokenizer` counts."""
+        """The answer for a context that was built in `budget` tokens, as `tokenizer` counts.
+
+        names_tokenizer: whether the request names the tokenizer, which then gives the total.
+        """
         context = counted.value
+        sizes = counted.sizes(context.tokens)
+        if names_tokenizer:
+            sizes = ContextSizes(context.tokens, counted.model_tokens)
         return cls(
             context=context.text,
             turns=[
@@ -181,8 +202,8 @@ class ContextAnswer(Answer):
             images=context.images,
             omitted=context.omitted,
             metadata=ThreadContextMetadata(
-                total_tokens=math.ceil(context.tokens * (1.0 + counted.margin)),
-                model_tokens=counted.model_tokens,
+                **sizes._asdict(),
+                unknown_model=unknown_model or None,
                 budget=budget,
                 tokenizer=tokenizer,
                 allocation=dict(context.parts),
@@ -295,8 +316,9 @@ async def post_context(
     """Build the context of a thread in a token budget.
 
     The thread's turns in the context are marked as used, so that LRU policies keep them longer. A
-    larger budget than the policy's maximum is reduced to it. If the tokenizer only approximates the
-    model's count, the context stays smaller by the margin known for the model.
+    larger budget than the policy's maximum is reduced to it. The default budget for a model whose
+    window is unknown is 8,000 tokens. If the tokenizer only approximates the model's count, the
+    context stays smaller by the margin known for the model.
     """
     policy = await services.threads.policy(namespace, thread_id)
     name = data.model or policy.model
@@ -304,12 +326,12 @@ async def post_context(
     tokenizer = data.tokenizer or (model.tokenizer if model else DEFAULT_TOKENIZER)
     window = services.threads.policies.window_share(policy)
     history = model.allocation.history if model and model.allocation else None
+    unknown_model = model is not None and model.window is None
     budget = data.budget if data.budget is not None else window or history
+    if budget is None and unknown_model:
+        budget = DEFAULT_BUDGET
     if budget is None:
-        unknown = "" if model is None else f"; the window of {model.name!r} is unknown"
-        raise InvalidInput.at(
-            "budget", f"is required without a model whose window is known{unknown}"
-        )
+        raise InvalidInput.at("budget", "is required without a model")
     limit = budget if window is None else min(budget, window)
 
     async def build(margin: float) -> BuiltContext[ThreadContext]:
@@ -325,7 +347,13 @@ async def post_context(
     margin = model.margin if model and data.tokenizer is None else 0.0
     counted = await within_model_budget(services.counter, name, margin, build)
     services.metrics.count_context("thread", counted.value.tokens, counted.degraded)
-    return ContextAnswer.from_context(counted, budget, tokenizer)
+    return ContextAnswer.from_context(
+        counted,
+        budget,
+        tokenizer,
+        unknown_model=unknown_model,
+        names_tokenizer=data.tokenizer is not None,
+    )
 
 
 @Endpoint(

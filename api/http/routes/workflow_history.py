@@ -63,9 +63,12 @@ class OmittedFromHistory(Answer):
 
 class HistoryMetadata(Answer):
     """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model
-    may count more.
+    may count more; or what its provider counted.
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    local_tokens: the count of `tokenizer`, where total_tokens is the provider's. unknown_model:
+    true for a model whose window is unknown; then the budget is the default unless the request
+    gives one.
     degraded: "token_count" if the provider failed to count, else empty.
     """
 
@@ -73,6 +76,8 @@ class HistoryMetadata(Answer):
     budget: int
     tokenizer: str
     model_tokens: OmittedIfNone[int] = None
+    local_tokens: OmittedIfNone[int] = None
+    unknown_model: OmittedIfNone[bool] = None
     degraded: list[str]
 
 
@@ -87,16 +92,18 @@ class WorkflowHistoryAnswer(Answer):
     metadata: HistoryMetadata
 
     @classmethod
-    def from_history(cls, counted: CountedHistory, view: HistoryView, **fields: Any) -> Self:
+    def from_history(
+        cls, counted: CountedHistory, view: HistoryView, *, unknown_model: bool, **fields: Any
+    ) -> Self:
         """The answer for `counted`, a history written as `view` says. fields: further fields of the
         answer.
         """
         history, version = counted.value
         metadata = HistoryMetadata(
-            total_tokens=history.total_tokens,
+            **counted.sizes(_local_tokens(history, counted.margin))._asdict(),
+            unknown_model=unknown_model or None,
             budget=view.budget,
             tokenizer=view.tokenizer.name,
-            model_tokens=counted.model_tokens,
             degraded=list(counted.degraded),
         )
         omitted = OmittedFromHistory.model_validate(history.omitted, from_attributes=True)
@@ -126,7 +133,8 @@ async def get_workflow_history(
     """
     view = _view(services, params)
     counted = await _counted(services, namespace, workflow_id, params.model, view)
-    return WorkflowHistoryAnswer.from_history(counted, view)
+    unknown = _is_unknown(services, params.model)
+    return WorkflowHistoryAnswer.from_history(counted, view, unknown_model=unknown)
 
 
 @Endpoint("POST /v1/workflows/{workflow_id}/continue", role=Role.WRITER, errors=WRITE_ERRORS)
@@ -156,7 +164,22 @@ async def post_continue(
         counted = CountedContext((history, version), view.margin)
     else:
         counted = replace(counted, value=(history, version))
-    return ContinueAnswer.from_history(counted, view, redactions=redactions)
+    return ContinueAnswer.from_history(
+        counted,
+        view,
+        unknown_model=_is_unknown(services, data.model),
+        redactions=redactions,
+    )
+
+
+def _is_unknown(services: Services, model: str | None) -> bool:
+    """Whether the context window of `model` is unknown."""
+    return model is not None and services.models().find(model).window is None
+
+
+def _local_tokens(history: WorkflowHistory, margin: float) -> int:
+    """The tokenizer's count of a history, whose total is larger by the margin, rounded up."""
+    return math.floor(history.total_tokens / (1.0 + margin) + 1e-9)
 
 
 def _view(services: Services, request: HistoryQuery | ResumeRequest) -> HistoryView:
@@ -187,7 +210,7 @@ async def _counted(
         history, version = await services.workflows.history(
             scope, workflow_id, replace(view, margin=margin)
         )
-        tokens = math.ceil(history.total_tokens / (1.0 + margin))
+        tokens = _local_tokens(history, margin)
         return BuiltContext((history, version), history.text, tokens, view.budget)
 
     return await within_model_budget(services.counter, model, view.margin, build)

@@ -62,10 +62,13 @@ class WorkflowsQuery(InNamespace):
 
 
 class BegunAnswer(Answer):
-    """A workflow that was created. redactions: number of secrets removed from its data, by kind."""
+    """A workflow that was created. ttl_s: seconds until it expires if no event follows. redactions:
+    number of secrets removed from its data, by kind.
+    """
 
     workflow_id: str
     version: int
+    ttl_s: int
     redactions: Redactions = None
 
 
@@ -116,12 +119,15 @@ class WorkflowStateAnswer(Answer):
 
 
 class WorkflowAnswer(Answer):
-    """A workflow and its state. version: number of the last event that the state includes."""
+    """A workflow and its state. version: number of the last event that the state includes. ttl_s:
+    seconds until it expires if no event of it or of a descendant follows.
+    """
 
     workflow_id: str
     parent_id: str | None
     on_end: OnEnd
     version: int
+    ttl_s: int
     state: WorkflowStateAnswer
 
 
@@ -241,7 +247,10 @@ async def post_workflow(
     """
     scope = request.agent_scope(data.namespace, agent_id=data.agent, field="agent")
     workflow_id, redactions = await services.workflows.create(scope, data)
-    return BegunAnswer(workflow_id=workflow_id, version=0, redactions=redactions)
+    log = await services.workflows.store.load(scope, workflow_id)
+    return BegunAnswer(
+        workflow_id=workflow_id, version=0, ttl_s=log.ttl_left_s, redactions=redactions
+    )
 
 
 @Endpoint("GET /v1/workflows", errors=(503,))
@@ -286,6 +295,7 @@ async def get_workflow(
         parent_id=log.parent_id,
         on_end=log.on_end,
         version=state.version,
+        ttl_s=log.ttl_left_s,
         state=WorkflowStateAnswer(**state.members()),
     )
 

@@ -15,7 +15,7 @@ from api.wiring.container import AppServices
 from ingest.working.working_memory import NewItem
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
-from memtypes.model.working import ContextType, WorkingScope
+from memtypes.model.working import ClearReason, ContextType, TodoStatus, WorkingScope
 from memtypes.ports.working import ItemSelection
 from retrieval.answer import Answer
 
@@ -66,13 +66,18 @@ class ItemTokens(Answer):
 
 
 class WorkingItemAnswer(Answer):
-    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
+    """An item of working memory.
+
+    todo_status: the status of the to-do that it stands for. cleared_at, cleared_reason: when and
+    why it ended; null while it is shown.
+    """
 
     id: str
     namespace: str
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: TodoStatus | None
     workflow_id: str | None
     content: str
     context_type: ContextType
@@ -82,6 +87,7 @@ class WorkingItemAnswer(Answer):
     accessed_at: Instant | None
     expires_at: Instant | None
     cleared_at: Instant | None
+    cleared_reason: ClearReason | None
     tokens: ItemTokens
 
 

@@ -28,7 +28,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator
 from ingest.screening.redaction.patterns import BUILT_IN, KINDS, Pattern
 from ingest.screening.redaction.rules import compile_re2
 from ingest.screening.redaction.scan import Redaction, may_hold_secrets, secrets_in
-from ingest.screening.submission import Rejection, Submission
+from ingest.screening.submission import Rejection, RejectionCause, Submission
 from memtypes.config import InvalidConfigFile, parse_yaml, read_text
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.memory import MAX_LABEL, MAX_TAG, Draft, Memory, StrictModel
@@ -345,7 +345,8 @@ class RedactionGate:
             texts = (str(value) for value in _texts(draft).values())
             cleaned = await offload(texts, lambda: self.redactor.clean_draft(scope.tenant, draft))
         except SecretsRefused as error:
-            return Rejection(f"{error.path}: {error}" if error.path else str(error))
+            reason = f"{error.path}: {error}" if error.path else str(error)
+            return Rejection(reason, cause=RejectionCause.REFUSED)
         if not cleaned.counts:
             return submission
         counts = Counter(submission.redactions) + Counter(cleaned.counts)

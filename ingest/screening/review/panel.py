@@ -13,7 +13,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
 
@@ -193,14 +193,17 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
     relevance = means[RELEVANCE]
     trivial = [vote.reason for vote in valid if vote.trivial]
     against = None
+    cause: Literal["trivial", "importance", "relevance"] = "trivial"
     if tier is Tier.CONSENSUS:
         reason = "the reviewers agree to store it"
         if len(trivial) >= 2:
             against = f"{len(trivial)} reviewers find it trivial: {trivial[0]}"
         elif importance is not None and importance < MIN_IMPORTANCE:
             against = f"importance is below {MIN_IMPORTANCE:g} ({importance:g})"
+            cause = "importance"
         elif relevance is not None and relevance < MIN_RELEVANCE:
             against = f"relevance is below {MIN_RELEVANCE:g} ({relevance:g})"
+            cause = "relevance"
     elif tier is Tier.PARTIAL:
         reason = "the only reviewer that answered would store it"
         against = prefilter or next(iter(trivial), None)
@@ -209,11 +212,16 @@ def decide(votes: Sequence[Vote], tier: Tier, prefilter: str | None = None) -> R
                 f"importance is below {MIN_IMPORTANCE_ALONE:g} with a single reviewer "
                 f"({importance:g})"
             )
+            cause = "importance"
     else:
         reason = "no reviewer answered; the pre-filter has no objection"
         against = prefilter
         means[IMPORTANCE] = FALLBACK_IMPORTANCE
-    decision = Decision.REJECT if against else Decision.STORE
     return Reviewed(
-        decision=decision, reason=against or reason, tier=tier, votes=tuple(votes), **means
+        decision=Decision.REJECT if against else Decision.STORE,
+        reason=against or reason,
+        tier=tier,
+        cause=cause if against else None,
+        votes=tuple(votes),
+        **means,
     )

@@ -11,13 +11,14 @@ import numpy as np
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Field
 
 from ingest.screening.completions import CompletionClient, CompletionFailed, CompletionRequest
-from ingest.screening.judge import WORTH_KEEPING
+from ingest.screening.judge import SELDOM_KEPT, UNIMPORTANT, WORTH_KEEPING
 from ingest.screening.review.panel import (
     IMPORTANCE,
     MIN_IMPORTANCE,
     MIN_RELEVANCE,
     NOVELTY,
     RELEVANCE,
+    TIME_LIMIT_S,
     Reviewer,
     ReviewFailed,
     ReviewRequest,
@@ -27,6 +28,16 @@ from memtypes.model.policy import LONG_TERM
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import CandidateSearch, MemoryStore
 from memtypes.search.vectors import DenseVector
+
+REPEATED = 0.985
+"""Cosine with a stored memory from which a text says nothing new. Sentences that differ in a name,
+a month or a number stay below it; another comma does not.
+"""
+
+ASK_LIMIT_S = 0.95 * TIME_LIMIT_S
+"""Seconds that a language model has for its verdict. Less than a vote may take, so that its client
+sees that it hangs before the panel gives up the vote.
+"""
 
 MAX_TEXT = 8_000
 """Maximum number of characters of a text that are sent to a language model."""
@@ -44,18 +55,20 @@ def _vote(name: str, score: float, reason: str, *, trivial: bool | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class ImportanceReviewer:
-    """Scores how much would be lost without the text, by a trained model."""
+    """Scores how much would be lost without the text, by a model that reads the text alone."""
 
     name: str = IMPORTANCE
     stand_in: None = None
 
     async def vote(self, request: ReviewRequest) -> Vote:
-        """The vote with the text's importance, 1 to 10, by a trained model, and whether the text is
-        trivial.
+        """The vote with the text's importance, 1 to 10. The vote says "trivial" where low
+        importance has a probability of UNIMPORTANT or more.
         """
         importance = request.judged.importance
+        trivial = request.judged.low >= UNIMPORTANT
         level = "high" if importance >= 7 else "medium" if importance >= MIN_IMPORTANCE else "low"
-        trivial = request.judged.objection is not None
+        if trivial:
+            level = "low"
         return _vote(
             self.name, importance, f"it reads like texts of {level} importance", trivial=trivial
         )
@@ -63,7 +76,9 @@ class ImportanceReviewer:
 
 @dataclass(frozen=True, slots=True)
 class RelevanceReviewer:
-    """Scores whether the text is worth keeping, by a trained model."""
+    """Scores whether the text is worth keeping, by a model that reads a message in its
+    conversation.
+    """
 
     name: str = RELEVANCE
     stand_in: None = None
@@ -73,14 +88,14 @@ class RelevanceReviewer:
         keeping.
 
         The score is MIN_RELEVANCE at the probability WORTH_KEEPING. The vote says "trivial" below
-        the probability TRIVIAL.
+        the probability SELDOM_KEPT.
         """
         judged = request.judged
         score = round(
             float(np.interp(judged.worth, (0, WORTH_KEEPING, 1), (1, MIN_RELEVANCE, 10))), 2
         )
         reason = judged.objection or f"worth keeping with a probability of {judged.worth:.2f}"
-        return _vote(self.name, score, reason, trivial=judged.objection is not None)
+        return _vote(self.name, score, reason, trivial=judged.worth < SELDOM_KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,7 @@ class NoveltyReviewer:
 
     async def vote(self, request: ReviewRequest) -> Vote:
         """The vote with a score from 1 (cosine 1 with a stored memory) to 10 (no similar memory): 1
-        + 9 (1 - cosine).
+        + 9 (1 - cosine). The vote says "trivial" from the cosine REPEATED on.
 
         Raises ReviewFailed if the request has no embedding, and the errors of the store.
         """
@@ -107,7 +122,8 @@ class NoveltyReviewer:
                 self.store, request.scope, [request.embedding.dense]
             )
         score = round(1 + 9 * (1 - max(0.0, nearest)), 2)
-        return _vote(self.name, score, f"similarity of the nearest memory: {nearest:.2f}")
+        reason = f"similarity of the nearest memory: {nearest:.2f}"
+        return _vote(self.name, score, reason, trivial=nearest >= REPEATED)
 
 
 async def nearest_similarities(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
+from memtypes.live.eviction import ThreadLimits
 from memtypes.live.turns import Turn
 from memtypes.model.errors import Conflict, InvalidRequest, NotFound, VersionConflict
 from memtypes.model.scope import Scope
@@ -136,12 +137,15 @@ class RedisThreads(ThreadStore):
         limits = append.limits
         request = append.request
         turn = append.turn
+        pinned_limits = limits.most_pinned
+        spares_system = append.spares_system and turn.role != "system"
         thread = _key(scope, append.thread_id)
         arguments = [
             *(turn.to_json(), turn.tokens, _rank(append.rank)),
             *(append.expected, limits.tokens, limits.messages, limits.turns),
             *(batch_head(scope, append.thread_id), _marks(turn)),
             *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
+            *(int(spares_system), pinned_limits.tokens, pinned_limits.turns),
         ]
         request_key = (
             thread
@@ -154,12 +158,16 @@ class RedisThreads(ThreadStore):
         match await self._run(
             _APPEND, append.thread_id, keys, arguments, idempotent=request is not None
         ):
-            case ["full"]:
+            case ["full", pinned_tokens]:
                 message = (
-                    "the turn does not fit: the pinned and system turns of this thread "
-                    "fill its limits"
+                    f"the turn does not fit beside the pinned turns: it has {turn.tokens} tokens, "
+                    f"they have {pinned_tokens}; the thread has at most {limits.count} turns and "
+                    f"{limits.tokens or 'any number of'} tokens"
                 )
                 raise InvalidRequest(message, path="content")
+            case ["pinned", count, pinned_tokens]:
+                message = _pinned_too_much(turn, limits, count, pinned_tokens)
+                raise InvalidRequest(message, path="pinned")
             case ["repeated", digest, appended_at, *counts]:
                 if request is None or digest != request.digest:
                     raise Conflict(
@@ -379,6 +387,19 @@ def _rank(rank: str | None) -> str:
     last use).
     """
     return "never" if rank is None else rank or "use"
+
+
+def _pinned_too_much(turn: Turn, limits: ThreadLimits, count: int, tokens: int) -> str:
+    """Why a turn cannot be pinned beside `count` pinned turns, which have `tokens` tokens."""
+    most = limits.most_pinned
+    if count >= most.turns:
+        size = f"at most {most.turns} of its {limits.count} turns may be pinned, and {count} are"
+    else:
+        size = (
+            f"at most {most.tokens} of its {limits.tokens} tokens may be pinned, {tokens} are, and "
+            f"the turn has {turn.tokens}"
+        )
+    return f"the thread takes no further pinned turn: {size}; send it without `pinned`"
 
 
 def _marks(turn: Turn) -> str:

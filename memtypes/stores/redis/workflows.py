@@ -175,7 +175,7 @@ class RedisWorkflows(WorkflowStore):
             raise InvalidRequest(
                 f"the newest version is {answer[1]}", path="at_version", got=at_version
             )
-        _, newest, parent, ancestors, base, base_version, expired, log, on_end = answer
+        _, newest, parent, ancestors, base, base_version, expired, log, on_end, left = answer
         requested = int(newest) if at_version is None else at_version
         if expired and len(log) < requested - int(base_version):
             raise _log_expired(workflow_id)
@@ -191,6 +191,7 @@ class RedisWorkflows(WorkflowStore):
             events,
             bool(expired),
             OnEnd(on_end or OnEnd.FLUSH),
+            int(left),
         )
 
     async def events(

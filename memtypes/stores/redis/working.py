@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.scope import Scope
 from memtypes.model.times import milliseconds
-from memtypes.model.working import Working
+from memtypes.model.working import ClearReason, Working
 from memtypes.ports.working import DueNamespace, ItemSelection, LiveItem, LiveItemStore
 from memtypes.stores.redis.connection.availability import COMMAND, READ
 from memtypes.stores.redis.connection.client import LiveClient
@@ -25,9 +25,8 @@ from memtypes.stores.redis.scripts import Argument, Script
 
 DUE_NAMESPACES = service_key("working-due")
 
-_PUT, _TOUCH, _CLEAR, _PAUSE, _REMOVE = (
-    Script.load("working_common", f"working_{name}")
-    for name in ("put", "touch", "clear", "pause", "remove")
+_PUT, _TOUCH, _CLEAR, _REMOVE = (
+    Script.load("working_common", f"working_{name}") for name in ("put", "touch", "clear", "remove")
 )
 _FIND = Script.load("working_find")
 _RESCHEDULE = Script.load("working_reschedule")
@@ -85,7 +84,9 @@ class RedisWorking(LiveItemStore):
         arguments: list[Argument] = [milliseconds(at), *ids]
         await self._live.script(_TOUCH, _keys(scope), arguments, idempotent=False)
 
-    async def clear(self, scope: Scope, selection: ItemSelection, at: datetime) -> list[str]:
+    async def clear(
+        self, scope: Scope, selection: ItemSelection, at: datetime, reason: ClearReason
+    ) -> list[str]:
         """Mark the selected items of the session as cleared, so that prompts no longer show them.
         Returns their ids.
         """
@@ -95,19 +96,12 @@ class RedisWorking(LiveItemStore):
             selection.todo_id,
             selection.id,
             _agents(scope),
+            reason,
         )
         ids: list[str] = await self._live.script(_CLEAR, _keys(scope), arguments, idempotent=False)
         if ids:
             await self._set_due(scope, milliseconds(at))
         return ids
-
-    async def set_paused(self, scope: Scope, at: datetime, *, paused: bool) -> int:
-        """Pause the session's to-dos and their notes, or resume all of its items; return how many
-        changed.
-        """
-        arguments = (milliseconds(at), int(paused), _agents(scope))
-        changed: int = await self._live.script(_PAUSE, _keys(scope), arguments, idempotent=True)
-        return changed
 
     async def due_namespaces(self, at: datetime, limit: int) -> list[DueNamespace]:
         """Return namespaces in which working memory items may have ended; see `LiveItemStore`."""
@@ -195,7 +189,7 @@ def _record(item: LiveItem) -> str:
             "accessed": 0 if memory.accessed_at is None else milliseconds(memory.accessed_at),
             "cleared": 0 if memory.cleared_at is None else milliseconds(memory.cleared_at),
             "is_todo": item.is_todo,
-            "paused": item.paused,
+            "reason": memory.cleared_reason or "",
             "revision": secrets.randbelow(10**9),
         }
     )
@@ -207,11 +201,13 @@ def _item(record: str) -> LiveItem:
         f"{name}_at": datetime.fromtimestamp(stored[name] / 1000, UTC) if stored[name] else None
         for name in ("accessed", "cleared", "expires")
     }
-    memory = Working.model_validate_json(stored["memory"]).model_copy(update=times)
+    reason = ClearReason(stored["reason"]) if stored.get("reason") else None
+    memory = Working.model_validate_json(stored["memory"]).model_copy(
+        update={**times, "cleared_reason": reason}
+    )
     return LiveItem(
         memory,
         timedelta(milliseconds=stored["ttl"]),
         is_todo=bool(stored.get("is_todo")),
-        paused=bool(stored.get("paused")),
         revision=record,
     )

@@ -147,6 +147,8 @@ def test_doctor_passes_on_a_good_installation(home: Path) -> None:
         "python",
         "disk",
         "keys",
+        "models",
+        "policies",
         "port",
         "tokenizers",
         "encoder",

@@ -32,3 +32,26 @@ async def test_metrics_count_calls_by_route(client: httpx.AsyncClient) -> None:
     assert 'remembrancer_thread_departures_total{became="kept"} 0.0' in lines
     assert "secret-place" not in response.text
     assert memory["id"] not in response.text
+
+
+async def test_metrics_count_what_screening_decides(client: httpx.AsyncClient) -> None:
+    """Reviews by tier and decision, rejections by reason, and the share of reviews that the
+    pre-filter saved.
+    """
+    body = {"namespace": "n", "type": "semantic", "review": "auto"}
+    texts = ("ok", "thanks a lot!", "We decided to move the ledger to Postgres in March.")
+    for text in (*texts, "Nora lives in Graz since May 2020."):
+        await client.post("/v1/memories", json={**body, "content": text})
+    await client.post("/v1/memories", json={**body, "content": "hm", "review": "skip"})
+    messages = [{"role": "user", "content": text} for text in (" ", "haha", "haha")]
+    session = {"namespace": "n", "session_id": "s", "messages": messages}
+    await client.post("/v1/hooks/session-stop", json=session)
+    lines = (await client.get("/metrics")).text.splitlines()
+    assert 'remembrancer_reviews_total{decision="store",tier="consensus"} 2.0' in lines
+    assert 'remembrancer_prefilter_total{outcome="passed"} 2.0' in lines
+    assert 'remembrancer_prefilter_total{outcome="rejected"} 4.0' in lines
+    assert 'remembrancer_rejections_total{reason="trivial"} 3.0' in lines
+    assert 'remembrancer_rejections_total{reason="duplicate"} 1.0' in lines
+    assert 'remembrancer_rejections_total{reason="empty"} 1.0' in lines
+    share = next(line for line in lines if line.startswith("remembrancer_reviews_saved_ratio "))
+    assert float(share.split()[1]) == pytest.approx(4 / 6)

@@ -1,5 +1,5 @@
-"""Random turns under random policies: a thread refuses a turn only if flushing cannot make room,
-and loses no turn.
+"""Random turns under random policies: a thread refuses a turn only if too much is pinned, loses no
+turn, and lets important turns go last.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ingest.conversations.threads import OpenRequest, Threads
 from ingest.screening.redaction.redactor import Redactor
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.thread_policy import (
+    Eviction,
     EvictionPolicy,
     FlushStrategy,
     Policies,
@@ -76,7 +77,8 @@ def thread_policies(draw: st.DrawFn) -> ThreadPolicy:
     try:
         return ThreadPolicy.model_validate(fields)
     except ValueError:
-        return ThreadPolicy.model_validate({**fields, "type": "buffer"})
+        flush = {**fields["flush"], "keep_first": 1, "keep_last": 1}
+        return ThreadPolicy.model_validate({**fields, "type": "buffer", "flush": flush})
 
 
 def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
@@ -91,17 +93,15 @@ def threads_with(policy: ThreadPolicy, store: FakeThreads) -> Threads:
     return Threads(store, lookup, screen, flusher, writer, lambda: NOW, FakeWorkflows())
 
 
-def stays(policy: ThreadPolicy, turn: Turn) -> bool:
-    """Whether neither a flush nor an eviction may remove the turn."""
-    return turn.pinned or (
-        turn.role == "system" and policy.eviction.policy is EvictionPolicy.PRIORITY
-    )
+def has_room(limits: ThreadLimits, pinned: list[Turn], tokens: int) -> bool:
+    """Whether a turn with `tokens` tokens fits into the limits beside the pinned turns."""
+    total = sum(turn.tokens for turn in pinned) + tokens
+    return (limits.tokens is None or total <= limits.tokens) and len(pinned) + 1 <= limits.count
 
 
-def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
-    """Whether a turn with `tokens` tokens fits into the thread beside the turns that must stay."""
-    total = sum(turn.tokens for turn in staying) + tokens
-    return (limits.tokens is None or total <= limits.tokens) and len(staying) + 1 <= limits.count
+def importance(turn: Turn) -> int:
+    """0 for a turn that may leave first, 1 for one with a keyword, 2 for a pinned one."""
+    return 2 if turn.pinned else int("error" in turn.content)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
@@ -109,8 +109,7 @@ def has_room(limits: ThreadLimits, staying: list[Turn], tokens: int) -> bool:
 async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(
     policy: ThreadPolicy, seed: int
 ) -> None:
-    """A thread refuses a turn only if the turn exceeds the limits together with the turns that no
-    flush may remove.
+    """A thread refuses a turn only if the turn exceeds the limits together with the pinned turns.
 
     Every accepted turn is unchanged, in the thread or in the queue of evicted turns.
     """
@@ -131,13 +130,47 @@ async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(
         try:
             turns.append((await threads.append(SCOPE, thread.id, new, None)).turn)
         except InvalidRequest:
-            size = FakeTokenizer().count(text)
-            assert not has_room(
-                limits, [turn for turn in turns_before if stays(policy, turn)], size
-            )
+            pinned = [turn for turn in turns_before if turn.pinned]
+            room = limits.most_pinned if new.pinned else limits
+            assert not has_room(room, pinned, FakeTokenizer().count(text))
         content = await store.read(SCOPE, thread.id)
         assert limits.tokens is None or content.thread.tokens <= limits.tokens
         assert len(content.turns) <= limits.count
     queued = [turn for batch in await store.pending(SCOPE, TURNS) for turn in batch.turns]
     live = (await store.read(SCOPE, thread.id)).turns
     assert sorted([*queued, *live], key=lambda turn: turn.index) == turns
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(thread_policies(), st.integers(0, 10**9))
+async def test_under_priority_no_important_turn_leaves_before_a_plain_one(
+    policy: ThreadPolicy, seed: int
+) -> None:
+    """Under any limits and flush strategy, a turn with a keyword stays while a turn without one
+    could leave, and a pinned turn always stays.
+
+    Only the turn that was just appended and the newest system turn do not count as able to leave.
+    """
+    eviction = Eviction(policy=EvictionPolicy.PRIORITY, keywords=["error"])
+    store = FakeThreads()
+    random = Random(seed)  # noqa: S311 - test data
+    threads = threads_with(policy.model_copy(update={"eviction": eviction}), store)
+    thread = (await threads.open(SCOPE, OpenRequest(resource="r"))).thread
+    before: list[Turn] = []
+    for _ in range(TURNS // 2):
+        role = random.choices(["user", "assistant", "tool", "system"], [10, 10, 5, 2])[0]
+        text = " ".join(["error"] * (random.random() < 0.2) + ["word"] * random.randint(1, 10))
+        new = NewTurn(role=role, content=text, pinned=random.random() < 0.02)
+        try:
+            await threads.append(SCOPE, thread.id, new, None)
+        except InvalidRequest:
+            continue
+        after = list((await store.read(SCOPE, thread.id)).turns)
+        instructions = [turn.index for turn in after if turn.role == "system"][-1:]
+        plain = [
+            turn for turn in after[:-1] if turn.index not in instructions and importance(turn) == 0
+        ]
+        left = [turn for turn in before if turn not in after]
+        assert not any(turn.pinned for turn in left)
+        assert not plain or not any(map(importance, left))
+        before = after

@@ -56,11 +56,12 @@ async def _flush() -> None:
 def writer() -> SessionWriter:
     """A session writer with full screening over an in-memory store."""
     store = InMemoryStore()
+    guard = RecallGuard(store, FakeSparse(), _flush, Entries().text_of)
     screened = screening_of(
-        RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), lambda: NOW
+        RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), guard, lambda: NOW
     )
     ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
-    return SessionWriter(ingestor, RecallGuard(store, FakeSparse(), _flush, Entries().text_of))
+    return SessionWriter(ingestor, guard)
 
 
 def message(content: str, role: str = "user", timestamp: str | None = None) -> SessionMessage:

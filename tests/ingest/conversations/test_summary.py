@@ -155,3 +155,13 @@ async def test_a_long_model_summary_is_truncated(http: httpx.AsyncClient) -> Non
     with serving(says(json.dumps({"summary": "word " * 500}))) as server:
         summary = await summariser(http, server).summary(request(TURNS, 7))
     assert FakeTokenizer().count(summary) == 7
+
+
+@pytest.mark.anyio
+async def test_flushes_do_not_wait_for_a_summariser_that_hangs(http: httpx.AsyncClient) -> None:
+    """After three summaries by rule, because the endpoint did not answer, it is not asked again."""
+    with serving(lambda _: (0, "")) as server:
+        model = summariser(http, server, limit_s=0.2)
+        for _ in range(5):
+            assert await model.summary(SO_FAR) == await summary_by_rule(SO_FAR)
+    assert len(server.requests) == 3

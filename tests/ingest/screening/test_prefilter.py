@@ -73,20 +73,30 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
+    # How sure the type is says nothing about how sure the fact is
+    assert "confidence" not in verdict.draft.model_fields_set
     assert verdict.judgement is not None
     assert verdict.classified is not None
     assert verdict.classified.embedding is not None
 
 
-async def test_explicit_writes_pass_unchanged(prefilter: Prefilter) -> None:
-    """A draft that a caller writes, not captured from a conversation, passes unchanged, even if it
-    is short.
-    """
-    for explicit in (
-        Submission(draft("ok")),
-        Submission(UntypedDraft(content="ok"), ReviewMode.AUTO),
-    ):
-        assert await prefilter.examine(SCOPE, explicit) is explicit
+@pytest.mark.parametrize("review", [ReviewMode.GIVEN, ReviewMode.SKIP])
+async def test_explicit_writes_without_review_pass_unchanged(
+    prefilter: Prefilter, review: ReviewMode
+) -> None:
+    for explicit in (draft("ok"), UntypedDraft(content="ok")):
+        submission = Submission(explicit, review)
+        assert await prefilter.examine(SCOPE, submission) is submission
+
+
+async def test_a_trivial_text_is_rejected_before_its_review(prefilter: Prefilter) -> None:
+    rejection = await prefilter.examine(SCOPE, Submission(draft("ok"), ReviewMode.AUTO))
+    assert isinstance(rejection, Rejection)
+    assert rejection.reviewed is not None
+    assert (rejection.reviewed.decision, rejection.reviewed.tier) == ("reject", "prefilter")
+    reviewable = await prefilter.examine(SCOPE, Submission(draft(FACT), ReviewMode.AUTO))
+    assert isinstance(reviewable, Submission)
+    assert reviewable.judgement is not None
 
 
 async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> None:
@@ -97,11 +107,11 @@ async def test_skipped_review_keeps_trivial_messages(prefilter: Prefilter) -> No
 
 
 async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> None:
-    """A captured message that repeats the text of another one of the same day and namespace is
+    """A captured message that repeats the text of another one of the same day and session is
     rejected.
 
-    The same message sent again, or the text on another day or in another namespace, is not
-    rejected.
+    The same message sent again, or the text on another day, in another session or in another
+    namespace, is not rejected.
     """
     assert isinstance(await prefilter.examine(SCOPE, captured(FACT)), Submission)
     repeated = await prefilter.examine(SCOPE, captured(f" {FACT} ", turn=5))
@@ -114,11 +124,17 @@ async def test_a_duplicate_on_the_same_day_is_rejected(prefilter: Prefilter) -> 
     assert isinstance(
         await prefilter.examine(Scope("acme", "other"), captured(FACT, turn=7)), Submission
     )
+    other_session = later.draft.model_copy(
+        update={"source": Source(thread_id="s2", turns=[1]), "created_at": NOW}
+    )
+    assert isinstance(
+        await prefilter.examine(SCOPE, replace(later, draft=other_session)), Submission
+    )
 
 
 def test_only_the_last_hundred_texts_of_a_namespace_are_remembered() -> None:
     recent = RecentTexts()
-    other_place = ("s2", (1,))
+    other_place = ("s1", (1,))
     for index in range(101):
         recent.add(SCOPE, f"text {index}", TODAY, HERE)
     assert not recent.holds(SCOPE, "text 0", TODAY, other_place)

@@ -231,45 +231,24 @@ def test_rewordings_in_three_sessions_are_promoted_to_one_fact() -> None:
     assert promotion.reason == "said in 3 sessions"
 
 
-def todos(sessions: Sequence[str], **fields: Any) -> list[Memory]:
-    """Private tasks with the same words, one for each of `sessions`."""
-    return [
+@pytest.mark.parametrize("kind", ["episodic", "prospective"])
+def test_what_sessions_said_for_themselves_alone_is_never_promoted(kind: str) -> None:
+    """Nor does it count for what another session said to all."""
+    private = [
         memory(
-            f"p{index}",
-            "prospective",
+            f"p{session}",
+            kind,
             content="back up",
             visibility="session",
             session_id=session,
-            **fields,
+            source_sessions=[session, "x", "y", "z"],
+            access_count=9,
+            evidence_count=9,
         )
-        for index, session in enumerate(sessions)
+        for session in "abcd"
     ]
-
-
-@pytest.mark.parametrize(("sessions", "seen"), [("ab", False), ("aaa", False), ("abc", True)])
-# The expectation
-def test_intentions_of_three_sessions_become_visible_in_the_namespace(
-    sessions: str,
-    seen: bool,  # noqa: FBT001
-) -> None:
-    """A private task that three sessions have becomes visible in the namespace.
-
-    Repetitions in one session do not count.
-    """
-    assert bool(promotions(todos(sessions), {}, JobRequest(), NOW).changed) is seen
-
-
-def test_a_private_memory_of_a_single_session_is_never_promoted() -> None:
-    """A private memory that only one session has is not promoted, whatever its use and the source
-    sessions it lists.
-    """
-    claims: dict[str, Any] = {
-        "source_sessions": ["x", "y", "z"],
-        "access_count": 9,
-        "evidence_count": 9,
-    }
-    event = memory("e", content="tea at four", visibility="session", session_id="a", **claims)
-    assert not promotions([*todos("a", **claims), event], {}, JobRequest(), NOW).reasons
+    public = memory("e", content="back up", source_sessions=["a", "b"])
+    assert not promotions([*private, public], {}, JobRequest(), NOW).reasons
 
 
 def test_facts_that_a_forgotten_fact_replaced_are_forgotten_too() -> None:

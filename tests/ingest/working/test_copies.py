@@ -9,7 +9,7 @@ import pytest
 
 from ingest.working.copies import remove_live_copies
 from memtypes.model.policy import MemoryType
-from memtypes.model.working import Working
+from memtypes.model.working import ClearReason, Working
 from memtypes.ports.memory_store import Listing
 from memtypes.ports.working import ItemSelection, LiveItem
 from memtypes.stores.redis.connection.client import LiveClient
@@ -42,7 +42,7 @@ async def test_copies_of_items_in_the_live_store_are_removed(live: LiveClient) -
             if content != "no item":
                 await items.put(in_session, LiveItem(memory, TTL))
             if content == "cleared":
-                await items.clear(in_session, ItemSelection(id=memory.id), NOW)
+                await items.clear(in_session, ItemSelection(id=memory.id), NOW, ClearReason.CLEARED)
     await remove_live_copies(items, store, NOW)
     page = await store.page(scope, Listing((MemoryType.WORKING,)))
     assert {memory.content for memory in page.memories} == {"no item s 1", "no item s 2"}

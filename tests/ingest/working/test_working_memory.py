@@ -15,7 +15,7 @@ from ingest.working.working_memory import TODO_LIFE, TTL_S, NewItem, WorkingMemo
 from memtypes.model.errors import Unavailable
 from memtypes.model.procedural import Procedural
 from memtypes.model.scope import Scope
-from memtypes.model.working import Working
+from memtypes.model.working import ClearReason, Working
 from memtypes.ports.working import ItemSelection
 from tests.fakes_locks import FakeLocks
 from tests.fakes_memories import InMemoryStore
@@ -100,7 +100,8 @@ async def test_an_item_is_in_the_live_store_while_it_lives_and_in_the_memory_sto
     assert await stored(store, item.id) is None
     now[0] += timedelta(seconds=60)
     assert await working.move_ended(SCOPE) == 1
-    assert await stored(store, item.id) == item
+    end = {"cleared_at": item.expires_at, "cleared_reason": ClearReason.EXPIRED}
+    assert await stored(store, item.id) == item.model_copy(update=end)
     assert await working.find(SCOPE, item.id) is None
     assert await working.move_ended(SCOPE) == 0
 

@@ -61,14 +61,14 @@ def test_priority_evicts_turns_with_a_keyword_last(role: str, late: int) -> None
     [
         (EvictionPolicy.FIFO, ("0", "0", None)),
         (EvictionPolicy.LRU, (USE_ORDER, USE_ORDER, None)),
-        (EvictionPolicy.PRIORITY, (str(2 * 2**40), None, None)),
+        (EvictionPolicy.PRIORITY, (str(2 * 2**40), str(2 * 2**40), None)),
     ],
 )
 def test_pinned_turns_are_never_evicted(
     policy: EvictionPolicy, ranks: tuple[str | None, ...]
 ) -> None:
-    """Pinned turns have no rank in any policy's eviction order; system turns have none with policy
-    priority.
+    """Pinned turns have no rank in any policy's eviction order. With policy priority, system turns
+    rank like those of the user.
     """
     turns = (
         Turn("user", "a", 1, NOW),
@@ -121,7 +121,9 @@ def test_a_flush_leaves_the_target_share_of_each_limit(
 def test_lru_flushes_the_least_recently_used_turns() -> None:
     flush = Flush(strategy=FlushStrategy.LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
-    selected = turns_to_flush(flush, turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4))
+    selected = turns_to_flush(
+        flush, Eviction(), turns_of([10, 10, 10, 10]), used, ThreadSize(20, 4)
+    )
     assert [turn.index for turn in selected] == [1, 2]
 
 
@@ -131,7 +133,7 @@ def test_token_aware_lru_prefers_large_turns() -> None:
     """
     flush = Flush(strategy=FlushStrategy.TOKEN_AWARE_LRU)
     used = {0: 9, 1: 1, 2: 2, 3: 3}
-    selected = turns_to_flush(flush, turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
+    selected = turns_to_flush(flush, Eviction(), turns_of([5, 5, 100, 5]), used, ThreadSize(50, 4))
     assert [turn.index for turn in selected] == [2]
 
 
@@ -150,10 +152,37 @@ def test_a_flush_reaches_its_goal_or_removes_every_turn_that_it_may_remove(
     It may not take the newest turn and, with strategy hybrid_summary, the first.
     """
     turns = turns_of(sizes)
-    selected = turns_to_flush(Flush(strategy=strategy), turns, {}, ThreadSize(goal, 1_000))
+    flush = Flush(strategy=strategy)
+    selected = turns_to_flush(flush, Eviction(), turns, {}, ThreadSize(goal, 1_000))
     indices = [turn.index for turn in selected]
     assert indices == sorted(set(indices))
     remaining = sum(sizes) - sum(turn.tokens for turn in selected)
     protected = 2 if strategy is FlushStrategy.HYBRID_SUMMARY else 1
     assert turns[-1] not in selected
     assert remaining <= goal or len(turns) - len(selected) <= protected
+
+
+@pytest.mark.parametrize("strategy", FlushStrategy)
+def test_a_flush_takes_tool_output_and_leaves_turns_with_a_keyword(strategy: FlushStrategy) -> None:
+    """With policy priority, a flush stops above its goal rather than take a turn with a keyword
+    while another turn stays.
+    """
+    turns = [
+        Turn("system", "be brief", 5, NOW, index=0),
+        Turn("user", "an error of the disk", 40, NOW, index=1),
+        Turn("user", "hello", 5, NOW, index=2),
+        Turn("tool", "a listing", 40, NOW, index=3),
+        Turn("assistant", "an Error again", 40, NOW, index=4),
+        Turn("tool", "another listing", 40, NOW, index=5),
+    ]
+    flush = Flush(strategy=strategy, oldest=1.0)
+    selected = turns_to_flush(flush, PRIORITY, turns, {}, ThreadSize(10, 1_000))
+    assert [turn.index for turn in selected] == [2, 3]
+
+
+def test_a_flush_takes_older_system_turns_and_leaves_the_newest() -> None:
+    turns = [Turn("system", f"rule {index}", 10, NOW, index=index) for index in range(5)]
+    turns.append(Turn("user", "hello", 10, NOW, index=5))
+    for eviction in (Eviction(), PRIORITY):
+        selected = turns_to_flush(Flush(), eviction, turns, {}, ThreadSize(20, 1_000))
+        assert [turn.index for turn in selected] == [0, 1, 2, 3]

@@ -8,6 +8,14 @@ from memtypes.config import InvalidConfigFile
 from memtypes.live.thread_policy import parse_policies
 
 MISTAKES = [
+    *(
+        (
+            f"threads: {{a: {{{kind}max_messages: 12, {strategy}keep_first: 8, keep_last: 8}}}}}}",
+            "flush keeps 16 turns (keep_first 8 and keep_last 8), but the thread has at most 12",
+        )
+        for kind in ("", "type: message_count_based, ")
+        for strategy in ("flush: {", "flush: {strategy: hybrid_summary, ")
+    ),
     ("threads: {a: {type: token_based}}", "threads.a: type token_based needs max_tokens"),
     ("threads: {a: {max_tokens: many}}", "threads.a.max_tokens"),
     ("threads: {a: {max_token: 5}}", "threads.a.max_token"),

@@ -6,14 +6,16 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
 
-from memtypes.llms.counting import ProviderCounter
+from memtypes.llms.counting import ChatMessage, Prompt, ProviderCounter, count_locally
 from memtypes.llms.registry import Registry, default_file, parse_registry
+from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 
@@ -57,8 +59,24 @@ def serving(provider: Provider) -> Iterator[str]:
         thread.join()
 
 
-async def count_four_words(url: str, kind: str, model: str, route: str = "/{model}") -> int | None:
-    """Count the tokens of four words, with the provider's endpoint at `url`."""
+CHAT = (
+    ChatMessage("system", "be brief"),
+    ChatMessage("user", "one two"),
+    ChatMessage("assistant", "three"),
+    ChatMessage("tool", "four"),
+)
+
+
+async def count_four_words(
+    url: str,
+    kind: str,
+    model: str,
+    route: str = "/{model}",
+    prompt: Prompt = "one two three four",
+) -> int | None:
+    """Count the tokens of four words, or of another prompt, with the provider's endpoint at
+    `url`.
+    """
     file = parse_registry(
         f"providers: {{house: {{margin: 0.4, detect: [house-, claude-x, gemini-x], count: "
         f"{{url: '{url}{route}', kind: {kind}, key_env: KEY}}}}}}",
@@ -67,7 +85,7 @@ async def count_four_words(url: str, kind: str, model: str, route: str = "/{mode
     registry = Registry.from_files(default_file(), file)
     async with httpx.AsyncClient() as client:
         counter = ProviderCounter(client, lambda: registry, {"KEY": "the secret"}.get)
-        return await counter.count("one two three four", model)
+        return await counter.count(prompt, model)
 
 
 async def test_tokens_are_counted_by_the_endpoint_of_anthropic() -> None:
@@ -87,7 +105,8 @@ async def test_tokens_are_counted_by_the_endpoint_of_google() -> None:
     provider = Provider(200, {"totalTokens": 5})
     with serving(provider) as url:
         assert await count_four_words(url, "google", "gemini-x-pro") == 5
-    assert provider.requests[0][2] == {"contents": [{"parts": [{"text": "one two three four"}]}]}
+    contents = [{"role": "user", "parts": [{"text": "one two three four"}]}]
+    assert provider.requests[0][2] == {"contents": contents}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +137,63 @@ async def test_tokens_are_counted_by_cohere_and_openai_compatible_endpoints(
     _, headers, body = provider.requests[0]
     assert headers["authorization"] == "Bearer the secret"
     assert body == {"model": "house-one", sent: "one two three four"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "route", "sent"),
+    [
+        (
+            "anthropic",
+            "/{model}",
+            {
+                "system": "be brief",
+                "messages": [
+                    {"role": "user", "content": "one two"},
+                    {"role": "assistant", "content": "three"},
+                    {"role": "user", "content": "four"},
+                ],
+            },
+        ),
+        (
+            "google",
+            "/{model}",
+            {
+                "contents": [
+                    {"role": "user", "parts": [{"text": "be brief"}]},
+                    {"role": "user", "parts": [{"text": "one two"}]},
+                    {"role": "model", "parts": [{"text": "three"}]},
+                    {"role": "user", "parts": [{"text": "four"}]},
+                ]
+            },
+        ),
+        ("cohere", "", {"text": "be brief\none two\nthree\nfour"}),
+        ("openai", "/tokenize", {"messages": [asdict(message) for message in CHAT]}),
+        ("openai", "/input_tokens", {"input": [asdict(message) for message in CHAT]}),
+    ],
+)
+async def test_a_chat_is_sent_in_the_form_of_the_provider(
+    kind: str, route: str, sent: dict[str, Any]
+) -> None:
+    provider = Provider(200, {"count": 7})
+    with serving(provider) as url:
+        assert await count_four_words(url, kind, "house-one", route, CHAT) == 7
+    body = provider.requests[0][2]
+    body.pop("model", None)
+    assert body == sent
+
+
+async def test_a_chat_of_system_messages_has_one_message_for_anthropic() -> None:
+    provider = Provider(200, {"input_tokens": 4})
+    with serving(provider) as url:
+        assert await count_four_words(url, "anthropic", "claude-x", "/", CHAT[:1]) == 4
+    assert provider.requests[0][2]["messages"] == [{"role": "user", "content": "be brief"}]
+
+
+def test_a_chat_has_the_tokens_of_its_format_around_its_messages() -> None:
+    """Three for each message and for the answer's beginning, beside roles and contents."""
+    tokenizer = FakeTokenizer()
+    assert count_locally("one two", tokenizer) == 2
+    assert count_locally(CHAT, tokenizer) == 4 + 6 + 3 * 5
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from memtypes.llms.registry import (
     default_file,
     parse_registry,
 )
+from memtypes.model.errors import NotFound
 
 DEFAULT = Registry.from_files(default_file())
 
@@ -148,6 +149,149 @@ def test_a_changed_registry_file_is_reloaded(
     assert source().find("house-one").window == 10_000
 
 
+def test_a_source_tells_what_is_wrong_with_a_changed_file(tmp_path: Path) -> None:
+    path = tmp_path / "models.yaml"
+    source = _written(path, OVERRIDES, 1)
+    assert source.problem() is None
+    _write(path, OVERRIDES.replace("10000", "10"), 2)
+    told = "stay in use: .*models\\.yaml: models\\.0\\.window: .*256"
+    assert re.search(told, source.problem() or "")
+    path.unlink()
+    assert "can't be read" in (source.problem() or "")
+    _write(path, OVERRIDES, 3)
+    assert source.problem() is None
+
+
+def of_file(text: str) -> Registry:
+    """The registry of an operator's file with this text, over the default one."""
+    return Registry.from_files(default_file(), parse_registry(text, "own.yaml", default_file()))
+
+
+def test_an_override_of_a_model_keeps_what_it_does_not_give() -> None:
+    before = DEFAULT.find("codellama")
+    after = of_file("models: [{names: [codellama], window: 9000}]").find("codellama-13b")
+    assert (after.window, after.margin, after.categories) == (9_000, 0.5, before.categories)
+    assert (after.provider, after.tokenizer, after.source) == (
+        before.provider,
+        before.tokenizer,
+        before.source,
+    )
+
+
+def test_an_override_of_a_provider_keeps_what_it_does_not_give() -> None:
+    text = "providers: {anthropic: {count: {url: 'http://x/', kind: anthropic}}}"
+    model = of_file(text).find("claude-next")
+    before = DEFAULT.find("claude-next")
+    assert (model.margin, model.window, model.provider) == (
+        before.margin,
+        before.window,
+        "anthropic",
+    )
+    assert model.endpoint is not None
+
+
+def test_each_name_of_an_override_keeps_its_own_members_and_a_new_name_is_an_alias() -> None:
+    registry = of_file("models: [{names: [our-large, gpt-4.1, gpt-4o], margin: 0.2}]")
+    models = [registry.find(name) for name in ("gpt-4.1", "our-large", "gpt-4o")]
+    assert [model.window for model in models] == [1_047_576, 1_047_576, 128_000]
+    assert {model.margin for model in models} == {0.2}
+
+
+def test_the_pattern_of_a_family_stays_with_the_names_that_are_not_overridden() -> None:
+    registry = of_file("models: [{names: [gpt-5.5], window: 9000}]")
+    assert registry.find("gpt-5.5-2026-01-01").window == 9_000
+    assert registry.find("gpt-5.6-terra").window == 1_050_000
+    family = of_file("models: [{names: [devstral], window: 9000}]")
+    assert family.find("devstral-medium-latest").window == 9_000
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("gemini-pro", "gemini-3.1-pro"),
+        ("google/gemini-pro", "gemini-3.1-pro"),
+        ("gemini-pro-latest", "gemini-3.1-pro"),
+        ("Gemini-Flash", "gemini-3.6-flash"),
+        ("claude-haiku", "claude-haiku-5-5"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("gpt-mini", "gpt-5.4-mini"),
+        ("llama", "llama-3.3"),
+        ("deepseek", "deepseek-v4"),
+        ("grok", "grok-4.5"),
+        ("qwen-coder", "qwen3-coder"),
+        ("kimi", "kimi-k2"),
+    ],
+)
+def test_a_name_without_a_version_stands_for_the_newest_of_its_family(
+    name: str, family: str
+) -> None:
+    assert DEFAULT.find(name) == DEFAULT.find(family)
+
+
+def test_an_override_of_an_older_model_does_not_change_what_a_family_stands_for() -> None:
+    registry = of_file("models: [{names: [gemini-2.5-pro], window: 9000}]")
+    assert registry.find("gemini-pro") == DEFAULT.find("gemini-3.1-pro")
+
+
+@pytest.mark.parametrize(
+    "name", ["gemini-9-pro", "claude-x", "claude-instant", "gemini-ultra", "mini", "pro"]
+)
+def test_a_name_of_no_listed_family_is_not_guessed(name: str) -> None:
+    assert DEFAULT.find(name).name == name
+
+
+TASKS = """
+tasks:
+  code_review: {needs: [code, careful], prefer: [claude-opus, house-b]}
+  supervisor: {window: 500000}
+models:
+  - {provider: house, names: [house-a], window: 10000, categories: [code, careful]}
+  - {provider: house, names: [house-b], window: 20000, categories: [code, careful]}
+  - {provider: house, names: [house-c], window: 20000, categories: [フロントエンド, feature_dev]}
+"""
+
+
+def names_for(registry: Registry, task: str) -> list[str]:
+    """Names of the models that can do `task`, the best first."""
+    return [model.name for model in registry.for_task(task)]
+
+
+def test_a_task_gets_the_models_that_can_do_it_with_the_preferred_ones_first() -> None:
+    """Preferred models that lack what the task needs are left out."""
+    assert names_for(of_file(TASKS), "code_review") == ["house-b", "house-a"]
+
+
+def test_a_model_that_names_a_task_comes_before_those_that_only_meet_its_needs() -> None:
+    names = names_for(of_file(TASKS), "feature_dev")
+    assert names[0] == "house-c"
+    assert "gpt-5.6" in names
+    assert names_for(of_file(TASKS), "フロントエンド") == ["house-c"]
+
+
+def test_a_task_may_need_a_window() -> None:
+    models = of_file(TASKS).for_task("supervisor")
+    assert models
+    assert all((model.window or 0) >= 500_000 for model in models)
+    assert {"long"} <= set(models[0].categories), "the need of the default registry stays"
+
+
+def test_an_unknown_task_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(NotFound, match=r"'poetry'; it has: .*code_review.*supervisor"):
+        DEFAULT.for_task("poetry")
+
+
+def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "models.md"
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    path = tmp_path / "models.yaml"
+    path.write_text(example)
+    registry = RegistrySource(path)()
+    assert names_for(registry, "code_review")[0] == "claude-opus-5-5"
+    gpt = registry.find("gpt-4o")
+    assert (gpt.window, gpt.tokenizer) == (64_000, "o200k_base")
+    assert registry.find("claude-haiku").endpoint is not None
+
+
 def _written(path: Path, text: str, second: int) -> RegistrySource:
     _write(path, text, second)
     return RegistrySource(path)
@@ -165,7 +309,9 @@ def _write(path: Path, text: str, second: int) -> None:
         ("models: 3", r"models: .*list.*got 3"),
         ("- a", "the file: "),
         ("modles: []", "modles: unknown field"),
-        ("models: [{provider: p, names: [a]}]", r"models\.0\.window: is required"),
+        ("models: [{provider: p, names: [a]}]", r"models\.0\.window: is required, as 'a' is not"),
+        ("models: [{names: [a], window: 9000}]", r"models\.0\.provider: is required"),
+        ("tasks: {t: {prefer: [nobody]}}", r"tasks\.t\.prefer: there is no model 'nobody'"),
         ("models: [{provider: p, names: [a], window: 12}]", r"models\.0\.window: .*256.*got 12"),
         ("models: [{provider: p, names: [a], window: '9000'}]", r"window: .*integer.*got '9000'"),
         ("models: [{provider: p, names: [], window: 9000}]", r"models\.0\.names: "),

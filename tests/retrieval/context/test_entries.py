@@ -45,6 +45,13 @@ def test_a_fact_has_its_concept_unless_that_is_its_first_line() -> None:
     assert text_of(MemoryType.SEMANTIC, "Car\nIt is red.", concept="Car") == "Car\nIt is red."
 
 
+def test_a_fact_has_its_speaker_where_it_speaks_of_me() -> None:
+    mine = "I am allergic to nuts."
+    assert text_of(MemoryType.SEMANTIC, mine, speaker="Gina") == f"Gina: {mine}"
+    assert text_of(MemoryType.SEMANTIC, mine) == mine
+    assert text_of(MemoryType.SEMANTIC, "Nuts are brown.", speaker="Gina") == "Nuts are brown."
+
+
 @pytest.mark.parametrize(
     ("fields", "dates"),
     [
@@ -156,6 +163,7 @@ READ_FIELDS = {
         "dated",
         "earlier",
         "restated_at",
+        "speaker",
         "state_until",
         "superseded_by",
         "valid_to",
@@ -215,7 +223,7 @@ COMMON = {
 }
 OF_TYPE: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
     MemoryType.EPISODIC: {"speaker": TEXT, "context": TEXT, "title": TEXT},
-    MemoryType.SEMANTIC: {"concept": TEXT},
+    MemoryType.SEMANTIC: {"concept": TEXT, "speaker": TEXT},
     MemoryType.PROSPECTIVE: {
         "due_at": TIMES,
         "trigger_condition": TEXT,

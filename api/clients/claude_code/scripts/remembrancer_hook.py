@@ -19,6 +19,11 @@ import sys
 
 DEADLINE_S = 2.5
 
+TODO_TOOLS = frozenset(
+    {"TodoWrite", "TaskCreate", "TaskUpdate", "TaskList", "update_plan", "manage_todo_list"}
+)
+"""The tools whose calls the service wants to know."""
+
 
 def main(url: str) -> None:
     """Post the event from standard input to `url`, and print the answer if it is a JSON object with
@@ -31,6 +36,9 @@ def main(url: str) -> None:
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
         signal.setitimer(signal.ITIMER_REAL, DEADLINE_S)
+    event = sys.stdin.buffer.read()
+    if not is_wanted(event):
+        return
     scheme, _, address = url.partition("://")
     host, _, path = address.partition("/")
     headers = {"Content-Type": "application/json"}
@@ -39,13 +47,30 @@ def main(url: str) -> None:
     connect = http.client.HTTPSConnection if scheme == "https" else http.client.HTTPConnection
     try:
         connection = connect(host, timeout=DEADLINE_S)
-        connection.request("POST", f"/{path}", sys.stdin.buffer.read(), headers)
+        connection.request("POST", f"/{path}", event, headers)
         response = connection.getresponse()
         answer = json.loads(response.read()) if response.status == 200 else None
     except (OSError, http.client.HTTPException, ValueError):
         return
     if isinstance(answer, dict) and answer:
         sys.stdout.write(json.dumps(answer))
+
+
+def is_wanted(event: bytes) -> bool:
+    """Whether the service needs the event.
+
+    Visual Studio Code runs this script after every tool, as it has no matchers, and an event has
+    what the tool read.
+    """
+    try:
+        members = json.loads(event)
+    except ValueError:
+        return True  # the service says what is wrong with it
+    if not isinstance(members, dict):
+        return True
+    name = members.get("hook_event_name") or members.get("hookEventName")
+    tool = members.get("tool_name") or members.get("toolName")
+    return name != "PostToolUse" or tool in TODO_TOOLS
 
 
 if __name__ == "__main__":

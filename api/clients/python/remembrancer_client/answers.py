@@ -32,9 +32,11 @@ class AgentContextMetadata(Struct, frozen=True):
     """Size of an agent's context and the settings behind it.
 
     total_tokens: the tokenizer's count of the context, increased by the share `margin` (such as
-    0.1), because the model may count more. model_tokens: the count of the model's provider; left
-    out if no provider counts for the model. allocation: tokens that each part was allotted.
-    degraded: parts of the service that did not answer.
+    0.1), because the model may count more; or what its provider counted. model_tokens: the count of
+    the model's provider; left out if no provider counts for the model. local_tokens: the count of
+    `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model whose window
+    is unknown; then the budget is the default unless the request gives one. allocation: tokens that
+    each part was allotted. degraded: parts of the service that did not answer.
     """
 
     total_tokens: int
@@ -46,6 +48,8 @@ class AgentContextMetadata(Struct, frozen=True):
     degraded: list[str]
     model: str | None = None
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     receipt_id: str | None = None
 
 
@@ -128,10 +132,13 @@ class BatchItem(Struct, frozen=True):
 
 
 class BegunAnswer(Struct, frozen=True):
-    """A workflow that was created. redactions: number of secrets removed from its data, by kind."""
+    """A workflow that was created. ttl_s: seconds until it expires if no event follows. redactions:
+    number of secrets removed from its data, by kind.
+    """
 
     workflow_id: str
     version: int
+    ttl_s: int
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -201,17 +208,22 @@ class ContextMessage(Struct, frozen=True):
 class ContextMetadata(Struct, frozen=True):
     """Size of a context and the settings behind it.
 
-    total_tokens: size of the whole context. budget: tokens allowed for its long-term part.
+    total_tokens: size of the whole context: by the model's provider, if it counted, else by
+    `tokenizer`. budget: tokens allowed for its long-term part.
     utilization: used share of that budget. shares: tokens of the budget for each memory type.
     shifts: tokens that types gained, or lost if negative, because of what the query asks for.
-    handed_on: tokens that each type took beyond its share or, if negative, left to others. trimmed_count: number of hits that are not in the
+    handed_on: tokens that each type took beyond its share or, if negative, left to others.
+    trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
     duplicates: ids of memories left out because one in the context has the same text, or is the
     message of which they are a sentence. thread_tokens: size of the thread's context, if a thread
     was named; included in total_tokens and budget. margin: share by which the model's own count may
     exceed the tokenizer's; the context fits the budget by both counts. model_tokens: the context's
-    size as the model's provider counts it, if one is configured.
+    size as the model's provider counts it, if one is configured. local_tokens: its size by
+    `tokenizer`, where total_tokens is the provider's; the sizes of parts and items are always by
+    `tokenizer`. unknown_model: true for a model whose window is unknown; then the budget is the
+    default unless the request gives one.
     """
 
     total_tokens: int
@@ -235,6 +247,8 @@ class ContextMetadata(Struct, frozen=True):
     model: str | None = None
     margin: float = 0.0
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     degraded: list[str] = field(default_factory=list)
 
 
@@ -251,6 +265,27 @@ class ContinueAnswer(Struct, frozen=True):
     omitted: OmittedFromHistory
     metadata: HistoryMetadata
     redactions: dict[str, int] = field(default_factory=dict)
+
+
+class CountAnswer(Struct, frozen=True):
+    """Tokens of a text or a chat.
+
+    tokens: the count. source: who counted: the model's provider, or this service with `tokenizer`.
+    margin: share by which the model's own count may exceed `tokens`; 0 if these are exact. at_most:
+    tokens with this margin. model: the model as the registry names it. unknown_model: true for one
+    whose window is unknown, which gets the widest margin. local_tokens: the count of `tokenizer`,
+    where the provider counted. degraded: "token_count" if the provider failed to count, else empty.
+    """
+
+    tokens: int
+    tokenizer: str
+    margin: float
+    at_most: int
+    source: str
+    model: str | None = None
+    unknown_model: bool = False
+    local_tokens: int | None = None
+    degraded: list[str] = field(default_factory=list)
 
 
 class DecidedText(Struct, frozen=True):
@@ -404,8 +439,8 @@ class HealthAnswer(Struct, frozen=True):
 
 
 class HealthCheck(Struct, frozen=True):
-    """Whether a check of a resource passed, and how many milliseconds it took. detail: why it
-    failed, or what to know although it passed.
+    """Whether a check of a resource or configuration file passed, and how many milliseconds it
+    took. detail: why it failed, or what to know although it passed.
     """
 
     ok: bool
@@ -423,9 +458,12 @@ class HistoryAnswer(Struct, frozen=True):
 
 class HistoryMetadata(Struct, frozen=True):
     """The size of a workflow's history. total_tokens: `tokenizer`'s count plus a margin, as a model
-    may count more.
+    may count more; or what its provider counted.
 
     model_tokens: the count of the model's provider; left out if no provider counts for the model.
+    local_tokens: the count of `tokenizer`, where total_tokens is the provider's. unknown_model:
+    true for a model whose window is unknown; then the budget is the default unless the request
+    gives one.
     degraded: "token_count" if the provider failed to count, else empty.
     """
 
@@ -434,6 +472,8 @@ class HistoryMetadata(Struct, frozen=True):
     tokenizer: str
     degraded: list[str]
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
 
 
 class HistoryVersion(Struct, frozen=True):
@@ -638,6 +678,10 @@ class Memory(Struct, frozen=True):
     """
     Why the memory was replaced or is contested.
     """
+    retracted_at: datetime | None
+    """
+    When a caller said that the memory is wrong.
+    """
     dated: bool
     """
     Whether contexts say since when it holds: it replaced or contests another.
@@ -655,6 +699,7 @@ class Memory(Struct, frozen=True):
     When a fact was last said again.
     """
     source_sessions: list[str]
+    from_message: str | None
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
     event_type: str | None = None
@@ -695,9 +740,11 @@ class Memory(Struct, frozen=True):
     success_rate: float | None = None
     last_used_at: datetime | None = None
     todo_id: str | None = None
+    todo_status: str | None = None
     context_type: str | None = None
     scope: str | None = None
     cleared_at: datetime | None = None
+    cleared_reason: str | None = None
     workflow_id: str | None = None
 
 
@@ -712,9 +759,11 @@ class MessageResult(Struct, frozen=True):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
-    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. redactions: secrets removed, by kind.
+    that store it. ended, moved: ids of the tasks that it ended or moved, whether or not it is
+    stored. retracted: ids of the facts that it says were wrong. reason: why it was rejected, merged
+    or changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
+    removed, by kind.
     """
 
     index: int
@@ -725,6 +774,7 @@ class MessageResult(Struct, frozen=True):
     moved: list[str] = field(default_factory=list)
     retracted: list[str] = field(default_factory=list)
     reason: str | None = None
+    review: Reviewed | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -758,12 +808,24 @@ class ModelAnswer(Struct, frozen=True):
     source: str | None
 
 
+class ModelTask(Struct, frozen=True):
+    """A task for which a model can be chosen. needs: categories that a model must have. window:
+    least context window; null for any. prefer: models in the order in which they are chosen.
+    """
+
+    name: str
+    needs: list[str]
+    window: int | None
+    prefer: list[str]
+
+
 class ModelsAnswer(Struct, frozen=True):
-    """The language models that the service knows. Models of the operator's file precede the
-    built-in ones.
+    """The language models that the service knows, and the tasks that its registry describes. Models
+    of the operator's file precede the built-in ones.
     """
 
     models: list[ModelAnswer]
+    tasks: list[ModelTask]
 
 
 class NewKey(Struct, frozen=True):
@@ -970,9 +1032,13 @@ class ReplayAnswer(Struct, frozen=True):
 class ResolvedModel(Struct, frozen=True):
     """The language model that was chosen, and how its context window is divided among the parts of
     a call to it.
+
+    alternatives: names of the next best models for the task, at most MAX_ALTERNATIVES, for when the
+    chosen one does not answer; empty if a name was asked for.
     """
 
     model: ModelAnswer
+    alternatives: list[str]
     allocation: Allocation | None
     """
     Tokens for each part; null if the window is unknown.
@@ -1028,7 +1094,7 @@ class ReviewAnswer(Struct, frozen=True):
 
 class Reviewed(Struct, frozen=True):
     """Result of a review of a text. importance, relevance, novelty: means of the votes' scores;
-    None without scores.
+    None without scores. cause: why it was rejected: as trivial, or for its importance or relevance.
     """
 
     decision: str
@@ -1037,6 +1103,7 @@ class Reviewed(Struct, frozen=True):
     importance: float | None = None
     relevance: float | None = None
     novelty: float | None = None
+    cause: str | None = None
     votes: list[Vote] = field(default_factory=list)
 
 
@@ -1180,7 +1247,8 @@ class TaskAct(Struct, frozen=True):
     at: when the text was said. reason: how the service knows. by: id of the memory that tells it;
     None if a caller did it, or if the text was not kept. text: the words of a text that was not
     kept. due_at, status: those that the intention had before. earlier: id of the intention that a
-    moved one continues. sure: the reader's probability; 1 where no reader was asked.
+    moved one continues. sure: the reader's probability, 1 for what a caller or time alone did; left
+    out where it is not known.
 
     Written as JSON, `how` is `as`. It was `how` in earlier data folders, which had no `sure`.
     """
@@ -1188,7 +1256,7 @@ class TaskAct(Struct, frozen=True):
     as_: str = field(name="as")
     at: datetime
     reason: str
-    sure: float = 1.0
+    sure: float | None = None
     by: str | None = None
     text: str | None = None
     due_at: datetime | None = None
@@ -1263,8 +1331,11 @@ class ThreadContextMetadata(Struct, frozen=True):
     """The size of a thread's context in tokens. allocation: tokens of each part (such as short_term
     or files).
 
-    model_tokens: the count of the model's provider; left out if no provider counts for the model.
-    gap: whether a thread that this one continues is missing. degraded: "token_count" if the
+    total_tokens: what the model counts at most, or what its provider counted. model_tokens: the
+    count of the model's provider; left out if no provider counts for the model. local_tokens: the
+    count of `tokenizer`, where total_tokens is the provider's. unknown_model: true for a model
+    whose window is unknown; then the budget is the default unless the request or the policy sets
+    one. gap: whether a thread that this one continues is missing. degraded: "token_count" if the
     provider failed to count, else empty.
     """
 
@@ -1274,6 +1345,8 @@ class ThreadContextMetadata(Struct, frozen=True):
     allocation: dict[str, int]
     gap: bool
     model_tokens: int | None = None
+    local_tokens: int | None = None
+    unknown_model: bool = False
     degraded: list[str] = field(default_factory=list)
 
 
@@ -1438,14 +1511,16 @@ class UpkeepMark(Struct, frozen=True):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: str
     at: datetime
     reason: str
     into: str | None = None
+    added: list[str] = field(default_factory=list)
     undone: bool = False
 
 
@@ -1477,12 +1552,15 @@ class Vote(Struct, frozen=True):
 
 
 class WorkflowAnswer(Struct, frozen=True):
-    """A workflow and its state. version: number of the last event that the state includes."""
+    """A workflow and its state. version: number of the last event that the state includes. ttl_s:
+    seconds until it expires if no event of it or of a descendant follows.
+    """
 
     workflow_id: str
     parent_id: str | None
     on_end: str
     version: int
+    ttl_s: int
     state: WorkflowStateAnswer
 
 
@@ -1564,6 +1642,7 @@ class WorkingCreated(Struct, frozen=True):
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1573,18 +1652,24 @@ class WorkingCreated(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
     redactions: dict[str, int] = field(default_factory=dict)
 
 
 class WorkingItemAnswer(Struct, frozen=True):
-    """An item of working memory. cleared_at: when it was cleared; null if it was not."""
+    """An item of working memory.
+
+    todo_status: the status of the to-do that it stands for. cleared_at, cleared_reason: when and
+    why it ended; null while it is shown.
+    """
 
     id: str
     namespace: str
     session_id: str | None
     agent_id: str | None
     todo_id: str | None
+    todo_status: str | None
     workflow_id: str | None
     content: str
     context_type: str
@@ -1594,6 +1679,7 @@ class WorkingItemAnswer(Struct, frozen=True):
     accessed_at: datetime | None
     expires_at: datetime | None
     cleared_at: datetime | None
+    cleared_reason: str | None
     tokens: ItemTokens
 
 

@@ -92,6 +92,18 @@ class ClearOptions(TypedDict, total=False):
     id: str | None
 
 
+ClearReason: TypeAlias = Literal[
+    "completed",
+    "cancelled",
+    "deleted",
+    "replaced",
+    "cleared",
+    "session_ended",
+    "workflow_ended",
+    "expired",
+]
+
+
 ContextType: TypeAlias = Literal["task_context", "variables", "state", "references"]
 
 
@@ -273,9 +285,9 @@ class JobOptions(TypedDict, total=False):
     """The options of an upkeep job. One that only a certain job has is annotated with this job.
 
     namespace: None for all namespaces of the tenant. dry_run: only report what would be done.
-    types: of memories; None for all. min_sessions, min_uses: sessions in which an event must occur
-    to become a fact, and an intention to be shown to all sessions. max_age_days, inactive_days,
-    keep_top (memories that are kept of each type in a namespace): each applies only if it is set.
+    types: of memories; None for all. min_sessions: sessions in which an event must occur to become
+    a fact. max_age_days, inactive_days, keep_top (memories that are kept of each type in a
+    namespace): each applies only if it is set.
     similarity: minimum cosine at which memories are merged. expired_days: days for which expired
     memories are kept to answer questions about the past; None for those of the service's settings.
     """
@@ -284,7 +296,6 @@ class JobOptions(TypedDict, total=False):
     dry_run: bool
     types: Sequence[MemoryType] | None
     min_sessions: int
-    min_uses: int
     max_age_days: int | None
     inactive_days: int | None
     keep_top: int | None
@@ -324,6 +335,9 @@ class ListOptions(TypedDict, total=False):
     state: State
     limit: int
     cursor: str
+
+
+ListedStatus: TypeAlias = Literal["pending", "in_progress", "completed", "cancelled", "deleted"]
 
 
 MatchType: TypeAlias = Literal["prefix", "suffix"]
@@ -387,9 +401,11 @@ class NewMemory(TypedDict, total=False):
     success_rate: float | None
     last_used_at: datetime | None
     todo_id: str | None
+    todo_status: TodoStatus | None
     context_type: ContextType
     scope: WorkingScope
     cleared_at: datetime | None
+    cleared_reason: ClearReason | None
 
 
 class NewTurn(TypedDict, total=False):
@@ -440,8 +456,9 @@ class PromptOptions(TypedDict, total=False):
     """A prompt that is about to be sent to a model.
 
     budget: maximum tokens of the context for the prompt, its thread included. todos: to-dos of the
-    agent's list, with their status; to-dos left out stay as they are. todo_id: the to-do that the
-    agent works on; by default the to-do in progress among `todos`. thread_id: a thread whose own
+    agent's list, with their status; to-dos left out stay as they are, but a list without ids is the
+    whole list. todo_id: the to-do that the agent works on; by default the to-do in progress among
+    `todos`. thread_id: a thread whose own
     context takes up to half of the budget.
     """
 
@@ -594,9 +611,11 @@ class RememberOptions(TypedDict, total=False):
     success_rate: float | None
     last_used_at: datetime | None
     todo_id: str | None
+    todo_status: TodoStatus | None
     context_type: ContextType
     scope: WorkingScope
     cleared_at: datetime | None
+    cleared_reason: ClearReason | None
 
 
 class ReplaceOptions(TypedDict, total=False):
@@ -683,7 +702,7 @@ class SessionMessage(TypedDict, total=False):
     fails only this message.
 
     timestamp: an ISO 8601 time; without an offset it is read as UTC. None stands for the time of
-    writing.
+    writing. Other members that clients keep with a message are ignored.
     """
 
     role: Required[str]
@@ -749,7 +768,7 @@ class StopOptions(TypedDict, total=False):
     review: `auto` stores only messages that filters and automatic reviewers accept; `skip` stores
     all messages, which suits imports. before: the number of messages that the session sent in
     earlier calls, and the last of them as context. ended: whether the session has ended, which
-    pauses its to-dos; false if another call follows.
+    ends its working items; false if the session goes on.
     """
 
     namespace: str
@@ -839,11 +858,16 @@ class ThreadScope(TypedDict, total=False):
 
 
 class Todo(TypedDict, total=False):
-    """An entry of the list of to-dos that an agent keeps and sends with its prompts."""
+    """An entry of the list of to-dos that an agent keeps and sends with its prompts.
 
-    id: Required[str]
+    id: by default made of the content. priority: 1 (low) to 5 (high), or one of the words low,
+    medium and high. Other members that agents keep, such as `activeForm`, are ignored.
+    """
+
+    id: str | int | None
     content: Required[str]
-    status: Required[TodoStatus]
+    status: Required[ListedStatus]
+    priority: Any
 
 
 class TodoOptions(TypedDict, total=False):
@@ -857,7 +881,7 @@ class TodoOptions(TypedDict, total=False):
     ttl_s: int | None
 
 
-TodoStatus: TypeAlias = Literal["pending", "in_progress", "completed"]
+TodoStatus: TypeAlias = Literal["pending", "in_progress"]
 
 
 TriggerType: TypeAlias = Literal["time", "event", "context"]
@@ -880,6 +904,7 @@ class UpdateOptions(TypedDict, total=False):
 
     category: Category | ProcedureCategory
     cleared_at: datetime | None
+    cleared_reason: ClearReason | None
     completed_at: datetime | None
     concept: str | None
     confidence: float
@@ -915,6 +940,7 @@ class UpdateOptions(TypedDict, total=False):
     tags: Sequence[str]
     title: str | None
     todo_id: str | None
+    todo_status: TodoStatus | None
     trigger_condition: str | None
     trigger_type: TriggerType
     turns: Sequence[SpokenTurn]
@@ -998,6 +1024,7 @@ class WorkingOptions(TypedDict, total=False):
 
     namespace: str
     todo_id: str | None
+    todo_status: TodoStatus | None
     workflow_id: str | None
     """
     The workflow that it belongs to, whose `on_end` says what happens to the item when it ends.

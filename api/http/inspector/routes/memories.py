@@ -24,7 +24,7 @@ from memtypes.model.filters import Compare, Filter, Op, all_of
 from memtypes.model.memory import MAX_CONTENT, Link, Memory
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.procedural import Procedural
-from memtypes.model.prospective import Prospective
+from memtypes.model.prospective import Prospective, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.ports.memory_store import Listing
 
@@ -105,9 +105,14 @@ async def show_memory(
         versions=await history_of(services.store, namespace, memory, now),
         links=await _links(services, namespace, memory),
         telling=await telling_of(services, namespace, [memory]),
-        undoable=isinstance(memory, Prospective) and latest_act(memory) is not None,
+        undoable=isinstance(memory, Prospective) and _is_undoable(memory),
         conversation=await _conversation(services, namespace, memory),
     )
+
+
+def _is_undoable(task: Prospective) -> bool:
+    over = task.ended is not None and task.ended.how in (TaskChange.MOVED, TaskChange.LAPSED)
+    return over or latest_act(task) is not None
 
 
 async def telling_of(

@@ -2,9 +2,10 @@
 -- turns must stay, the turn displaces the summary.
 -- KEYS: thread, the namespace's queue of evicted turns, the record of the idempotency key (or the thread for none).
 -- ARGV: turn, its tokens, rank, expected version or '', token limit or '', message limit or '', most turns, JSON of an
--- evicted batch up to its turns, marks, digest of the request, time as text, seconds that the record stays.
+-- evicted batch up to its turns, marks, digest of the request, time as text, seconds that the record stays, '1' to evict
+-- the newest system turn after all others, token limit of pinned turns or '', most pinned turns.
 local base = KEYS[1]
-local thread = redis.call('HMGET', base, 'version', 'next', 'tokens', 'summary_tokens')
+local thread = redis.call('HMGET', base, 'version', 'next', 'tokens', 'summary_tokens', 'pinned', 'pinned_tokens')
 if not thread[1] then return {'missing'} end
 if KEYS[3] ~= base then
   local record = redis.call('GET', KEYS[3])
@@ -12,6 +13,11 @@ if KEYS[3] ~= base then
 end
 local version, index, tokens = tonumber(thread[1]), tonumber(thread[2]), tonumber(thread[3])
 if ARGV[4] ~= '' and tonumber(ARGV[4]) ~= version then return {'version', version} end
+local pinned, pinned_tokens = tonumber(thread[5] or 0), tonumber(thread[6] or 0)
+if ARGV[3] == 'never' and (pinned + 1 > tonumber(ARGV[15])
+    or (ARGV[14] ~= '' and pinned_tokens + ARGV[2] > tonumber(ARGV[14]))) then
+  return {'pinned', pinned, pinned_tokens}
+end
 local count = redis.call('ZCARD', part(base, 'places')) + 1
 tokens = tokens + ARGV[2]
 local function over()
@@ -19,8 +25,18 @@ local function over()
     or count > tonumber(ARGV[7])
 end
 local evicted, summary = {}, tonumber(thread[4] or 0)
+local spared = ARGV[13] == '1' and redis.call('ZREVRANGE', part(base, 'system'), 0, 0)[1]
+spared = spared and redis.call('ZSCORE', part(base, 'order'), spared) and spared
+local position = 0
+local function next_lowest()
+  local lowest = redis.call('ZRANGE', part(base, 'order'), position, position)[1]
+  position = position + 1
+  if lowest and lowest == spared then return next_lowest() end
+  if not lowest and spared then lowest, spared = spared, nil end
+  return lowest
+end
 while over() do
-  local lowest = redis.call('ZRANGE', part(base, 'order'), #evicted, #evicted)[1]
+  local lowest = next_lowest()
   if lowest then
     table.insert(evicted, lowest)
     tokens = tokens - redis.call('HGET', part(base, 'sizes'), lowest)
@@ -28,7 +44,7 @@ while over() do
   elseif summary > 0 then
     tokens, summary = tokens - summary, 0
   else
-    return {'full'}
+    return {'full', pinned_tokens}
   end
 end
 local batch = {}

@@ -64,7 +64,11 @@ local function put(base, index, raw, size, rank, marks)
   redis.call('ZADD', part(base, 'places'), index, index)
   redis.call('ZADD', part(base, 'used'), clock, index)
   if rank == 'use' then redis.call('ZADD', part(base, 'order'), clock, index)
-  elseif rank ~= 'never' then redis.call('ZADD', part(base, 'order'), tonumber(rank) + index, index) end
+  elseif rank ~= 'never' then redis.call('ZADD', part(base, 'order'), tonumber(rank) + index, index)
+  else
+    redis.call('HINCRBY', base, 'pinned', 1)
+    redis.call('HINCRBY', base, 'pinned_tokens', size)
+  end
   if marks == '' then return end
   local marked = cjson.decode(marks)
   if marked.system then redis.call('ZADD', part(base, 'system'), index, index) end

@@ -9,7 +9,7 @@ if KEYS[2] ~= base then
   redis.call('SET', KEYS[2], '[' .. table.concat(all(base), ',') .. ']', 'EX', ARGV[2])
 end
 empty(base)
-redis.call('HDEL', base, 'summary', 'summary_tokens')
+redis.call('HDEL', base, 'summary', 'summary_tokens', 'pinned', 'pinned_tokens')
 local index, tokens = tonumber(thread[2]), 0
 for position = 3, #ARGV, 4 do
   put(base, index, ARGV[position], ARGV[position + 1], ARGV[position + 2], ARGV[position + 3])

@@ -12,4 +12,5 @@ local events = {}
 if target > base_version then events = redis.call('LRANGE', KEYS[2], base_version, target - 1) end
 local expired = 0
 if newest > 0 and redis.call('EXISTS', KEYS[2]) == 0 then expired = 1 end
-return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events, workflow[7]}
+return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events, workflow[7],
+  redis.call('TTL', KEYS[1])}

@@ -1,5 +1,5 @@
 -- Shared by the scripts of working memory. Times are milliseconds by the caller's clock.
--- A session is a hash of records by item id: {memory, todo, agent, ttl, expires, accessed, cleared, is_todo, paused,
+-- A session is a hash of records by item id: {memory, todo, agent, ttl, expires, accessed, cleared, reason, is_todo,
 -- revision}.
 -- `memory` is JSON in a string, which no script parses. `revision` makes every state of a record unique.
 -- A sorted set has the sessions of the namespace by the time at which an item of theirs has ended or will expire.

@@ -1,4 +1,4 @@
--- Store an item, which ends a pause; a to-do clears the earlier item of that to-do. KEYS: session, due sessions.
+-- Store an item; a to-do clears the earlier item of that to-do. KEYS: session, due sessions.
 -- ARGV: id, record, session id, now, agents. Returns when the session is due because of this.
 local now, new = tonumber(ARGV[4]), cjson.decode(ARGV[2])
 local due = new.expires
@@ -6,12 +6,9 @@ local all = redis.call('HGETALL', session)
 for index = 1, #all, 2 do
   local item = cjson.decode(all[index + 1])
   local replaced = new.is_todo and item.is_todo and item.todo == new.todo and all[index] ~= ARGV[1]
-  if alive(item, now) and reachable(item, ARGV[5]) and (replaced or item.paused) then
-    item.paused = false
-    if replaced then
-      item.cleared = now
-      due = now
-    end
+  if replaced and alive(item, now) and reachable(item, ARGV[5]) then
+    item.cleared, item.reason = now, 'replaced'
+    due = now
     save(all[index], item)
   end
 end

@@ -22,7 +22,10 @@ ANSWER = {"hookSpecificOutput": {"hookEventName": "SessionStart", "additionalCon
 
 
 def run_hook(
-    url: str, client: ClientName = ClientName.CODEX, **environment: str
+    url: str,
+    client: ClientName = ClientName.CODEX,
+    event: dict[str, str] = EVENT,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the hook script with an event on its standard input, as an AI client does."""
     command = hook_command(Installation(client, None, url))
@@ -33,7 +36,7 @@ def run_hook(
     }
     return subprocess.run(
         command,
-        input=json.dumps(EVENT),
+        input=json.dumps(event),
         env=clean | environment,
         capture_output=True,
         text=True,
@@ -52,6 +55,16 @@ def test_hook_posts_the_event_and_prints_the_answer() -> None:
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, ANSWER, "")
     sent = (call.path, call.headers["authorization"], json.loads(call.body))
     assert sent == ("/v1/hooks/codex", "Bearer k", EVENT)
+
+
+def test_of_the_events_of_tools_only_those_of_to_dos_are_sent() -> None:
+    """Visual Studio Code runs the hook after every tool."""
+    event = {**EVENT, "hook_event_name": "PostToolUse"}
+    with scripted(Reply(200, {})) as server:
+        for tool in ("read_file", "manage_todo_list", "update_plan"):
+            run_hook(server.url, ClientName.VSCODE, {**event, "tool_name": tool})
+        sent = [json.loads(call.body)["tool_name"] for call in server.received]
+    assert sent == ["manage_todo_list", "update_plan"]
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,10 @@ def test_review_model_upkeep_and_key_calls_return_typed_answers(memory: Remembra
         memory.resolve_model(name=memory.models().models[0].name).model.name
         == memory.models().models[0].name
     )
+    counted = memory.count_tokens("four words of text", model="gpt-4o")
+    assert (counted.tokens, counted.tokenizer, counted.source) == (4, "o200k_base", "local")
+    chat = memory.count_tokens(messages=[{"role": "user", "content": "four words of text"}])
+    assert chat.tokens > counted.tokens
     assert memory.admin.job("forget", max_age_days=1).dry_run
     assert memory.ready().checks["store"].ok
     assert memory.live().status == "ok"

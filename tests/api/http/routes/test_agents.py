@@ -17,7 +17,7 @@ import pytest
 
 from api.http.agent_contexts import MAX_QUERY_CHARACTERS
 from api.wiring.container import Services
-from memtypes.llms.registry import RegistrySource
+from memtypes.llms.registry import Registry, RegistrySource, default_file
 from memtypes.stores.redis.connection.client import LiveClient
 from tests.api.agents_client import SESSION, World, serving
 from tests.api.conftest import connect, problem
@@ -78,9 +78,53 @@ async def test_a_model_is_resolved_by_task_or_name(services: Services, tmp_path:
         assert sum(named["allocation"].values()) == 16_384
         unknown = (await resolve(name="nobody-knows")).json()
         assert (unknown["model"]["context_window"], unknown["allocation"]) == (None, None)
-        problem(await resolve(task="poetry"), 422)
+        problem(await resolve(task="poetry"), 404)
         problem(await resolve(), 422)
         problem(await resolve(task="fast", name="gpt-4o"), 422)
+
+
+async def test_a_task_of_the_operators_file_gets_its_preferred_model(
+    services: Services, tmp_path: Path
+) -> None:
+    """Categories are free words. The answer names the models to take if the best one is away."""
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        "tasks: {code_review: {needs: [careful], prefer: [house-b]}}\n"
+        "models:\n"
+        "- {provider: house, names: [house-a], window: 10000, categories: [careful, fast]}\n"
+        "- {provider: house, names: [house-b], window: 20000, categories: [careful]}\n"
+        "- {provider: house, names: [house-c], window: 30000, categories: [infrastructure]}\n"
+    )
+    async with connect(replace(services, models=RegistrySource(path))) as client:
+        best = {}
+        for task in ("code_review", "infrastructure", "feature_dev", "supervisor"):
+            answer = await client.post("/v1/models/resolve", json={"task": task})
+            assert answer.status_code == 200, answer.text
+            best[task] = answer.json()["model"]["name"]
+            if task == "code_review":
+                assert answer.json()["alternatives"] == ["house-a"]
+        listed = await client.get("/v1/models", params={"category": "infrastructure"})
+        tasks = {task["name"]: task for task in listed.json()["tasks"]}
+        lacking = await client.post("/v1/models/resolve", json={"task": "careful_review"})
+    assert (best["code_review"], best["infrastructure"]) == ("house-b", "house-c")
+    assert "code" in (Registry.from_files(default_file()).find(best["feature_dev"]).categories)
+    assert [model["name"] for model in listed.json()["models"]] == ["house-c"]
+    assert tasks["code_review"] == {
+        "name": "code_review",
+        "needs": ["careful"],
+        "window": None,
+        "prefer": ["house-b"],
+    }
+    assert tasks.keys() >= {"feature_dev", "infrastructure", "supervisor"}
+    assert "code_review" in problem(lacking, 404)["detail"]
+
+
+@pytest.mark.parametrize("name", ["gemini-pro", "gemini"])
+async def test_a_short_name_finds_its_family(services: Services, name: str) -> None:
+    async with connect(replace(services, models=RegistrySource())) as client:
+        model = (await client.post("/v1/models/resolve", json={"name": name})).json()["model"]
+    assert model["name"].startswith("gemini-3")
+    assert model["context_window"] == 1_048_576
 
 
 @pytest.fixture

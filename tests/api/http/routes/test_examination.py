@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 
 from api.settings import Settings
 from api.wiring.container import Services
+from api.wiring.endpoints import endpoints_of
 from api.wiring.services import panel_of
 from ingest.screening.judge import Judge
 from ingest.screening.redaction.redactor import RedactionRules, RuleBook
@@ -227,6 +229,72 @@ async def test_filler_is_rejected_only_if_a_review_is_requested(
     assert stored["memory"]["reviewed"]["decision"] == stored["review"]["decision"] == "store"
 
 
+@pytest.mark.parametrize("kind", [{}, {"type": "semantic"}])
+async def test_a_trivial_write_asks_no_reviewer(services: Services, kind: dict[str, str]) -> None:
+    """The pre-filter rejects "ok" before the language model could say that it is worth storing."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(request: dict[str, Any]) -> tuple[int, str]:
+        asked.append(request)
+        return scoring({"importance": 9, "relevance": 9})(request)
+
+    body = {"namespace": "n", "review": "auto", **kind}
+    async with reviewed_by(services, answer) as client:
+        trivial = (await client.post("/v1/memories", json={**body, "content": "ok"})).json()
+        assert asked == []
+        stored = (await client.post("/v1/memories", json={**body, "content": DECISION})).json()
+    assert (trivial["status"], trivial["review"]["tier"], trivial["review"]["votes"]) == (
+        "rejected",
+        "prefilter",
+        [],
+    )
+    assert trivial["reason"].startswith("trivial")
+    assert (stored["status"], len(asked)) == ("stored", 2)
+
+
+async def test_each_reviewer_judges_by_itself(client: httpx.AsyncClient) -> None:
+    """Importance, relevance and novelty each may find a text trivial that the others do not."""
+
+    async def opinions(content: str) -> tuple[bool, ...]:
+        body = {"content": content, "namespace": "n"}
+        review = (await client.post("/v1/review", json=body)).json()
+        return tuple(vote["trivial"] for vote in review["votes"])
+
+    assert await opinions(DECISION) == (False, False, False)
+    assert await opinions("ok") == (True, True, False)
+    assert await opinions("The sun is finally out.") == (False, True, False)
+    fact = {"content": DECISION, "namespace": "n", "type": "semantic"}
+    await client.post("/v1/memories", json=fact)
+    assert await opinions(DECISION) == (False, False, True)
+
+
+async def test_two_reviewers_that_find_a_text_trivial_reject_it(services: Services) -> None:
+    """A text that is stored already is nothing new, and the model of relevance calls it noise."""
+
+    def noise(request: dict[str, Any]) -> tuple[int, str]:
+        trivial = "Judge relevance:" in request["messages"][0]["content"]
+        return says(json.dumps({"score": 7, "trivial": trivial, "reason": "so"}))(request)
+
+    body = {"namespace": "n", "content": DECISION, "type": "semantic"}
+    async with reviewed_by(services, noise) as client:
+        before = (await client.post("/v1/review", json=body)).json()
+        await client.post("/v1/memories", json=body)
+        after = (await client.post("/v1/review", json=body)).json()
+    assert before["decision"] == "store"
+    assert after["decision"] == "reject"
+    assert after["reason"].startswith("2 reviewers find it trivial")
+
+
+async def test_a_verdict_after_prose_counts(services: Services) -> None:
+    verdict = json.dumps({"score": 8, "trivial": False, "reason": "a decision"})
+    prose = f"<think>A {{decision}}, so not {{}}.</think>\nHere is my verdict:\n{verdict}\nBye!"
+    async with reviewed_by(services, says(prose)) as client:
+        review = (
+            await client.post("/v1/review", json={"content": DECISION, "namespace": "n"})
+        ).json()
+    assert (review["tier"], review["importance"], review["relevance"]) == ("consensus", 8, 8)
+
+
 def scoring(scores: Mapping[str, int]) -> Answer:
     """A fake language model.
 
@@ -253,7 +321,8 @@ async def reviewed_by(services: Services, answer: Answer) -> AsyncIterator[httpx
     with serving(answer) as server:
         settings = Settings(reviewer_url=server.endpoint[0])
         async with httpx.AsyncClient() as http:
-            panel = panel_of(services.store, settings, http, Judge.shipped())
+            model = endpoints_of(settings, http).reviewer
+            panel = panel_of(services.store, Judge.shipped(), model, settings.reviewer_seats)
             ingestor = replace(services.ingestor, panel=panel)
             examiner = replace(services.examiner, panel=panel)
             async with connect(replace(services, ingestor=ingestor, examiner=examiner)) as client:
@@ -282,13 +351,17 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
 ) -> None:
     """If a reviewer's language model fails, a local reviewer votes in its place.
 
-    The tier of the review (consensus, partial or fallback) says how many failed.
+    The tier of the review (consensus, partial or fallback) says how many failed. A write with a
+    trivial text is rejected without asking the model.
     """
     body = {"namespace": "n", "content": content, "type": "semantic"}
     async with reviewed_by(services, scoring(scores)) as client:
         review = (await client.post("/v1/review", json=body)).json()
         answer = (await client.post("/v1/memories", json={**body, "review": "auto"})).json()
-    for decision in (review, answer["review"]):
+    decisions = [review, answer["review"]]
+    if content != DECISION:
+        assert decisions.pop()["tier"] == "prefilter"
+    for decision in decisions:
         assert (decision["tier"], decision["importance"]) == (tier, importance)
         failed = [
             (vote["reviewer"], vote["stand_in"]) for vote in decision["votes"] if not vote["ok"]
@@ -305,3 +378,19 @@ async def test_a_local_reviewer_votes_in_place_of_a_failed_language_model(
     if status == "stored":
         assert answer["memory"]["importance"] == importance
         assert answer["memory"]["reviewed"]["tier"] == tier
+
+
+async def test_writes_do_not_wait_for_a_reviewer_that_hangs(services: Services) -> None:
+    """Two writes wait for the endpoint; for the third, local reviewers vote at once."""
+    waits: list[float] = []
+    tiers: list[str] = []
+    async with reviewed_by(services, lambda _: (0, "")) as client:
+        for number in range(3):
+            body = {"namespace": "n", "content": f"{DECISION} Ticket {number}.", "review": "auto"}
+            began = time.monotonic()
+            answer = (await client.post("/v1/memories", json=body)).json()
+            waits.append(time.monotonic() - began)
+            tiers.append(answer["review"]["tier"])
+    assert tiers == ["fallback"] * 3
+    assert waits[0] > 1.5
+    assert waits[2] < 1

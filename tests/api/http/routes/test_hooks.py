@@ -111,6 +111,52 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
     assert (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"] == total
 
 
+FACT = "My landlord is Mr Okafor and the rent is 940 euros a month."
+TASK = "Remind me to call the dentist about the crown on Friday."
+
+
+async def test_a_statement_of_a_message_names_the_message_and_shows_who_said_it(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": f"{FACT} {TASK}"}])
+    (message,) = await _listed(client, "episodic")
+    (fact,) = await _listed(client, "semantic")
+    (task,) = await _listed(client, "prospective")
+    assert (fact["content"], fact["from_message"]) == (FACT, message["id"])
+    assert (task["content"], task["from_message"]) == (TASK, message["id"])
+    assert message["from_message"] is None
+    await client.delete(f"/v1/memories/{message['id']}", params={"namespace": "ann"})
+    query = {"namespace": "ann", "query": "Who is the landlord?", "budget": 300, "floor": 0}
+    context = (await client.post("/v1/retrieve", json=query)).json()["context"]
+    assert f"- user: {FACT}" in context
+
+
+async def test_the_statements_of_a_long_session_name_their_own_messages(
+    client: httpx.AsyncClient,
+) -> None:
+    """Its messages and statements are written in several pieces."""
+    sizes = ("kitchen", "attic", "cellar", "garage", "garden", "office", "balcony", "bathroom")
+    texts = ["The staging database is read-only on Sundays, so exports run on Mondays."]
+    texts += [
+        f"My {room} costs {number}40 euros a month. {TASK}"
+        for number, room in enumerate((*sizes, *(f"second {room}" for room in sizes)), 1)
+    ]
+    await _stop(client, [{"role": "user", "content": text} for text in texts])
+    contents = {memory["id"]: memory["content"] for memory in await _listed(client, "episodic")}
+    facts = [fact for fact in await _listed(client, "semantic") if fact["content"] != texts[0]]
+    assert len(facts) > len(sizes)
+    for fact in facts:
+        assert contents[fact["from_message"]] == f"{fact['content']} {TASK}"
+
+
+async def test_a_statement_of_a_message_that_is_not_stored_names_none(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": FACT}])
+    (fact,) = await _listed(client, "semantic")
+    assert (fact["speaker"], fact["from_message"]) == ("user", None)
+
+
 @pytest.mark.parametrize(
     "content", ["ok thanks", "Great question! Let me look into that for you.", "haha"]
 )
@@ -333,20 +379,46 @@ async def test_large_conversations_are_accepted_up_to_10_000_messages(
 async def test_no_sentence_of_a_repeated_message_is_stored(
     client: httpx.AsyncClient, before: str
 ) -> None:
-    """A message that another session repeats on the same day is rejected with its sentences,
-    whatever came before.
+    """A message that its session repeats on the same day is rejected with its sentences, whatever
+    came before.
     """
     text = (
         "The migration failed at step two because the disk was full. Remind me to call Ann "
         "tomorrow."
     )
-    assert (await _stop(client, [{"role": "user", "content": text}]))["results"][0][
-        "status"
-    ] == "stored"
-    messages = [{"role": "assistant", "content": before}, {"role": "user", "content": text}]
-    (_, repeated) = (await _stop(client, messages, session_id="s2"))["results"]
+    messages = [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": before},
+        {"role": "user", "content": text},
+    ]
+    (first, _, repeated) = (await _stop(client, messages))["results"]
+    assert first["status"] == "stored"
     assert (repeated["status"], repeated.get("ids")) == ("rejected", None)
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The nightly build failed because the disk was full.",
+        "We always run the linter before we push to the main branch.",
+    ],
+)
+async def test_what_four_sessions_say_on_one_day_counts_four(
+    client: httpx.AsyncClient, text: str
+) -> None:
+    """A session that is sent again does not count again."""
+    for session in ("s1", "s2", "s3", "s4", "s2"):
+        await _stop(client, [{"role": "user", "content": text}], session_id=session)
+    listed = await client.get("/v1/memories", params={"namespace": "ann"})
+    (memory,) = listed.json()["memories"]
+    assert memory["evidence_count"] == 4
+    assert memory["source_sessions"] == ["s1", "s2", "s3", "s4"]
+    job = {"namespace": "ann", "dry_run": False}
+    promoted = (await client.post("/v1/admin/jobs/promote", json=job)).json()
+    assert set(promoted["reasons"].values()) <= {"said in 4 sessions"}
+    (fact,) = await _listed(client, "semantic")
+    assert (fact["evidence_count"], fact["content"]) == (4, text)
 
 
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(
@@ -448,3 +520,22 @@ async def test_quoted_memory_is_not_stored_again(client: httpx.AsyncClient) -> N
     assert answer["results"][0]["status"] == "rejected"
     assert (await _stop(client, TALK[:1]))["results"][0]["status"] == "merged"
     assert len(await _listed(client, "episodic")) == 1
+
+
+async def test_session_results_have_the_review(client: httpx.AsyncClient) -> None:
+    """Each message's result has the tier, the scores and the reasons of its review."""
+    messages = [
+        {"role": "user", "content": "ok thanks"},
+        {"role": "user", "content": "We decided to move the ledger to Postgres in March."},
+    ]
+    session = {"namespace": "n", "session_id": "s", "messages": messages}
+    answer = (await client.post("/v1/hooks/session-stop", json=session)).json()
+    trivial, stored = answer["results"]
+    assert (trivial["status"], trivial["review"]["tier"]) == ("rejected", "prefilter")
+    assert trivial["review"]["reason"].startswith("trivial: ")
+    assert (stored["status"], stored["review"]["tier"]) == ("stored", "consensus")
+    assert all(1 <= stored["review"][name] <= 10 for name in ("importance", "relevance", "novelty"))
+    votes = [(vote["reviewer"], bool(vote["reason"])) for vote in stored["review"]["votes"]]
+    assert votes == [("importance", True), ("relevance", True), ("novelty", True)]
+    skipped = await client.post("/v1/hooks/session-stop", json={**session, "review": "skip"})
+    assert all("review" not in result for result in skipped.json()["results"])

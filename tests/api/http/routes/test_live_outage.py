@@ -16,7 +16,9 @@ import anyio
 import httpx
 import pytest
 
+from api.settings import Settings
 from api.wiring.container import Services
+from api.wiring.endpoints import endpoints_of
 from api.wiring.services import breaker_states
 from memtypes.circuit_breaker import MIN_CALLS, OPEN_S
 from memtypes.llms.counting import ProviderCounter
@@ -42,7 +44,8 @@ async def outage_client(
     """A client of a service with a Redis server for this test alone, which the test may stop."""
     async with running_server(directory) as live, httpx.AsyncClient() as http:
         counter = ProviderCounter(http, Registry, lambda _: None)
-        wired = replace(services, breakers=lambda: breaker_states(live, counter))
+        endpoints = endpoints_of(Settings(), http)
+        wired = replace(services, breakers=lambda: breaker_states(live, counter, endpoints))
         async with served(live, wired, POLICIES) as client:
             yield client, live
 

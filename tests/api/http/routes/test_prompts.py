@@ -88,6 +88,80 @@ async def test_completed_to_dos_are_cleared_with_their_notes(world: WorkingClien
     assert [item["content"] for item in answer["items"]] == ["port it", "call Ann"]
 
 
+async def test_to_dos_are_taken_as_agents_keep_them(world: WorkingClient) -> None:
+    """To-dos need no id, may be cancelled or deleted, and may have members that this service does
+    not know.
+    """
+    kept = [
+        {"content": "port it", "status": "in_progress", "activeForm": "Porting", "priority": "low"},
+        {"content": "call Ann", "status": "not-started", "priority": "high", "owner": {"a": 1}},
+        {"content": "write docs", "status": "pending", "priority": [], "id": 7},
+        {"content": "drop it", "status": "cancelled"},
+    ]
+    answer = await submit(world, todos=kept, transcript="t.jsonl")
+    assert "[in progress] port it" in answer["context"]
+    assert "[pending] call Ann" in answer["context"]
+    assert "drop it" not in answer["context"]
+    items = {item["content"]: item for item in await world.listed()}
+    assert {
+        (item["todo_id"], item["todo_status"], item["priority"]) for item in items.values()
+    } == {
+        ("port it", "in_progress", 1),
+        ("call Ann", "pending", 5),
+        ("7", "pending", 3),
+    }
+    over = [
+        {"content": "port it", "status": "completed"},
+        {"content": "call Ann", "status": "canceled"},
+        {"content": "write docs", "status": "deleted", "id": 7},
+    ]
+    assert (await submit(world, todos=over))["context"] == ""
+    ended = await world.listed(include_cleared="true")
+    assert {item["content"]: item["cleared_reason"] for item in ended} == {
+        "port it": "completed",
+        "call Ann": "cancelled",
+        "write docs": "deleted",
+    }
+
+
+async def test_a_plan_in_the_text_of_a_prompt_becomes_to_dos(world: WorkingClient) -> None:
+    """Unless the agent sends its own list. A reader that only recalls makes none."""
+    answer = await submit(world, "Plan: 1. Read the parser 2. Port it. Then rest.")
+    assert "[pending] Read the parser" in answer["context"]
+    await world.recall("Plan: 1. Sleep 2. Eat")
+    assert await contents(world) == {"Read the parser", "Port it. Then rest."}
+    await submit(world, "Plan: 1. Sleep 2. Eat", todos=[todo("1", "port it")])
+    assert await contents(world) == {"port it"}
+
+
+async def test_a_to_do_shows_its_present_status(world: WorkingClient) -> None:
+    await submit(world, todos=[todo("1", "port it")])
+    answer = await submit(world, todos=[todo("1", "port it", "in_progress")])
+    assert answer["context"].count("port it") == 1
+    assert "[in progress] port it" in answer["context"]
+    used = answer["metadata"]["working_tokens"]
+    assert used == (await submit(world))["metadata"]["working_tokens"]
+
+
+async def test_a_list_without_ids_is_the_whole_list(world: WorkingClient) -> None:
+    """A to-do without an id that the next list lacks, or has with another text, has been deleted.
+
+    To-dos with ids and other notes stay.
+    """
+    unnamed = ("port it", "call Ann", "x" * 300)
+    await world.make("a note")
+    await submit(world, todos=[todo("1", "of the board")])
+    todos = [{"content": content, "status": "pending"} for content in unnamed]
+    await submit(world, todos=[*todos, {"content": "port it", "status": "in_progress"}])
+    todos = [{"content": content, "status": "pending"} for content in ("call Bob", "x" * 300)]
+    await submit(world, todos=todos)
+    assert await contents(world) == {"a note", "of the board", "call Bob", "x" * 300}
+    ended = await world.listed(include_cleared="true")
+    assert {item["cleared_reason"] for item in ended if item["content"] in ("port it", "call Ann")}
+    await submit(world)
+    assert await contents(world) == {"a note", "of the board", "call Bob", "x" * 300}
+
+
 async def test_a_to_do_sent_with_another_text_gets_another_item(world: WorkingClient) -> None:
     """If a listed to-do has a new text, a new note replaces its note. With the same text its note
     stays.

@@ -24,6 +24,7 @@ from memtypes.stores.redis.connection.client import LiveClient
 from retrieval.retriever import Retriever
 from tests.api.conftest import connect
 from tests.api.working_client import with_live_workflows
+from tests.fakes import FakeTokenizer
 
 pytestmark = pytest.mark.anyio
 OWN = parse_registry(
@@ -99,8 +100,13 @@ async def test_a_context_is_cut_to_the_providers_count(services: Services, budge
     """
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=budget, working_budget=0)
-    assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= budget
-    assert answer["metadata"]["budget"] == budget
+    metadata = answer["metadata"]
+    assert metadata["model_tokens"] == len(answer["context"]) <= budget
+    assert metadata["total_tokens"] == metadata["model_tokens"]
+    assert metadata["local_tokens"] == FakeTokenizer().count(answer["context"])
+    share = len(answer["context"]) / budget if budget else 0.0
+    assert metadata["utilization"] == pytest.approx(share)
+    assert metadata["budget"] == budget
     if budget >= 400:
         assert len(answer["items"]) >= 2
 
@@ -223,8 +229,10 @@ async def test_a_threads_and_an_agents_context_are_cut_to_the_providers_count(
         ).json()
     assert "Message 9" in context["context"]
     for answer in (context, agent):
-        assert answer["metadata"]["model_tokens"] == len(answer["context"]) <= 200
-        assert answer["metadata"]["degraded"] == []
+        metadata = answer["metadata"]
+        assert metadata["model_tokens"] == len(answer["context"]) <= 200
+        assert metadata["total_tokens"] == metadata["model_tokens"] > metadata["local_tokens"] > 0
+        assert metadata["degraded"] == []
     assert len(await services.receipts.queue.latest(Scope("default", "n"), 10)) == 1, (
         "of the last attempt"
     )
@@ -258,6 +266,8 @@ async def test_a_context_fits_its_budget_by_the_tokenizer_that_the_request_names
     async with counted(services, length_of) as client:
         answer = await retrieve(client, budget=60, tokenizer="cl100k_base")
     assert answer["metadata"]["model_tokens"] > 60
+    assert 0 < answer["metadata"]["total_tokens"] <= 60
+    assert answer["metadata"]["utilization"] <= 1.0
 
 
 async def test_a_workflows_history_is_cut_to_the_providers_count(
@@ -288,5 +298,8 @@ async def test_a_workflows_history_is_cut_to_the_providers_count(
         for metadata in (history["metadata"], resumed["metadata"]):
             assert metadata["degraded"] == degraded
             assert metadata.get("model_tokens") == (None if degraded else len(history["history"]))
+            if not degraded:
+                assert metadata["total_tokens"] == metadata["model_tokens"]
+                assert 0 < metadata["local_tokens"] < metadata["model_tokens"]
         assert history["omitted"]["events"] > 0 or degraded
         assert len(history["history"]) <= 300 or degraded

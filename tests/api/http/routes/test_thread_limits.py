@@ -25,6 +25,7 @@ POLICIES = """
 threads:
   support: {type: token_based, max_tokens: 2000, max_messages: 100, flush: {strategy: simple_fifo}}
   still: {type: buffer, max_tokens: 100}
+  watched: {type: token_based, max_tokens: 200, eviction: {policy: priority, keywords: [critical]}}
   ranked: {type: buffer, max_messages: 5, eviction: {policy: priority, keywords: [error]}}
   fifo: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500}
   lru: {type: buffer, max_tokens: 40, max_messages: 6, max_turns: 500, eviction: {policy: lru}}
@@ -148,7 +149,7 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(
 ) -> None:
     """Tool turns are evicted first, then turns of the assistant, of the user, and with a keyword.
 
-    System and pinned turns stay.
+    The newest system turn goes last, and pinned turns stay.
     """
     thread = (await begun(client, resource="ranked"))["id"]
     await say(client, thread, "be kind", role="system")
@@ -168,13 +169,61 @@ async def test_turns_are_evicted_by_role_and_age_under_policy_priority(
         assert (await say(client, thread, content, role=role))["evicted"] == 1
         evicted += sorted(before - set(await indices(client, thread)))
     assert evicted == [4, 5, 6, 3, 7]
-    await say(client, thread, "pinned", pinned=True)
-    await say(client, thread, "pinned", pinned=True)
-    await say(client, thread, "pinned", pinned=True)
+    for _ in range(3):
+        await say(client, thread, "pinned", pinned=True)
     before = set(await indices(client, thread))
-    assert 2 not in before
-    await say(client, thread, "no room", status=422)
+    assert before == {0, 1, 10, 11, 12}
+    refused = await say(client, thread, "pinned", pinned=True, status=422)
+    assert refused["errors"][0]["path"] == "pinned"
+    assert "at most 4 of its 5 turns may be pinned, and 4 are" in refused["detail"]
     assert set(await indices(client, thread)) == before
+    assert (await say(client, thread, "the talk goes on"))["evicted"] == 1
+    assert set(await indices(client, thread)) == {1, 10, 11, 12, 13}
+
+
+async def test_a_flush_at_a_token_limit_leaves_what_is_critical(client: httpx.AsyncClient) -> None:
+    """With a token limit and policy priority, a flush takes tool output and leaves turns with a
+    keyword.
+    """
+    thread = (await begun(client, resource="watched"))["id"]
+    await say(client, thread, f"CRITICAL: the disk is full {words(10)}")
+    await say(client, thread, f"CRITICAL: the backup failed {words(10)}")
+    flushed = 0
+    for number in range(12):
+        flushed += (await say(client, thread, f"{number} {words(29)}", role="tool"))["flushed"]
+    assert flushed
+    kept = await indices(client, thread)
+    assert kept[:2] == [0, 1]
+    assert kept[-1] == 13
+    assert set(await kept_turns(client)) == set(range(2, 14)) - set(kept)
+
+
+async def test_a_thread_of_many_system_turns_is_never_full(client: httpx.AsyncClient) -> None:
+    """Older system turns are flushed as others are; the newest stays."""
+    for resource in ("watched", "support", "summed"):
+        thread = (await begun(client, resource=resource))["id"]
+        for number in range(120):
+            await say(client, thread, f"rule {number}", role="system")
+            await say(client, thread, f"turn {number}")
+        kept = await indices(client, thread)
+        assert kept[-2:] == [238, 239]
+        assert len(kept) < 100
+
+
+async def test_pinned_turns_fill_at_most_four_fifths_of_the_tokens(
+    client: httpx.AsyncClient,
+) -> None:
+    thread = (await begun(client, resource="watched"))["id"]
+    await say(client, thread, words(160), pinned=True)
+    refused = await say(client, thread, "one", pinned=True, status=422)
+    assert "at most 160 of its 200 tokens may be pinned, 160 are" in refused["detail"]
+    turns = [{"role": "user", "content": words(161), "pinned": True}]
+    answer = await client.put(f"/v1/threads/{thread}/turns", json={"turns": turns})
+    assert "161 tokens of pinned turns exceed the limit of 160" in answer.json()["detail"]
+    for _ in range(20):
+        await say(client, thread, words(40))
+    refused = await say(client, thread, words(41), status=422)
+    assert "it has 41 tokens, they have 160" in refused["detail"]
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
         "session_id": "s 1",
         "agent_id": "a",
         "todo_id": "t1",
+        "todo_status": None,
         "workflow_id": None,
         "content": "port the parser",
         "context_type": "task_context",
@@ -35,6 +36,7 @@ async def test_new_item_has_every_field(world: WorkingClient) -> None:
         "accessed_at": None,
         "expires_at": "2026-03-02T12:00:00Z",
         "cleared_at": None,
+        "cleared_reason": None,
         "tokens": {"count": 3, "tokenizer": "cl100k_base"},
     }
     assert await world.listed() == [item]
@@ -123,31 +125,74 @@ async def test_stored_working_items_are_cleared_like_live_ones(world: WorkingCli
     assert cleared == {"one", "two", "live"}
 
 
-async def test_the_next_prompt_shows_the_to_dos_that_session_stop_paused(
-    world: WorkingClient,
-) -> None:
-    """The hook session-stop pauses the session's to-dos.
-
-    The next prompt shows them again, because some clients call session-stop after every answer.
+async def test_all_items_of_a_session_end_with_session_stop(world: WorkingClient) -> None:
+    """To-dos, notes and stored working memories of an ended session are in no context, but in the
+    audit trail.
     """
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.make("a note of no to-do")
+    stored = {"type": "working", "content": "a stored note", "session_id": "s 1"}
+    await world.post("/v1/memories", 201, **stored)
+    await world.post("/v1/memories", 201, **{**stored, "session_id": "s 2"})
     await world.post("/v1/hooks/session-stop", messages=[])
-    assert [item["content"] for item in await world.listed()] == ["a note of no to-do"]
-    assert "port the parser" not in (await world.recall())["context"]
-    world.later(3_600)
-    answer = await world.post("/v1/hooks/prompt-submit", prompt="go on")
-    assert "port the parser" in answer["context"]
-    assert [item["content"] for item in await world.listed()] == ["port the parser"]
-    await world.post("/v1/hooks/session-stop", messages=[])
-    assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 1
+    assert await world.listed() == []
+    assert (await world.recall())["context"] == ""
     assert (await world.post("/v1/hooks/prompt-submit", prompt="go on"))["context"] == ""
+    ended = await world.listed(include_cleared="true")
+    assert {item["content"]: item["cleared_reason"] for item in ended} == {
+        "port the parser": "session_ended",
+        "a note of no to-do": "session_ended",
+        "a stored note": "session_ended",
+    }
+    assert all(item["cleared_at"] for item in ended)
+    assert "a stored note" in (await world.recall(session_id="s 2"))["context"]
 
 
-async def test_a_session_stop_of_a_running_session_pauses_no_to_do(world: WorkingClient) -> None:
+async def test_a_session_that_goes_on_keeps_its_items(world: WorkingClient) -> None:
     await world.post("/v1/hooks/todo-created", todo_id="t1", content="port the parser")
     await world.post("/v1/hooks/session-stop", messages=[], ended=False)
     assert "port the parser" in (await world.recall())["context"]
+
+
+async def test_an_expired_item_leaves_an_audit_trail(world: WorkingClient) -> None:
+    """An expired item says when and why it ended, before and after it is moved to the memory
+    store.
+    """
+    item = await world.make("port the parser", ttl_s=60)
+    world.later(61)
+    await world.make("another")
+    assert [each["content"] for each in await world.listed()] == ["another"]
+
+    async def expired() -> dict[str, Any]:
+        listed = await world.listed(include_cleared="true")
+        (ended,) = [each for each in listed if each["cleared_at"]]
+        return ended
+
+    before = await expired()
+    end = (item["id"], item["expires_at"], "expired")
+    assert (before["id"], before["cleared_at"], before["cleared_reason"]) == end
+    memory = await world.memory(item["id"])
+    assert memory["cleared_reason"] == "expired"
+    assert await world.memories() == {}
+    await world.working.sweep()
+    assert list(await world.memories()) == [item["id"]]
+    assert await expired() == before
+    assert await world.memory(item["id"]) == memory
+
+
+@pytest.mark.parametrize(
+    ("hook", "body"),
+    [
+        ("prompt-submit", {"prompt": "go on"}),
+        ("session-stop", {"messages": [{"role": "user", "content": "Hello Ann.", "uuid": "u"}]}),
+        ("todo-created", {"todo_id": "t", "content": "port it"}),
+        ("todo-completed", {"todo_id": "t"}),
+    ],
+)
+async def test_an_unknown_member_never_fails_a_hook(
+    world: WorkingClient, hook: str, body: dict[str, Any]
+) -> None:
+    await world.post(f"/v1/hooks/{hook}", **body, hook_event_name="X", cwd="/", effort={"level": 1})
 
 
 async def test_expires_at_is_the_same_when_read_again(world: WorkingClient) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Mapping
 from datetime import datetime
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from remembrancer_client.answers import (
     AgentContextAnswer,
     BatchAnswer,
     ClassifyAnswer,
+    CountAnswer,
     DecisionsAnswer,
     DeletedAnswer,
     DueAnswer,
@@ -293,8 +294,8 @@ class Memories(Group[ConnectionT_co]):
 
     @Call
     def models(self, category: str | None = None) -> Description[ModelsAnswer]:
-        """The language models that the service knows. category: "fast", "long" or "code"; by
-        default all models.
+        """The language models that the service knows. category: such as "fast", "long" or "code";
+        by default all models.
         """
         return Request(
             "GET", "/v1/models", ModelsAnswer, query={"category": category}, repeatable=True
@@ -304,8 +305,8 @@ class Memories(Group[ConnectionT_co]):
     def resolve_model(
         self, task: str | None = None, *, name: str | None = None
     ) -> Description[ResolvedModel]:
-        """Find a language model by name, or the first for a task ("fast", "long" or "code") if
-        `name` is None.
+        """Find a language model by name, or the best for a task or category of the registry, such
+        as "code_review" or "fast", if `name` is None.
 
         The answer also says how many tokens of the model's context window each part of a call may
         take.
@@ -314,6 +315,23 @@ class Memories(Group[ConnectionT_co]):
         return Request(
             "POST", "/v1/models/resolve", ResolvedModel, body=encode(named), repeatable=True
         )
+
+    @Call
+    def count_tokens(
+        self,
+        text: str | None = None,
+        *,
+        messages: Iterable[Mapping[str, str]] | None = None,
+        model: str | None = None,
+        tokenizer: str | None = None,
+    ) -> Description[CountAnswer]:
+        """How many tokens a text, or the messages of a chat (each a role and content), have for a
+        language model or by a tokenizer.
+        """
+        chat = None if messages is None else [dict(message) for message in messages]
+        counted = {"text": text, "messages": chat, "model": model, "tokenizer": tokenizer}
+        body = {name: value for name, value in counted.items() if value is not None}
+        return Request("POST", "/v1/tokens/count", CountAnswer, body=encode(body), repeatable=True)
 
     @Call
     def live(self) -> Description[HealthAnswer]:
