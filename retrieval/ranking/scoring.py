@@ -179,7 +179,7 @@ def _certainty(
 ) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer, as it is compared with the
     floor; None if no floor is set or vectors are missing. It is 0 for a hit whose score is below
-    MIN_SHARE of the best one's.
+    MIN_SHARE of the best one's, except for tasks if the query asks for them.
 
     It is NaN for hits that are shown whatever the floor, and not judged: working memory, the first
     pending due tasks (`due_tokens`), and what the query asks to list, because a question like "what
@@ -192,12 +192,13 @@ def _certainty(
     certainty = certainty_of(scoring.terms, scoring.tokens, hits, similarities, contexts)
     if certainty is None:
         return None
-    least = MIN_SHARE * max(float(scores[0]), 0.0)
-    certainty = np.where(scores < least, 0.0, certainty)
+    is_open = hits.columns.where("status", OPEN.__contains__)
+    asks_for_tasks = scoring.wish in _ASKS_FOR_TASKS
+    is_weak = scores < MIN_SHARE * max(float(scores[0]), 0.0)
+    certainty = np.where(is_weak & ~(is_open & asks_for_tasks), 0.0, certainty)
     # A memory that contradicts a hit is about the same subject, even if it uses other words.
     certainty = np.minimum(signals.newest_first(hits, certainty, contested), 1.0)
-    is_open = hits.columns.where("status", OPEN.__contains__)
-    if scoring.wish not in _ASKS_FOR_TASKS:
+    if not asks_for_tasks:
         certainty = np.where(is_open, with_odds(certainty, TASK_ODDS), certainty)
     in_time = (signal_rows[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
     listed = signals.overview(hits, scoring.wish, in_time)
