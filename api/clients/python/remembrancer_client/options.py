@@ -43,7 +43,7 @@ class AppendOptions(TypedDict, total=False):
 
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]
@@ -205,9 +205,13 @@ FeedbackOutcome: TypeAlias = Literal["used", "helpful", "unhelpful", "success", 
 
 
 class FileReference(TypedDict, total=False):
-    """A file or an image that a conversation turn mentions, by its path."""
+    """A file that a conversation turn mentions, by its path. content: its text, as it is now.
+
+    A thread keeps the newest content of each file, and contexts show it where it fits.
+    """
 
     path: Required[str]
+    content: str | None
 
 
 class FlushOptions(TypedDict, total=False):
@@ -249,6 +253,12 @@ class HistoryOptions(TypedDict, total=False):
     budget: int
     model: str
     versions: Versions
+
+
+class ImageReference(TypedDict, total=False):
+    """An image that a conversation turn mentions, by its path."""
+
+    path: Required[str]
 
 
 IntentionType: TypeAlias = Literal["todo", "reminder", "followup", "commitment"]
@@ -415,7 +425,7 @@ class NewTurn(TypedDict, total=False):
     content: Required[str]
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]
@@ -976,6 +986,7 @@ WorkflowEventType: TypeAlias = Literal[
     "completed",
     "failed",
     "cancelled",
+    "expired",
 ]
 
 
@@ -1002,7 +1013,9 @@ class WorkflowOptions(TypedDict, total=False):
     namespace: str
 
 
-WorkflowStatus: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
+WorkflowStatus: TypeAlias = Literal[
+    "pending", "running", "completed", "failed", "cancelled", "expired"
+]
 
 
 class WorkingListOptions(TypedDict, total=False):
