@@ -176,8 +176,8 @@ async def test_mcp_and_the_inspector_name_the_message_of_a_statement() -> None:
         body = {**SPACE, "session_id": "s1", "messages": messages}
         await client.post("/v1/hooks/session-stop", json=body)
         ids = {hit["content"]: hit["id"] for hit in await listed(client)}
-        page = await Visit(client).open("/memory", id=ids[text])
-        assert f"id={ids[said]}" in page
+        page = text_of(await Visit(client).open("/memory", id=ids[text]))
+        assert f"From the message {ids[said][:13]}" in page
         async with mcp_client(services, "/mcp/n") as mcp:
             explained = await call(mcp, "memory_why", id=ids[text])
         assert f"from the message {ids[said]}" in explained
