@@ -197,12 +197,12 @@ def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remem
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
     assert "parser" in memory.hooks.prompt_submit("s", "what is the module called?").context
+    assert memory.hooks.todo_completed("s", "t").cleared == 2
+    assert memory.working.clear("s").cleared == 0
     stopped = memory.hooks.session_stop(
         "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip"
     )
     assert stopped.counts.stored == 1
-    assert memory.hooks.todo_completed("s", "t").cleared == 2
-    assert memory.working.clear("s").cleared == 0
 
 
 def test_threads_are_appended_to_read_replaced_cleared_and_deleted(memory: Remembrancer) -> None:
