@@ -286,6 +286,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
         panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
         reader=resources.reader,
+        recent=screening.recent,
     )
 
 

@@ -30,7 +30,7 @@ from ingest.screening.submission import (
     UntypedDraft,
     as_invalid,
 )
-from ingest.screening.text_features import AHEAD, REACH, Conversation, Later
+from ingest.screening.text_features import AHEAD, REACH, Conversation, Later, is_machine
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
@@ -168,7 +168,10 @@ class SessionWriter:
         """
         session, screened = await self._opened(scope, messages, review, before)
         texts = [text for _, text in session.messages]
-        new_texts = await self.guard.without_recalled(scope, texts, self.shown)
+        by_user = [
+            position for position, message in enumerate(messages) if not is_machine(message.role)
+        ]
+        new_texts = await self.guard.without_recalled(scope, texts, self.shown, by_user)
         prepared = await offload(
             texts,
             lambda: [
@@ -185,7 +188,9 @@ class SessionWriter:
         submissions = [
             submission for entry in prepared if isinstance(entry, list) for submission in entry
         ]
-        outcomes = iter(await self.ingestor.write(scope, submissions))
+        # Two calls at once may have the same messages: the second judges what the first has left
+        async with self.ingestor.locks.session_lock(scope):
+            outcomes = iter(await self.ingestor.write(scope, submissions))
         return [
             entry
             if isinstance(entry, MessageOutcome)

@@ -122,6 +122,13 @@ class RecentTexts(Erasable):
         if entry not in texts:
             texts.append(entry)
 
+    def forget(self, scope: Scope, text: str, day: date, place: Place) -> None:
+        """Forget a message that was not stored: the next message with its text is no repetition."""
+        texts = self._texts.get(_key(scope))
+        entry = (normalise(text), day, place)
+        if texts is not None and entry in texts:
+            texts.remove(entry)
+
     # See the class
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Forget all messages of the namespace of `scope`, whatever `memory_id` is. Returns how
@@ -133,6 +140,11 @@ class RecentTexts(Erasable):
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
         return len(self._texts.get(_key(scope), ()))
+
+
+def place_of(draft: AnyDraft | UntypedDraft) -> Place:
+    """The session of a captured message, and the positions of its turns in it."""
+    return (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
 
 
 def _key(scope: Scope) -> tuple[str, str]:
@@ -244,7 +256,7 @@ class Prefilter:
 
     def _repeats(self, scope: Scope, draft: AnyDraft | UntypedDraft) -> bool:
         day = (draft.created_at or self.clock()).date()
-        place = (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
+        place = place_of(draft)
         repeated = self.recent.holds(scope, draft.content, day, place)
         if not repeated:
             self.recent.add(scope, draft.content, day, place)

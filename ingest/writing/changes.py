@@ -114,7 +114,7 @@ class MemoryEditor:
                 check(stored)
             before = stored.at(now)
             fields = {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
-            after = revised(before, fields, now) if fields else before
+            after = revised(before, fields, now).at(now) if fields else before
             if after.identity() != before.identity():
                 same_id = memory_id(scope, after.type, after.identity())
                 other = (await self.store.get(scope, [same_id])).get(same_id)
@@ -153,7 +153,8 @@ class MemoryEditor:
             expired = memory.expires_at is not None and memory.expires_at <= now
             if memory.state not in PAST and not expired:
                 raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
-            memory = memory.model_copy(update={"expires_at": None}) if expired else memory
+            if expired:
+                memory = memory.model_copy(update={"expires_at": None}).at(now)
             states = States(now, {known_id: memory}, {known_id})
             await self._set_end(scope, states, known_id, None)
             return await self._write(scope, stored, states)

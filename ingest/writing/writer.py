@@ -37,8 +37,8 @@ NOT_READ_BACK = "the store accepted it, but did not return it when it was read b
 
 
 class ScopeLocks:
-    """A lock for each namespace in use. Within this process, only one caller at a time writes to a
-    namespace.
+    """A lock for each namespace in use, and for each session whose messages are stored. Within this
+    process, only one caller at a time writes to a namespace, and stores the messages of a session.
 
     A write reads memories, decides and writes them back, which is not atomic. The locks do not
     cover other processes: if two of them repeat a stored text at the same time, its count of
@@ -46,11 +46,16 @@ class ScopeLocks:
     """
 
     def __init__(self) -> None:
-        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, ...], anyio.Lock] = WeakValueDictionary()
 
     def lock(self, scope: Scope) -> anyio.Lock:
         """The lock of the namespace of `scope`."""
         return self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock())
+
+    def session_lock(self, scope: Scope) -> anyio.Lock:
+        """The lock of the messages of the session that `scope` names."""
+        key = (scope.tenant, scope.namespace, scope.session_id or "")
+        return self._locks.setdefault(key, anyio.Lock())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -96,6 +97,50 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
         assert memory["reviewed"]["importance"] >= 4
         assert memory["reviewed"]["relevance"] >= 5
         assert memory["reviewed"]["reason"]
+
+
+MEETING = [
+    "The staging database is called heron-17 and runs in Frankfurt.",
+    "We decided to use Postgres advisory locks for the ledger.",
+    "Remind me to rotate the signing keys on 12 March 2026.",
+    "Our minimum iOS version is 16.4, because of web push.",
+    "Then Safari 16.4 is the oldest browser that we must test.",
+    "Invoices are rounded half to even, as the auditor Moser asked.",
+    "I changed the rounding in billing.py to half to even.",
+    "The nightly import must finish before 05:40.",
+    "The import now takes 35 minutes and starts at 04:30.",
+    "Ann moved to the Vienna office in January.",
+    "The brand colour is teal #0f766e, never the old orange.",
+    "The queue pelican had 312 mails and I emptied it.",
+]
+
+
+@pytest.mark.parametrize("second", [MEETING, MEETING[4:], MEETING[6:] + MEETING[:6]])
+async def test_two_calls_of_one_session_at_once_store_each_message_once(
+    client: httpx.AsyncClient, second: list[str]
+) -> None:
+    """A message is stored by one of them, unless each judges by itself that it is not worth it."""
+    calls = [[{"role": "user", "content": text} for text in texts] for texts in (MEETING, second)]
+    answers = dict[int, dict[str, Any]]()
+
+    async def stop(number: int) -> None:
+        answers[number] = await _stop(client, calls[number])
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(len(calls)):
+            tasks.start_soon(stop, number)
+    results = {text: list[dict[str, Any]]() for text in MEETING}
+    for number, texts in enumerate((MEETING, second)):
+        for text, result in zip(texts, answers[number]["results"], strict=True):
+            results[text].append(result)
+    for text, outcomes in results.items():
+        repeated = [each for each in outcomes if "duplicate" in each.get("reason", "")]
+        stored = [each for each in outcomes if each["status"] in ("stored", "merged")]
+        assert stored or not repeated, (text, outcomes)
+        assert len({memory_id for each in stored for memory_id in each["ids"][:1]}) <= 1
+    assert (
+        sum(any(each["status"] == "stored" for each in each_of) for each_of in results.values()) > 8
+    )
 
 
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
@@ -398,6 +443,7 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
 
+@pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize(
     "text",
     [
@@ -406,10 +452,18 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     ],
 )
 async def test_what_four_sessions_say_on_one_day_counts_four(
-    client: httpx.AsyncClient, text: str
+    client: httpx.AsyncClient,
+    text: str,
+    *,
+    prompted: bool,
 ) -> None:
-    """A session that is sent again does not count again."""
+    """A session that is sent again does not count again. What a user says again is no echo, though
+    the prompt's context showed it.
+    """
     for session in ("s1", "s2", "s3", "s4", "s2"):
+        if prompted:
+            prompt = {"namespace": "ann", "session_id": session, "prompt": text}
+            (await client.post("/v1/hooks/prompt-submit", json=prompt)).raise_for_status()
         await _stop(client, [{"role": "user", "content": text}], session_id=session)
     listed = await client.get("/v1/memories", params={"namespace": "ann"})
     (memory,) = listed.json()["memories"]
@@ -420,6 +474,10 @@ async def test_what_four_sessions_say_on_one_day_counts_four(
     assert set(promoted["reasons"].values()) <= {"said in 4 sessions"}
     (fact,) = await _listed(client, "semantic")
     assert (fact["evidence_count"], fact["content"]) == (4, text)
+    echo = [{"role": "assistant", "content": text}]
+    (result,) = (await _stop(client, echo, session_id="s5"))["results"]
+    if prompted:
+        assert result["status"] == "rejected"
 
 
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(

@@ -180,6 +180,31 @@ async def test_an_expired_item_leaves_an_audit_trail(world: WorkingClient) -> No
     assert await world.memory(item["id"]) == memory
 
 
+async def test_a_stored_note_expires_and_leaves_an_audit_trail(world: WorkingClient) -> None:
+    """Without an `expires_at` it expires after a day. Upkeep that deletes what expired keeps it."""
+    note = {"type": "working", "content": "port the parser", "session_id": "s 1"}
+    stored = await world.post("/v1/memories", 201, **note)
+    memory = await world.memory(stored["id"])
+    assert memory["expires_at"] == "2026-03-02T12:00:00Z"
+    assert memory["cleared_at"] is None
+    assert "port the parser" in (await world.recall())["context"]
+    world.later(24 * 3_600)
+    assert (await world.recall())["context"] == ""
+    memory = await world.memory(stored["id"])
+    assert (memory["cleared_at"], memory["cleared_reason"]) == ("2026-03-02T12:00:00Z", "expired")
+    job = {"namespace": world.space["namespace"], "dry_run": False, "expired_days": 0}
+    report = (await world.client.post("/v1/admin/jobs/expire", json=job)).json()
+    assert report["counts"]["removed"] == 0
+    (item,) = await world.listed(include_cleared="true")
+    assert (item["content"], item["cleared_reason"]) == ("port the parser", "expired")
+    assert await world.listed() == []
+    where = {"namespace": world.space["namespace"]}
+    later = {"expires_at": "2026-03-09T12:00:00Z"}
+    changed = await world.client.patch(f"/v1/memories/{stored['id']}", params=where, json=later)
+    assert changed.json()["cleared_at"] is None
+    assert "port the parser" in (await world.recall())["context"]
+
+
 @pytest.mark.parametrize(
     ("hook", "body"),
     [
