@@ -360,13 +360,14 @@ class EventsAnswer(Struct, frozen=True):
 
 
 class FileMention(Struct, frozen=True):
-    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that
-    mentions it.
+    """The newest mention of a file or an image, by the turn `turn` of a thread. content: "whole" or
+    "part" if the context shows the file's content; left out if not.
     """
 
     path: str
     thread_id: str
     turn: int
+    content: str | None = None
 
 
 class FillTerms(Struct, frozen=True):
@@ -852,12 +853,16 @@ class OmittedParts(Struct, frozen=True):
     """What a thread's context leaves out: numbers of turns, files and images, and whether texts are
     incomplete.
 
-    turns: turns that the threads still have but the context does not show. summary,
-    initial_context: whether a summary, or the context given at a thread's start, is cut or missing.
+    turns: turns that the context does not show, those that have left the threads included. flushed:
+    of these, turns that a flush or an eviction moved to memories. contents: of files, that are cut
+    or missing. summary, initial_context: whether
+    a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int
+    flushed: int
     files: int
+    contents: int
     images: int
     summary: bool
     initial_context: bool
@@ -1115,16 +1120,19 @@ class Rewording(Struct, frozen=True):
 class SaidAnswer(Struct, frozen=True):
     """An appended turn, and how the thread changed.
 
+    kept, reason: whether the turn is stored, and why not; then turn is null, and the status is 200.
     version: the thread's new version, which the next call may send as expected_version. flushed:
     number of older turns removed because the thread had reached the size at which its policy starts
     a flush. evicted: number of older turns removed to make room for this turn. redactions: number
     of secrets removed from this turn, by kind.
     """
 
-    turn: Turn
+    kept: bool
+    turn: Turn | None
     version: int
     flushed: int
     evicted: int
+    reason: str | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -1519,11 +1527,12 @@ class UpkeepMark(Struct, frozen=True):
 
 class VersionAnswer(Struct, frozen=True):
     """The new version of a changed thread. redactions: number of secrets removed from the new
-    turns, by kind.
+    turns, by kind. not_kept: number of turns that were left out because their role is never kept.
     """
 
     version: int
     redactions: dict[str, int] = field(default_factory=dict)
+    not_kept: int | None = None
 
 
 class Vote(Struct, frozen=True):
