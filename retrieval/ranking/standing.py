@@ -20,7 +20,7 @@ from retrieval.ranking.sorting import top_positions
 BEST = 20
 """Number of best hits among which those that are told alike are looked for."""
 
-ALIKE = 0.6
+ALIKE = 0.5
 """Minimum share of the words of the one with fewer words that two hits told alike share."""
 
 SURER = 0.25

@@ -881,12 +881,15 @@ class Todo(TypedDict, total=False):
 
 
 class TodoOptions(TypedDict, total=False):
-    """A to-do that was created in a session. Its content becomes an item of working memory.
+    """A to-do that was created or changed in a session. Its content becomes an item of working
+    memory.
 
-    ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
+    status: shown with it; `in_progress` says that the agent works on it. ttl_s: seconds that the
+    item lives without use; by default until the to-do or its session ends.
     """
 
     namespace: str
+    status: TodoStatus
     agent_id: str | None
     ttl_s: int | None
 

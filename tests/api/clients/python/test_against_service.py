@@ -199,7 +199,7 @@ def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remem
     assert "parser" in memory.hooks.prompt_submit("s", "what is the module called?").context
     assert memory.hooks.todo_completed("s", "t").cleared == 2
     stopped = memory.hooks.session_stop(
-        "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip"
+        "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip", ended=False
     )
     assert stopped.counts.stored == 1
     assert memory.working.clear("s").cleared == 0

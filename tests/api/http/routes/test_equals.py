@@ -133,3 +133,21 @@ async def test_of_two_tasks_told_alike_the_one_of_higher_priority_stands_first(
     expected = [ids[better], ids[1 - better]]
     assert await _found(client, query) == expected
     assert await _shown(client, query) == expected
+
+
+async def test_a_fact_that_is_much_less_sure_replaces_nothing(client: httpx.AsyncClient) -> None:
+    """It contests the surer one, which still stands first. One as sure replaces it."""
+    limit = "The limit is {} requests per minute."
+    sure = await _write(client, limit.format(10), "semantic", created_at="2026-02-01T10:00:00Z")
+    rumour = await _write(
+        client,
+        limit.format(20),
+        "semantic",
+        confidence=0.4,
+        created_at="2026-02-02T10:00:00Z",
+    )
+    query = "what is the limit of requests per minute?"
+    assert await _found(client, query) == [sure, rumour]
+    news = await _write(client, limit.format(30), "semantic", created_at="2026-02-03T10:00:00Z")
+    assert sure not in await _found(client, query)
+    assert (await _found(client, query))[0] == news

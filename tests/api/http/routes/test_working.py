@@ -327,6 +327,17 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
 
 
+async def test_a_to_do_that_is_created_again_shows_its_new_status(world: WorkingClient) -> None:
+    todo: dict[str, Any] = {"todo_id": "t1", "content": "port the parser"}
+    await world.post("/v1/hooks/todo-created", **todo)
+    assert "- [pending] port the parser" in (await world.recall())["context"]
+    body = {**world.space, **todo, "status": "in_progress"}
+    assert (await world.client.post("/v1/hooks/todo-created", json=body)).status_code == 200
+    context = (await world.recall())["context"]
+    assert "- [in progress] port the parser" in context
+    assert context.count("port the parser") == 1
+
+
 async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:
     """A to-do completed with six steps is stored as a procedure with its text as name.
 
