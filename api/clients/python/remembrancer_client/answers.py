@@ -210,7 +210,10 @@ class ContextMetadata(Struct, frozen=True):
 
     total_tokens: size of the whole context: by the model's provider, if it counted, else by
     `tokenizer`. budget: tokens allowed for its long-term part.
-    utilization: used share of that budget. trimmed_count: number of hits that are not in the
+    utilization: used share of that budget. shares: tokens of the budget for each memory type.
+    shifts: tokens that types gained, or lost if negative, because of what the query asks for.
+    handed_on: tokens that each type took beyond its share or, if negative, left to others.
+    trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
     duplicates: ids of memories left out because one in the context has the same text, or is the
@@ -234,6 +237,9 @@ class ContextMetadata(Struct, frozen=True):
     outcome: str
     floor: FloorAnswer
     as_of: datetime
+    shares: dict[str, int] = field(default_factory=dict)
+    shifts: dict[str, int] = field(default_factory=dict)
+    handed_on: dict[str, int] = field(default_factory=dict)
     working_excerpted: list[str] = field(default_factory=list)
     working_left_out: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
@@ -388,6 +394,7 @@ class FillTerms(Struct, frozen=True):
     due_tokens: int = 0
     finished: bool = False
     newest_first: bool = False
+    keeps_shares: bool = False
 
 
 class FirstBudgets(Struct, frozen=True):
