@@ -212,8 +212,10 @@ class Prefilter:
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
         }
-        stated = set(by_sentence.values())
-        if kind in stated and len(stated) > 1:
+        stated = list(by_sentence.values())
+        # Several tasks end one by one
+        has_tasks = stated.count(MemoryType.PROSPECTIVE) > 1
+        if has_tasks or (kind in stated and len(set(stated)) > 1):
             # The sentences are stored as the facts, tasks and how-tos that they are
             return _typed(submission, said, message, MemoryType.EPISODIC)
         for sentence, sentence_kind in by_sentence.items():
