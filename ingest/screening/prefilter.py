@@ -354,20 +354,16 @@ def _typed(
     classified = Classification.likeliest(judged.kinds, judged.embedding, lasting=True).as_type(
         kind
     )
-    fields = dict[str, Any]()
+    fields: dict[str, Any] = {}
     match kind:
         case MemoryType.EPISODIC:
-            fields = {
-                "speaker": said.role,
-                "event_type": _EVENTS.get(said.role, EventType.OBSERVATION),
-            }
+            fields = {"event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
         case MemoryType.PROSPECTIVE:
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
-        case MemoryType.SEMANTIC:
-            fields = {"speaker": said.role}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}
+    fields["speaker"] = said.role
     return replace(with_type(submission, classified, fields), judgement=judged.judgement)
