@@ -8,6 +8,7 @@
 # make client-types  generate the Python client's types of answers and options from the OpenAPI document
 # make adapters      test the Python client's adapters with their frameworks, in an environment of their own
 # make real-clients  drive the real Claude Code and Codex; downloads 250 MB, unpacked 800 MB
+# make real-todos    the same, only twenty sessions of each in which they keep to-dos
 
 PYTHON ?= python3
 VENV   := .venv
@@ -28,6 +29,7 @@ EXTRAS := agent-framework,anthropic,google-adk,langchain,langgraph,llama-index,o
 REAL := $(VENV)/real-clients
 CLAUDE_CODE := claude-agent-sdk==0.2.187
 CODEX := @openai/codex@0.169.0
+REAL_TESTS := tests/real_clients
 
 # The official MCP suite for `make mcp-conformance`, and the Node that runs it.
 MCP_SUITE := $(VENV)/mcp-conformance
@@ -42,7 +44,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; gigabytes = os.sysconf("SC_PHYS_PAGE
 BYTECODE := PYTHONDONTWRITEBYTECODE=
 RAM_DISK := $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 {print "TMPDIR=/dev/shm"}')
 
-.PHONY: run setup reader test format lint types contracts tests browser screenshots client-types faults soak adapters real-clients mcp-conformance clean
+.PHONY: run setup reader test format lint types contracts tests browser screenshots client-types faults soak adapters real-clients real-todos mcp-conformance clean
 .DELETE_ON_ERROR:
 
 run: setup
@@ -119,10 +121,11 @@ $(ADAPTERS)/.ready: api/clients/python/pyproject.toml $(ADAPTERS_CONSTRAINTS)
 	  -e 'api/clients/python[$(EXTRAS)]' hypothesis langchain-tests mypy pytest
 	@touch $@
 
-real-clients: $(VENV)/.ready-dev $(REAL)/.ready
+real-todos: REAL_TESTS := tests/real_clients/test_todos.py
+real-clients real-todos: $(VENV)/.ready-dev $(REAL)/.ready
 	REAL_CLAUDE_CODE=$$(echo $(CURDIR)/$(REAL)/python/lib/python*/site-packages/claude_agent_sdk/_bundled/claude) \
 	REAL_CODEX=$(CURDIR)/$(REAL)/node_modules/.bin/codex \
-	$(BIN)/python -m tests.real_clients.offline $(BIN)/python -m pytest tests/real_clients -m real_clients $(ARGS)
+	$(BIN)/python -m tests.real_clients.offline $(BIN)/python -m pytest $(REAL_TESTS) -m real_clients $(ARGS)
 
 $(REAL)/.ready:
 	@command -v npm >/dev/null || { echo "npm is needed for Codex"; exit 1; }

@@ -41,18 +41,33 @@ def parse_yaml(text: str, shape: type[Shape], name: str) -> Shape:
     """Parse YAML text as an instance of `shape`. name: what errors call the file. Raises
     InvalidConfigFile.
     """
+    return validated(load_yaml(text, name), shape, name)
+
+
+def load_yaml(text: str, name: str) -> Any:
+    """The value in YAML text; {} if the text is empty. name: what errors call the file. Raises
+    InvalidConfigFile.
+    """
     try:
         # A SafeLoader
-        return shape.model_validate(yaml.load(text, _StrictLoader) or {})  # noqa: S506
+        return yaml.load(text, _StrictLoader) or {}  # noqa: S506
+    except YAML_ERRORS as error:
+        raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
+
+
+def validated(value: Any, shape: type[Shape], name: str) -> Shape:
+    """`value`, parsed YAML, as an instance of `shape`. name: what errors call the file. Raises
+    InvalidConfigFile.
+    """
+    try:
+        return shape.model_validate(value)
     except ValidationError as error:
         details = error.errors(include_url=False)[0]
         key = ".".join(map(str, details["loc"])) or "the file"
-        value = details["input"]
-        scalar = isinstance(value, str | int | float | bool | None)
-        got = repr(value) if scalar else "a list" if isinstance(value, list) else "an object"
-        raise InvalidConfigFile(f"{name}: {key}: {message_of(details)} (got {got})") from error
-    except YAML_ERRORS as error:
-        raise InvalidConfigFile(f"{name}: not YAML: {error}") from error
+        got = details["input"]
+        scalar = isinstance(got, str | int | float | bool | None)
+        shown = repr(got) if scalar else "a list" if isinstance(got, list) else "an object"
+        raise InvalidConfigFile(f"{name}: {key}: {message_of(details)} (got {shown})") from error
 
 
 def re2_pattern(pattern: str) -> str:

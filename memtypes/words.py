@@ -79,6 +79,7 @@ _RULES: Final = frozenset(
         "auxiliary",
         "after_verb",
         "abbreviation",
+        "first_person",
     )
 )
 """Names of the rows in a language's section of the lexicon that do not list phrases."""
@@ -436,6 +437,26 @@ def has_relative_time(text: str) -> bool:
         if is_weekday or with_unit or not relative.phrases.isdisjoint([(word,), (word, following)]):
             return True
     return False
+
+
+def has_first_person(text: str) -> bool:
+    """Whether `text` has a word such as "I" or "my", of which one must know who said it. It knows
+    the words of all languages at once.
+    """
+    first_person = _first_person()
+    words = _PLAIN_WORD.findall(text)
+    return any(word in first_person or plain(word) in first_person for word in words)
+
+
+@cache
+def _first_person() -> frozenset[str]:
+    """Words such as "my", and those, such as "I", that are other words if they are not capitals."""
+    words: set[str] = set()
+    for language in languages().values():
+        for word in language.rules["first_person"].split(","):
+            spelled = word.strip()
+            words.add(spelled.removeprefix("=") if spelled.startswith("=") else plain(spelled))
+    return frozenset(words)
 
 
 @cache

@@ -86,7 +86,10 @@ class ContextMetadata(Answer):
 
     total_tokens: size of the whole context: by the model's provider, if it counted, else by
     `tokenizer`. budget: tokens allowed for its long-term part.
-    utilization: used share of that budget. trimmed_count: number of hits that are not in the
+    utilization: used share of that budget. shares: tokens of the budget for each memory type.
+    shifts: tokens that types gained, or lost if negative, because of what the query asks for.
+    handed_on: tokens that each type took beyond its share or, if negative, left to others.
+    trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
     duplicates: ids of memories left out because one in the context has the same text, or is the
@@ -103,6 +106,9 @@ class ContextMetadata(Answer):
     budget: int
     utilization: UnitFloat
     per_type: dict[MemoryType, int]
+    shares: dict[MemoryType, int] = Field(default_factory=dict)
+    shifts: dict[MemoryType, int] = Field(default_factory=dict)
+    handed_on: dict[MemoryType, int] = Field(default_factory=dict)
     working_tokens: int
     working_excerpted: list[str] = Field(default_factory=list)
     working_left_out: list[str] = Field(default_factory=list)

@@ -90,26 +90,10 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
         )
     wish = wish_of(request.query, embedded.dense if embedded else None, query.encoder)
     sparse = _sparse(parts, request.query)
-    filters = _filters(query, wish)
-
-    searches: dict[str, CandidateSearch] = {}
-    if embedded is not None or sparse is not None:
-        searches["candidates"] = CandidateSearch(
-            filters,
-            embedded.dense if embedded else None,
-            sparse,
-            query.depth,
-            embedded.tokens if embedded else None,
-            linked=query.weights["link"] > 0,
-            newest=_newest(query, filters, wish),
-        )
-    if embedded is not None and query.with_ended:
-        searches["ended"] = CandidateSearch(
-            ended_filters(request, query.times), embedded.dense, None, ENDED_DEPTH
-        )
+    searches = _searches(query, wish, embedded, sparse)
     if embedded_event is not None and event is not None:
         searches["event"] = CandidateSearch(
-            filters,
+            _filters(query, wish),
             embedded_event.dense,
             _sparse(parts, event.event),
             query.depth,
@@ -139,6 +123,29 @@ async def gather(parts: RetrieverParts, query: Query, timings: StageTimings) -> 
         embedded.tokens if embedded else None,
         tuple(name for name, is_away in away.items() if is_away),
     )
+
+
+def _searches(
+    query: Query, wish: Wish, embedded: Embedding | None, sparse: SparseVector | None
+) -> dict[str, CandidateSearch]:
+    """What to search for the query itself, by name: the candidates, and what has ended."""
+    filters = _filters(query, wish)
+    searches: dict[str, CandidateSearch] = {}
+    if embedded is not None or sparse is not None:
+        searches["candidates"] = CandidateSearch(
+            filters,
+            embedded.dense if embedded else None,
+            sparse,
+            query.depth,
+            embedded.tokens if embedded else None,
+            linked=query.weights["link"] > 0,
+            newest=_newest(query, filters, wish),
+        )
+    if embedded is not None and query.with_ended:
+        searches["ended"] = CandidateSearch(
+            ended_filters(query.request, query.times), embedded.dense, None, ENDED_DEPTH
+        )
+    return searches
 
 
 def _filters(query: Query, wish: Wish) -> TypeFilters:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -44,6 +44,7 @@ class _StoredThread:
     next_index: int = 0
     used_at: int = 0
     files: dict[str, PathMention] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
     images: dict[str, PathMention] = field(default_factory=dict)
     requests: dict[str, tuple[str, TurnAppended]] = field(default_factory=dict)
 
@@ -153,6 +154,7 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if not summary_tokens:
             stored.thread = replace(stored.thread, summary="", summary_tokens=0)
         turns[-1] = stored.number(append.turn, append.rank)
+        stored.contents |= append.contents
         stored.used_at = next(self._uses)
         self.evict(scope, append.thread_id, evicted)
         self._set(stored, turns)
@@ -206,7 +208,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         system = [turn for turn in stored.turns if turn.role == "system"]
         chosen = {turn.index for turns in (stored.turns, system) for turn in _newest(turns, tokens)}
         turns = tuple(turn for turn in stored.turns if turn.index in chosen)
-        files = _mentions(stored.files)
+        files = tuple(
+            replace(mention, content=stored.contents.get(mention.path))
+            for mention in _mentions(stored.files)
+        )
         images = _mentions(stored.images)
         return ThreadTail(
             stored.thread, turns, files, images, len(stored.files), len(stored.images)
@@ -254,15 +259,17 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         thread_id: str,
         turns: Sequence[tuple[Turn, str | None]],
         expected: int | None = None,
+        contents: Mapping[str, str] | None = None,
     ) -> int:
         """Replace all turns of a thread, remove its summary, and return its new version."""
         stored = self._get(scope, thread_id)
         self._check(stored, expected)
         stored.files = {}
         stored.images = {}
+        stored.contents = dict(contents or {})
         stored.used_at = next(self._uses)
         numbered = [stored.number(turn, rank) for turn, rank in turns]
-        stored.thread = replace(stored.thread, summary="", summary_tokens=0)
+        stored.thread = replace(stored.thread, summary="", summary_tokens=0, flushed=0)
         self._set(stored, numbered)
         return stored.thread.version
 
@@ -372,6 +379,10 @@ class FakeThreads(ThreadStore, EvictedTurnStore):
         if turns:
             queue = self._evicted.setdefault((scope.tenant, scope.namespace), [])
             queue.append(EvictedTurns(thread_id, tuple(turns), str(next(self._tokens))))
+            stored = self._threads.get((scope.tenant, scope.namespace, thread_id))
+            if stored is not None:
+                flushed = stored.thread.flushed + len(turns)
+                stored.thread = replace(stored.thread, flushed=flushed)
 
 
 def _check_pinned(stored: _StoredThread, append: AppendTurn) -> None:

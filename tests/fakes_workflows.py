@@ -55,6 +55,18 @@ class FakeWorkflows(WorkflowStore):
         self._workflows: dict[tuple[str, str, str], _Workflow] = {}
         self._unrecorded: set[tuple[str, str, str]] = set()
         self._claimed: set[tuple[str, str, str]] = set()
+        self._overdue: list[tuple[str, str, str]] = []
+
+    def pass_deadline(self, scope: Scope, workflow_id: str) -> None:
+        """Make `expired` yield a workflow until it has ended, as if its TTL had passed."""
+        self._overdue.append(_key(scope, workflow_id))
+
+    async def expired(self) -> AsyncIterator[tuple[Scope, str, int]]:
+        """Yield the workflows that are overdue and have not ended."""
+        for tenant, namespace, workflow_id in self._overdue:
+            workflow = self._workflows[tenant, namespace, workflow_id]
+            if not workflow.status.ended:
+                yield Scope(tenant, namespace), workflow_id, len(workflow.events)
 
     def expire(self, scope: Scope, workflow_id: str) -> None:
         """Remove a workflow, as if its TTL had passed."""

@@ -99,9 +99,9 @@ def test_shell_and_python_blocks_run_in_order_against_a_service(
 
 
 def test_console_blocks_name_make_targets_that_exist() -> None:
-    targets = set(
-        re.findall(r"^([\w.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    rules = re.findall(r"^([\w. -]+):", makefile, re.MULTILINE)
+    targets = {target for rule in rules for target in rule.split()}
     named = {
         name
         for _, text in blocks("console")

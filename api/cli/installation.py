@@ -127,7 +127,10 @@ async def _policies(settings: Settings) -> str:
     policies = read_policies(settings.policies)
     if settings.policies is None:
         return "none: all threads have the default policy"
-    return f"{len(policies.threads)} of threads, {len(policies.agents)} agents, {settings.policies}"
+    known = (
+        f"{len(policies.threads)} of threads, {len(policies.agents)} agents, {settings.policies}"
+    )
+    return "; ".join([known, *policies.notes])
 
 
 async def _port(settings: Settings) -> str:

@@ -235,7 +235,7 @@ class AgentContextBuilder:
             retrieval = await self._memories(query, budget, thread_tokens)
             free = budget.allowed - retrieval.answer.metadata.total_tokens
             if free > thread_tokens and any(
-                item.omitted != OmittedParts() for item, _ in thread_items
+                item.omitted.fits_elsewhere for item, _ in thread_items
             ):
                 thread_items = await self._thread_items(threads, free, counter)
         except Unavailable as error:

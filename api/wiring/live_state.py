@@ -31,6 +31,9 @@ from memtypes.stores.redis.threads import RedisThreads
 from memtypes.stores.redis.workflows import Lifetimes, RedisWorkflows
 from memtypes.stores.redis.working import RedisWorking
 
+EXPIRY_S = 60.0
+"""Seconds between two runs of the job that ends workflows whose time is over."""
+
 RECORDING_S = 120.0
 """Seconds between two runs of the jobs that store ended workflows and evicted turns as memories."""
 
@@ -97,6 +100,7 @@ def live_services(
     jobs = (
         BackgroundJob("captured turns", CAPTURING_S, captures.persist_all),
         BackgroundJob("working", SWEEP_S, working.sweep),
+        BackgroundJob("workflow expiry", EXPIRY_S, workflows.expire),
         BackgroundJob("workflow records", RECORDING_S, workflows.ended.record_all),
         BackgroundJob("thread departures", RECORDING_S, threads.expire),
     )

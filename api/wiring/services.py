@@ -57,7 +57,7 @@ from memtypes.circuit_breaker import BreakerState
 from memtypes.llms.counting import ProviderCounter
 from memtypes.model.scope import DEFAULT_TENANT
 from memtypes.model.times import Clock, system_clock
-from memtypes.ports.encoders import Embedder
+from memtypes.ports.encoders import Embedder, Tokenizer
 from memtypes.ports.erasure import Erasable
 from memtypes.ports.memory_store import MemoryStore
 from memtypes.ports.reader import Reader
@@ -138,7 +138,8 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
     answers = RedisAnswers(resources.live, system_clock)
     items = KeyedItems(EngineItems(store), embedder, system_clock)
     item_expiry = BackgroundJob("item expiry", ITEM_EXPIRY_S, items.delete_expired)
-    upkeep = Upkeep(store, embedder, ingestor, system_clock, settings.expired_days)
+    is_word = partial(is_common_word, resources.tokenizer)
+    upkeep = Upkeep(store, embedder, ingestor, system_clock, settings.expired_days, is_word)
     return Services(
         store=store,
         ingestor=ingestor,
@@ -175,6 +176,13 @@ def assemble(resources: Resources, keys: KeyBook, use_counts: UseCounts) -> Serv
         examiner=screening.examiner,
         items=items,
     )
+
+
+def is_common_word(tokenizer: Tokenizer, word: str) -> bool:
+    """Whether the tokenizer has one token for `word`, as it has for common words of any language
+    and not for slips.
+    """
+    return tokenizer.count(f" {word}") == 1
 
 
 async def ping_embedder(embedder: Embedder, note: str | None) -> str | None:
@@ -278,6 +286,7 @@ def ingestor_of(resources: Resources, screening: Screening, entries: Entries) ->
         panel=screening.panel,
         rejections=RedisRejections(resources.live, system_clock),
         reader=resources.reader,
+        recent=screening.recent,
     )
 
 

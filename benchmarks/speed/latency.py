@@ -20,7 +20,7 @@ import json
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
@@ -45,7 +45,7 @@ from benchmarks.harness.stores import (
 from benchmarks.harness.synthetic import questions, turns
 from benchmarks.quality.variants import Tokenless
 from benchmarks.speed.bare_engine import BareEngine
-from benchmarks.training.reader.labelled_statements import Scene, authors, scenes_by
+from benchmarks.training.scenes import Scene, SceneText, english_authors, scenes_by
 from memtypes.encoders.prepared import MANIFEST_FILE
 from memtypes.model.policy import LONG_TERM, MemoryType
 from memtypes.model.scope import Scope
@@ -179,9 +179,9 @@ async def _measure_size(
         await _write(warm_up, _WARM_UP, request.namespaces)
         await _write(run, request.writes, request.namespaces)
         scenes = _scenes()
-        await _tell(warm_up, next(scenes), namespace_of(0))
+        await _tell(warm_up, next(scenes).texts, namespace_of(0))
         for index in range(request.scenes):
-            await _tell(run, next(scenes), namespace_of(index % request.namespaces))
+            await _tell(run, next(scenes).texts, namespace_of(index % request.namespaces))
             await _capture(run, next(scenes), namespace_of(index % request.namespaces))
     return run.samples
 
@@ -320,23 +320,22 @@ async def _write(run: LatencyRun, count: int, namespaces: int) -> None:
 
 def _scenes() -> Iterator[Scene]:
     """Yield the scenes of all authors in English, one of each in turn."""
-    for scenes in zip_longest(*map(scenes_by, authors())):
+    for scenes in zip_longest(*map(scenes_by, english_authors())):
         yield from (scene for scene in scenes if scene is not None)
 
 
-async def _tell(run: LatencyRun, scene: Scene, namespace: str) -> None:
+async def _tell(run: LatencyRun, texts: Iterable[SceneText], namespace: str) -> None:
     """Store the earlier statements of a scene, and time the writes of its later texts, which may do
     something to these. Raises Refused.
     """
-    for statement, does in scene.values():
-        only_said = statement.kind is MemoryType.WORKING
+    for text in texts:
         body = {
             "namespace": namespace,
-            "type": str(MemoryType.EPISODIC if only_said else statement.kind),
-            "content": statement.text,
-            "created_at": f"{statement.day}T09:00:00Z",
+            "type": str(text.statement.kind if text.kinds else MemoryType.EPISODIC),
+            "content": text.text,
+            "created_at": f"{text.day}T09:00:00Z",
         }
-        name = TOLD if only_said or does else "HTTP write before a scene"
+        name = TOLD if text.does or not text.kinds else "HTTP write before a scene"
         await _post(run, "memories", name, body)
 
 
@@ -345,14 +344,14 @@ async def _capture(run: LatencyRun, scene: Scene, namespace: str) -> None:
     later ones. Raises Refused.
     """
     messages: list[dict[str, str]] = []
-    earlier: Scene = {}
-    for name, (statement, does) in scene.items():
-        if statement.kind is MemoryType.WORKING or does:
-            role = "assistant" if statement.speaker == "agent" else "user"
-            at = f"{statement.day}T09:00:00Z"
-            messages.append({"role": role, "content": statement.text, "timestamp": at})
+    earlier: list[SceneText] = []
+    for text in scene.texts:
+        if text.does or not text.kinds:
+            role = "assistant" if text.speaker == "agent" else "user"
+            at = f"{text.day}T09:00:00Z"
+            messages.append({"role": role, "content": text.text, "timestamp": at})
         else:
-            earlier[name] = statement, does
+            earlier.append(text)
     await _tell(run, earlier, namespace)
     session = f"{run.run_id} {namespace} {len(run.samples[CAPTURED])}"
     body = {"namespace": namespace, "session_id": session, "messages": messages}

@@ -13,14 +13,14 @@ import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 
-from benchmarks.training.reader.labelled_statements import SCENES, scenes_by
+from benchmarks.training.scenes import SceneText, authors, scenes_by
 from ingest.identity.new_dates import has_new_date
 from ingest.identity.update_evidence import Statement
 from ingest.screening.due.reading import due_in
 from memtypes.model.memory import TokenCount
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import Prospective
-from memtypes.ports.reader import Act, ReadStatement
+from memtypes.ports.reader import Act
 
 _KINDS = ("told anew", "same words", "another word")
 
@@ -31,8 +31,8 @@ def main() -> None:
     right = dict.fromkeys(_KINDS, 0)
     moved = dict.fromkeys(_KINDS, 0)
     pairs = dict.fromkeys(_KINDS, 0)
-    for path in sorted(SCENES.glob("*.jsonl")):
-        for kind, older, newer, is_same in _pairs(path.stem):
+    for author in authors():
+        for kind, older, newer, is_same in _pairs(author):
             pairs[kind] += 1
             moved[kind] += is_same
             if has_new_date(newer, older):
@@ -51,15 +51,15 @@ def _pairs(author: str) -> Iterator[tuple[str, Prospective, Prospective, bool]]:
     tasks: dict[str, Prospective] = {}
     for scene in scenes_by(author):
         earlier: dict[str, Prospective] = {}
-        for name, (statement, does) in scene.items():
-            if statement.kind is not MemoryType.PROSPECTIVE:
+        for text in scene.texts:
+            if MemoryType.PROSPECTIVE not in text.kinds:
                 continue
-            task = _task(statement)
+            task = _task(text)
             for older_name, older in earlier.items():
-                act = does.get(older_name, Act.NOTHING)
+                act = text.does.get(older_name, Act.NOTHING)
                 if _have_two_times(older, task) and act != Act.REOPENS:
                     yield "told anew", older, task, act in (Act.MOVES, Act.RESTATES)
-            earlier[name] = task
+            earlier[text.name] = task
             tasks[task.content] = task
     yield from _rewritten(random.Random(author), [*tasks.values()])  # noqa: S311 - no secret
 
@@ -94,8 +94,8 @@ def _content_words(task: Prospective) -> list[str]:
     return [word for word, read in statements if read.content() and "time" not in read.kinds]
 
 
-def _task(statement: ReadStatement) -> Prospective:
-    return _dated(statement.text, datetime.combine(statement.day, time(10), UTC))
+def _task(text: SceneText) -> Prospective:
+    return _dated(text.text, datetime.combine(text.day, time(10), UTC))
 
 
 def _dated(text: str, said_at: datetime) -> Prospective:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.training.embedding import embeddings_of
-from benchmarks.training.reader.labelled_statements import Scene, authors, scenes_by
+from benchmarks.training.scenes import Scene, english_authors, scenes_by
 from ingest.identity.acts import MIN_COSINE
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act
@@ -32,7 +32,7 @@ def main() -> None:
     near = Counter[int]()
     crowded = Counter[int]()
     total = 0
-    for author in authors():
+    for author in english_authors():
         for rank, crowded_rank in _ranks(author):
             total += 1
             near[rank] += 1
@@ -50,25 +50,25 @@ def _ranks(author: str) -> list[tuple[int, int]]:
     that is meant: in the scene, and of all tasks. _FAR if it is below MIN_COSINE.
     """
     scenes = list(scenes_by(author))
-    texts = {statement.text for scene in scenes for statement, _ in scene.values()}
+    texts = {text.text for scene in scenes for text in scene.texts}
     vectors = {text: each.dense for text, each in embeddings_of(texts).items()}
     tasks, owners = _tasks_of(scenes, vectors)
     ranks: list[tuple[int, int]] = []
     for number, scene in enumerate(scenes):
         elsewhere = tasks[owners != number]
         earlier: dict[str, NDArray[np.float32]] = {}
-        for name, (statement, does) in scene.items():
-            vector = vectors[statement.text]
+        for text in scene.texts:
+            vector = vectors[text.text]
             cosines = {known: float(vector @ other) for known, other in earlier.items()}
             others = elsewhere @ vector
-            acted_on = (known for known in cosines if does.get(known) in _ACTS)
+            acted_on = (known for known in cosines if text.does.get(known) in _ACTS)
             for meant in (cosines[known] for known in acted_on):
                 rank = sum(cosine > meant for cosine in cosines.values())
                 crowded_rank = rank + int((others > meant).sum())
                 far = meant < MIN_COSINE
                 ranks.append((_FAR, _FAR) if far else (rank, crowded_rank))
-            if statement.kind is MemoryType.PROSPECTIVE:
-                earlier[name] = vector
+            if MemoryType.PROSPECTIVE in text.kinds:
+                earlier[text.name] = vector
     return ranks
 
 
@@ -77,10 +77,10 @@ def _tasks_of(
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
     """The vectors of all tasks, and the number of the scene of each."""
     tasks = [
-        (number, vectors[statement.text])
+        (number, vectors[text.text])
         for number, scene in enumerate(scenes)
-        for statement, _ in scene.values()
-        if statement.kind is MemoryType.PROSPECTIVE
+        for text in scene.texts
+        if MemoryType.PROSPECTIVE in text.kinds
     ]
     return np.stack([vector for _, vector in tasks]), np.array([number for number, _ in tasks])
 

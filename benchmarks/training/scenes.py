@@ -1,101 +1,127 @@
-"""Reads the scenes in tests/data/training/statements as memories and questions about them."""
+"""Reads the scenes in tests/data/training/statements: what was stored earlier, what is said later
+and does something to it, and questions about both.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
+from pathlib import Path
 from typing import Any
 
-from benchmarks.training.reader.labelled_statements import SCENES
-from memtypes.model.episodic import EpisodicDraft
 from memtypes.model.policy import MemoryType
-from memtypes.model.procedural import ProceduralDraft
-from memtypes.model.prospective import ProspectiveDraft
-from memtypes.model.semantic import SemanticDraft
-from memtypes.model.types import AnyDraft
+from memtypes.ports.reader import Act, ReadStatement
 
-TOGETHER = 8
-"""Number of scenes in a namespace, so that most memories are about other things than a question."""
+TRAINING = Path(__file__).parents[2] / "tests" / "data" / "training"
+SCENES = TRAINING / "statements"
 
-_LAST = date(2026, 10, 30)
-_DRAFTS = {
-    "task": (ProspectiveDraft, MemoryType.PROSPECTIVE),
-    "fact": (SemanticDraft, MemoryType.SEMANTIC),
-    "howto": (ProceduralDraft, MemoryType.PROCEDURAL),
-    "event": (EpisodicDraft, MemoryType.EPISODIC),
+TYPES = {
+    "task": MemoryType.PROSPECTIVE,
+    "fact": MemoryType.SEMANTIC,
+    "event": MemoryType.EPISODIC,
+    "howto": MemoryType.PROCEDURAL,
 }
+"""The memory type of each kind of statement in a scene."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class SceneText:
+    """A text of a scene, by its `name` in the scene.
+
+    kinds: what it states; nothing if it is only talk. does: what it does to earlier texts, by their
+    names. before: the message that it answers, if it needs one. previous: the text before it in the
+    scene. is_later: whether it is said in talk, not stored before.
+    """
+
+    name: str
+    text: str
+    speaker: str
+    day: date
+    kinds: tuple[MemoryType, ...]
+    does: Mapping[str, Act]
+    before: str
+    previous: str
+    is_later: bool
+
+    @property
+    def statement(self) -> ReadStatement:
+        """The text as a reader reads it: as a task, if that is one of the things it states."""
+        if MemoryType.PROSPECTIVE in self.kinds:
+            kind = MemoryType.PROSPECTIVE
+        else:
+            kind = next(iter(self.kinds), MemoryType.WORKING)
+        return ReadStatement(self.text, self.day, self.speaker, kind, self.before)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SceneQuestion:
-    """A question, asked at time `at`. answers, outdated: names of the texts that answer it, and of
-    those that did so earlier.
+    """A question. answers, outdated: names of the texts that answer it, and of those that did so
+    earlier.
     """
 
     text: str
-    at: datetime
-    answers: frozenset[str]
-    outdated: frozenset[str]
+    day: date
+    answers: tuple[str, ...]
+    outdated: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SceneGroup:
-    """Scenes of one author in one namespace: texts as (name, draft), in order of time, and the
-    questions about them. A text that states several things is there as each of them.
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A scene by `author`: its texts, those that were stored first, and questions about them."""
 
+    name: str
     author: str
-    namespace: str
-    drafts: tuple[tuple[str, AnyDraft], ...]
+    language: str
+    texts: tuple[SceneText, ...]
     questions: tuple[SceneQuestion, ...]
 
 
-def scene_groups() -> Iterator[SceneGroup]:
-    """Yield the scenes with questions of all authors, TOGETHER of them at a time."""
-    for path in sorted(SCENES.glob("*.jsonl")):
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        asked = sorted((row for row in rows if row["questions"]), key=lambda row: row["lang"])
-        for number, start in enumerate(range(0, len(asked), TOGETHER)):
-            yield _group(path.stem, number, asked[start : start + TOGETHER])
+def authors() -> list[str]:
+    """Names of all authors of scenes."""
+    return sorted(path.stem for path in SCENES.glob("*.jsonl"))
 
 
-def _group(author: str, number: int, scenes: Sequence[Mapping[str, Any]]) -> SceneGroup:
-    drafts: list[tuple[str, AnyDraft]] = []
-    questions: list[SceneQuestion] = []
-    for scene in scenes:
-        last = max(date.fromisoformat(row["day"]) for row in scene["questions"])
-        # All scenes end in the same week, on their own weekdays
-        shift = timedelta(weeks=(_LAST - last).days // 7)
-        drafts += _drafts(scene, shift)
-        for row in scene["questions"]:
-            day = date.fromisoformat(row["day"]) + shift
-            questions.append(
-                SceneQuestion(
-                    row["text"],
-                    datetime.combine(day, time(20), UTC),
-                    frozenset(f"{scene['id']}/{name}" for name in row["answers"]),
-                    frozenset(f"{scene['id']}/{name}" for name in row["outdated"]),
-                )
+def english_authors() -> list[str]:
+    """Names of the authors of scenes in English."""
+    return [author for author in authors() if next(_rows(author))["lang"] == "en"]
+
+
+def scenes_by(author: str) -> Iterator[Scene]:
+    """Yield the scenes by `author`."""
+    for row in _rows(author):
+        questions = (
+            SceneQuestion(
+                asked["text"],
+                date.fromisoformat(asked["day"]),
+                tuple(asked["answers"]),
+                tuple(asked["outdated"]),
             )
-    drafts.sort(key=lambda pair: str(pair[1].created_at))
-    return SceneGroup(author, f"{author}-{number}", tuple(drafts), tuple(questions))
+            for asked in row["questions"]
+        )
+        yield Scene(row["id"], author, row["lang"], tuple(_texts(row)), tuple(questions))
 
 
-def _drafts(scene: Mapping[str, Any], shift: timedelta) -> Iterator[tuple[str, AnyDraft]]:
-    for number, text in enumerate((*scene["stored"], *scene["later"])):
-        kinds = text.get("states", [text.get("kind")]) or ["event"]
-        day = date.fromisoformat(text["day"]) + shift
-        at = datetime.combine(day, time(9), UTC) + timedelta(minutes=4 * number)
-        for kind in kinds:
-            draft, memory_type = _DRAFTS[kind]
-            fields: dict[str, Any] = {
-                "type": memory_type,
-                "content": text["text"],
-                "created_at": at,
-                "session_id": f"{scene['id']}-{day}",
-            }
-            if kind == "event":
-                fields["speaker"] = "assistant" if text["by"] == "agent" else text["by"]
-            yield f"{scene['id']}/{text['id']}", draft(**fields)
+def _rows(author: str) -> Iterator[dict[str, Any]]:
+    with (SCENES / f"{author}.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def _texts(scene: Mapping[str, Any]) -> Iterator[SceneText]:
+    previous = ""
+    for position, row in enumerate((*scene["stored"], *scene["later"])):
+        is_later = position >= len(scene["stored"])
+        yield SceneText(
+            name=row["id"],
+            text=row["text"],
+            speaker=row["by"],
+            day=date.fromisoformat(row["day"]),
+            kinds=tuple(TYPES[kind] for kind in row.get("states", [row.get("kind")])),
+            does={name: Act(act) for name, act in row.get("does", {}).items()},
+            before=row.get("before", ""),
+            previous=previous,
+            is_later=is_later,
+        )
+        previous = row["text"]

@@ -30,6 +30,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.training.attention import Target, fit_attention, with_kinds
 from benchmarks.training.embedding import embeddings_of, trained_on
+from benchmarks.training.scenes import TYPES, authors, scenes_by
 from ingest.screening.judge import (
     ALONE,
     BY_MACHINE,
@@ -44,6 +45,7 @@ from ingest.screening.prefilter import stated_by
 from ingest.screening.text_features import AHEAD, Conversation, Later, is_machine, read, words_of
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
 from memtypes.model.policy import MemoryType
+from memtypes.ports.reader import Act
 from memtypes.search.vectors import Embedding
 
 ROOT = Path(__file__).parents[2]
@@ -56,15 +58,7 @@ MODELS = ("types", "first", "worth", "importance", "states", "kinds", STATEMENTS
 READ_VECTORS = ("worth", "states", "statement_states")
 """The models that read vectors of the encoder: cosines of messages, and token states."""
 
-KIND_TYPES = {
-    "task": MemoryType.PROSPECTIVE,
-    "fact": MemoryType.SEMANTIC,
-    "event": MemoryType.EPISODIC,
-    "howto": MemoryType.PROCEDURAL,
-}
-"""The memory types of what the texts of a scene state."""
-
-ENDS = frozenset(("done", "cancelled", "moves", "reopens", "replaces", "wrong"))
+ENDS = frozenset((Act.DONE, Act.CANCELLED, Act.MOVES, Act.REOPENS, Act.REPLACES, Act.WRONG))
 """What a text of a scene does to earlier statements that makes it worth keeping."""
 
 NETWORKS = 3
@@ -159,7 +153,7 @@ def conversations(folder: Path | None) -> Iterator[tuple[str, str, list[Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Talk:
     """The texts of a scene. stored: its earlier statements, each of one memory type. later: what is
     said later, and what it answers, as one conversation.
     """
@@ -175,28 +169,26 @@ class Scene:
         return [message.text for message in (*self.stored, *self.later)]
 
 
-def scenes() -> Iterator[Scene]:
+def talks() -> Iterator[Talk]:
     """Yield the scenes of all authors in this repository.
 
     A later text is noise if it states nothing and leaves earlier statements as they are.
     """
-    for path in sorted((TEXTS / "statements").glob("*.jsonl")):
-        for row in rows_of(path):
-            stored = [
-                Message(_role(told["by"]), told["text"], True, (KIND_TYPES[told["kind"]],))
-                for told in row["stored"]
-            ]
-            later: list[Message] = []
-            for told in row["later"]:
-                role = _role(told["by"])
-                if "before" in told:
-                    asking = "user" if is_machine(role) else "assistant"
-                    later.append(Message(asking, told["before"], None, ()))
-                types = tuple(KIND_TYPES[kind] for kind in told["states"])
-                acts = set(told["does"].values())
-                keep = True if types or acts & ENDS else None if acts else False
-                later.append(Message(role, told["text"], keep, types))
-            yield Scene(path.stem, row["lang"], stored, later)
+    for scene in (scene for author in authors() for scene in scenes_by(author)):
+        stored: list[Message] = []
+        later: list[Message] = []
+        for text in scene.texts:
+            role = _role(text.speaker)
+            if not text.is_later:
+                stored.append(Message(role, text.text, True, text.kinds))
+                continue
+            if text.before:
+                asking = "user" if is_machine(role) else "assistant"
+                later.append(Message(asking, text.before, None, ()))
+            acts = set(text.does.values())
+            keep = True if text.kinds or acts & ENDS else None if acts else False
+            later.append(Message(role, text.text, keep, text.kinds))
+        yield Talk(scene.author, scene.language, stored, later)
 
 
 def _role(speaker: str) -> str:
@@ -263,7 +255,7 @@ class Examples:
                 answers[ALONE] = False
             self._add_target(text, message.types, answers)
 
-    def add_statements(self, scenes_to_learn: Iterable[Scene]) -> None:
+    def add_statements(self, talks_to_learn: Iterable[Talk]) -> None:
         """Add what the texts of this repository and of these scenes state.
 
         Texts whose labels do not say what they state are left out.
@@ -273,7 +265,7 @@ class Examples:
         for _, _, messages in conversations(None):
             for message in messages:
                 self._add_stated(message)
-        for scene in scenes_to_learn:
+        for scene in talks_to_learn:
             for message in (*scene.stored, *scene.later):
                 self._add_stated(message)
 
@@ -451,7 +443,7 @@ def worth_report(judge: Judge, folder: Path, embeddings: dict[str, Embedding]) -
 
 
 def scene_report(
-    judge: Judge, unseen: Sequence[Scene], embeddings: dict[str, Embedding]
+    judge: Judge, unseen: Sequence[Talk], embeddings: dict[str, Embedding]
 ) -> Iterator[str]:
     """Yield lines about what the texts of scenes state: macro F1 of stored statements, facts taken
     for tasks and tasks for facts, and of each statement in later texts, precision and recall.
@@ -465,12 +457,12 @@ def scene_report(
 
     labels = [(message.types[0], stated(message)) for message in stored]
     scores: list[float] = []
-    for kind in KIND_TYPES.values():
+    for kind in TYPES.values():
         hits = sum(right == kind and found == kind for right, found in labels)
         total = sum((right == kind) + (found == kind) for right, found in labels)
         scores.append(2 * hits / max(1, total))
     by_type = ", ".join(
-        f"{kind} {score:.3f}" for kind, score in zip(KIND_TYPES.values(), scores, strict=True)
+        f"{kind} {score:.3f}" for kind, score in zip(TYPES.values(), scores, strict=True)
     )
     yield f"scenes, stored: macro F1 {np.mean(scores):.3f} of {len(labels)} ({by_type})"
     for own, wrong in (("semantic", "prospective"), ("prospective", "semantic")):
@@ -501,7 +493,7 @@ def main() -> None:
     if set(options.save) == {"importance"}:
         save(train_importance(Judge.shipped()), options.save)
         return
-    told = list(scenes())
+    told = list(talks())
     unseen = [scene for scene in told if scene.author in options.unseen]
     texts = [text for *_, text in type_rows(options.data)]
     texts += [message.text for *_, messages in conversations(options.data) for message in messages]

@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +25,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.harness.stores import TENANT, Opened, open_parts, settings_in
-from benchmarks.training.scenes import SceneGroup, SceneQuestion, scene_groups
+from benchmarks.training.scenes import Scene, authors, scenes_by
 from memtypes.linear_model import FloatArray, LinearModel, from_binary
+from memtypes.model.episodic import EpisodicDraft
+from memtypes.model.policy import MemoryType
+from memtypes.model.procedural import ProceduralDraft
+from memtypes.model.prospective import ProspectiveDraft
 from memtypes.model.scope import Scope
+from memtypes.model.semantic import SemanticDraft
+from memtypes.model.types import AnyDraft
 from memtypes.search.candidates import Candidates
 from memtypes.search.vectors import numbered
 from retrieval.query.named_times import QueryTimes
@@ -45,6 +53,88 @@ ONE_SIDED = 0.2
 """Training weight of a pair in which one side answers and the other is about something else, or in
 which neither answers. Their order matters less than that of a current and an outdated statement.
 """
+
+
+TOGETHER = 8
+"""Number of scenes in a namespace, so that most memories are about other things than a question."""
+
+_LAST = date(2026, 10, 30)
+_DRAFTS = {
+    MemoryType.PROSPECTIVE: ProspectiveDraft,
+    MemoryType.SEMANTIC: SemanticDraft,
+    MemoryType.PROCEDURAL: ProceduralDraft,
+    MemoryType.EPISODIC: EpisodicDraft,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupQuestion:
+    """A question, asked at time `at`. answers, outdated: names of the texts that answer it, and of
+    those that did so earlier.
+    """
+
+    text: str
+    at: datetime
+    answers: frozenset[str]
+    outdated: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SceneGroup:
+    """Scenes of one author in one namespace: texts as (name, draft), in order of time, and the
+    questions about them. A text that states several things is there as each of them.
+    """
+
+    author: str
+    namespace: str
+    drafts: tuple[tuple[str, AnyDraft], ...]
+    questions: tuple[GroupQuestion, ...]
+
+
+def scene_groups() -> Iterator[SceneGroup]:
+    """Yield the scenes with questions of all authors, TOGETHER of them at a time."""
+    for author in authors():
+        asked = [scene for scene in scenes_by(author) if scene.questions]
+        asked.sort(key=lambda scene: scene.language)
+        for number, start in enumerate(range(0, len(asked), TOGETHER)):
+            yield _group(author, number, asked[start : start + TOGETHER])
+
+
+def _group(author: str, number: int, scenes: Sequence[Scene]) -> SceneGroup:
+    drafts: list[tuple[str, AnyDraft]] = []
+    questions: list[GroupQuestion] = []
+    for scene in scenes:
+        last = max(question.day for question in scene.questions)
+        # All scenes end in the same week, on their own weekdays
+        shift = timedelta(weeks=(_LAST - last).days // 7)
+        drafts += _drafts(scene, shift)
+        questions += [
+            GroupQuestion(
+                question.text,
+                datetime.combine(question.day + shift, time(20), UTC),
+                frozenset(f"{scene.name}/{name}" for name in question.answers),
+                frozenset(f"{scene.name}/{name}" for name in question.outdated),
+            )
+            for question in scene.questions
+        ]
+    drafts.sort(key=lambda pair: str(pair[1].created_at))
+    return SceneGroup(author, f"{author}-{number}", tuple(drafts), tuple(questions))
+
+
+def _drafts(scene: Scene, shift: timedelta) -> Iterator[tuple[str, AnyDraft]]:
+    for number, text in enumerate(scene.texts):
+        day = text.day + shift
+        at = datetime.combine(day, time(9), UTC) + timedelta(minutes=4 * number)
+        for kind in text.kinds or (MemoryType.EPISODIC,):
+            fields: dict[str, Any] = {
+                "type": kind,
+                "content": text.text,
+                "created_at": at,
+                "session_id": f"{scene.name}-{day}",
+            }
+            if kind is MemoryType.EPISODIC:
+                fields["speaker"] = "assistant" if text.speaker == "agent" else text.speaker
+            yield f"{scene.name}/{text.name}", _DRAFTS[kind](**fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +185,7 @@ async def _example(
     opened: Opened,
     author: str,
     scope: Scope,
-    question: SceneQuestion,
+    question: GroupQuestion,
     sides: Sequence[NDArray[np.bytes_]],
 ) -> Example | None:
     searched: list[Candidates] = []

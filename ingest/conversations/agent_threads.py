@@ -48,8 +48,9 @@ async def open_for_agent(
     agent.
 
     A key in the request is used for all of them, instead of the keys in the file. If a variable
-    that a key needs is missing, no thread is created. Threads that the agent may only read get no
-    initial context or workflow.
+    that a key needs is missing, no thread is created. An agent creates no threads that it may only
+    read: the service itself provides those that the file lists, empty and of no agent, so that the
+    agent can read them once others have written.
     """
     references = threads.policies.references(request.agent_id or "")
     requests = []
@@ -58,14 +59,30 @@ async def open_for_agent(
             request.key or reference.key or threads.policies.requested(reference.id).key, request
         )
         changes: dict[str, object] = {"key": key, "resource": reference.id}
-        if reference.mode is AccessMode.READ_ONLY:
-            changes |= {"initial_context": None, "workflow_id": None}
         requests.append(request.model_copy(update=changes))
-    opened = [await threads.open(scope, thread_request) for thread_request in requests]
+    opened = [
+        await _opened(threads, scope, thread_request, reference.mode)
+        for thread_request, reference in zip(requests, references, strict=True)
+    ]
     return [
         replace(thread, mode=reference.mode)
         for thread, reference in zip(opened, references, strict=True)
     ]
+
+
+async def _opened(
+    threads: Threads, scope: Scope, request: OpenRequest, mode: AccessMode
+) -> OpenedThread:
+    if mode is AccessMode.READ_WRITE:
+        return await threads.open(scope, request)
+    agent = replace(scope, agent_id=scope.agent_id or request.agent_id)
+    threads.policies.check_access(agent, request.resource, request.key, write=False)
+    if request.parent_id is not None:
+        await threads.check_access(agent, request.parent_id, write=False)
+    provided = {"agent_id": None, "initial_context": None, "workflow_id": None}
+    return await threads.open(
+        replace(scope.unbound, agent_id=None), request.model_copy(update=provided)
+    )
 
 
 async def threads_of_agent(

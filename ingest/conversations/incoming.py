@@ -15,7 +15,7 @@ from ingest.conversations.policies import PolicyLookup
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.redaction.scan import replace_leaves
 from memtypes.live.thread_policy import Privacy, ThreadPolicy
-from memtypes.live.turns import MAX_TURN, NewTurn, Turn, paths
+from memtypes.live.turns import MAX_TURN, NewTurn, Turn, contents, paths
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.times import Clock, to_utc
 from memtypes.offload import offload
@@ -26,6 +26,14 @@ KIND = "policy"
 """Name under which redactions by a thread policy's own patterns are counted, beside kinds such as
 `email`.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenedTurns:
+    """Turns without secrets. contents: the newest content of each file that they give, by path."""
+
+    turns: list[Turn]
+    contents: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +49,28 @@ class TurnScreen:
     tokenizer: Tokenizer
     clock: Clock
 
+    def reason_not_kept(self, tenant: str, policy: ThreadPolicy, role: str) -> str | None:
+        """Why turns of this role are never stored; None if they are."""
+        if role in policy.privacy.never_keep_roles:
+            rule = "privacy.never_keep_roles of this thread's policy"
+        elif role.casefold() in self.redactor.rules(tenant).never_keep_roles:
+            rule = "never_keep_roles of the redaction rules"
+        else:
+            return None
+        return f"turns of role {role!r} are not kept, as {rule} says"
+
     async def turns(
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
-    ) -> RedactedValue[list[Turn]]:
+    ) -> RedactedValue[ScreenedTurns]:
         """The `new` turns without secrets and with token counts, and the number of redactions by
         kind.
 
-        Raises InvalidRequest if the rules forbid a turn's role or a kind of secret in it, if an
-        agent id contains a secret, or if a turn is too long after redaction; Unavailable if the
-        redactor cannot run.
+        Raises InvalidRequest if the rules forbid a kind of secret in a turn, if an agent id
+        contains a secret, or if a turn is too long after redaction; Unavailable if the redactor
+        cannot run.
         """
-        return await offload(
-            (turn.content for turn in new), lambda: self._turns(tenant, policy, new)
-        )
+        texts = [text for turn in new for text in (turn.content, *contents(turn.files).values())]
+        return await offload(texts, lambda: self._turns(tenant, policy, new))
 
     def clean(self, tenant: str, privacy: Privacy, value: Any) -> RedactedValue[Any]:
         """`value`, any JSON, with markers such as [redacted:email] for secrets, and [redacted] for
@@ -73,24 +90,15 @@ class TurnScreen:
 
     def _turns(
         self, tenant: str, policy: ThreadPolicy, new: Sequence[NewTurn]
-    ) -> RedactedValue[list[Turn]]:
+    ) -> RedactedValue[ScreenedTurns]:
         tokenizer = self.policies.tokenizer(policy, self.tokenizer)
-        forbidden = policy.privacy.never_keep_roles
         redactions: Counter[str] = Counter()
         turns = []
+        newest: dict[str, str] = {}
         for turn in new:
-            if turn.role in forbidden:
-                rule = "the privacy.never_keep_roles of this thread's policy forbids it"
-                raise InvalidRequest(
-                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
-                )
-            if turn.role.casefold() in self.redactor.rules(tenant).never_keep_roles:
-                rule = "the never_keep_roles of the redaction rules forbids it"
-                raise InvalidRequest(
-                    f"turns of role {turn.role!r} are not stored: {rule}", path="role"
-                )
             # A secret in it is refused, not redacted
             self.redactor.check_ids(tenant, {"agent_id": turn.agent_id})
+            given = contents(turn.files)
             fields = [
                 turn.content,
                 turn.tool,
@@ -98,10 +106,14 @@ class TurnScreen:
                 turn.metadata,
                 paths(turn.files),
                 paths(turn.images),
+                [given.get(path) for path in paths(turn.files)],
             ]
             cleaned = self.clean(tenant, policy.privacy, fields)
             redactions.update(cleaned.counts)
-            content, tool, model, metadata, files, images = cleaned.value
+            content, tool, model, metadata, files, images, file_texts = cleaned.value
+            newest |= {
+                path: text for path, text in zip(files, file_texts, strict=True) if text is not None
+            }
             if len(content) > MAX_TURN:  # a marker may be longer than the secret
                 length = (
                     f"after redaction the turn has {len(content)} characters; the limit is "
@@ -125,4 +137,4 @@ class TurnScreen:
                 turn.pinned,
             )
             turns.append(redacted)
-        return RedactedValue(turns, dict(redactions))
+        return RedactedValue(ScreenedTurns(turns, newest), dict(redactions))

@@ -13,12 +13,9 @@ import anyio
 from memtypes.live.eviction import ThreadLimits
 from memtypes.live.templates import is_key_of
 from memtypes.live.thread_policy import (
-    DEFAULT_TURNS,
+    DEFAULT_POLICY,
     AccessMode,
-    Flush,
-    FlushStrategy,
     Policies,
-    PolicyType,
     ResourceReference,
     ThreadPolicy,
 )
@@ -31,13 +28,6 @@ UNKNOWN_WINDOW = 8_192
 """Context window, in tokens, that is assumed for an unknown model, so that a share of the window is
 still a limit.
 """
-
-_DEFAULT = ThreadPolicy(
-    type=PolicyType.MESSAGE_COUNT_BASED,
-    max_messages=DEFAULT_TURNS,
-    flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY),
-)
-"""Policy of threads without a resource, or with a resource that the policy file does not define."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +50,9 @@ class PolicyLookup:
         unknown name.
         """
         policies = self.policies.threads
-        if resource is not None and policies and resource not in policies:
-            names = ", ".join(sorted(policies))
+        known = {*policies, *self.policies.missing}
+        if resource is not None and known and resource not in known:
+            names = ", ".join(sorted(known))
             raise InvalidRequest(
                 f"there is no policy {resource!r}; there are: {names}",
                 path="resource",
@@ -75,7 +66,7 @@ class PolicyLookup:
         The default policy (at most 50 messages) applies if `resource` is None or no longer in the
         policy file.
         """
-        return self.policies.threads.get(resource or "", _DEFAULT)
+        return self.policies.threads.get(resource or "", DEFAULT_POLICY)
 
     def name(self, resource: str | None) -> str | None:
         """`resource` if the policy file has a policy of that name; None if the default policy
@@ -113,8 +104,10 @@ class PolicyLookup:
         return max(1, int(policy.max_context_ratio * window))
 
     def warnings(self) -> list[str]:
-        """A message for each policy that names a model whose context window is unknown."""
-        return [
+        """What is to be logged at start: a message for each policy that has the defaults or names
+        a model whose context window is unknown, and for each field without effect.
+        """
+        return self.policies.notes + [
             (
                 f"threads.{name}.model: the window of {policy.model!r} is unknown; "
                 f"{UNKNOWN_WINDOW} tokens are assumed"

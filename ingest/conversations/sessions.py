@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from typing import TypeAlias
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -29,7 +30,7 @@ from ingest.screening.submission import (
     UntypedDraft,
     as_invalid,
 )
-from ingest.screening.text_features import AHEAD, REACH, Conversation, Later
+from ingest.screening.text_features import AHEAD, REACH, Conversation, Later, is_machine
 from ingest.writing.drafts import check_draft
 from ingest.writing.outcome import WriteOutcome, WriteStatus
 from ingest.writing.pipeline import Ingestor
@@ -135,6 +136,10 @@ class MessageOutcome:
     redactions: dict[str, int] = field(default_factory=dict)
 
 
+Redacted: TypeAlias = RedactedValue[SessionMessage] | MessageOutcome
+"""A message without secrets; its outcome if it must not be stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionWriter:
     """Writes the messages of sessions as memories.
@@ -161,43 +166,14 @@ class SessionWriter:
         messages, if `messages` do not begin the session. Raises Unavailable if the store is
         unreachable before anything is written.
         """
-        all_messages = [*before.messages, *messages]
-        contents = [message.content for message in all_messages]
-        redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
-        earlier = [
-            message.value
-            for message in redacted[: len(before.messages)]
-            if isinstance(message, RedactedValue)
+        session, screened = await self._opened(scope, messages, review, before)
+        texts = [text for _, text in session.messages]
+        by_user = [
+            position for position, message in enumerate(messages) if not is_machine(message.role)
         ]
-        screened = redacted[len(before.messages) :]
-        texts = [
-            message.value.content if isinstance(message, RedactedValue) else ""
-            for message in screened
-        ]
-        new_texts = await self.guard.without_recalled(scope, texts, self.shown)
-        roles_and_texts = [
-            (message.role, text) for message, text in zip(messages, texts, strict=True)
-        ]
-        lengths = [
-            len(text) for text in (*(message.content for message in earlier), *texts) if text
-        ]
-        median_length = statistics.median(lengths or [0])
-        now = self.ingestor.clock()
-        lines = [_line(message, now) for message in earlier]
-        lines += [
-            _line(message.value, now) if isinstance(message, RedactedValue) else ""
-            for message in screened
-        ]
-        session = _Session(
-            scope.session_id or "", review, now, roles_and_texts, lines, median_length, before.count
-        )
-        if earlier:
-            embeddings = await self.ingestor.embedder.embed_documents(
-                [message.content for message in earlier]
-            )
-            session.add_context(earlier, embeddings)
+        new_texts = await self.guard.without_recalled(scope, texts, self.shown, by_user)
         prepared = await offload(
-            contents,
+            texts,
             lambda: [
                 session.prepare(index, message, new_text)
                 if isinstance(message, RedactedValue)
@@ -212,7 +188,9 @@ class SessionWriter:
         submissions = [
             submission for entry in prepared if isinstance(entry, list) for submission in entry
         ]
-        outcomes = iter(await self.ingestor.write(scope, submissions))
+        # Two calls at once may have the same messages: the second judges what the first has left
+        async with self.ingestor.locks.session_lock(scope):
+            outcomes = iter(await self.ingestor.write(scope, submissions))
         return [
             entry
             if isinstance(entry, MessageOutcome)
@@ -220,25 +198,55 @@ class SessionWriter:
             for entry, text, new_text in zip(prepared, texts, new_texts, strict=True)
         ]
 
-    def _redact_all(
-        self, tenant: str, messages: Sequence[SessionMessage]
-    ) -> list[RedactedValue[SessionMessage] | MessageOutcome]:
+    async def _opened(
+        self,
+        scope: Scope,
+        messages: Sequence[SessionMessage],
+        review: ReviewMode,
+        before: SaidBefore,
+    ) -> tuple[_Session, list[Redacted]]:
+        """The session in which `messages` were said, with those before them as context, and the
+        messages without secrets.
+        """
+        all_messages = [*before.messages, *messages]
+        contents = [message.content for message in all_messages]
+        redacted = await offload(contents, lambda: self._redact_all(scope.tenant, all_messages))
+        now = self.ingestor.clock()
+        texts = [_text(entry) for entry in redacted]
+        first = len(before.messages)
+        session = _Session(
+            scope.session_id or "",
+            review,
+            now,
+            messages=[
+                (message.role, text) for message, text in zip(messages, texts[first:], strict=True)
+            ],
+            lines=[
+                _line(entry.value, now) if isinstance(entry, RedactedValue) else ""
+                for entry in redacted
+            ],
+            median_length=statistics.median([len(text) for text in texts if text] or [0]),
+            first_position=before.count,
+        )
+        earlier = [entry.value for entry in redacted[:first] if isinstance(entry, RedactedValue)]
+        if earlier:
+            embeddings = await self.ingestor.embedder.embed_documents(
+                [message.content for message in earlier]
+            )
+            session.add_context(earlier, embeddings)
+        return session, redacted[first:]
+
+    def _redact_all(self, tenant: str, messages: Sequence[SessionMessage]) -> list[Redacted]:
         """Redact each message, given the end of the previous one: what follows "What is the
         password?" is a secret.
         """
-        redacted: list[RedactedValue[SessionMessage] | MessageOutcome] = []
+        redacted: list[Redacted] = []
         for message in messages:
-            previous = (
-                redacted[-1].value.content
-                if redacted and isinstance(redacted[-1], RedactedValue)
-                else ""
-            )
+            previous = _text(redacted[-1]) if redacted else ""
             redacted.append(self._redact(tenant, message, previous[-_QUESTION:]))
         return redacted
 
-    def _redact(
-        self, tenant: str, message: SessionMessage, previous: str
-    ) -> RedactedValue[SessionMessage] | MessageOutcome:
+    def _redact(self, tenant: str, message: SessionMessage, previous: str) -> Redacted:
         """`message` without secrets; if its text or role must not be stored, the outcome that says
         why.
 
@@ -352,6 +360,11 @@ class _Session:
                 yield Submission(
                     draft, self.review, replace(said, preceding="", part=True), clean.counts
                 )
+
+
+def _text(message: Redacted) -> str:
+    """The text of a message; "" if it must not be stored."""
+    return message.value.content if isinstance(message, RedactedValue) else ""
 
 
 def _time(message: SessionMessage, now: datetime) -> datetime:

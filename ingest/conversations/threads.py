@@ -27,7 +27,15 @@ from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import AccessMode, EvictionPolicy, PolicyType, ThreadPolicy
 from memtypes.live.turns import NewTurn, Turn, TurnText
 from memtypes.live.workflows import JsonObject, OnEnd, WorkflowId
-from memtypes.model.errors import AccessDenied, Conflict, InvalidRequest, NotFound, Unavailable
+from memtypes.model.errors import (
+    AccessDenied,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    ReadOnly,
+    Unavailable,
+    VersionConflict,
+)
 from memtypes.model.memory import StrictModel
 from memtypes.model.scope import Name, Scope
 from memtypes.model.times import Clock, to_utc
@@ -82,17 +90,23 @@ class OpenedThread:
 class TurnResult:
     """Result of appending a turn to a thread.
 
-    turn: as it is stored. version: the thread's version after the append, and after the flush if
-    the append started one. flushed: number of older turns that this flush removed. evicted: number
-    of older turns removed to make room. redactions: numbers of secrets removed from the turn, by
-    kind.
+    turn: as it is stored; None if its role is never kept. version: the thread's version after the
+    append, and after the flush if the append started one. flushed: number of older turns that this
+    flush removed. evicted: number of older turns removed to make room. redactions: numbers of
+    secrets removed from the turn, by kind. reason: why the turn was not kept.
     """
 
-    turn: Turn
+    turn: Turn | None
     version: int
-    flushed: int
-    evicted: int
+    flushed: int = 0
+    evicted: int = 0
     redactions: Mapping[str, int] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether the turn is stored."""
+        return self.turn is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +130,20 @@ class Threads:
         """Return the thread that has the request's resource (policy name) and key; create it if
         there is none.
 
-        If neither the request nor the policy gives a key, a new thread is created each time.
+        If neither the request nor the policy gives a key, a new thread is created each time. An
+        agent that may only read threads of the resource creates none.
         """
         policy = self.policies.requested(request.resource)
         key = thread_key(request.key or policy.key, request)
         scope = replace(scope, agent_id=scope.agent_id or request.agent_id)
         changes = request.initial_context is not None or request.workflow_id is not None
+        if self.policies.access(scope, request.resource, key) is AccessMode.READ_ONLY:
+            exists = key is not None and await self.store.find(scope, request.resource, key)
+            if not exists:
+                raise ReadOnly(
+                    f"agent {scope.agent_id!r} may not create threads of {request.resource!r}: the "
+                    f"policy file says {AccessMode.READ_ONLY}"
+                )
         self.policies.check_access(scope, request.resource, key, write=changes)
         if request.parent_id is not None:
             await self.check_access(scope, request.parent_id, write=False)
@@ -167,20 +189,30 @@ class Threads:
         Old turns are evicted if the new turn would exceed a limit of the policy; many are flushed
         (removed together) if the thread has reached the policy's flush threshold. A background task
         stores them as memories. expected: the version that the thread must have; None for any.
-        request: the call's idempotency key.
+        request: the call's idempotency key. A turn whose role is never kept changes nothing.
         """
         policy = await self.policy(scope, thread_id, [new])
+        reason = self.screen.reason_not_kept(scope.tenant, policy, new.role)
+        if reason is not None:
+            return TurnResult(None, await self._version(scope, thread_id, expected), reason=reason)
         limits = self.policies.limits(policy)
         deadline = anyio.current_time() + policy.locks.append
         with time_limit(policy.locks.append, "append"):
             screened = await self.screen.turns(scope.tenant, policy, [new])
-            (turn,) = screened.value
+            (turn,) = screened.value.turns
             rank = eviction_rank(policy.eviction, turn)
             by_priority = policy.eviction.policy is EvictionPolicy.PRIORITY
             appended = await self._append(
                 scope,
                 AppendTurn(
-                    thread_id, turn, rank, limits, expected, request, spares_system=by_priority
+                    thread_id,
+                    turn,
+                    rank,
+                    limits,
+                    expected,
+                    request,
+                    spares_system=by_priority,
+                    contents=screened.value.contents,
                 ),
             )
         if not appended.repeated:
@@ -205,20 +237,26 @@ class Threads:
 
     async def replace(
         self, scope: Scope, thread_id: str, turns: Sequence[NewTurn], expected: int | None
-    ) -> tuple[int, Mapping[str, int]]:
-        """Replace all turns of the thread. Returns its new version, and the number of secrets
-        removed, by kind.
+    ) -> tuple[int, Mapping[str, int], int]:
+        """Replace all turns of the thread. Returns its new version, the number of secrets removed,
+        by kind, and how many turns were not kept because of their role.
 
         expected: the version that the thread must have; None for any. Raises InvalidRequest if the
         new turns exceed the limits of the thread's policy; none of them are evicted.
         """
         policy = await self.policy(scope, thread_id, turns)
         with time_limit(policy.locks.append, "append"):
-            screened = await self.screen.turns(scope.tenant, policy, turns)
-            self._check_limits(policy, screened.value)
-            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in screened.value]
-            version = await self.store.replace(scope, thread_id, ranked, expected)
-        return version, screened.counts
+            to_keep = [
+                turn
+                for turn in turns
+                if self.screen.reason_not_kept(scope.tenant, policy, turn.role) is None
+            ]
+            screened = await self.screen.turns(scope.tenant, policy, to_keep)
+            kept = screened.value
+            self._check_limits(policy, kept.turns)
+            ranked = [(turn, eviction_rank(policy.eviction, turn)) for turn in kept.turns]
+            version = await self.store.replace(scope, thread_id, ranked, expected, kept.contents)
+        return version, screened.counts, len(turns) - len(to_keep)
 
     async def chain(self, scope: Scope, thread_id: str) -> list[Thread]:
         """The ancestors that the thread continues, oldest first, then the thread itself, without
@@ -324,6 +362,16 @@ class Threads:
             self.policies.check_access(
                 scope, *await self._resource_and_key(scope, thread_id), write=write
             )
+
+    async def _version(self, scope: Scope, thread_id: str, expected: int | None) -> int:
+        """The thread's version. Raises VersionConflict if it is not the `expected` one."""
+        version = (await self.store.get(scope, thread_id)).version
+        if expected not in (None, version):
+            raise VersionConflict(
+                f"version {version} is current; read the thread and try again",
+                current_version=version,
+            )
+        return version
 
     async def _append(self, scope: Scope, append: AppendTurn) -> TurnAppended:
         """Append a turn. The message of Unavailable says how to repeat the call without storing the

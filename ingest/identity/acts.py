@@ -35,7 +35,7 @@ from memtypes.model.prospective import (
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 
-SURE = 0.8
+SURE = 0.7
 """Minimum probability at which an act changes a task."""
 
 SURE_WRONG = 0.9
@@ -291,6 +291,11 @@ def is_ended_by_text(task: Prospective) -> bool:
 def _by_text(act: TaskAct) -> bool:
     """Whether a text did it to this very task, not a caller, and not to one that it continues."""
     return act.earlier is None and (act.by is not None or act.text is not None)
+
+
+def is_told_by(act: TaskAct, text: str, said_at: datetime) -> bool:
+    """Whether it is the act of this text, said at this time, which is no memory."""
+    return act.by is None and act.text == text[:MAX_LABEL] and act.at == said_at
 
 
 def _is_undoable(act: TaskAct) -> bool:

@@ -130,8 +130,10 @@ def plan(
     Raises Conflict if all ids that a statement could have are taken by edited memories.
     """
     planner = _Planner(stored, arriving, now, count)
-    for index in range(len(arriving)):
+    for index, entry in enumerate(arriving):
         planner.place(index)
+        if index in planner.writes:
+            planner.placed[entry.memory.id] = planner.writes[index].id
     for told in deeds:
         planner.act(told)
     return planner.finish()
@@ -149,6 +151,7 @@ class _Planner:
     """The state of a plan. `states.memories` has the present version of each memory that changes.
 
     restated: ids of memories by the statement that they make, to find those with the same words.
+    placed: for the id with which a memory arrived, that with which it is stored.
     """
 
     def __init__(
@@ -165,6 +168,7 @@ class _Planner:
         self.states = States(now)
         self.timeline = Timeline(self.states)
         self.writes: dict[int, PlannedWrite] = {}
+        self.placed: dict[str, str] = {}
         self.sources: dict[str, int] = {}
         self.merged: set[str] = set()
         self.missing: set[str] = set()
@@ -316,6 +320,9 @@ class _Planner:
             self.unembedded.append(index)
         self.sources[memory.id] = index
         self.writes[index] = PlannedWrite(memory.id)
+        if memory.from_message is not None:
+            message = self.placed.get(memory.from_message, memory.from_message)
+            memory = memory.model_copy(update={"from_message": message})
         self.timeline.apply(memory, verdicts)
         for other, _ in verdicts:
             for earlier, later in ((other, memory), (memory, other)):

@@ -8,8 +8,8 @@ one (`new_dates`). An event does neither: it stays true, and what it states is s
 times, tags, metadata and concepts (titles that callers give to facts). Facts with other concepts,
 without a common tag, or with different words under the same metadata key, are about different
 things. A fact of another agent, with other metadata, with some other tags, or with a concept that
-only one has, never replaces a fact, but may contest it. Only facts that the whole namespace sees
-replace or contest each other.
+only one has, or of clearly lower confidence, never replaces a fact, but may contest it. Only facts
+that the whole namespace sees replace or contest each other.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ingest.identity.duplicates import (
 )
 from ingest.identity.judgement import Relation, Verdict, update_model
 from ingest.identity.new_dates import has_new_date
+from ingest.identity.spelling import same_but_for_spelling
 from ingest.identity.stored import Neighbour
 from ingest.identity.update_evidence import Statement
 from memtypes.model.memory import CURRENT_AGAIN, Memory, first_line
@@ -46,6 +47,9 @@ values.
 
 _SCOPE_WORD = 40
 
+
+LESS_SURE = 0.25
+"""Difference of confidence from which a fact is too unsure to replace another one."""
 
 UNRELATED = Verdict(Relation.UNRELATED, 0.0)
 
@@ -95,12 +99,18 @@ class Relations:
             or differ_in_identity(newer, older)
             or max(len(newer.content), len(older.content)) > MAX_CHARACTERS
             or _is_other_scope(newer, older)
+            or same_but_for_spelling(newer.content, older.content)
         ):
             return UNRELATED
         cosine = UNKNOWN_COSINE if near.cosine is None else near.cosine
         verdict = update_model().judge(self._parse(newer), self._parse(older), cosine)
         restated_since = older.restated_at is not None and older.restated_at > newer.valid_from
-        stays = older.pinned or restated_since or not _is_same_scope(newer, older)
+        stays = (
+            older.pinned
+            or restated_since
+            or _is_less_sure(newer, older)
+            or not _is_same_scope(newer, older)
+        )
         if verdict.relation is Relation.REPLACES and stays:
             return Verdict(Relation.CONTESTS, verdict.strength)
         return verdict
@@ -139,6 +149,13 @@ def _is_other_scope(newer: Memory, older: Memory) -> bool:
     return len(concepts) > 1 or any(
         new != old and _is_scope(new) and _is_scope(old) for new, old in values
     )
+
+
+def _is_less_sure(newer: Memory, older: Memory) -> bool:
+    """Whether `newer` is a rumour beside `older`: said once, with a clearly lower confidence."""
+    if not (isinstance(newer, Semantic) and isinstance(older, Semantic)):
+        return False
+    return newer.evidence_count == 1 and older.confidence - newer.confidence >= LESS_SURE
 
 
 def _is_scope(value: object) -> bool:

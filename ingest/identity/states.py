@@ -44,6 +44,7 @@ _PATCHED = (
     "state",
     "state_until",
     "state_reason",
+    "retracted_at",
     "dated",
     "history",
     "tokens",
@@ -71,9 +72,13 @@ class States:
         self, old_id: str, newer_id: str, reason: str | None, state: State = State.REPLACED
     ) -> None:
         """Mark the old memory as replaced from the newer one's `valid_from`, unless the newer has
-        MAX_LINKS links. state: WRONG if it never was true; then it holds at no time.
+        MAX_LINKS links. state: WRONG if it never was true; then it holds at no time. One that a
+        caller has retracted stays wrong, until that is undone.
         """
         if self._link(newer_id, Link(to=old_id, type=LinkType.CONTRADICTS)):
+            if self.memories[old_id].retracted_at is not None:
+                self._change(old_id, superseded_by=newer_id)
+                return
             held_by = old_id if state is State.WRONG else newer_id
             end = {"valid_to": self.memories[held_by].valid_from, "superseded_by": newer_id}
             self._change(old_id, **end, state=state, state_reason=_short(reason))
@@ -125,7 +130,20 @@ class States:
         is current again, unless another memory replaced both.
         """
         never = {"valid_to": self.memories[memory_id].valid_from, "state_until": None}
-        self._change(memory_id, **never, state=State.WRONG, state_reason=_short(reason))
+        wrong = {"state": State.WRONG, "retracted_at": self.now}
+        self._change(memory_id, **never, **wrong, state_reason=_short(reason))
+
+    def accept(self, memory_id: str, reason: str) -> None:
+        """Undo `mark_wrong`. The memory is replaced if another one has taken its place, and current
+        otherwise.
+        """
+        memory = self.memories[memory_id]
+        successor = self._successor(memory)
+        self._change(memory_id, **CURRENT_AGAIN)
+        if successor is not None:
+            ended_at = max(memory.valid_from, self.memories[successor].valid_from)
+            replaced = {"state": State.REPLACED, "state_reason": _short(reason)}
+            self._change(memory_id, **replaced, superseded_by=successor, valid_to=ended_at)
 
     def end(self, memory_id: str, ended_at: datetime) -> None:
         """End a memory at `ended_at`. Memories that it had replaced are current again from that
@@ -257,18 +275,22 @@ class States:
         until = max([self.now, *map(self._holds_until, self.chain(successor))])
         fields = {
             "state": memory.state if memory.state is State.WRONG else State.REPLACED,
-            "state_until": None if memory.ended_by_upkeep else _time(until),
+            "state_until": None if _is_over_for_good(memory) else _time(until),
         }
         if successor == memory.superseded_by:
             return fields
+        if memory.retracted_at is not None:
+            return {**fields, "superseded_by": successor}
         self._link(successor, Link(to=memory.id, type=LinkType.CONTRADICTS))
         ended_at = max(memory.valid_to or memory.valid_from, self.memories[successor].valid_from)
         return {**fields, "superseded_by": successor, "valid_to": ended_at}
 
     def _without_successor(self, memory: Memory) -> Mapping[str, Any]:
         """Fields to set because nothing replaces `memory` any more: current again, unless an upkeep
-        job ended it.
+        job ended it, or a caller retracted it.
         """
+        if memory.retracted_at is not None:
+            return {"superseded_by": None} if memory.superseded_by in self.deleted else {}
         if memory.upkeep is None or not memory.ended_by_upkeep:
             return CURRENT_AGAIN
         may_return = memory.superseded_by not in self.deleted and self._is_replaced(memory)
@@ -331,7 +353,8 @@ class States:
         """The time at which `memory` expires or ends without a successor; _NEVER if it does
         neither.
         """
-        ended = memory.valid_to if memory.superseded_by is None or memory.ended_by_upkeep else None
+        stays_ended = memory.superseded_by is None or _is_over_for_good(memory)
+        ended = memory.valid_to if stays_ended else None
         return min(memory.expires_at or _NEVER, ended or _NEVER)
 
     def _in_view(self, memory: Memory | None) -> bool:
@@ -365,6 +388,11 @@ def contradicted(memory: Memory | None) -> set[str]:
         if memory is not None
         else set()
     )
+
+
+def _is_over_for_good(memory: Memory) -> bool:
+    """Whether `memory` does not hold, whatever becomes of the memories that replaced it."""
+    return memory.ended_by_upkeep or memory.retracted_at is not None
 
 
 def _next(memory: Memory | None) -> str | None:

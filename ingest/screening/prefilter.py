@@ -122,6 +122,13 @@ class RecentTexts(Erasable):
         if entry not in texts:
             texts.append(entry)
 
+    def forget(self, scope: Scope, text: str, day: date, place: Place) -> None:
+        """Forget a message that was not stored: the next message with its text is no repetition."""
+        texts = self._texts.get(_key(scope))
+        entry = (normalise(text), day, place)
+        if texts is not None and entry in texts:
+            texts.remove(entry)
+
     # See the class
     async def erase(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Forget all messages of the namespace of `scope`, whatever `memory_id` is. Returns how
@@ -133,6 +140,11 @@ class RecentTexts(Erasable):
     async def remaining(self, scope: Scope, memory_id: str | None) -> int:  # noqa: ARG002
         """Number of messages remembered for the namespace of `scope`, whatever `memory_id` is."""
         return len(self._texts.get(_key(scope), ()))
+
+
+def place_of(draft: AnyDraft | UntypedDraft) -> Place:
+    """The session of a captured message, and the positions of its turns in it."""
+    return (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
 
 
 def _key(scope: Scope) -> tuple[str, str]:
@@ -200,8 +212,10 @@ class Prefilter:
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
         }
-        stated = set(by_sentence.values())
-        if kind in stated and len(stated) > 1:
+        stated = list(by_sentence.values())
+        # Several tasks end one by one
+        has_tasks = stated.count(MemoryType.PROSPECTIVE) > 1
+        if has_tasks or (kind in stated and len(set(stated)) > 1):
             # The sentences are stored as the facts, tasks and how-tos that they are
             return _typed(submission, said, message, MemoryType.EPISODIC)
         for sentence, sentence_kind in by_sentence.items():
@@ -244,7 +258,7 @@ class Prefilter:
 
     def _repeats(self, scope: Scope, draft: AnyDraft | UntypedDraft) -> bool:
         day = (draft.created_at or self.clock()).date()
-        place = (draft.source.thread_id, tuple(draft.source.turns)) if draft.source else (None, ())
+        place = place_of(draft)
         repeated = self.recent.holds(scope, draft.content, day, place)
         if not repeated:
             self.recent.add(scope, draft.content, day, place)
@@ -340,20 +354,16 @@ def _typed(
     classified = Classification.likeliest(judged.kinds, judged.embedding, lasting=True).as_type(
         kind
     )
-    fields = dict[str, Any]()
+    fields: dict[str, Any] = {}
     match kind:
         case MemoryType.EPISODIC:
-            fields = {
-                "speaker": said.role,
-                "event_type": _EVENTS.get(said.role, EventType.OBSERVATION),
-            }
+            fields = {"event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
         case MemoryType.PROSPECTIVE:
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
-        case MemoryType.SEMANTIC:
-            fields = {"confidence": round(classified.confidence, 2)}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}
+    fields["speaker"] = said.role
     return replace(with_type(submission, classified, fields), judgement=judged.judgement)

@@ -15,7 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate
+from typing import Literal
+
+import msgspec
 
 from ingest.screening.redaction.rules import compile_re2
 from ingest.screening.sentences import sentences_in
@@ -113,30 +117,48 @@ class RecallGuard:
     shown_text: Callable[[Memory], str]
 
     async def without_recalled(
-        self, scope: Scope, contents: Sequence[str], shown: Collection[str] = ()
+        self,
+        scope: Scope,
+        contents: Sequence[str],
+        shown: Collection[str] = (),
+        by_user: Collection[int] = (),
     ) -> list[str]:
         """The texts `contents` without the memories that they quote. A text with nothing else
         becomes empty.
 
         scope: of the messages; quotes of memories of its own session stay. shown: ids of memories
         that the session was certainly shown. Of these, quotes of short texts and of single
-        sentences are removed, too. Raises Unavailable.
+        sentences are removed, too. by_user: positions of the messages of users. One that says the
+        very same as a captured message stays: a user repeats it, and so it is further evidence.
+        Raises Unavailable.
         """
         await self.flush_use_counts()
         remaining = await offload(
             contents, lambda: [without_contexts(content) for content in contents]
         )
+        quoted: list[Memory] = []
         if shown:
-            memories = (await self.store.get(scope, list(shown))).values()
-            others = [memory for memory in memories if memory.session_id != scope.session_id]
-            quotable = [passage for memory in others for passage in self._quotable(memory)]
+            certain = (await self.store.get(scope, list(shown))).values()
+            quoted = [memory for memory in certain if memory.session_id != scope.session_id]
+            quotable = [passage for memory in quoted for passage in self._quotable(memory)]
             remaining = await offload(
                 remaining, lambda: [without_quotes(text, quotable) for text in remaining]
             )
         for start in range(0, len(remaining), _BATCH):
-            remaining[start : start + _BATCH] = await self._without_quotes(
-                scope, remaining[start : start + _BATCH]
+            batch = remaining[start : start + _BATCH]
+            memories = await self._shown_like(scope, batch)
+            contents_of = [memory.content for memory in memories]
+            quotable = [text for text in contents_of if MIN_LENGTH <= len(text) <= MAX_LENGTH]
+            remaining[start : start + _BATCH] = await offload(
+                batch, partial(_all_without_quotes, batch, quotable)
             )
+            quoted += memories
+        captured = {
+            _words(memory.content) for memory in quoted if memory.source and memory.source.captured
+        }
+        for position in by_user:
+            if captured and _words(contents[position]) in captured:
+                remaining[position] = contents[position]
         return remaining
 
     def _quotable(self, memory: Memory) -> set[str]:
@@ -182,7 +204,10 @@ class RecallGuard:
         page = await self.store.page(scope, Listing(LONG_TERM, All((same, _WAS_SHOWN)), 1))
         return page.memories[0] if page.memories else None
 
-    async def _without_quotes(self, scope: Scope, texts: list[str]) -> list[str]:
+    async def _shown_like(self, scope: Scope, texts: Sequence[str]) -> list[Memory]:
+        """Memories of other sessions that an agent was shown, and that share words with one of
+        `texts`.
+        """
         long = [text for text in texts if len(text) >= MIN_LENGTH]
         queries = await offload(long, lambda: [self.sparse.encode_query(text) for text in long])
         shown = dict.fromkeys(LONG_TERM, _WAS_SHOWN)
@@ -192,18 +217,14 @@ class RecallGuard:
             if terms.indices.size
         ]
         if not searches:
-            return texts
+            return []
         ids = {
             hit.id: hit.type
             for hits in await self.store.candidates(scope, searches)
             for hit in hits
         }
         memories = await self.store.get(scope, ids) if ids else {}
-        others = [
-            memory.content for memory in memories.values() if memory.session_id != scope.session_id
-        ]
-        quotable = [content for content in others if MIN_LENGTH <= len(content) <= MAX_LENGTH]
-        return await offload(texts, lambda: [without_quotes(text, quotable) for text in texts])
+        return [memory for memory in memories.values() if memory.session_id != scope.session_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +261,41 @@ class RecallGate:
         return submission
 
 
+class _JsonEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """A memory in a JSON context."""
+
+    id: str
+    at: str
+    content: str
+
+
+_JSON_CONTEXT = msgspec.json.Decoder(
+    dict[Literal["memories", "working_memory"], dict[str, list[_JsonEntry] | int]]
+)
+"""Decodes a context as JSON, however it was written again."""
+
+
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing
     else.
     """
+    if _is_json_context(text):
+        return ""
     remaining = text
     for context in CONTEXTS:
         remaining = context.sub("", remaining)
     if remaining == text:
         return text
     return _FOOTER.sub("", _INTRODUCTION.sub("", remaining)).strip()
+
+
+def _is_json_context(text: str) -> bool:
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        return bool(_JSON_CONTEXT.decode(text))
+    except (msgspec.MsgspecError, UnicodeError):
+        return False
 
 
 def listed_entries(text: str) -> list[str]:
@@ -299,6 +345,10 @@ def without_quotes(text: str, quotable: Sequence[str]) -> str:
     if remaining == text:
         return text
     return remaining.strip() if _WORD.search(remaining) else ""
+
+
+def _all_without_quotes(texts: Sequence[str], quotable: Sequence[str]) -> list[str]:
+    return [without_quotes(text, quotable) for text in texts]
 
 
 def _words(text: str) -> str:

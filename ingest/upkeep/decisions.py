@@ -20,12 +20,21 @@ from ingest.identity.acts import latest_act, undone
 from ingest.identity.duplicates import has_ended
 from ingest.screening.submission import Submission, draft_of
 from ingest.upkeep.planners import UNDO_DAYS
-from ingest.writing.changes import existing_memory
+from ingest.writing.changes import existing_memory, is_retracted
 from ingest.writing.pipeline import Ingestor
 from ingest.writing.writer import ScopeLocks
 from memtypes.model.errors import Conflict, NotFound
 from memtypes.model.filters import Absent, All, AnyOf, Compare, Filter, Not, Op
-from memtypes.model.memory import CURRENT_AGAIN, PAST, Link, LinkType, Memory, State, first_line
+from memtypes.model.memory import (
+    CURRENT_AGAIN,
+    PAST,
+    Link,
+    LinkType,
+    Memory,
+    State,
+    UpkeepMark,
+    first_line,
+)
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import BY_TIME, CLOSED, OPEN, Prospective, Status, TaskChange
 from memtypes.model.scope import Scope
@@ -196,7 +205,8 @@ class Decisions:
         Returns the ids of the memories that searches find again; for a promoted fact, the events
         that it was made of. A forgotten memory is pinned, so that it is not forgotten again. An
         appointment that has lapsed, or a task that a text has ended, is open again. A replaced or
-        contested fact becomes current, and so does the fact that contradicts it. A rejected text,
+        contested fact becomes current, and so does the fact that contradicts it. One that a caller
+        retracted is replaced if another fact has taken its place. A rejected text,
         or one merged as a repetition in other words, is stored as a memory by itself. Raises
         NotFound for an unknown id, and Conflict if there is nothing to undo.
         """
@@ -218,9 +228,9 @@ class Decisions:
                 ]
         if memory is not None:
             editor = self.ingestor.editor
-            retracted = memory.state is State.WRONG and memory.superseded_by is None
-            back = await (editor.bring_back if retracted else editor.part)(scope, memory_id)
-            return [back.id]
+            undo = editor.accept if is_retracted(memory) else editor.part
+            back = await undo(scope, memory_id)
+            return [] if has_ended(back, self.clock()) else [back.id]
         # A text that is stored twice would count as evidence twice
         async with self._storing.lock(scope):
             return [
@@ -251,27 +261,13 @@ class Decisions:
             )
         if mark.job == "compact":
             return await self._unmerge_fields(scope, memory)
-        if mark.job == "forget":
-            # Otherwise it had ended before
-            back = CURRENT_AGAIN if memory.valid_to == mark.at else {}
-            return {
-                memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}
-            }, [memory.id]
-        undone = {
-            "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
-            "updated_at": rfc3339(now),
-        }
-        if isinstance(memory, Prospective):
-            return {memory.id: {"visibility": str(Visibility.SESSION), **undone}}, [memory.id]
-        sources = [link.to for link in memory.links if link.type is LinkType.DERIVED_FROM]
-        # The fact stays, out of the view, because its links keep its events from being promoted
-        # again.
-        end = {
-            "valid_to": rfc3339(now),
-            "state": str(State.REPLACED),
-            "state_reason": "its promotion was undone",
-        }
-        return {memory.id: {**end, **undone}}, sources
+        if mark.job == "promote":
+            return await self._unpromote_fields(scope, memory, mark)
+        # Otherwise it had ended before it was forgotten
+        back = CURRENT_AGAIN if memory.valid_to == mark.at else {}
+        return {memory.id: {**back, "upkeep": None, "pinned": True, "updated_at": rfc3339(now)}}, [
+            memory.id
+        ]
 
     async def _undo_act(self, scope: Scope, task: Prospective) -> dict[str, Any] | None:
         """Fields that undo the latest thing that a text did to `task`; None if none did anything.
@@ -292,6 +288,67 @@ class Decisions:
         changed = task.model_copy(update={**fields, "updated_at": now})
         changed = changed.model_copy(update={"tokens": self.ingestor.count_tokens(changed)})
         return changed.model_dump(mode="json", include={*fields, "updated_at", "tokens"})
+
+    async def _unpromote_fields(
+        self, scope: Scope, memory: Memory, mark: UpkeepMark
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to undo the promotion of `memory`."""
+        if mark.added or mark.into:
+            return await self._take_back_sessions(scope, memory)
+        now = rfc3339(self.clock())
+        undone = {
+            "upkeep": mark.model_copy(update={"undone": True}).model_dump(mode="json"),
+            "updated_at": now,
+        }
+        # Earlier versions promoted tasks, too
+        if isinstance(memory, Prospective):
+            return {memory.id: {"visibility": str(Visibility.SESSION), **undone}}, [memory.id]
+        sources = [link.to for link in memory.links if link.type is LinkType.DERIVED_FROM]
+        # The fact stays, out of the view, because its links keep its events from being promoted
+        # again.
+        end = {
+            "valid_to": now,
+            "state": str(State.REPLACED),
+            "state_reason": "its promotion was undone",
+        }
+        return {memory.id: {**end, **undone}}, sources
+
+    async def _take_back_sessions(
+        self, scope: Scope, memory: Memory
+    ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """Changes and ids as in `_undo_fields`, to take back the sessions that a fact got by a
+        promotion. memory: the fact, or a fact that was merged into it.
+
+        Raises Conflict if the fact is gone or its promotion was undone.
+        """
+        best_id = _merged_into(memory) or memory.id
+        best = (await self.store.get(scope, [best_id])).get(best_id)
+        mark = None if best is None else best.upkeep
+        if best is None or mark is None or mark.undone:
+            raise Conflict(f"the promotion of {best_id} was undone, or it was deleted")
+        sources = await self.store.get(scope, [link.to for link in best.links])
+        merged = [other for other in sources.values() if _merged_into(other) == best_id]
+        at = rfc3339(self.clock())
+        changes: dict[str, dict[str, Any]] = {
+            other.id: {**CURRENT_AGAIN, "upkeep": None, "updated_at": at} for other in merged
+        }
+        undone = mark.model_copy(update={"undone": True})
+        sessions = [name for name in best.source_sessions if name not in mark.added]
+        changes[best_id] = {
+            "evidence_count": max(1, best.evidence_count - len(mark.added)),
+            "source_sessions": sessions,
+            "links": [
+                (
+                    link.model_copy(update={"strength": 0.0})
+                    if link.type in (LinkType.DERIVED_FROM, LinkType.REINFORCES)
+                    else link
+                ).model_dump(mode="json")
+                for link in best.links
+            ],
+            "upkeep": undone.model_dump(mode="json"),
+            "updated_at": at,
+        }
+        return changes, [best_id, *(other.id for other in merged)]
 
     async def _unmerge_fields(
         self, scope: Scope, memory: Memory
@@ -465,6 +522,9 @@ def _decisions_about(memory: Memory) -> list[DecidedText]:
         at = memory.updated_at
         reason = memory.state_reason or ""
         by = _rival(memory) if kind is DecisionKind.CONTESTED else memory.superseded_by
+        if kind is DecisionKind.RETRACTED and is_retracted(memory):
+            at = memory.retracted_at or at
+            by = None  # which may name what replaced it
         decided.append(DecidedText(memory.id, kind, at, reason, memory.content, by))
     return decided
 

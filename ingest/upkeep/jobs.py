@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.identity.paraphrases import SAME_MEANING
+from ingest.identity.spelling import IsWord
 from ingest.upkeep import planners
 from ingest.upkeep.planners import JobRequest, Nearest, UpkeepJob, UpkeepPlan
 from ingest.writing.outcome import WriteStatus
@@ -68,7 +69,8 @@ class JobReport:
 class Upkeep:
     """Runs upkeep jobs (promote, forget, expire, compact) on the memories of a namespace or tenant.
 
-    expired_days: days for which expired memories are kept if a request does not say.
+    expired_days: days for which expired memories are kept if a request does not say. is_word: tells
+    slips of spelling from words; None to take none for a slip.
     """
 
     store: MemoryStore
@@ -76,6 +78,7 @@ class Upkeep:
     ingestor: Ingestor
     clock: Clock
     expired_days: int
+    is_word: IsWord | None = None
 
     async def run_all(self, tenant: str, job: UpkeepJob, request: JobRequest) -> JobReport:
         """Run `job` in the namespace that `request` names, or in every namespace of the tenant if
@@ -131,9 +134,8 @@ class Upkeep:
         now = self.clock()
         match job:
             case UpkeepJob.PROMOTE:
-                newest = [memory for memory in memories if memory.type is not MemoryType.SEMANTIC][
-                    :MAX_COMPARED
-                ]
+                newest = sorted(memories, key=lambda memory: -memory.created_at.timestamp())
+                newest = newest[:MAX_COMPARED]
                 plan = partial(
                     planners.promotions, memories, await self._by_meaning(newest), request, now
                 )
@@ -144,6 +146,7 @@ class Upkeep:
                     await self._neighbours(scope, memories),
                     request,
                     now,
+                    self.is_word,
                 )
             case UpkeepJob.FORGET:
                 plan = partial(planners.forgettings, memories, request, now)
@@ -170,7 +173,7 @@ class Upkeep:
         planned = {memory.id: memory for memory in memories}
         async with self.ingestor.locks.lock(scope):
             facts = {fact.id: fact.type for _, fact in promoted}
-            types = {memory_id: planned[memory_id].type for memory_id in plan.reasons}
+            types = {memory_id: planned[memory_id].type for memory_id in plan.concerned}
             stored = await self.store.get(scope, types | facts)
             plan = plan.still_valid(planned, stored)
             now = self.clock()
@@ -202,9 +205,7 @@ class Upkeep:
     async def _read(self, scope: Scope, job: UpkeepJob, request: JobRequest) -> list[Memory]:
         now = self.clock()
         types = [type_ for type_ in _TYPES[job] if request.types is None or type_ in request.types]
-        listings = [
-            Listing((type_,), _relevant(job, type_, request, now), _PAGE) for type_ in types
-        ]
+        listings = [Listing((type_,), _relevant(job, request, now), _PAGE) for type_ in types]
         lists = [self.store.list_all(scope, listing, most=MAX_READ) for listing in listings]
         return [memory.at(now) for memories in lists async for memory in memories]
 
@@ -245,12 +246,8 @@ class Upkeep:
         )
 
 
-def _relevant(
-    job: UpkeepJob, type_: MemoryType, request: JobRequest, now: datetime
-) -> Filter | None:
-    """Filter for the memories of the type `type_` that `job` must read; None if it must read all of
-    this type.
-    """
+def _relevant(job: UpkeepJob, request: JobRequest, now: datetime) -> Filter | None:
+    """Filter for the memories that `job` must read; None if it must read all of its types."""
     match job:
         case UpkeepJob.EXPIRE:
             limit = now - timedelta(days=request.expired_days or 0)
@@ -266,8 +263,6 @@ def _relevant(
                     Not(Absent("superseded_by")),
                 )
             )
-        case UpkeepJob.PROMOTE if type_ is MemoryType.SEMANTIC:
-            return Not(Absent("links.to"))  # the events that were promoted before
         case _:
             return None
 

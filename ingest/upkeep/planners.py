@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field
@@ -27,7 +28,8 @@ from ingest.identity.merging import (
     joined_metadata,
     with_evidence,
 )
-from ingest.identity.paraphrases import says_the_same
+from ingest.identity.paraphrases import differ, says_the_same
+from ingest.identity.spelling import IsWord, same_but_for_spelling, slips
 from memtypes.model.episodic import Episodic
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import normalise
@@ -47,7 +49,7 @@ from memtypes.model.memory import (
 from memtypes.model.policy import MemoryType, Visibility
 from memtypes.model.prospective import OPEN, Prospective
 from memtypes.model.scope import Name
-from memtypes.model.semantic import Category, SemanticDraft
+from memtypes.model.semantic import Category, Semantic, SemanticDraft
 from memtypes.model.times import rfc3339
 from memtypes.model.working import Working
 
@@ -62,6 +64,13 @@ UNDO_DAYS = 30
 
 EXPIRED = "expired, or forgotten or merged long ago"
 MERGED = "the same statement"
+SAME_SPELLING = "the same statement in another spelling"
+
+_SPELLED = (MemoryType.EPISODIC, MemoryType.SEMANTIC)
+"""Types whose texts may be merged if only their spelling differs. In a procedure a single letter
+may matter.
+"""
+
 Nearest: TypeAlias = Mapping[str, Sequence[tuple[str, float]]]
 """For each memory id, the ids of the nearest memories, each with its cosine."""
 
@@ -132,11 +141,13 @@ class UpkeepPlan:
 
     removed: why each memory is deleted, by id. changed: fields to set in a memory, by id; among
     them `upkeep`, which tells which job made the change and why. created: the facts to write.
+    made_of: for a changed fact, the ids of the memories whose sessions it gets.
     """
 
     removed: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created: tuple[Promotion, ...] = ()
+    made_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def still_valid(
         self, planned: Mapping[str, Memory], stored: Mapping[str, Memory]
@@ -149,9 +160,12 @@ class UpkeepPlan:
         }
         stale = {
             memory_id
-            for memory_id in self.reasons
+            for memory_id in self.concerned
             if memory_id not in stored
             or stored[memory_id].updated_at != planned[memory_id].updated_at
+        }
+        stale |= {
+            fact_id for fact_id, sources in self.made_of.items() if not stale.isdisjoint(sources)
         }
         stale |= {merged_into[memory_id] for memory_id in stale & merged_into.keys()}
         stale |= {memory_id for memory_id, best in merged_into.items() if best in stale}
@@ -171,6 +185,11 @@ class UpkeepPlan:
                 promotion for promotion in self.created if stale.isdisjoint(promotion.sources)
             ),
         )
+
+    @property
+    def concerned(self) -> set[str]:
+        """The ids of all memories on which the plan depends."""
+        return set(self.reasons).union(*self.made_of.values())
 
     @property
     def reasons(self) -> dict[str, str]:
@@ -203,9 +222,11 @@ def promotions(
 ) -> UpkeepPlan:
     """Plan to store as facts what was said in enough sessions.
 
-    Statements that say the same in other words count together. What a session said for itself alone
-    never counts, because the whole namespace sees a fact. An event from which a fact was made is
-    not promoted again. neighbours: ids and cosines by id.
+    Statements that say the same in other words count together. If one of them is a fact already, it
+    gets the sessions of the others, and other facts among them are merged into it. What a session
+    said for itself alone never counts, because the whole namespace sees a fact. An event from which
+    a fact was made is not promoted again, and neither is a fact about which upkeep has decided
+    before. neighbours: ids and cosines by id.
     """
     promoted = {
         link.to
@@ -213,45 +234,122 @@ def promotions(
         for link in memory.links
         if link.type is LinkType.DERIVED_FROM
     }
-    events = [
+    statements = [
         memory
         for memory in memories
-        if isinstance(memory, Episodic)
-        and is_public(memory)
-        and not has_ended(memory, now)
-        and memory.id not in promoted
+        if is_public(memory) and not has_ended(memory, now) and memory.id not in promoted
     ]
-    facts = [
-        _promotion(group)
-        for group in same_meaning(events, neighbours)
-        if len(_sessions(group)) >= request.min_sessions
-    ]
-    return UpkeepPlan(created=tuple(facts))
+    rivals = _rivals(memories)
+    created: list[Promotion] = []
+    changed: dict[str, Mapping[str, Any]] = {}
+    made_of: dict[str, tuple[str, ...]] = {}
+    for similar in same_meaning(statements, neighbours):
+        # Two wordings of one thing may have been taken for a contradiction when they were written
+        ids = {memory.id for memory in similar}
+        group = [
+            memory
+            for memory in similar
+            if memory.state is not State.CONTESTED or rivals[memory.id] <= ids
+        ]
+        facts = sorted(
+            (memory for memory in group if isinstance(memory, Semantic)), key=_best_first
+        )
+        if len(_sessions(group)) < request.min_sessions:
+            continue
+        if not facts:
+            created.append(_promotion(group))
+        elif all(fact.upkeep is None for fact in facts):
+            others = [
+                memory
+                for memory in group
+                if memory is not facts[0] and not (memory in facts and memory.pinned)
+            ]
+            raised = _raised(facts[0], others, now)
+            changed |= raised
+            if raised:
+                made_of[facts[0].id] = tuple(memory.id for memory in others)
+    return UpkeepPlan(changed=changed, created=tuple(created), made_of=made_of)
+
+
+def _rivals(memories: Sequence[Memory]) -> Mapping[str, set[str]]:
+    """For each memory id, the ids of the memories that contradict it."""
+    rivals: dict[str, set[str]] = defaultdict(set)
+    for memory in memories:
+        for link in memory.links:
+            if link.type is LinkType.CONTRADICTS:
+                rivals[memory.id].add(link.to)
+                rivals[link.to].add(memory.id)
+    return rivals
 
 
 def same_meaning(memories: Sequence[Memory], neighbours: Nearest) -> list[list[Memory]]:
-    """Groups of `memories` that say the same as the newest one, which comes first, perhaps in other
-    words.
+    """Groups of `memories` that say the same as the first one of the group, perhaps in other words,
+    and of which no two differ.
+
+    The groups of most sessions are formed first; of as many, that around the newest memory.
     """
     newest_first = sorted(memories, key=lambda memory: (-memory.created_at.timestamp(), memory.id))
-    ungrouped = {memory.id: memory for memory in newest_first}
-    by_text: dict[str, list[str]] = defaultdict(list)
-    for memory in ungrouped.values():
-        by_text[normalise(memory.content)].append(memory.id)
+    alike = _alike(newest_first, neighbours)
+    grouped: set[str] = set()
+
+    def around(memory: Memory) -> list[Memory]:
+        others = [other for other in alike[memory.id] if other.id not in grouped]
+        return _without_differing(memory, others)
+
     groups: list[list[Memory]] = []
-    while ungrouped:
-        newest = ungrouped.pop(next(iter(ungrouped)))
-        similar = [(other, 1.0) for other in by_text[normalise(newest.content)]] + [
-            *neighbours.get(newest.id, ())
-        ]
-        group = [newest]
-        for other, cosine in similar:
-            if other in ungrouped and says_the_same(
-                newest.content, ungrouped[other].content, cosine
-            ):
-                group.append(ungrouped.pop(other))
+    # A group that is formed takes members from the others, which are counted again when it is
+    # their turn
+    waiting = [
+        (-len(_sessions(around(memory))), place) for place, memory in enumerate(newest_first)
+    ]
+    heapify(waiting)
+    while waiting:
+        count, place = heappop(waiting)
+        memory = newest_first[place]
+        if memory.id in grouped:
+            continue
+        group = around(memory)
+        sessions = len(_sessions(group))
+        if sessions < -count:
+            heappush(waiting, (-sessions, place))
+            continue
+        grouped |= {member.id for member in group}
         groups.append(group)
     return groups
+
+
+def _alike(memories: Sequence[Memory], neighbours: Nearest) -> dict[str, list[Memory]]:
+    """For each memory id, the other memories that say the same, the nearest first."""
+    by_id = {memory.id: memory for memory in memories}
+    by_text: dict[str, list[str]] = defaultdict(list)
+    for memory in memories:
+        by_text[normalise(memory.content)].append(memory.id)
+    alike: dict[str, list[Memory]] = {}
+    for memory in memories:
+        cosines = dict.fromkeys(by_text[normalise(memory.content)], 1.0)
+        for other_id, cosine in neighbours.get(memory.id, ()):
+            other = by_id.get(other_id)
+            if other and says_the_same(memory.content, other.content, cosine):
+                cosines.setdefault(other_id, cosine)
+        others = [by_id[other] for other in sorted(cosines, key=lambda other: -cosines[other])]
+        alike[memory.id] = [
+            other
+            for other in others
+            if other is not memory and not differ_in_identity(memory, other)
+        ]
+    return alike
+
+
+def _without_differing(memory: Memory, others: Sequence[Memory]) -> list[Memory]:
+    """`memory`, and those of `others` that differ from none before them."""
+    group = [memory]
+    texts = {normalise(memory.content)}
+    for other in others:
+        text = normalise(other.content)
+        if text in texts or not any(differ(text, known) for known in texts):
+            group.append(other)
+            texts.add(text)
+    return group
 
 
 def forgettings(memories: Sequence[Memory], request: JobRequest, now: datetime) -> UpkeepPlan:
@@ -321,13 +419,19 @@ def expiries(memories: Sequence[Memory], request: JobRequest, now: datetime) -> 
 
 
 def compactions(
-    memories: Sequence[Memory], neighbours: Nearest, request: JobRequest, now: datetime
+    memories: Sequence[Memory],
+    neighbours: Nearest,
+    request: JobRequest,
+    now: datetime,
+    is_word: IsWord | None = None,
 ) -> UpkeepPlan:
     """Plan to merge near-duplicates into the best memory among them, and to add up how often each
     was stated.
 
     Texts are compared by the same test as in writes, so `-5` is not `5` and `tar -c` is not `tar
-    -C`. Each memory is compared with the one that it is merged into, so a chain of near-duplicates
+    -C`. Facts and events are also merged, whatever their cosine, if they are the same but for
+    spelling; then one without slips is the best. is_word: see `same_but_for_spelling`. Each memory
+    is compared with the one that it is merged into, so a chain of near-duplicates
     never merges texts that differ. Two memories whose merge was undone are not merged again.
     neighbours: ids and cosines by id.
     """
@@ -346,30 +450,57 @@ def compactions(
         ):
             repeated = by_id.get(other)
             free = other not in merged_into and other not in repetitions and other != memory.id
-            if (
-                repeated
-                and free
-                and cosine >= request.similarity
-                and _same_memory(memory, repeated)
-            ):
-                merged_into[other] = memory.id
-                repetitions[memory.id].append(repeated)
+            is_near = cosine >= request.similarity
+            if not (repeated and free and _are_one(memory, repeated, is_word, is_near=is_near)):
+                continue
+            best = memory
+            if memory.id not in repetitions and _has_slips(memory, repeated, is_word):
+                best, repeated = repeated, memory
+            merged_into[repeated.id] = best.id
+            repetitions[best.id].append(repeated)
+            if best is not memory:
+                break
     changed = {
-        best: _merged_fields(by_id[best], repeated, now) for best, repeated in repetitions.items()
+        best_id: _merged_fields(by_id[best_id], merged, now)
+        for best_id, merged in repetitions.items()
     }
-    for repeated_id, best in sorted(merged_into.items()):
-        changed[repeated_id] = _end_fields(
-            by_id[repeated_id], "compact", now, f"{MERGED} as {best}", best
-        )
+    for repeated_id, best_id in sorted(merged_into.items()):
+        memory = by_id[repeated_id]
+        reason = _merge_reason(memory, by_id[best_id])
+        changed[repeated_id] = _end_fields(memory, "compact", now, reason, best_id)
     return UpkeepPlan(changed=changed)
 
 
-def _same_memory(memory: Memory, other: Memory) -> bool:
+def _are_one(memory: Memory, other: Memory, is_word: IsWord | None, *, is_near: bool) -> bool:
+    """Whether two memories may be merged. is_near: whether their vectors are near enough to compare
+    their statements.
+    """
     same_day = (
         not isinstance(memory, Episodic) or memory.created_at.date() == other.created_at.date()
     )
-    alike = same_day and memory.visibility is other.visibility and same_statement(memory, other)
-    return alike and not differ_in_identity(memory, other)
+    if not same_day or memory.visibility is not other.visibility:
+        return False
+    if differ_in_identity(memory, other):
+        return False
+    if is_near and same_statement(memory, other):
+        return True
+    same_circumstances = (
+        memory.type is other.type
+        and memory.type in _SPELLED
+        and memory.identity()[1:] == other.identity()[1:]  # such as the speaker
+    )
+    return same_circumstances and same_but_for_spelling(memory.content, other.content, is_word)
+
+
+def _has_slips(memory: Memory, other: Memory, is_word: IsWord | None) -> bool:
+    if is_word is None:
+        return False
+    slips_of_other = slips(other.content, memory.content, is_word)
+    return slips(memory.content, other.content, is_word) > slips_of_other
+
+
+def _merge_reason(memory: Memory, best: Memory) -> str:
+    return f"{MERGED if same_statement(memory, best) else SAME_SPELLING} as {best.id}"
 
 
 def _promotion(group: Sequence[Memory]) -> Promotion:
@@ -394,6 +525,38 @@ def _promotion(group: Sequence[Memory]) -> Promotion:
 
 def _promotion_reason(group: Sequence[Memory]) -> str:
     return f"said in {len(_sessions(group))} sessions"
+
+
+def _raised(fact: Memory, others: Sequence[Memory], now: datetime) -> dict[str, dict[str, Any]]:
+    """The fields to change, by id, so that `fact` gets the sessions of `others`, which say the
+    same, and the facts among these are merged into it. {} if it has the sessions already.
+    """
+    added = [name for name in _sessions(others) if name not in fact.source_sessions]
+    if not added:
+        return {}
+    links = [
+        Link(
+            to=other.id,
+            type=LinkType.REINFORCES if isinstance(other, Semantic) else LinkType.DERIVED_FROM,
+        )
+        for other in others
+    ]
+    reason = _promotion_reason([fact, *others])
+    fields = mark("promote", now, reason)
+    fields["upkeep"]["added"] = added
+    changed = {
+        fact.id: fields
+        | {
+            "evidence_count": fact.evidence_count + len(added),
+            "source_sessions": [*fact.source_sessions, *added][:MAX_SESSIONS],
+            "links": [link.model_dump(mode="json") for link in joined_links(links, fact.links)],
+        }
+    }
+    for other in others:
+        if isinstance(other, Semantic):
+            ended = f"{reason}, also as {fact.id}"
+            changed[other.id] = _end_fields(other, "promote", now, ended, fact.id)
+    return changed
 
 
 def mark(job: str, now: datetime, reason: str, into: str | None = None) -> dict[str, Any]:

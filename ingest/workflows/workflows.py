@@ -63,6 +63,8 @@ _ATTEMPTS = 8
 
 DEFAULT_BUDGET = 8_000
 
+_EXPIRED = "no event within its time to live"
+
 _HISTORY = TypeAdapter(WorkflowHistory)
 
 _log = logging.getLogger(__name__)
@@ -172,6 +174,22 @@ class Workflows:
         await self._snapshot_if_due(scope, workflow_id, appended.version)
         end_record = await self.ended.record(scope, workflow_id) if ends else EndRecord()
         return appended.version, cleaned.counts, end_record
+
+    async def expire(self) -> int:
+        """End the workflows whose time is over without an event that ended them, in all scopes, and
+        clean up after them; return how many.
+        """
+        ended = 0
+        async for scope, workflow_id, version in self.store.expired():
+            event = Event(WorkflowEventType.EXPIRED, to_utc(self.clock()), reason=_EXPIRED)
+            try:
+                await self.store.append(scope, AppendEvent(workflow_id, event, version))
+            except (NotFound, VersionConflict):
+                _log.debug("a workflow went on or ended while it was to expire")
+                continue
+            await self.ended.record(scope, workflow_id)
+            ended += 1
+        return ended
 
     async def chain(self, scope: Scope, workflow_id: str) -> list[WorkflowLog]:
         """The workflow and its ancestors that have not expired, oldest first."""

@@ -167,7 +167,9 @@ class WorkingMemory:
         async with self._locked(scope):
             now = self.clock()
             ended = [item for item in await self.items.items(scope) if item.is_over(now)]
-            outcomes = await self.ingestor.restorer.restore(scope, [item.ended() for item in ended])
+            outcomes = await self.ingestor.restorer.restore(
+                scope, [item.memory.at(now) for item in ended]
+            )
             moved: list[LiveItem] = []
             for item, outcome in zip(ended, outcomes, strict=True):
                 if outcome.status is WriteStatus.FAILED:
@@ -274,11 +276,12 @@ class WorkingMemory:
         items = await self.items.items(scope)
         memories = [item.memory for item in items if not item.is_over(now)]
         if include_cleared:
-            memories += [item.ended() for item in items if item.is_over(now)]
+            memories += [item.memory.at(now) for item in items if item.is_over(now)]
             live_ids = {item.memory.id for item in items}
-            cleared = await self.stored(scope, Not(Absent("cleared_at")), MAX_CLEARED)
+            is_over = AnyOf((Not(Absent("cleared_at")), Compare("expires_at", Op.LTE, now)))
+            cleared = await self.stored(scope, is_over, MAX_CLEARED)
             # A cleared item that was created again has its new state in the live store.
-            memories += [memory for memory in cleared if memory.id not in live_ids]
+            memories += [memory.at(now) for memory in cleared if memory.id not in live_ids]
         selected = (memory for memory in memories if todo_id in (None, memory.todo_id))
         return sorted(selected, key=lambda memory: (memory.created_at, memory.seq, memory.id))
 
@@ -289,9 +292,7 @@ class WorkingMemory:
         An item that has ended but is not moved yet is found, too.
         """
         item = await self.items.find(scope, memory_id)
-        if item is None:
-            return None
-        return item.ended() if item.is_over(self.clock()) else item.memory
+        return None if item is None else item.memory.at(self.clock())
 
     async def in_namespace(self, scope: Scope, limit: int) -> list[Working]:
         """Items that prompts show, of any session of the namespace, at most `limit`."""

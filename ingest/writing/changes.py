@@ -26,7 +26,7 @@ from ingest.identity.merging import joined_links
 from ingest.identity.relation import contradict, is_public_fact
 from ingest.identity.states import States, contradicted
 from ingest.identity.stored import Neighbour
-from ingest.identity.timeline import judge_again
+from ingest.identity.timeline import Timeline, judge_again
 from ingest.screening.redaction.redactor import Redactor
 from ingest.writing.drafts import END, SUCCESSOR, Preparer, check_links, revised
 from ingest.writing.embedding import MemoryEmbedder
@@ -50,6 +50,7 @@ from memtypes.search.vectors import Embedding
 
 RESTORED = "restored by a caller"
 RETRACTED = "retracted by a caller"
+ACCEPTED = "as before it was retracted"
 SUPERSEDED = "replaced by a caller"
 
 
@@ -113,7 +114,7 @@ class MemoryEditor:
                 check(stored)
             before = stored.at(now)
             fields = {name: changes[name] for name in changes.keys() - {END, SUCCESSOR}}
-            after = revised(before, fields, now) if fields else before
+            after = revised(before, fields, now).at(now) if fields else before
             if after.identity() != before.identity():
                 same_id = memory_id(scope, after.type, after.identity())
                 other = (await self.store.get(scope, [same_id])).get(same_id)
@@ -152,7 +153,8 @@ class MemoryEditor:
             expired = memory.expires_at is not None and memory.expires_at <= now
             if memory.state not in PAST and not expired:
                 raise Conflict(f"memory {known_id} is {memory.state}: there is nothing to restore")
-            memory = memory.model_copy(update={"expires_at": None}) if expired else memory
+            if expired:
+                memory = memory.model_copy(update={"expires_at": None}).at(now)
             states = States(now, {known_id: memory}, {known_id})
             await self._set_end(scope, states, known_id, None)
             return await self._write(scope, stored, states)
@@ -173,6 +175,32 @@ class MemoryEditor:
                 return memory
             states = States(now, {known_id: memory}, {known_id})
             states.mark_wrong(known_id, clean.value)
+            return await self._write(scope, stored, states)
+
+    async def accept(self, scope: Scope, known_id: str) -> Memory:
+        """Undo that a caller retracted a memory. It takes its place among what is stored by now: if
+        another fact has replaced it, before or since, it is replaced.
+
+        Raises NotFound, and Conflict if no caller has retracted it.
+        """
+        async with self.locks.lock(scope):
+            now = self.clock()
+            stored = await existing_memory(self.store, scope, known_id)
+            memory = stored.at(now)
+            if not is_retracted(memory):
+                raise Conflict(f"memory {known_id} is {memory.state}: no caller has retracted it")
+            states = States(now, {known_id: memory}, {known_id})
+            await self.state_writer.complete(scope, states)  # knows its chain afterwards
+            states.accept(known_id, ACCEPTED)
+            accepted = states.memories[known_id]
+            if accepted.state is State.CURRENT and is_public_fact(accepted):
+                linked = [
+                    Neighbour(states.memories[other], None)
+                    for other in sorted(contradicted(accepted) & states.memories.keys())
+                ]
+                similar, _ = await self._similar(scope, accepted, now)
+                near = [*linked, *similar]
+                await offload([accepted.content], lambda: Timeline(states).add(accepted, near))
             return await self._write(scope, stored, states)
 
     async def part(self, scope: Scope, known_id: str) -> Memory:
@@ -243,20 +271,29 @@ class MemoryEditor:
                 states.unlink(after.id, [after.superseded_by])
         # The new text is a statement of now, whatever the time from which the fact holds.
         linked = states.retract(after.id)
-        fact = await anyio.to_thread.run_sync(self.preparer.prepare_memory, after)
-        (fact,) = await self.embedder.embedded([fact])
-        similar: Sequence[Neighbour] = ()
-        if not has_ended(after, states.now) and fact.embedding is not None:
-            looked_up = LookedUp(after, fact.vectors(fact.embedding))
-            read = await read_stored(self.store, scope, [looked_up], states.now)
-            (similar,) = read.neighbours
+        similar, embedding = await self._similar(scope, after, states.now)
         await offload([after.content], lambda: judge_again(states, after.id, linked, similar))
         added = [link for link in after.links if link not in before.links]
         judged = states.memories[after.id]
         states.memories[after.id] = judged.model_copy(
             update={"links": joined_links(judged.links, added)}
         )
-        return fact.embedding
+        return embedding
+
+    async def _similar(
+        self, scope: Scope, fact: Memory, now: datetime
+    ) -> tuple[Sequence[Neighbour], Embedding | None]:
+        """The stored memories that are similar to `fact`, none if it has ended, and the embedding
+        of its text.
+        """
+        prepared = await anyio.to_thread.run_sync(self.preparer.prepare_memory, fact)
+        (prepared,) = await self.embedder.embedded([prepared])
+        if has_ended(fact, now) or prepared.embedding is None:
+            return (), prepared.embedding
+        looked_up = LookedUp(fact, prepared.vectors(prepared.embedding))
+        read = await read_stored(self.store, scope, [looked_up], now)
+        (similar,) = read.neighbours
+        return similar, prepared.embedding
 
     async def _set_end(self, scope: Scope, states: States, known_id: str, end: object) -> None:
         """End a memory at `end`, an RFC 3339 time; None makes an ended or replaced memory current
@@ -300,7 +337,9 @@ class MemoryEditor:
         if states.memories[newer_id].state in PAST:
             states.bring_back(newer_id, RESTORED)
         states.replace(known_id, newer_id, SUPERSEDED)
-        if states.memories[newer_id].valid_from <= states.memories[known_id].valid_from:
+        known = states.memories[known_id]
+        begins_before = states.memories[newer_id].valid_from <= known.valid_from
+        if begins_before and known.retracted_at is None:
             states.end(known_id, states.now)  # else it would never have been valid
 
     async def _write(
@@ -439,6 +478,12 @@ class MemoryEditor:
         """
         if following := await self.embedder.following(scope, removed, added):
             await self.store.upsert(scope, await self.embedder.records(following))
+
+
+def is_retracted(memory: Memory) -> bool:
+    """Whether a caller said that `memory` is wrong, not a text that replaced it."""
+    by_caller = memory.retracted_at is not None or memory.superseded_by is None
+    return memory.state is State.WRONG and by_caller
 
 
 def _folded(text: str) -> str:

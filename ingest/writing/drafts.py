@@ -21,11 +21,12 @@ from memtypes.conversation_context import text_in_context
 from memtypes.model.errors import InvalidRequest
 from memtypes.model.ids import content_hash, memory_id
 from memtypes.model.memory import Draft, Link, Memory, TokenCount
-from memtypes.model.policy import POLICIES, Visibility
+from memtypes.model.policy import POLICIES, MemoryType, Visibility
 from memtypes.model.prospective import Prospective
 from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.model.types import DRAFT, MEMORY_CLASSES, AnyDraft
+from memtypes.model.working import STORED_LIFE
 from memtypes.ports.encoders import SparseEncoder
 from memtypes.ports.memory_store import Record
 from memtypes.search.vectors import Embedding, InContext, SparseVector, Vectors
@@ -215,6 +216,8 @@ class Preparer:
             **memory_class.defaults(draft),
             **draft.model_dump(exclude_none=True),
         }
+        if draft.type is MemoryType.WORKING:  # a note on the task at hand is never kept for good
+            fields.setdefault("expires_at", at + STORED_LIFE)
         session = [session_id] if session_id else []
         fields["source_sessions"] = list(
             dict.fromkeys([*fields.get("source_sessions", ()), *session])

@@ -21,6 +21,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingest.screening.counts import ScreeningCounts
+from ingest.screening.prefilter import RecentTexts, place_of
 from ingest.screening.redaction.redactor import RedactedValue, Redactor
 from ingest.screening.review.panel import Panel
 from ingest.screening.submission import ScreeningGate, Submission, Submitted, submission_of
@@ -70,7 +71,8 @@ class Ingestor:
     secrets from edited and restored memories, which do not pass the gates. panel: reviews drafts.
     rejections: keeps rejected texts for 30 days; None to keep none. reader: reads a new statement
     together with stored ones; None if its weights are not installed. locks: one per namespace,
-    shared by everything that writes to this store. counts: what screening decided so far.
+    shared by everything that writes to this store. counts: what screening decided so far. recent:
+    the messages captured last, which the gates compare new ones with.
     """
 
     store: MemoryStore
@@ -85,6 +87,7 @@ class Ingestor:
     reader: Reader | None = None
     locks: ScopeLocks = field(default_factory=ScopeLocks)
     counts: ScreeningCounts = field(default_factory=ScreeningCounts)
+    recent: RecentTexts = field(default_factory=RecentTexts)
 
     def __post_init__(self) -> None:
         preparer = Preparer(self.sparse, self.count_tokens)
@@ -180,6 +183,8 @@ class Ingestor:
             tasks.start_soon(_pump, embedded, partial(self._review_piece, call), reviewed_in)
             async for piece in reviewed:
                 outcomes += await _or_failed(self._stages.write(call, piece), piece)
+        for submission, outcome in zip(submissions, outcomes, strict=True):
+            self._forget_unstored(call, submission, outcome)
         await self._keep_rejected(call, outcomes)
         return outcomes
 
@@ -191,6 +196,18 @@ class Ingestor:
         memories = await self.store.get(scope, sorted(ends)) if ends else {}
         for path, draft in drafts.items():
             check_links(draft.links, memories, path)
+
+    def _forget_unstored(
+        self, call: WriteCall, submission: Submission, outcome: WriteOutcome
+    ) -> None:
+        """Forget a captured message that was not stored, so that no later one repeats it."""
+        said = submission.said
+        is_stored = outcome.status in (WriteStatus.STORED, WriteStatus.MERGED)
+        if said is None or said.part or is_stored:
+            return
+        draft = submission.draft
+        day = (draft.created_at or call.received_at).date()
+        self.recent.forget(call.scope, draft.content, day, place_of(draft))
 
     async def _keep_rejected(self, call: WriteCall, outcomes: Sequence[WriteOutcome]) -> None:
         rejected: list[RejectedText] = []

@@ -7,13 +7,15 @@ a WriteOutcome, which later stages return unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeAlias
 
 import anyio
 
+from ingest.identity.acts import is_told_by
 from ingest.identity.plan import is_repetition
 from ingest.screening.counts import ScreeningCounts
 from ingest.screening.review.panel import Panel, ReviewRequest
@@ -33,7 +35,8 @@ from ingest.writing.outcome import Entry, WriteOutcome, WriteStatus, unfinished,
 from ingest.writing.writer import MemoryWriter
 from memtypes.conversation_context import CallTurns, ConversationContext
 from memtypes.model.errors import InvalidRequest, RemembrancerError
-from memtypes.model.memory import Decision, Reviewed
+from memtypes.model.memory import Decision, Reviewed, Source
+from memtypes.model.prospective import CLOSED, Prospective, TaskChange
 from memtypes.model.scope import Scope
 from memtypes.model.types import AnyDraft
 from memtypes.offload import offload
@@ -46,15 +49,20 @@ overloading it.
 """
 
 
+MessagePlace: TypeAlias = tuple[str | None, tuple[int, ...]]
+"""The session of a captured message, and its position in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class WriteCall:
     """What the drafts of one write call share. turns: the conversation turns among them, as context
-    of later turns.
+    of later turns. messages: ids of the captured messages that are stored, by session and position.
     """
 
     scope: Scope
     received_at: datetime
     turns: CallTurns = field(default_factory=CallTurns)
+    messages: dict[MessagePlace, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,18 +276,54 @@ class Stages:
         """Write the memories to the store, and what the texts do to stored ones; return all
         outcomes, with the results of redaction, typing and review.
         """
-        pending = unfinished(entries)
+        pending = _with_messages(unfinished(entries), call.messages)
         heard = [
             entry.heard
             for entry in entries
             if isinstance(entry, WriteOutcome) and entry.heard is not None
         ]
         deeds = await self.consultation.deeds(call.scope, call.received_at, pending, heard)
-        outcomes = await self.writer.write(call.scope, pending, deeds)
-        annotated = [
-            _annotated(outcome, entry) for outcome, entry in zip(outcomes, pending, strict=True)
+        written = await self.writer.write(call.scope, pending, deeds)
+        annotated: list[WriteOutcome] = []
+        for outcome, entry in zip(written.outcomes, pending, strict=True):
+            annotated.append(_annotated(outcome, entry))
+            place = _message_place(entry)
+            if place is not None and outcome.id is not None:
+                call.messages[place] = outcome.id
+        return [
+            _with_deeds(outcome, written.tasks, call.received_at)
+            for outcome in with_results(entries, annotated)
         ]
-        return with_results(entries, annotated)
+
+
+def _with_messages(
+    entries: Sequence[PendingWrite], stored: Mapping[MessagePlace, str]
+) -> list[PendingWrite]:
+    """`entries`, where each statement of a message names the memory that the message is or was
+    stored as. stored: the messages that were written before.
+    """
+    messages = dict(stored)
+    with_messages: list[PendingWrite] = []
+    for entry in entries:
+        place = _message_place(entry)
+        if place is not None:
+            messages[place] = entry.memory.id
+        memory = entry.memory
+        if entry.said is not None and entry.said.part:
+            message = messages.get(_place(memory.source))
+            memory = memory.model_copy(update={"from_message": message})
+        with_messages.append(replace(entry, memory=memory))
+    return with_messages
+
+
+def _message_place(entry: PendingWrite) -> MessagePlace | None:
+    """Where a message was said that is stored as a whole; None for anything else."""
+    is_message = entry.said is not None and not entry.said.part
+    return _place(entry.memory.source) if is_message else None
+
+
+def _place(source: Source | None) -> MessagePlace:
+    return (None, ()) if source is None else (source.thread_id, tuple(source.turns))
 
 
 def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
@@ -294,6 +338,28 @@ def _annotated(outcome: WriteOutcome, entry: PendingWrite) -> WriteOutcome:
         classified=screened.classified,
         reviewed=reviewed,
     )
+
+
+def _with_deeds(
+    outcome: WriteOutcome, tasks: Sequence[Prospective], received_at: datetime
+) -> WriteOutcome:
+    """`outcome` with those of the changed `tasks` that a text ended or moved which is no memory."""
+    if outcome.heard is None:
+        return outcome
+    told = outcome.heard.submission.draft
+    said_at = told.created_at or received_at
+
+    ended: list[str] = []
+    moved: list[str] = []
+    for task in tasks:
+        last = task.ended if task.status in CLOSED else next(reversed(task.history), None)
+        if last is None or not is_told_by(last, told.content, said_at):
+            continue
+        if last.how is TaskChange.MOVED:
+            moved.append(task.id)
+        elif last.how is not TaskChange.REOPENED:
+            ended.append(task.id)
+    return replace(outcome, ended=tuple(ended), moved=tuple(moved))
 
 
 def _decided(write: PendingWrite, reviewed: Reviewed | None) -> Entry:

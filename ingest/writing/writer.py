@@ -37,8 +37,8 @@ NOT_READ_BACK = "the store accepted it, but did not return it when it was read b
 
 
 class ScopeLocks:
-    """A lock for each namespace in use. Within this process, only one caller at a time writes to a
-    namespace.
+    """A lock for each namespace in use, and for each session whose messages are stored. Within this
+    process, only one caller at a time writes to a namespace, and stores the messages of a session.
 
     A write reads memories, decides and writes them back, which is not atomic. The locks do not
     cover other processes: if two of them repeat a stored text at the same time, its count of
@@ -46,11 +46,26 @@ class ScopeLocks:
     """
 
     def __init__(self) -> None:
-        self._locks: WeakValueDictionary[tuple[str, str], anyio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, ...], anyio.Lock] = WeakValueDictionary()
 
     def lock(self, scope: Scope) -> anyio.Lock:
         """The lock of the namespace of `scope`."""
         return self._locks.setdefault((scope.tenant, scope.namespace), anyio.Lock())
+
+    def session_lock(self, scope: Scope) -> anyio.Lock:
+        """The lock of the messages of the session that `scope` names."""
+        key = (scope.tenant, scope.namespace, scope.session_id or "")
+        return self._locks.setdefault(key, anyio.Lock())
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write did, as read back. outcomes: of the memories, in order. tasks: those that it
+    changed.
+    """
+
+    outcomes: list[WriteOutcome]
+    tasks: list[Prospective]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +82,12 @@ class MemoryWriter:
 
     async def write(
         self, scope: Scope, pending: Sequence[PendingWrite], deeds: Sequence[Deeds] = ()
-    ) -> list[WriteOutcome]:
-        """Store or merge each memory of `pending`, and do the `deeds` of texts; return the
-        outcomes. Raises what store and embedder raise.
+    ) -> Written:
+        """Store or merge each memory of `pending`, and do the `deeds` of texts. Raises what store
+        and embedder raise.
         """
         if not pending and not deeds:
-            return []
+            return Written([], [])
         async with self.locks.lock(scope):
             now = self.clock()
             pending, made = await self._plan(scope, pending, deeds, now)
@@ -87,10 +102,11 @@ class MemoryWriter:
             for planned, entry in zip(made.writes, pending, strict=True):
                 types[planned.id] = entry.memory.type
             read_back = await self.store.get(scope, types)
-        return [
+        outcomes = [
             _outcome(planned, entry.memory, read_back, made.affected)
             for planned, entry in zip(made.writes, pending, strict=True)
         ]
+        return Written(outcomes, _changed_tasks(read_back, made.affected))
 
     async def _plan(
         self,
@@ -236,11 +252,7 @@ def _outcome(
         if other.id in affected and other.id in contradicted(memory)
     ]
     replaced = [rival for rival in rivals if rival.superseded_by == memory.id]
-    tasks = [
-        other
-        for other in read_back.values()
-        if other.id in affected and isinstance(other, Prospective)
-    ]
+    tasks = _changed_tasks(read_back, affected)
     contests = tuple(rival.id for rival in rivals if rival.state is State.CONTESTED)
     stored = WriteOutcome(
         WriteStatus.STORED,
@@ -262,6 +274,11 @@ def _outcome(
         merged_into=memory.id,
         changed=planned.changed,
     )
+
+
+def _changed_tasks(read_back: Mapping[str, Memory], affected: Container[str]) -> list[Prospective]:
+    memories = read_back.values()
+    return [task for task in memories if isinstance(task, Prospective) and task.id in affected]
 
 
 def _is_ended_by(task: Prospective, memory: Memory) -> bool:

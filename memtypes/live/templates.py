@@ -19,6 +19,16 @@ MAX_KEY = 256
 
 _AGENT_ID = ("agent", "id")
 
+_MEMBER = rf"(?:{'|'.join(VARIABLES)})(?:\.\w+)+"
+
+_FOREIGN = re.compile(
+    # {user.id}, ${user.id}, #{user.id}, %{user.id} or { .user.id }: whatever the name
+    r"[$#%@]?\{+\s*\.?([A-Za-z_]\w*(?:\.\w+)*)\s*\}+"
+    # $user.id, %(user.id)s, <user.id> or [user.id]: only members of the variables
+    rf"|[$@]({_MEMBER})|%\(({_MEMBER})\)s?|<({_MEMBER})>|\[({_MEMBER})\]"
+)
+"""A placeholder as other template languages write it."""
+
 _Piece: TypeAlias = str | tuple[str, ...]
 """A part of a template: text, or the path of a variable's member, such as ("session", "id")."""
 
@@ -50,6 +60,17 @@ def _pieces(template: str) -> list[_Piece]:
     pieces: list[_Piece] = [
         leaf.data if isinstance(leaf, nodes.TemplateData) else _path(leaf) for leaf in leaves
     ]
+    if "{#" in template:
+        raise ValueError("a template must not have a comment, whose text would be left out")
+    _check_pieces(pieces)
+    return pieces
+
+
+def _check_pieces(pieces: list[_Piece]) -> None:
+    """Raise ValueError unless different values give different keys."""
+    for piece in pieces:
+        if isinstance(piece, str):
+            _check_literal(piece)
     if any(len(piece) == 1 for piece in pieces if isinstance(piece, tuple)):
         raise ValueError(
             "a template may use members such as {{ session.id }}, not a whole variable"
@@ -69,7 +90,22 @@ def _pieces(template: str) -> list[_Piece]:
         raise ValueError(
             "text between two members must not begin with %, as encoded characters of a value do"
         )
-    return pieces
+
+
+def _check_literal(text: str) -> None:
+    """Raise ValueError if `text`, a part of a template that is taken literally, looks like a
+    placeholder: then all users would share one thread.
+    """
+    foreign = _FOREIGN.search(text)
+    if foreign is None:
+        return
+    name = next(filter(None, foreign.groups()))
+    variable, _, member = name.partition(".")
+    if variable in VARIABLES:
+        right = f"write {{{{ {variable}.{member or 'id'} }}}}"
+    else:
+        right = f"a template may use {', '.join(VARIABLES)}, written as {{{{ user.id }}}}"
+    raise ValueError(f"{foreign[0]!r} would be taken literally, the same for all users: {right}")
 
 
 def _path(node: nodes.Node) -> tuple[str, ...]:

@@ -5,14 +5,16 @@ access to them.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import re2
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
-from memtypes.config import parse_yaml, re2_pattern, read_text
+from memtypes.config import InvalidConfigFile, load_yaml, re2_pattern, read_text, validated
+from memtypes.live.project_policies import converted_policies, is_project
 from memtypes.live.templates import checked_template
 from memtypes.live.turns import Role
 from memtypes.model.memory import Flag, Number, StrictModel, Whole
@@ -337,34 +339,56 @@ class Agent(StrictModel):
 class Policies(StrictModel):
     """The contents of a policy file: thread policies by name, and the policies that each agent may
     use, by agent id.
+
+    A policy that only an agent names is `DEFAULT_POLICY`.
     """
 
     threads: dict[Name, ThreadPolicy] = Field(default_factory=dict)
     agents: dict[Name, Agent] = Field(default_factory=dict)
+    _left_out: tuple[str, ...] = PrivateAttr(default=())
 
-    @model_validator(mode="before")
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The policies that agents refer to and the file does not define, in order."""
+        named = [reference.id for agent in self.agents.values() for reference in agent.references()]
+        return tuple(name for name in dict.fromkeys(named) if name not in self.threads)
+
+    @property
+    def notes(self) -> list[str]:
+        """What whoever wrote the file should know: policies that have the defaults, and fields that
+        have no effect.
+        """
+        missing = [
+            f"threads.{name} is not defined and an agent refers to it: it has the defaults. To "
+            f"change them, add under `threads:` {name}: {{type: message_count_based, max_messages: "
+            f"{DEFAULT_TURNS}, flush: {{strategy: hybrid_summary}}}}"
+            for name in self.missing
+        ]
+        return [*missing, *(f"{path} has no effect" for path in self._left_out)]
+
     @classmethod
-    def _is_not_a_workflow_project(cls, value: object) -> object:
-        if isinstance(value, dict) and (
-            {"resource", "memories"} & value.keys() or isinstance(value.get("agents"), list)
-        ):
-            raise ValueError(
-                "has resources of a workflow project; `remembrancer policies convert FILE` "
-                "rewrites them"
-            )
-        return value
+    def of_project(cls, document: Mapping[str, Any], name: str) -> Policies:
+        """The policies of a YAML document of a Compozy project. name: what errors call the file.
+        Raises InvalidConfigFile.
+        """
+        try:
+            converted, left_out = converted_policies([document])
+        except InvalidConfigFile as error:
+            raise InvalidConfigFile(f"{name}: {error}") from error
+        return validated(converted, cls, name).with_left_out(left_out)
 
-    @model_validator(mode="after")
-    def _refers_to_existing_policies(self) -> Self:
-        for name, agent in self.agents.items():
-            for reference in agent.references():
-                if reference.id not in self.threads:
-                    policies = ", ".join(sorted(self.threads)) or "none"
-                    raise ValueError(
-                        f"agents.{name} refers to {reference.id!r}; the threads here are: "
-                        f"{policies}"
-                    )
+    def with_left_out(self, left_out: Sequence[str]) -> Self:
+        """These policies, which note that fields at the paths `left_out` have no effect."""
+        self._left_out = tuple(left_out)
         return self
+
+
+DEFAULT_POLICY = ThreadPolicy(
+    type=PolicyType.MESSAGE_COUNT_BASED,
+    max_messages=DEFAULT_TURNS,
+    flush=Flush(strategy=FlushStrategy.HYBRID_SUMMARY),
+)
+"""Policy of threads without a resource, or with a resource that the policy file does not define."""
 
 
 def read_policies(path: Path | None) -> Policies:
@@ -375,7 +399,11 @@ def read_policies(path: Path | None) -> Policies:
 
 
 def parse_policies(text: str, file: str) -> Policies:
-    """Parse `text`, the contents of a policy file. file: its name for error messages. Raises
-    InvalidConfigFile.
+    """Parse `text`, the contents of a policy file or of a Compozy project's file. file: its name
+    for error messages. Raises InvalidConfigFile.
     """
-    return parse_yaml(text, Policies, f"policy file {file}")
+    name = f"policy file {file}"
+    value = load_yaml(text, name)
+    return (
+        Policies.of_project(value, name) if is_project(value) else validated(value, Policies, name)
+    )

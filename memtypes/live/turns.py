@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,6 +18,9 @@ MAX_TURN = 200_000
 
 MAX_REFERENCES = 100
 
+MAX_FILE = 100_000
+"""Maximum characters of a file's content that is given with a turn."""
+
 TurnText = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_TURN), AfterValidator(readable)
 ]
@@ -25,13 +29,29 @@ Role = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,63}$")]
 Version = Annotated[Whole, Field(ge=0, lt=2**53)]
 
 
+FileText = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_FILE), AfterValidator(readable)
+]
+
+
 class FileReference(StrictModel):
-    """A file or an image that a conversation turn mentions, by its path."""
+    """A file that a conversation turn mentions, by its path. content: its text, as it is now.
+
+    A thread keeps the newest content of each file, and contexts show it where it fits.
+    """
+
+    path: Path
+    content: FileText | None = None
+
+
+class ImageReference(StrictModel):
+    """An image that a conversation turn mentions, by its path."""
 
     path: Path
 
 
 FileReferences = Annotated[list[Path | FileReference], Field(max_length=MAX_REFERENCES)]
+ImageReferences = Annotated[list[Path | ImageReference], Field(max_length=MAX_REFERENCES)]
 
 
 class NewTurn(StrictModel):
@@ -41,18 +61,27 @@ class NewTurn(StrictModel):
     content: TurnText
     agent_id: Name | None = None
     files: FileReferences = Field(default_factory=list)
-    images: FileReferences = Field(default_factory=list)
+    images: ImageReferences = Field(default_factory=list)
     tool: Name | None = None
     model: Name | None = None
     metadata: Metadata = Field(default_factory=dict)
     pinned: Flag = False
 
 
-def paths(references: list[str | FileReference]) -> list[str]:
-    """The distinct paths of `references`, in order. A reference is a path or a `FileReference`."""
+def paths(references: Sequence[str | FileReference | ImageReference]) -> list[str]:
+    """The distinct paths of `references`, in order. A reference is a path or has one."""
     return list(
         dict.fromkeys(entry if isinstance(entry, str) else entry.path for entry in references)
     )
+
+
+def contents(references: Sequence[str | FileReference]) -> dict[str, str]:
+    """The contents that `references` give, by path. Of several for a path, the last."""
+    return {
+        reference.path: reference.content
+        for reference in references
+        if isinstance(reference, FileReference) and reference.content is not None
+    }
 
 
 @dataclass(frozen=True, slots=True)

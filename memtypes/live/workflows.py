@@ -30,7 +30,7 @@ MAX_REASON = 400
 
 class WorkflowEventType(StrEnum):
     """What a workflow event reports: a change of the workflow, of one of its steps, or of its
-    data.
+    data. expired: the workflow had no event for its time to live; only the service appends this.
     """
 
     STARTED = "started"
@@ -43,6 +43,7 @@ class WorkflowEventType(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 _STEP_TYPES = (
@@ -97,6 +98,8 @@ class NewEvent(StrictModel):
     def _has_required_fields(self) -> Self:
         if self.type in _STEP_TYPES and self.step_id is None:
             raise ValueError(f"an event of type {self.type} needs a step_id")
+        if self.type is WorkflowEventType.EXPIRED:
+            raise ValueError("the service ends a workflow as expired; send cancelled or failed")
         required = _REQUIRED.get(self.type)
         if required and getattr(self, required) is None:
             raise ValueError(f"an event of type {self.type} needs {required}")
@@ -165,13 +168,16 @@ _EVENT = TypeAdapter(Event)
 
 
 class WorkflowStatus(StrEnum):
-    """The status of a workflow. pending: no event has started it yet."""
+    """The status of a workflow. pending: no event has started it yet. expired: it had no event for
+    its time to live, and the service has ended it.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
     @property
     def ended(self) -> bool:
@@ -205,6 +211,7 @@ STATUS_AFTER: Mapping[WorkflowEventType, WorkflowStatus] = {
     WorkflowEventType.COMPLETED: WorkflowStatus.COMPLETED,
     WorkflowEventType.FAILED: WorkflowStatus.FAILED,
     WorkflowEventType.CANCELLED: WorkflowStatus.CANCELLED,
+    WorkflowEventType.EXPIRED: WorkflowStatus.EXPIRED,
 }
 """The workflow's status after an event of each type; events of other types do not change the
 status.

@@ -197,14 +197,16 @@ class UpkeepMark(StrictModel):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: Literal["promote", "forget", "compact"]
     at: Instant
     reason: str
     into: str | None = None
+    added: list[str] = Field(default_factory=list, max_length=1_000)
     undone: Flag = False
 
 
@@ -366,6 +368,7 @@ CURRENT_AGAIN: Mapping[str, Any] = MappingProxyType(
         "state": State.CURRENT,
         "state_until": None,
         "state_reason": None,
+        "retracted_at": None,
     }
 )
 """Values to set on a memory that nothing replaces or contests any more."""
@@ -377,7 +380,8 @@ class Memory(StrictModel):
     seq: its place in its session. valid_from, valid_to: when it holds; valid_to is None while no
     memory replaces it. superseded_by: id of the memory that replaced it. gives_value: whether its
     text has a number or tells of a change, None if not computed. evidence_count: how often it was
-    stated. own_fields: names of the fields of its type alone.
+    stated. from_message: id of the captured message that it is a statement of, if that was stored;
+    it may have been deleted since. own_fields: names of the fields of its type alone.
     """
 
     own_fields: ClassVar[frozenset[str]] = frozenset()
@@ -424,6 +428,9 @@ class Memory(StrictModel):
         max_length=MAX_LABEL,
         description="Why the memory was replaced or is contested.",
     )
+    retracted_at: Instant | None = Field(
+        default=None, description="When a caller said that the memory is wrong."
+    )
     dated: Flag = Field(
         default=False,
         description="Whether contexts say since when it holds: it replaced or contests another.",
@@ -442,6 +449,7 @@ class Memory(StrictModel):
         default=None, description="When a fact was last said again."
     )
     source_sessions: list[str] = Field(default_factory=list)
+    from_message: str | None = None
     reviewed: Reviewed | None = None
     upkeep: UpkeepMark | None = None
 

@@ -24,7 +24,8 @@ class SemanticFields(BaseModel):
     """The fields that only a fact (a semantic memory) has. source_sessions: ids of the sessions
     that stated it.
 
-    related: names of related concepts, which are embedded with the fact.
+    related: names of related concepts, which are embedded with the fact. speaker: who said it.
+    Contexts show it where the text has a word such as "I" or "my".
     """
 
     concept: Label | None = None
@@ -33,6 +34,7 @@ class SemanticFields(BaseModel):
     source_sessions: list[str] = Field(default_factory=list, max_length=1000)
     evidence_count: Whole = Field(default=1, ge=1)
     related: list[str] = Field(default_factory=list, max_length=100)
+    speaker: Label | None = None
 
 
 class SemanticDraft(SemanticFields, Draft):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -12,6 +13,9 @@ from memtypes.model.memory import Draft, Memory, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name
 from memtypes.model.times import Instant
+
+STORED_LIFE = timedelta(hours=24)
+"""Time after which a working memory expires that is stored without an `expires_at`."""
 
 _FORMER = frozenset({"live", "fence"})
 """Fields by which earlier versions, also in exports, marked copies of live items."""
@@ -108,6 +112,17 @@ class Working(WorkingFields, Memory):
         if isinstance(fields, Mapping) and not _FORMER.isdisjoint(fields):
             return {name: value for name, value in fields.items() if name not in _FORMER}
         return fields
+
+    def at(self, now: datetime) -> Self:
+        """The item with its state at `now`: one that has expired says when and why it ended."""
+        item = super().at(now)
+        if item.cleared_at is not None and item.cleared_reason is not ClearReason.EXPIRED:
+            return item
+        is_expired = item.expires_at is not None and item.expires_at <= now
+        end = (item.expires_at, ClearReason.EXPIRED) if is_expired else (None, None)
+        if end == (item.cleared_at, item.cleared_reason):
+            return item
+        return item.model_copy(update={"cleared_at": end[0], "cleared_reason": end[1]})
 
     def identity(self) -> tuple[str | None, ...]:
         """The values of a working item that determine its id: content, to-do, agent and, if

@@ -16,6 +16,14 @@ from memtypes.model.scope import Scope
 MAX_CHAIN = 20
 """Maximum number of threads in a chain of parents, the youngest included."""
 
+MAX_CONTENTS = 1_000_000
+"""Maximum bytes of all contents of files in a thread. Beyond it, those of the files that were
+mentioned longest ago are dropped.
+"""
+
+BYTES_PER_TOKEN = 16
+"""Bytes of files' contents that a `ThreadTail` reads for each token of its budget, at least."""
+
 MAX_PATHS = 200
 """Maximum number of files that a `ThreadTail` lists; the maximum number of images is the same."""
 
@@ -50,8 +58,9 @@ class Thread:
     number of turns.
 
     ttl_left_s: seconds until the thread expires. used_at: time of the last change of its turns by a
-    caller, else of its creation. ancestors: ids of its parent, the parent's parent and so on,
-    oldest first, also of expired threads.
+    caller, else of its creation. flushed: number of turns that a flush or an eviction moved out of
+    it since its turns were last replaced or cleared. ancestors: ids of its parent, the parent's
+    parent and so on, oldest first, also of expired threads.
     """
 
     id: str
@@ -72,6 +81,7 @@ class Thread:
     ancestors: tuple[str, ...] = ()
     workflow_id: str | None = None
     used_at: datetime | None = None
+    flushed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,7 @@ class AppendTurn:
     for any.
 
     spares_system: whether the thread's newest system turn is evicted only after all others.
+    contents: of files that the turn mentions, by path.
     """
 
     thread_id: str
@@ -127,6 +138,7 @@ class AppendTurn:
     expected: int | None = None
     request: RequestKey | None = None
     spares_system: bool = False
+    contents: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +176,15 @@ class ThreadContent:
 class PathMention:
     """The latest mention of a file or image by a turn, which may have left the thread. at: time of
     the turn.
+
+    content: the newest content that was given for the file; None if none was; "" if it was not
+    read, because newer ones are large enough for the reader.
     """
 
     path: str
     turn: int
     at: datetime
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,10 +301,12 @@ class ThreadStore(Protocol):
         thread_id: str,
         turns: Sequence[tuple[Turn, str | None]],
         expected: int | None = None,
+        contents: Mapping[str, str] | None = None,
     ) -> int:
         """Replace all turns of the thread, and remove its summary; return the thread's new version.
 
-        turns: each with its eviction rank (see `eviction_rank`). expected: the version that the
+        turns: each with its eviction rank (see `eviction_rank`). contents: of files that the turns
+        mention, by path. expected: the version that the
         thread must have; None for any. Raises VersionConflict if another version is current.
         """
 

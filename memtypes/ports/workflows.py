@@ -141,7 +141,7 @@ class WorkflowPage:
 
 class WorkflowStore(Protocol):
     """Stores workflows. A workflow expires when it and its descendants had no event for a
-    configured TTL.
+    configured TTL; one that has not ended is then yielded by `expired`, to be ended.
 
     The event log of an ended workflow is kept until its descendants have ended too, and then for
     another configured TTL. Ids of other scopes are unknown. Every call is atomic. Every method
@@ -203,6 +203,11 @@ class WorkflowStore(Protocol):
     ) -> None:
         """Add a thread or session to a workflow. Raises NotFound for an unknown workflow, Conflict
         if it has ended.
+        """
+
+    def expired(self) -> AsyncIterator[tuple[Scope, str, int]]:
+        """Yield the scope, id and version of every workflow, in all scopes, that has not ended and
+        whose TTL is over. It can still be read and ended for a week.
         """
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:

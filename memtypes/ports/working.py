@@ -39,13 +39,6 @@ class LiveItem:
             memory.expires_at is not None and memory.expires_at <= at
         )
 
-    def ended(self) -> Working:
-        """The memory of an item that is over, with the time and the reason of its end."""
-        if self.memory.cleared_at is not None:
-            return self.memory
-        end = {"cleared_at": self.memory.expires_at, "cleared_reason": ClearReason.EXPIRED}
-        return self.memory.model_copy(update=end)
-
 
 @dataclass(frozen=True, slots=True)
 class ItemSelection:

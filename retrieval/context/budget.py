@@ -1,15 +1,20 @@
 """Chooses the hits that go into a context, within a total number of tokens and a limit for each
 memory type.
 
-The best-ranked hit that fits is taken first, then the others in order of rank. If the query asks
-for tasks or how-tos, tokens are reserved for this memory type: as many as its best hits need, but
-at most the type's share. A message takes the place of the sentences of it that were chosen before.
+The best-ranked hit that fits is taken first, then the others in order of rank. If every memory type
+has enough hits that are about as relevant as the last one that this order would show, each type's
+share of the tokens is reserved for it; otherwise the better hits are worth more than the shares. If
+the query asks for tasks or how-tos, this type's share is larger, and as much of it as its best hits
+need is reserved in any case. A message takes the place of the sentences of it that were chosen
+before.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -54,6 +59,11 @@ entries may be a few long messages.
 MAX_DEMAND_WINDOW = 128
 """Maximum number of these entries, so that a receipt can list all of them."""
 
+NEAR = 0.8
+"""A hit is about as relevant as another if it has at least this share of its score. See
+benchmarks/decisions/context-fill.md.
+"""
+
 MIN_CUT = 32
 """Minimum tokens of an entry that is cut; a shorter beginning of a memory is not worth its
 space.
@@ -78,7 +88,8 @@ class BudgetPlan:
     large for its type is skipped, cut or shown as an excerpt. due_tokens: tokens of due tasks and
     their heading. counted: ranks of the tasks that the heading of tasks counts in one line, and
     that are not offered. finished, newest_first: whether finished tasks, and the newest facts,
-    how-tos and days, are shown first.
+    how-tos and days, are shown first. keeps_shares: whether shares are reserved for types whose
+    hits are about equally relevant.
     """
 
     total: int
@@ -91,13 +102,14 @@ class BudgetPlan:
     counted: tuple[int, ...] = ()
     finished: bool = False
     newest_first: bool = False
+    keeps_shares: bool = False
 
 
 class Offer(NamedTuple):
     """A hit offered to a budget.
 
     tokens: size of its rendered entry. group: day heading above it, if any. part_of: rank of the
-    message of which it is a sentence; 0 if there is none among the hits.
+    message of which it is a sentence; 0 if there is none among the hits. score: of the hit.
     """
 
     rank: int
@@ -105,6 +117,7 @@ class Offer(NamedTuple):
     tokens: int
     group: str | None = None
     part_of: int = 0
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,8 @@ class BudgetFill:
     chosen: in the order of the offers. repeats: ranks of the offers that were left out as sentences
     of a chosen message, with the message's rank. used: tokens that the chosen entries take,
     headings included. initial, shifted: tokens that `initial_shares` and `shifted_shares` gave to
-    each type. room: tokens left over.
+    each type. room: tokens left over. weighed: ranks of the offers from which it follows
+    whether shares are reserved.
     """
 
     plan: BudgetPlan
@@ -148,6 +162,18 @@ class BudgetFill:
     initial: TypeTokens
     shifted: TypeTokens
     room: int
+    weighed: tuple[int, ...] = ()
+
+    @property
+    def shifts(self) -> TypeTokens:
+        """Tokens that each type gained, or lost if negative, because of what the query asks for."""
+        moved = {kind: self.shifted[kind] - tokens for kind, tokens in self.initial.items()}
+        return {kind: tokens for kind, tokens in moved.items() if tokens}
+
+    @property
+    def handed_on(self) -> TypeTokens:
+        """Tokens that each type took beyond its shifted share or, if negative, left to others."""
+        return {kind: self.used[kind] - tokens for kind, tokens in self.shifted.items()}
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -179,7 +205,10 @@ def fill(plan: BudgetPlan, offers: Sequence[Offer], overheads: Overheads) -> Bud
         MemoryType.PROSPECTIVE: plan.task_like or plan.due_tokens,
         MemoryType.PROCEDURAL: plan.how_to,
     }
-    reserved = {kind: min(shifted[kind], demand[kind]) for kind in plan.types if asked.get(kind)}
+    reserved, weighed = _equal_shares(plan, offers, shifted)
+    for kind in plan.types:
+        if asked.get(kind):
+            reserved[kind] = max(reserved.get(kind, 0), min(shifted[kind], demand[kind]))
     filling = _Filling(plan, overheads, reserved, offers)
     if plan.oversize == "excerpt" and plan.types == (MemoryType.WORKING,):
         filling.add_excerpts()
@@ -203,6 +232,7 @@ def fill(plan: BudgetPlan, offers: Sequence[Offer], overheads: Overheads) -> Bud
         initial,
         shifted,
         sum(initial.values()) - sum(filling.used.values()),
+        weighed,
     )
 
 
@@ -284,6 +314,33 @@ def demand_of(
             groups.add((offer.type, offer.group))
             demand[offer.type] += overheads.groups[offer.group]
     return demand
+
+
+def _equal_shares(
+    plan: BudgetPlan, offers: Sequence[Offer], shares: TypeTokens
+) -> tuple[TypeTokens, tuple[int, ...]]:
+    """The shares to reserve, if all types have enough offers that are about as relevant as the last
+    one that the order of rank alone would show; and the ranks of the offers from which this
+    follows.
+
+    Nothing is reserved if such offers of a type take less than its share: then the better ones of
+    the other types matter more.
+    """
+    fitting = [offer for offer in offers if offer.tokens <= shares.get(offer.type, -1)]
+    fitting.sort(key=lambda offer: offer.rank)
+    shown = bisect_right(list(accumulate(offer.tokens for offer in fitting)), plan.total)
+    if not plan.keeps_shares or shown == len(fitting):
+        return {}, ()
+    last = fitting[shown].score
+    least = last - (1.0 - NEAR) * abs(last)
+    weighed = {offer.rank for offer in fitting[: shown + 1]}
+    tokens = dict.fromkeys(plan.types, 0)
+    for offer in fitting:
+        if offer.score >= least and tokens[offer.type] < shares[offer.type]:
+            tokens[offer.type] += offer.tokens
+            weighed.add(offer.rank)
+    have_enough = all(tokens[kind] >= shares[kind] for kind in plan.types)
+    return dict(shares) if have_enough else {}, tuple(weighed)
 
 
 class _Filling:

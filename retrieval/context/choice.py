@@ -137,6 +137,8 @@ def choose(
         counted=tuple(position + 1 for position in counted),
         finished=hits.wish is Wish.FINISHED,
         newest_first=hits.newest_first,
+        # An overview of a type, or what a session goes on with, has this first instead
+        keeps_shares=hits.wish not in OVERVIEW_TYPES and hits.wish is not Wish.CONTINUE,
     )
     # Due tasks are offered first, and what the query asks to list before better hits
     first = dict.fromkeys([*due, *_listed(hits, request).tolist()])
@@ -199,6 +201,7 @@ def _offers(
     columns = candidates.columns
     tokens = columns.integers("tokens.line", 0).tolist()
     kinds = hits.kinds.tolist()
+    scores = hits.ranked.scores.tolist()
     groups: list[str | None] = [None] * len(kinds)
     if renderer.layout.has_days:
         events = np.flatnonzero(hits.kinds == _EPISODIC)
@@ -224,6 +227,7 @@ def _offers(
             tokens[position],
             groups[position],
             messages[position] + 1 if position in messages else 0,
+            scores[position],
         )
         for position in positions
     }

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memtypes.live.thread_policy import ContextAllocation
 from memtypes.markdown import bullet
@@ -60,6 +60,10 @@ to 1.
 
 _OPENING = "<memory_thread>\n"
 _CLOSING = "</memory_thread>\n"
+_MARK_SHARE = 0.125
+"""Maximum share of a context that the tags of memories of earlier turns may take."""
+
+_MOST_TAGS = 3
 _SHORT_MARK = "- [more is left out]\n"
 """The line that says that something was left out, if the budget has no room for saying how much."""
 
@@ -69,20 +73,31 @@ class OmittedParts:
     """What a thread's context leaves out: numbers of turns, files and images, and whether texts are
     incomplete.
 
-    turns: turns that the threads still have but the context does not show. summary,
-    initial_context: whether a summary, or the context given at a thread's start, is cut or missing.
+    turns: turns that the context does not show, those that have left the threads included. flushed:
+    of these, turns that a flush or an eviction moved to memories. contents: of files, that are cut
+    or missing. summary, initial_context: whether
+    a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int = 0
+    flushed: int = 0
     files: int = 0
+    contents: int = 0
     images: int = 0
     summary: bool = False
     initial_context: bool = False
 
+    @property
+    def fits_elsewhere(self) -> bool:
+        """Whether a larger budget would show more."""
+        return replace(self, turns=self.turns - self.flushed, flushed=0) != OmittedParts()
+
     def mark(self) -> str:
-        """The line that says what was left out; empty if nothing was."""
-        counts = [(self.turns, "turn"), (self.files, "file"), (self.images, "image")]
+        """The line that says what was left out of what the threads have; empty if nothing was."""
+        counts = [(self.turns - self.flushed, "turn"), (self.files, "file"), (self.images, "image")]
         parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
+        parts += [f"text of {self.contents} files"] if self.contents > 1 else []
+        parts += ["text of 1 file"] if self.contents == 1 else []
         parts += ["text of the summary"] if self.summary else []
         parts += ["text of the given context"] if self.initial_context else []
         return f"- [left out: {', '.join(parts)}]\n" if parts else ""
@@ -128,7 +143,7 @@ def thread_context(
     room = budget - tokenizer.count(_OPENING) - tokenizer.count(_CLOSING)
     shown = parts.fitting(room, allocation)
     mark = ""
-    if shown and parts.omitted(shown).mark():
+    if shown and parts.omitted(shown) != OmittedParts():
         shown, mark = parts.marked(shown, room, allocation)
     lines = [
         line
@@ -166,13 +181,15 @@ class _Parts:
     of its heading.
 
     notes: number of summaries and given contexts, by part. all: how many turns, files and images
-    the threads have, shown or not. newest: the part with the newest turn.
+    the threads have or had, shown or not. left: ids of the threads that turns have left. newest:
+    the part with the newest turn.
     """
 
     sources: Mapping[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart]
     headings: Mapping[str, int]
     notes: Mapping[str, int]
     all: OmittedParts
+    left: Sequence[str]
     newest: str
     tokenizer: Tokenizer
 
@@ -204,6 +221,7 @@ class _Parts:
         ]
         shown = chain if files else []
         listed = {kind: _references(shown, kind, tokenizer) for kind in ("files", "images")}
+        contents = _contents(shown)
         sources: dict[str, TurnsPart | NotesPart | EarlierPart | ReferencesPart] = {
             "system": TurnsPart(
                 [entry for entry in newest if entry[2].role == "system"], tokenizer
@@ -214,10 +232,13 @@ class _Parts:
                 TurnsPart([entry for entry in spoken if entry[0] < last], tokenizer),
             ),
             "short_term": TurnsPart([entry for entry in spoken if entry[0] == last], tokenizer),
-            **{kind: ReferencesPart(pieces) for kind, pieces in listed.items()},
+            "files": ReferencesPart(listed["files"], contents, tokenizer),
+            "images": ReferencesPart(listed["images"], {}, tokenizer),
         }
         everything = OmittedParts(
-            turns=sum(tail.thread.turns for tail in chain),
+            turns=sum(tail.thread.turns + tail.thread.flushed for tail in chain),
+            flushed=sum(tail.thread.flushed for tail in chain),
+            contents=len(contents),
             files=len(listed["files"]) + sum(tail.file_count - len(tail.files) for tail in shown),
             images=len(listed["images"])
             + sum(tail.image_count - len(tail.images) for tail in shown),
@@ -225,9 +246,9 @@ class _Parts:
         headings = {name: tokenizer.count(heading) for name, heading in _HEADINGS.items()}
         notes = {"long_term": len(summaries), "custom": len(given)}
         is_system = bool(chain[-1].turns) and chain[-1].turns[-1].role == "system"
-        return cls(
-            sources, headings, notes, everything, "system" if is_system else "short_term", tokenizer
-        )
+        left = [tail.thread.id for tail in reversed(chain) if tail.thread.flushed]
+        newest_part = "system" if is_system else "short_term"
+        return cls(sources, headings, notes, everything, left, newest_part, tokenizer)
 
     def fitting(self, room: int, allocation: ContextAllocation | None) -> dict[str, list[Piece]]:
         """The pieces (such as turns) of each part that fit into `room` tokens together; empty parts
@@ -277,19 +298,38 @@ class _Parts:
     def marked(
         self, shown: dict[str, list[Piece]], room: int, allocation: ContextAllocation | None
     ) -> tuple[dict[str, list[Piece]], str]:
-        """Choose fewer pieces, to make room for a line that says what is left out; return pieces by
-        part, and the line.
+        """Choose fewer pieces, to make room for lines that say what is left out and where it is;
+        return pieces by part, and the lines.
 
-        If there is no room for both this line and the newest turn, a shorter line is used or, if
+        If there is no room for both these lines and the newest turn, shorter ones are used or, if
         need be, none.
         """
-        for reserved in (self.omitted({}).mark(), _SHORT_MARK):
-            fitting = self.fitting(room - self.tokenizer.count(reserved), allocation)
+        tagged = self._left_mark(tagged=True)
+        where = tagged if self.tokenizer.count(tagged) <= _MARK_SHARE * room else ""
+        for left_mark in dict.fromkeys((where, self._left_mark(tagged=False))):
+            if self.left and not left_mark:
+                continue
+            reserved = self.tokenizer.count(left_mark + self.omitted({}).mark())
+            fitting = self.fitting(room - reserved, allocation)
             if fitting.get(self.newest) or not shown.get(self.newest):
-                return fitting, reserved if reserved == _SHORT_MARK else self.omitted(
-                    fitting
-                ).mark()
+                return fitting, left_mark + self.omitted(fitting).mark()
+        fitting = self.fitting(room - self.tokenizer.count(_SHORT_MARK), allocation)
+        if fitting.get(self.newest) or not shown.get(self.newest):
+            return fitting, _SHORT_MARK
         return shown, ""
+
+    def _left_mark(self, *, tagged: bool) -> str:
+        """The line that says where the turns are that have left the threads; empty if none has."""
+        if not self.left:
+            return ""
+        count = f"{self.all.flushed} earlier turn{'' if self.all.flushed == 1 else 's'}"
+        summary = (
+            f"summary under {_HEADINGS['long_term'][3:-1]}, " if self.notes["long_term"] else ""
+        )
+        tags = [f"thread:{thread_id}" for thread_id in self.left[:_MOST_TAGS]]
+        more = len(self.left) - len(tags)
+        named = f" tagged {', '.join(tags)}{f' and {more} more' if more else ''}" if tagged else ""
+        return f"- [{count}: {summary}memories{named}]\n"
 
     def tokens(self, name: str, pieces: Sequence[Piece]) -> int:
         """Tokens that the part `name` takes if it shows `pieces`, heading included; 0 without
@@ -309,7 +349,13 @@ class _Parts:
         return OmittedParts(
             turns=self.all.turns
             - sum(piece.place is not None for part in shown.values() for piece in part),
+            flushed=self.all.flushed,
             files=self.all.files - len(shown.get("files", ())),
+            contents=self.all.contents
+            - sum(
+                piece.mention is not None and piece.mention.content == "whole"
+                for piece in shown.get("files", ())
+            ),
             images=self.all.images - len(shown.get("images", ())),
             summary=not has_all_notes("long_term"),
             initial_context=not has_all_notes("custom"),
@@ -333,3 +379,16 @@ def _references(chain: Sequence[ThreadTail], kind: str, tokenizer: Tokenizer) ->
         Piece(text := bullet(mention.path), tokenizer.count(text), (place, 0), mention=mention)
         for place, mention in enumerate(newest.values())
     ]
+
+
+def _contents(chain: Sequence[ThreadTail]) -> dict[str, str]:
+    """The newest content of each file that the threads of `chain` mention, by path; "" for one that
+    was not read.
+    """
+    given = [
+        (mention.at, position, mention.path, mention.content)
+        for position, tail in enumerate(chain)
+        for mention in tail.files
+        if mention.content is not None
+    ]
+    return {path: content for _, _, path, content in sorted(given)}

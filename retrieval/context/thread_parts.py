@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from memtypes.live.sentences import most_important, sentences
 from memtypes.live.turns import Turn
@@ -23,12 +23,13 @@ _Name = TypeVar("_Name")
 @dataclass(frozen=True, slots=True)
 class FileMention:
     """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that
-    mentions it.
+    mentions it. content: "whole" or "part" if the context shows the file's content, else null.
     """
 
     path: str
     thread_id: str
     turn: int
+    content: Literal["whole", "part"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +170,64 @@ class EarlierPart:
 class ReferencesPart:
     """The part that lists the files, or the images, that the threads mention, the last mentioned
     first.
+
+    pieces: with paths alone. contents: of files, by path; "" for a content that was not read.
     """
 
     pieces: Sequence[Piece]
+    contents: Mapping[str, str]
+    tokenizer: Tokenizer
 
-    def demand(self, _room: int) -> int:
-        """Tokens that all the files or images need."""
-        return sum(piece.tokens for piece in self.pieces)
+    def demand(self, room: int) -> int:
+        """Tokens that all the files or images need. Counting stops once the sum exceeds `room`."""
+        total = sum(piece.tokens for piece in self.pieces)
+        for piece in self.pieces:
+            if total > room:
+                break
+            total += self._with_content(piece).tokens - piece.tokens
+        return total
 
     def fitting(self, room: int) -> list[Piece]:
         """The files or images that fit into `room` tokens together, last mentioned first; too long
-        ones are skipped.
+        paths are skipped. In the room that the paths leave, contents are shown in the same order;
+        the first that does not fit is cut.
         """
         fitting = []
         for piece in self.pieces:
             if piece.tokens <= room:
                 fitting.append(piece)
                 room -= piece.tokens
+        for place, piece in enumerate(fitting):
+            full = self._with_content(piece)
+            if full is piece:
+                continue
+            more = full.tokens - piece.tokens
+            if more > room:
+                fitting[place] = self._cut(piece, room)
+                break
+            fitting[place] = full
+            room -= more
         return fitting
+
+    def _with_content(self, piece: Piece) -> Piece:
+        content = piece.mention and self.contents.get(piece.mention.path)
+        if piece.mention is None or not content:
+            return piece
+        text = bullet(f"{piece.mention.path}\n{content}")
+        mention = replace(piece.mention, content="whole")
+        return replace(piece, text=text, tokens=self.tokenizer.count(text), mention=mention)
+
+    def _cut(self, piece: Piece, room: int) -> Piece:
+        """`piece` with the beginning of its file's content, in `room` tokens more than its own."""
+        if piece.mention is None or room < _MIN_CUT:
+            return piece
+        whole = f"{piece.mention.path}\n{self.contents[piece.mention.path]}"
+        text, tokens = cut_bullet(whole, piece.tokens + room, self.tokenizer)
+        if not text.startswith(piece.text):
+            return piece
+        return replace(
+            piece, text=text, tokens=tokens, mention=replace(piece.mention, content="part")
+        )
 
 
 def allot(

@@ -70,6 +70,9 @@ class ContextWriter:
             budget=total,
             utilization=block.tokens / total if total else 0.0,
             per_type=dict(block.per_type),
+            shares=choice.long_term.initial,
+            shifts=choice.long_term.shifts,
+            handed_on=choice.long_term.handed_on,
             working_tokens=working_block.tokens,
             working_excerpted=[each.memory.id for each in working if each.cut],
             working_left_out=[

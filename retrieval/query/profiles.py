@@ -12,7 +12,7 @@ from retrieval.query.intent import asks_for_latest, asks_for_value
 from retrieval.query.named_times import QueryTimes
 from retrieval.query.request import RankedRequest, Signal
 
-SECOND_PASS = ("expansion", "current", "link", "reading")
+SECOND_PASS = ("expansion", "standing", "current", "link", "reading")
 """Signals that are computed in a second pass, because they depend on the scores by all other
 signals.
 """
@@ -34,6 +34,11 @@ first.
 """
 
 
+STANDING = 0.5
+"""Weight of the standing signal: how much a hit may gain by it. Where a query has no word of two
+texts that are told alike, and few others are stored, even their similarities differ by nearly that.
+"""
+
 READING = 0.6
 """Weight of the reading signal: see benchmarks/decisions/reader.md."""
 
@@ -45,7 +50,8 @@ def _weights(**weights: float) -> Mapping[str, float]:
 PROFILES: Mapping[str, Mapping[str, float]] = {
     # Context, mention and expansion help to find a memory. Recency, importance and access only
     # separate nearly equal scores: more weight costs recall. `due` and `link` raise due tasks and
-    # linked memories above other hits. `reading` is 0 where nothing is read.
+    # linked memories above other hits, `standing` the better of two hits that are told alike, by
+    # its weight at most. `reading` is 0 where nothing is read.
     DEFAULT_PROFILE: _weights(
         similarity=0.452,
         context=0.175,
@@ -55,6 +61,7 @@ PROFILES: Mapping[str, Mapping[str, float]] = {
         importance=0.02,
         access=0.007,
         due=0.042,
+        standing=STANDING,
         link=1.0,
         reading=READING,
     ),

@@ -54,6 +54,7 @@ Signal: TypeAlias = Literal[
     "access",
     "due",
     "expansion",
+    "standing",
     "current",
     "link",
     "reading",

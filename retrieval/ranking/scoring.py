@@ -25,6 +25,7 @@ from retrieval.ranking.neighbours import neighbours_of
 from retrieval.ranking.ranked import Floor, RankedCandidates
 from retrieval.ranking.similarity import late_similarity, similarity
 from retrieval.ranking.sorting import ascending, duplicate_positions, text_order, text_prefixes
+from retrieval.ranking.standing import standing_boosts
 from retrieval.ranking.succession import succession_boosts
 
 Signals: TypeAlias = NDArray[np.float64]
@@ -38,6 +39,14 @@ TASK_ODDS = 0.25
 
 The models that judge hits have not learnt from tasks, whose words ("call", "the report", "Friday")
 are near to many questions. benchmarks/decisions/relevance-floor.md has the measurements.
+"""
+
+MIN_SHARE = 0.2
+"""Minimum score of a hit that may help to answer, as a share of the best hit's score.
+
+If one hit surely answers, the models of certainty let pass whatever else there is, because a
+question that has an answer mostly has several hits that help. In a namespace of a dozen memories,
+these were all others. benchmarks/decisions/relevance-floor.md has the measurements.
 """
 
 _ASKS_FOR_TASKS = (Wish.TASKS, Wish.TASKS_ABOUT, Wish.FINISHED, Wish.DONE)
@@ -100,7 +109,11 @@ def rank(candidates: Candidates, scoring: Scoring) -> RankedCandidates:
     helps = np.ones(len(first), dtype=np.bool_)
     certainty = None
     probabilities = _certainty(
-        candidates.take(originals), signal_rows[:, originals], scoring, contested
+        candidates.take(originals),
+        scores[originals],
+        signal_rows[:, originals],
+        scoring,
+        contested,
     )
     if probabilities is not None:
         certainty = np.full(len(first), np.nan)
@@ -158,10 +171,15 @@ def _passes_minimums(
 
 
 def _certainty(
-    hits: Candidates, signal_rows: Signals, scoring: Scoring, contested: Sequence[tuple[str, str]]
+    hits: Candidates,
+    scores: NDArray[np.float64],
+    signal_rows: Signals,
+    scoring: Scoring,
+    contested: Sequence[tuple[str, str]],
 ) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer, as it is compared with the
-    floor; None if no floor is set or vectors are missing.
+    floor; None if no floor is set or vectors are missing. It is 0 for a hit whose score is below
+    MIN_SHARE of the best one's, except for tasks if the query asks for them.
 
     It is NaN for hits that are shown whatever the floor, and not judged: working memory, the first
     pending due tasks (`due_tokens`), and what the query asks to list, because a question like "what
@@ -174,10 +192,13 @@ def _certainty(
     certainty = certainty_of(scoring.terms, scoring.tokens, hits, similarities, contexts)
     if certainty is None:
         return None
+    is_open = hits.columns.where("status", OPEN.__contains__)
+    asks_for_tasks = scoring.wish in _ASKS_FOR_TASKS
+    is_weak = scores < MIN_SHARE * max(float(scores[0]), 0.0)
+    certainty = np.where(is_weak & ~(is_open & asks_for_tasks), 0.0, certainty)
     # A memory that contradicts a hit is about the same subject, even if it uses other words.
     certainty = np.minimum(signals.newest_first(hits, certainty, contested), 1.0)
-    is_open = hits.columns.where("status", OPEN.__contains__)
-    if scoring.wish not in _ASKS_FOR_TASKS:
+    if not asks_for_tasks:
         certainty = np.where(is_open, with_odds(certainty, TASK_ODDS), certainty)
     in_time = (signal_rows[SIGNALS.index("time")] == 1.0) | (not scoring.windows)
     listed = signals.overview(hits, scoring.wish, in_time)
@@ -213,6 +234,12 @@ def _scores(
     raised = scores
     if scoring.readings:
         signal_rows[SIGNALS.index("reading")] = signals.reading(candidates, scoring.readings)
+        raised = weights @ signal_rows
+    if scoring.weights["standing"]:
+        boosts = standing_boosts(candidates, raised, scoring.terms)
+        gains = boosts / scoring.weights["standing"]
+        # A larger difference of the scores means something
+        signal_rows[SIGNALS.index("standing")] = np.where(gains > 1.0, 0.0, gains)
         raised = weights @ signal_rows
     contested: tuple[tuple[str, str], ...] = ()
     links = signals.links_of_best(candidates, scores) if scoring.weights["link"] else {}

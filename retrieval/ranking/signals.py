@@ -27,6 +27,7 @@ from retrieval.query.intent import NEWEST, OVERVIEW_TYPES, Wish
 from retrieval.ranking.neighbours import Neighbours
 from retrieval.ranking.similarity import idf, occurrences, token_weights
 from retrieval.ranking.sorting import text_order, top_positions
+from retrieval.ranking.standing import standing, stands_above
 
 SESSION_SHARE = 0.48
 """Weight of the session in the context signal; the neighbouring turns weigh 1 - SESSION_SHARE."""
@@ -100,6 +101,7 @@ contradict than do.
 """
 
 _MARGIN = 1e-6
+_DAY = int(timedelta(days=1).total_seconds() * 1e6)
 _WORKING = TYPES.index(MemoryType.WORKING)
 _HALF_LIVES = np.array(
     [life.total_seconds() if (life := POLICIES[kind].half_life) else np.inf for kind in TYPES],
@@ -277,8 +279,8 @@ def by_urgency(
     What is due from today on, within DUE_SOON, comes first, by due time; then what became overdue
     in the last LONG_OVERDUE, the latest first; then undated tasks and those due later, the nearest
     in time first; then what is overdue for longer, the latest first; then what is said to be done,
-    which is not sure; last finished tasks, by when they were completed. Of equal ones, the higher
-    priority comes first.
+    which is not sure; last finished tasks, by when they were completed. Of those due on one day,
+    and of undated ones and those due later, the higher priority comes first.
     """
     columns = candidates.columns
     due_at = columns.column("due_at")
@@ -296,7 +298,9 @@ def by_urgency(
     )
     times = (reference_times(candidates) - today).astype(np.int64)
     distances = np.where(is_finished, times, np.abs(times))
-    return np.lexsort((-columns.integers("priority", 3), distances, groups))
+    days = np.where(groups == 2, 0, distances // _DAY)
+    days = np.where(is_finished, distances, days)  # their priority is over
+    return np.lexsort((distances, -columns.integers("priority", 3), days, groups))
 
 
 def first_due(
@@ -437,8 +441,8 @@ def last_stated(columns: Columns) -> NDArray[np.datetime64]:
 def newest_first(
     candidates: Candidates, scores: NDArray[np.float64], contested: Sequence[tuple[str, str]]
 ) -> NDArray[np.float64]:
-    """`scores`, raised so that the newer of two contradicting candidates ranks first, shape
-    (candidates,).
+    """`scores`, raised so that the newer of two contradicting candidates ranks first, unless it is
+    clearly less sure, shape (candidates,).
 
     contested: pairs of ids of contradicting memories. Several memories that contradict the same
     older one are ranked newest first. A pair has no effect if one of the two is not a candidate, or
@@ -453,6 +457,7 @@ def newest_first(
     }
     columns = candidates.columns
     in_session = candidates.columns.has_value("session_id")
+    values = standing(candidates)
     # Of facts stated at the same time, such as in one batch, the last to arrive is the newest.
     sort_keys = (columns.column("seq"), columns.has_value("restated_at"), last_stated(columns))
     order = np.argsort(np.lexsort(sort_keys)).tolist()
@@ -462,6 +467,8 @@ def newest_first(
             older, newer = sorted(
                 (positions[memory_id] for memory_id in pair), key=order.__getitem__
             )
+            if stands_above(candidates, older, newer, values):
+                older, newer = newer, older
             both_in_sessions = in_session[older] and in_session[newer]
             if not both_in_sessions or scores[newer] >= CONTESTED_MIN_RATIO * scores[older]:
                 newer_than[older].append(newer)

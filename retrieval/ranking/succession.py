@@ -23,6 +23,7 @@ from memtypes.search.vectors import Numbers
 from retrieval.ranking.signals import last_stated
 from retrieval.ranking.similarity import idf, occurrences
 from retrieval.ranking.sorting import top_positions
+from retrieval.ranking.standing import standing, stands_above
 
 BEST = 10
 """Number of best hits, of different texts, among which later statements are searched for."""
@@ -49,6 +50,7 @@ FEATURES = 6
 """Number of features of a pair."""
 
 _EPISODIC = TYPES.index(MemoryType.EPISODIC)
+_PROCEDURAL = TYPES.index(MemoryType.PROCEDURAL)
 
 _DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
 _MARGIN = 1e-6
@@ -76,6 +78,8 @@ def succession_boosts(
     follows = _rule(candidates, positions[:RULE_BEST], scores)
     in_session = candidates.columns.has_value("session_id")
     is_event = candidates.kinds == _EPISODIC
+    values = standing(candidates)
+    untried = (candidates.kinds == _PROCEDURAL) & ~candidates.columns.has_value("success_rate")
     # In order of time, so that what an earlier statement is raised to raises the later ones
     for (earlier, later), is_judged in zip(pairs, judged.tolist(), strict=True):
         both_events = is_event[earlier] and is_event[later]
@@ -83,7 +87,9 @@ def succession_boosts(
         takes_place = (
             is_judged if both_in_sessions and not both_events else (earlier, later) in follows
         )
-        if takes_place:
+        # A later way of doing a thing may not have been tried yet
+        is_worse = not untried[later] and stands_above(candidates, earlier, later, values)
+        if takes_place and not is_worse:
             boosted[later] = max(boosted[later], boosted[earlier] + _MARGIN)
     return boosted - raised
 

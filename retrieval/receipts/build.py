@@ -119,6 +119,7 @@ def _is_listed(retrieval: Retrieval) -> NDArray[np.bool_]:
         *(offer.rank for offer in long_term.offers[:MAX_DEMAND_WINDOW]),
         *(entry.rank for entry in long_term.chosen),
         *long_term.repeats,
+        *long_term.weighed,
     ]
     listed[np.array(ranks, dtype=np.intp) - 1] = True
     return listed
@@ -136,6 +137,7 @@ def _terms(filled: BudgetFill, listed: NDArray[np.bool_]) -> dict[str, Any]:
         "task_like": plan.task_like,
         "finished": plan.finished,
         "newest_first": plan.newest_first,
+        "keeps_shares": plan.keeps_shares,
         "how_to": plan.how_to,
         "oversize": plan.oversize,
         "due_tokens": plan.due_tokens,

@@ -288,6 +288,7 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
         how_to=terms.how_to,
         oversize=terms.oversize,
         due_tokens=terms.due_tokens,
+        keeps_shares=terms.keeps_shares,
     )
     ranks = {candidate.id: candidate.rank or 0 for candidate in candidates}
     offers = [
@@ -297,6 +298,7 @@ def _refilled(terms: FillTerms, candidates: Sequence[ReceiptCandidate]) -> Budge
             _uncut_tokens(candidate),
             candidate.group,
             ranks[candidate.part_of] if candidate.part_of is not None else 0,
+            candidate.score,
         )
         for candidate in candidates
     ]

@@ -69,6 +69,7 @@ class FillTerms(ReceiptPart):
     due_tokens: int = 0
     finished: bool = False
     newest_first: bool = False
+    keeps_shares: bool = False
     wrapper: int
     headings: dict[MemoryType, int]
     groups: dict[str, int]

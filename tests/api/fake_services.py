@@ -125,6 +125,7 @@ def fake_services(
         screened.panel,
         rejections,
         reader,
+        recent=screened.recent,
     )
     live = FakeThreads()
     logs = FakeWorkflows()

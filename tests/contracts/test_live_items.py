@@ -137,7 +137,7 @@ async def test_an_ended_item_says_when_and_why_it_ended(items: LiveItemStore, sc
     await items.clear(scope, ItemSelection(todo_id="u"), NOW, ClearReason.CANCELLED)
     stored = await by_content(items, scope)
     ends = {
-        content: (item.ended().cleared_at, item.ended().cleared_reason)
+        content: (item.memory.at(NOW).cleared_at, item.memory.at(NOW).cleared_reason)
         for content, item in stored.items()
         if item.is_over(NOW)
     }

@@ -280,6 +280,32 @@ async def test_pinned_turns_have_a_limit_of_their_own(stores: Stores) -> None:
         await stores.append("i", limits, rank=None)
 
 
+async def test_a_thread_counts_the_turns_that_left_it(stores: Stores) -> None:
+    await stores.create()
+    for content in "abcd":
+        await stores.append(content, ThreadLimits(None, None, 3))
+    await stores.threads.remove(stores.scope, Removal("t", (1, 2), NOW))
+    assert (await stores.threads.get(stores.scope, "t")).flushed == 3
+    await stores.threads.replace(stores.scope, "t", [(turn("e"), "0")])
+    assert (await stores.threads.get(stores.scope, "t")).flushed == 0
+
+
+async def test_a_tail_has_the_newest_contents_of_files(stores: Stores) -> None:
+    await stores.create()
+    for number, contents in enumerate(({"x": "old"}, {"y": "other"}, {"x": "new"}, {})):
+        dated = replace(turn("a", files=["x", "y", "z"]), at=NOW + timedelta(seconds=number))
+        append = AppendTurn("t", dated, "0", FREE, contents=contents)
+        await stores.threads.append(stores.scope, append)
+    tail = await stores.threads.tail(stores.scope, "t", 100)
+    contents_read = {mention.path: (mention.turn, mention.content) for mention in tail.files}
+    assert contents_read == {"x": (3, "new"), "y": (3, "other"), "z": (3, None)}
+    await stores.threads.replace(
+        stores.scope, "t", [(turn("b", files=["z"]), "0")], None, {"z": "text"}
+    )
+    (mention,) = (await stores.threads.tail(stores.scope, "t", 100)).files
+    assert (mention.path, mention.content) == ("z", "text")
+
+
 async def test_lru_evicts_the_least_recently_used_turn(stores: Stores) -> None:
     """In a thread with eviction by last use, turns that were read or marked as used are evicted
     later than others.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtypes.words import has_relative_time, languages, plain, read_words
+from memtypes.words import has_first_person, has_relative_time, languages, plain, read_words
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,27 @@ def test_any_text_can_be_read(text: str) -> None:
         assert words.text[token.start : token.start + len(token.text)] == token.text
     if words.tokens:
         assert words.span(0, len(words.tokens)).startswith(words.tokens[0].text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I'm allergic to nuts", True),
+        ("The shop is near MY house", True),
+        ("Meine Schwester wohnt in Köln", True),
+        ("J'habite à Lyon", True),
+        ("Mój brat mieszka w Gdyni", True),
+        ("私の兄は東京にいます", True),
+        ("The limit is 20 requests per minute", False),
+        ("pane i masło", False),
+        ("Mythology is a subject", False),
+    ],
+)
+def test_words_of_the_first_person_are_found_in_any_language(
+    text: str,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    assert has_first_person(text) is expected
 
 
 def test_lexicon_has_all_weekdays_and_months_of_each_language() -> None:

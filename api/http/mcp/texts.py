@@ -281,6 +281,7 @@ def memory_text(memory: Memory, versions: Iterable[Version]) -> str:
     ]
     sources = [_source(source) for source in (memory.source, *memory.sources) if source is not None]
     lines += [f"source: {', '.join(sources)}"] if sources else []
+    lines += [f"from the message {memory.from_message}"] if memory.from_message else []
     lines += [f"state: {memory.state_reason}"] if memory.state_reason else []
     lines += [f"replaced by {memory.superseded_by}"] if memory.superseded_by else []
     lines += _task_lines(memory) if isinstance(memory, Prospective) else []

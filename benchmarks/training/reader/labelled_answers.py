@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks.training.embedding import embeddings_of
-from benchmarks.training.reader.labelled_statements import Vectors, questions_by
+from benchmarks.training.reader.labelled_statements import Vectors
+from benchmarks.training.scenes import Scene, SceneQuestion, scenes_by
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import ReadStatement
 
@@ -64,20 +64,21 @@ class LabelledQuestion:
 
 def questions_of(names: Sequence[str]) -> list[LabelledQuestion]:
     """All questions of the scenes by these authors."""
-    scenes = {name: questions_by(name) for name in names}
+    scenes = {name: list(scenes_by(name)) for name in names}
     every = [scene for each in scenes.values() for scene in each]
-    texts = {text.text for scene in every for text in scene.texts.values()}
-    texts |= {question["text"] for scene in every for question in scene.questions}
+    texts = {text.text for scene in every for text in scene.texts}
+    texts |= {question.text for scene in every for question in scene.questions}
     vectors = {text: each.dense for text, each in embeddings_of(texts).items()}
     questions: list[LabelledQuestion] = []
-    for name, own in scenes.items():
+    for own in scenes.values():
         for scene in own:
-            elsewhere = [text for each in own if each is not scene for text in each.texts.values()]
+            others = [each for each in own if each is not scene]
+            elsewhere = [text.statement for each in others for text in each.texts]
             matrix = np.stack([vectors[text.text] for text in elsewhere])
-            for row in scene.questions:
-                nearest = np.argsort(-(matrix @ vectors[row["text"]]))[:ELSEWHERE]
+            for question in scene.questions:
+                nearest = np.argsort(-(matrix @ vectors[question.text]))[:ELSEWHERE]
                 far = [elsewhere[index] for index in nearest]
-                questions.append(_question(name, row, scene.texts, far, vectors))
+                questions.append(_question(scene, question, far, vectors))
     return questions
 
 
@@ -100,22 +101,19 @@ def passages_in(folder: Path, seed: int = 3) -> list[LabelledQuestion]:
 
 
 def _question(
-    author: str,
-    row: dict[str, Any],
-    texts: dict[str, ReadStatement],
-    elsewhere: Sequence[ReadStatement],
-    vectors: Vectors,
+    scene: Scene, question: SceneQuestion, elsewhere: Sequence[ReadStatement], vectors: Vectors
 ) -> LabelledQuestion:
-    day = date.fromisoformat(row["day"])
-    known = {name: text for name, text in texts.items() if text.day <= day}
-    answers = [known[name] for name in row["answers"] if name in known]
-    outdated = [known[name] for name in row["outdated"] if name in known]
-    labelled = {*row["answers"], *row["outdated"]}
-    vector = vectors[row["text"]]
+    day = question.day
+    known = {text.name: text.statement for text in scene.texts if text.day <= day}
+    answers = [known[name] for name in question.answers if name in known]
+    outdated = [known[name] for name in question.outdated if name in known]
+    labelled = {*question.answers, *question.outdated}
+    vector = vectors[question.text]
     others = [text for name, text in known.items() if name not in labelled]
     others.sort(key=lambda text: -float(vectors[text.text] @ vector))
     far = [replace(text, day=min(text.day, day)) for text in elsewhere]
-    return LabelledQuestion(author, row["text"], day, answers, outdated, [*others[:NEAR], *far])
+    others = [*others[:NEAR], *far]
+    return LabelledQuestion(scene.author, question.text, day, answers, outdated, others)
 
 
 def _passage(text: str) -> ReadStatement:

@@ -7,34 +7,22 @@ types.jsonl beside them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.training.embedding import embeddings_of
+from benchmarks.training.scenes import TRAINING, Scene, SceneText, scenes_by
 from memtypes.model.policy import MemoryType
 from memtypes.ports.reader import Act, ReadStatement, StatementPair
 
-TRAINING = Path(__file__).parents[3] / "tests" / "data" / "training"
-SCENES = TRAINING / "statements"
 CONVERSATIONS = TRAINING / "conversations.jsonl"
 NOTES = TRAINING / "types.jsonl"
-
-TYPES = {
-    "task": MemoryType.PROSPECTIVE,
-    "fact": MemoryType.SEMANTIC,
-    "event": MemoryType.EPISODIC,
-    "howto": MemoryType.PROCEDURAL,
-}
-
-Scene: TypeAlias = dict[str, tuple[ReadStatement, dict[str, str]]]
-"""The statements of a scene by id, each with its acts by the ids of earlier ones."""
 
 OTHER_SCENES = 2
 """Number of similar statements of other scenes with which each later text is paired, as not
@@ -100,26 +88,11 @@ class LabelledText:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AskedScene:
-    """The texts of a scene, by id, and its questions, as they are in the file."""
-
-    texts: dict[str, ReadStatement]
-    questions: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Text:
-    """A text of a scene. does: acts by the ids of earlier texts."""
+class _Said:
+    """A statement that may mean others, and the text before it."""
 
     statement: ReadStatement
-    kinds: frozenset[MemoryType]
-    does: dict[str, str]
-    previous: str
-
-
-def authors() -> list[str]:
-    """Names of the authors of scenes in English."""
-    return sorted(path.stem for path in SCENES.glob("*.jsonl") if _is_english(path))
+    previous: str = ""
 
 
 def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
@@ -127,9 +100,9 @@ def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
     similar ones of other scenes, and with similar ones by other authors, as they stand in a store
     of many subjects.
     """
-    scenes = {name: _scenes(name) for name in names}
-    texts = {name: _texts_in(scenes[name]) for name in names}
-    words = {text.statement.text for each in texts.values() for text in each}
+    scenes = {name: list(scenes_by(name)) for name in names}
+    texts = {name: [text for scene in scenes[name] for text in scene.texts] for name in names}
+    words = {text.text for each in texts.values() for text in each}
     vectors = {text: each.dense for text, each in embeddings_of(words).items()}
     random = np.random.default_rng(5)
     pairs: list[LabelledPair] = []
@@ -140,7 +113,7 @@ def pairs_of(names: Sequence[str]) -> list[LabelledPair]:
             if other != name:
                 others += _statements_of(texts[other])
         if others:
-            later = [text for text in texts[name] if text.previous]
+            later = [_said(text) for text in texts[name] if text.is_later]
             pairs += _unrelated(name, later, others, vectors, random)
     return pairs
 
@@ -152,7 +125,7 @@ def pairs_of_notes() -> list[LabelledPair]:
     notes = texts_of_notes()
     words = {note.statement.text for note in notes}
     vectors = {text: each.dense for text, each in embeddings_of(words).items()}
-    later = [_Text(note.statement, note.kinds, {}, "") for note in notes]
+    later = [_Said(note.statement) for note in notes]
     stated = [replace(note.statement, kind=kind) for note in notes for kind in note.kinds]
     pairs = _unrelated(NOTES.stem, later, stated, vectors, np.random.default_rng(6))
     return [pair for pair in pairs if _similarity(pair.pair, vectors) < SAME]
@@ -161,9 +134,10 @@ def pairs_of_notes() -> list[LabelledPair]:
 def texts_of(names: Sequence[str]) -> list[LabelledText]:
     """All texts of the scenes by these authors."""
     return [
-        LabelledText(name, text.statement, text.kinds, bool(text.previous))
+        LabelledText(name, text.statement, frozenset(text.kinds), text.is_later)
         for name in names
-        for text in _texts_in(_scenes(name))
+        for scene in scenes_by(name)
+        for text in scene.texts
     ]
 
 
@@ -202,57 +176,29 @@ def texts_of_notes() -> list[LabelledText]:
     return texts
 
 
-def questions_by(author: str) -> list[AskedScene]:
-    """The scenes by this author, with their questions."""
-    return [
-        AskedScene({name: text.statement for name, text in _texts(row).items()}, row["questions"])
-        for row in _rows(author)
-    ]
-
-
-def scenes_by(author: str) -> Iterator[Scene]:
-    """Yield the scenes by `author`: each text by its id, with its acts by the ids of earlier
-    texts.
-    """
-    for scene in _scenes(author):
-        yield {name: (text.statement, text.does) for name, text in scene.items()}
-
-
-def _scenes(author: str) -> list[dict[str, _Text]]:
-    return [_texts(row) for row in _rows(author)]
-
-
-def _rows(author: str) -> list[dict[str, Any]]:
-    lines = (SCENES / f"{author}.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _pairs_by(
-    author: str, scenes: Sequence[dict[str, _Text]], vectors: Vectors
-) -> Iterator[LabelledPair]:
+def _pairs_by(author: str, scenes: Sequence[Scene], vectors: Vectors) -> Iterator[LabelledPair]:
     elsewhere = _stated(scenes)
     matrix = np.stack([vectors[statement.text] for _, statement in elsewhere])
     for number, scene in enumerate(scenes):
         earlier: dict[str, ReadStatement] = {}
-        for name, text in scene.items():
-            if text.previous:
+        for text in scene.texts:
+            if text.is_later:
                 yield from _within(author, text, earlier, vectors)
-                similar = np.argsort(-(matrix @ vectors[text.statement.text]))
+                similar = np.argsort(-(matrix @ vectors[text.text]))
                 others = [elsewhere[index] for index in similar if elsewhere[index][0] != number]
                 meant_not = [statement for _, statement in others[:OTHER_SCENES]]
-                yield from _across(author, text, meant_not, Origin.AUTHOR)
-            if text.statement.kind is not MemoryType.WORKING:
-                earlier[name] = text.statement
+                yield from _across(author, _said(text), meant_not, Origin.AUTHOR)
+            if text.kinds:
+                earlier[text.name] = text.statement
 
 
-def _texts_in(scenes: Sequence[dict[str, _Text]]) -> list[_Text]:
-    return [text for scene in scenes for text in scene.values()]
+def _said(text: SceneText) -> _Said:
+    return _Said(text.statement, text.previous)
 
 
-def _statements_of(texts: Sequence[_Text]) -> list[ReadStatement]:
+def _statements_of(texts: Iterable[SceneText]) -> list[ReadStatement]:
     """The texts that state something."""
-    statements = [text.statement for text in texts]
-    return [each for each in statements if each.kind is not MemoryType.WORKING]
+    return [text.statement for text in texts if text.kinds]
 
 
 def _similarity(pair: StatementPair, vectors: Vectors) -> float:
@@ -261,7 +207,7 @@ def _similarity(pair: StatementPair, vectors: Vectors) -> float:
 
 def _unrelated(
     author: str,
-    later: Sequence[_Text],
+    later: Sequence[_Said],
     others: Sequence[ReadStatement],
     vectors: Vectors,
     random: np.random.Generator,
@@ -281,18 +227,18 @@ def _unrelated(
 
 def _within(
     author: str,
-    text: _Text,
+    text: SceneText,
     earlier: dict[str, ReadStatement],
     vectors: Vectors,
 ) -> Iterator[LabelledPair]:
-    vector = vectors[text.statement.text]
+    vector = vectors[text.text]
     similarity = {name: float(vector @ vectors[each.text]) for name, each in earlier.items()}
     by_similarity = sorted(earlier, key=lambda name: -similarity[name])
     for nearness, name in enumerate(by_similarity):
         yield LabelledPair(
             author,
             StatementPair(text.statement, earlier[name]),
-            Act(text.does.get(name, Act.NOTHING)),
+            text.does.get(name, Act.NOTHING),
             nearness,
             Origin.SCENE,
             text.previous,
@@ -300,7 +246,7 @@ def _within(
 
 
 def _across(
-    author: str, text: _Text, statements: Sequence[ReadStatement], origin: Origin
+    author: str, text: _Said, statements: Sequence[ReadStatement], origin: Origin
 ) -> Iterator[LabelledPair]:
     for nearness, statement in enumerate(statements):
         older = replace(statement, day=min(statement.day, text.statement.day))
@@ -308,48 +254,10 @@ def _across(
         yield LabelledPair(author, pair, Act.NOTHING, nearness, origin, text.previous)
 
 
-def _stated(scenes: Sequence[dict[str, _Text]]) -> list[tuple[int, ReadStatement]]:
+def _stated(scenes: Sequence[Scene]) -> list[tuple[int, ReadStatement]]:
     """Everything that states something, with the number of its scene."""
     return [
         (number, statement)
         for number, scene in enumerate(scenes)
-        for statement in _statements_of(list(scene.values()))
+        for statement in _statements_of(scene.texts)
     ]
-
-
-def _texts(scene: dict[str, Any]) -> dict[str, _Text]:
-    """The texts of a scene by id, in the order of their days. Those that were stored before it have
-    no previous text.
-    """
-    texts: dict[str, _Text] = {}
-    previous = ""
-    for row in scene["stored"]:
-        texts[row["id"]] = _Text(_statement(row, row["kind"]), _kinds([row["kind"]]), {}, "")
-        previous = row["text"]
-    for row in scene["later"]:
-        kinds = row["states"]
-        kind = "task" if "task" in kinds else next(iter(kinds), "")
-        statement = _statement(row, kind)
-        texts[row["id"]] = _Text(statement, _kinds(kinds), row["does"], previous)
-        previous = row["text"]
-    return texts
-
-
-def _kinds(names: Sequence[str]) -> frozenset[MemoryType]:
-    return frozenset(TYPES[name] for name in names)
-
-
-def _statement(row: dict[str, Any], kind: str) -> ReadStatement:
-    return ReadStatement(
-        text=row["text"],
-        day=date.fromisoformat(row["day"]),
-        speaker=row["by"],
-        kind=TYPES.get(kind, MemoryType.WORKING),
-        before=row.get("before", ""),
-    )
-
-
-def _is_english(path: Path) -> bool:
-    with path.open(encoding="utf-8") as lines:
-        scene = json.loads(next(lines))
-    return bool(scene["lang"] == "en")

@@ -39,13 +39,13 @@ from benchmarks.training.reader.labelled_statements import (
     LabelledPair,
     LabelledText,
     Origin,
-    authors,
     pairs_of,
     pairs_of_notes,
     texts_of,
     texts_of_conversations,
     texts_of_notes,
 )
+from benchmarks.training.scenes import english_authors
 from memtypes.encoders.reader import ACTS_OUTPUT, KINDS_OUTPUT, newer_text, older_text
 from memtypes.encoders.setup.prepare_reader import STATEMENTS_BASE, STATEMENTS_LEARNT_FILE
 from memtypes.model.policy import MemoryType
@@ -308,14 +308,16 @@ def main() -> None:
     if options.again:
         with np.load(STATEMENTS_LEARNT_FILE, allow_pickle=False) as arrays:
             model.learn_from(arrays, model.heads)
-    seen = [author for author in authors() if author not in unseen]
+    seen = [author for author in english_authors() if author not in unseen]
     told = [*texts_of(seen), *texts_of_conversations(), *NOTES * texts_of_notes()]
     labelled = Labelled([*pairs_of(seen), *pairs_of_notes()], told)
     train(model, labelled, texts, options.minutes)
     others = texts_of(unseen)
     alone = [encoded_text(each.statement, texts) for each in others]
     report_kinds(readings(model, model.kinds, alone, texts), others)
-    pairs = [pair for pair in pairs_of(authors()) if pair.author in unseen and _is_read(pair)]
+    pairs = [
+        pair for pair in pairs_of(english_authors()) if pair.author in unseen and _is_read(pair)
+    ]
     factor, offsets = calibrate_acts(model, pairs, texts)
     if options.save:
         with torch.no_grad():

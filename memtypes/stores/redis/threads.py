@@ -9,7 +9,7 @@ turns go to a queue of the namespace (see `evicted_turns`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -21,7 +21,9 @@ from memtypes.model.scope import Scope
 from memtypes.model.times import rfc3339
 from memtypes.ports.answers import ANSWER_TTL
 from memtypes.ports.threads import (
+    BYTES_PER_TOKEN,
     MAX_CHAIN,
+    MAX_CONTENTS,
     MAX_PATHS,
     AppendTurn,
     NewThread,
@@ -146,6 +148,7 @@ class RedisThreads(ThreadStore):
             *(batch_head(scope, append.thread_id), _marks(turn)),
             *(request.digest if request else None, rfc3339(turn.at), _RECORD_S),
             *(int(spares_system), pinned_limits.tokens, pinned_limits.turns),
+            *(json.dumps(dict(append.contents)), MAX_CONTENTS),
         ]
         request_key = (
             thread
@@ -242,14 +245,19 @@ class RedisThreads(ThreadStore):
         files and images.
         """
         answer = await self._run(
-            _TAIL, thread_id, [_key(scope, thread_id)], [tokens, MAX_PATHS], idempotent=True
+            _TAIL,
+            thread_id,
+            [_key(scope, thread_id)],
+            [tokens, MAX_PATHS, tokens * BYTES_PER_TOKEN],
+            idempotent=True,
         )
-        _, fields, turns, (files, file_count), (images, image_count) = answer
+        _, fields, turns, (files, file_count), (images, image_count), listed = answer
+        contents = dict(zip(listed[::2], listed[1::2], strict=True))
         return ThreadTail(
             _thread(thread_id, fields),
             tuple(sorted(map(_turn, turns), key=lambda turn: turn.index)),
-            _mentions(files),
-            _mentions(images),
+            _mentions(files, contents),
+            _mentions(images, {}),
             file_count,
             image_count,
         )
@@ -289,9 +297,15 @@ class RedisThreads(ThreadStore):
         thread_id: str,
         turns: Sequence[tuple[Turn, str | None]],
         expected: int | None = None,
+        contents: Mapping[str, str] | None = None,
     ) -> int:
         """Replace all turns of a thread, each given with its eviction rank; see `ThreadStore`."""
-        arguments: list[Argument] = [expected, BACKUP_S]
+        arguments: list[Argument] = [
+            expected,
+            BACKUP_S,
+            json.dumps(dict(contents or {})),
+            MAX_CONTENTS,
+        ]
         for turn, rank in turns:
             arguments += [turn.to_json(), turn.tokens, _rank(rank), _marks(turn)]
         thread = _key(scope, thread_id)
@@ -303,7 +317,8 @@ class RedisThreads(ThreadStore):
         """
         thread = _key(scope, thread_id)
         backup = thread if backup_id is None else live_key(scope, "thread-backup", backup_id)
-        return int((await self._run(_REPLACE, thread_id, [thread, backup], ["", BACKUP_S]))[2])
+        empty: list[Argument] = ["", BACKUP_S, "{}", MAX_CONTENTS]
+        return int((await self._run(_REPLACE, thread_id, [thread, backup], empty))[2])
 
     async def backup(self, scope: Scope, backup_id: str) -> tuple[Turn, ...]:
         """Return the turns that `clear` saved as the backup `backup_id`. Raises NotFound if it does
@@ -414,12 +429,15 @@ def _marks(turn: Turn) -> str:
     )
 
 
-def _mentions(fields: Sequence[str]) -> tuple[PathMention, ...]:
+def _mentions(fields: Sequence[str], contents: Mapping[str, str]) -> tuple[PathMention, ...]:
     """Mentions of files or images, the last first. fields: path, time and turn index of each, as
-    one flat list.
+    one flat list. contents: of files, by path.
     """
     triples = zip(fields[::3], fields[1::3], fields[2::3], strict=True)
-    mentions = (PathMention(path, int(index), _instant(at)) for path, at, index in triples)
+    mentions = (
+        PathMention(path, int(index), _instant(at), contents.get(path))
+        for path, at, index in triples
+    )
     return tuple(sorted(mentions, key=lambda mention: (mention.at, mention.turn), reverse=True))
 
 
@@ -441,6 +459,7 @@ def _thread(thread_id: str, stored: Sequence[Any]) -> Thread:
         version=int(fields["version"]),
         tokens=int(fields["tokens"]),
         turns=int(fields["turns"]),
+        flushed=int(fields.get("gone", 0)),
         ttl_s=int(fields["ttl"]),
         created_at=datetime.fromisoformat(fields["created"]),
         parent_id=fields["parent"] or None,

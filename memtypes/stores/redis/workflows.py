@@ -36,7 +36,7 @@ from memtypes.ports.workflows import (
 )
 from memtypes.stores.redis.connection.client import LiveClient
 from memtypes.stores.redis.connection.topology import Connection
-from memtypes.stores.redis.keys import every_scope, live_key, live_part
+from memtypes.stores.redis.keys import every_scope, live_key, live_part, scope_of
 from memtypes.stores.redis.scripts import Argument, Script
 
 CLAIM_S = 60
@@ -45,6 +45,14 @@ may claim it.
 """
 
 _UNRECORDED = "workflows-ended"
+_OPEN = "workflows-open"
+"""The `kind` in the key (see `live_key`) of a namespace's open workflows by the time at which they
+expire. The scripts use the same name.
+"""
+
+_MAX_EXPIRED = 1_000
+"""Maximum number of workflows of a namespace that one call of `expired` yields."""
+
 _INDEX = "workflows"
 
 _TIME_DIGITS = 17
@@ -60,9 +68,9 @@ several calls.
 
 _SUMMARY = ("place", "parent", "status", "version", "on_end", "created", "updated")
 
-_CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN = (
+_CREATE, _APPEND, _LOAD, _SNAPSHOT, _JOIN, _EXPIRED = (
     Script.load("workflow_common", f"workflow_{name}")
-    for name in ("create", "append", "load", "snapshot", "join")
+    for name in ("create", "append", "load", "snapshot", "join", "expired")
 )
 
 
@@ -291,6 +299,19 @@ class RedisWorkflows(WorkflowStore):
                     f"workflow {workflow_id!r} is {status}; leave out workflow_id, or "
                     "begin another workflow"
                 )
+
+    async def expired(self) -> AsyncIterator[tuple[Scope, str, int]]:
+        """Yield the scope, id and version of open workflows whose time is over; see
+        `WorkflowStore`.
+        """
+        for key in await self._live.keys_matching(every_scope(_OPEN)):
+            scope = scope_of(key)
+            expired = await self._live.script(
+                _EXPIRED, [_key(scope, "")], [_MAX_EXPIRED], idempotent=True
+            )
+            for workflow, version in expired:
+                encoded = workflow.removeprefix(_key(scope, ""))
+                yield scope, unquote(encoded, errors="surrogatepass"), int(version)
 
     async def members(self, scope: Scope, workflow_id: str) -> WorkflowMembers:
         """Return the threads and sessions of a workflow; see `WorkflowStore`."""

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from api.cli.entry import application
 from memtypes.live.templates import rendered_key
 from memtypes.live.thread_policy import (
+    DEFAULT_POLICY,
     AccessMode,
     EvictionPolicy,
     FlushStrategy,
@@ -213,6 +214,20 @@ def test_a_file_may_have_several_resources(tmp_path: Path) -> None:
         ("chat", AccessMode.READ_ONLY)
     ]
     assert "not converted" not in result.output
+
+
+def test_resources_that_only_an_agent_names_are_created_with_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text('{id: a, memories: [chat, notes], memory_key: "{{ .user.id }}"}', "utf-8")
+    result = convert(str(path))
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines() == [
+        "created with the defaults: threads.chat",
+        "created with the defaults: threads.notes",
+    ]
+    policies = parse_policies(result.stdout, "printed")
+    assert policies.threads["chat"] == policies.threads["notes"] == DEFAULT_POLICY
+    assert policies.missing == ()
 
 
 def test_an_output_file_that_cannot_be_written_is_named(project: Path) -> None:

@@ -32,6 +32,9 @@ ACTS: Mapping[str, Acts] = {
     "The lease is with the landlord, I think.": surely(Act.DONE, 0.6),
     "The landlord gets the lease back on 20 March.": surely(Act.MOVES),
     "The landlord wants the lease back again.": surely(Act.REOPENS),
+    "Bring the lease to the landlord on 20 March.": surely(Act.MOVES),
+    "lease back to the landlord, ok thanks": surely(Act.DONE),
+    "lease to the landlord tomorrow, ok thanks": surely(Act.MOVES),
     "We never had 12 licences, it is 21.": surely(Act.WRONG),
     "Bram takes care of the licences.": surely(Act.REPLACES),
 }
@@ -59,6 +62,13 @@ class House:
         memory_id: str = answer.json()["id"]
         return memory_id
 
+    async def capture(self, content: str) -> None:
+        """Capture a session with one message, which is not worth storing."""
+        messages = [{"role": "user", "content": content}]
+        body = {**SPACE, "session_id": "s", "messages": messages}
+        answer = await self.client.post("/v1/hooks/session-stop", json=body)
+        assert [result["status"] for result in answer.json()["results"]] == ["rejected"]
+
     async def run(self, job: str, **options: Any) -> None:
         """Run a job of upkeep."""
         body = {**SPACE, "dry_run": False, **options}
@@ -74,6 +84,26 @@ def told(text: str) -> Callable[[House], Awaitable[None]]:
         await house.write(text, "episodic")
 
     return decide
+
+
+def heard(text: str) -> Callable[[House], Awaitable[None]]:
+    """A decision about the task, because of a captured message that is not stored."""
+
+    async def decide(house: House) -> None:
+        await house.write(TASK, "prospective", due_at="2026-03-10T09:00:00Z")
+        await house.capture(text)
+
+    return decide
+
+
+async def _moved_to_another(house: House) -> None:
+    await house.write(TASK, "prospective")
+    await house.write("Bring the lease to the landlord on 20 March.", "prospective")
+
+
+async def _retracted(house: House) -> None:
+    fact = await house.write("We have 12 licences.")
+    await house.client.post(f"/v1/memories/{fact}/retract", params=SPACE, json={})
 
 
 async def _replaced(house: House) -> None:
@@ -125,10 +155,7 @@ async def _forgotten(house: House) -> None:
 
 
 async def _rejected(house: House) -> None:
-    messages = [{"role": "user", "content": "ok thanks"}]
-    body = {**SPACE, "session_id": "s", "messages": messages}
-    answer = await house.client.post("/v1/hooks/session-stop", json=body)
-    assert answer.status_code == 200, answer.text
+    await house.capture("ok thanks")
 
 
 async def _lapsed(house: House) -> None:
@@ -147,6 +174,7 @@ DECISIONS: Mapping[str, tuple[DecisionKind, Callable[[House], Awaitable[None]]]]
     "a fact replaced": (DecisionKind.REPLACED, _replaced),
     "a task told again": (DecisionKind.MOVED, _moved_by_a_task),
     "a fact taken back": (DecisionKind.RETRACTED, _wrong),
+    "a fact retracted by a caller": (DecisionKind.RETRACTED, _retracted),
     "a fact contested": (DecisionKind.CONTESTED, _contested),
     "a rewording merged": (DecisionKind.MERGED, _merged),
     "a repetition merged by upkeep": (DecisionKind.MERGED, _compacted),
@@ -163,7 +191,16 @@ DECISIONS: Mapping[str, tuple[DecisionKind, Callable[[House], Awaitable[None]]]]
         DecisionKind.SAID_ENDED,
         told("The lease is with the landlord, I think."),
     ),
+    "a task done by a message that is not stored": (
+        DecisionKind.ENDED,
+        heard("lease back to the landlord, ok thanks"),
+    ),
     "a task moved": (DecisionKind.MOVED, told("The landlord gets the lease back on 20 March.")),
+    "a task moved by a message that is not stored": (
+        DecisionKind.MOVED,
+        heard("lease to the landlord tomorrow, ok thanks"),
+    ),
+    "a task that goes on as another": (DecisionKind.MOVED, _moved_to_another),
     "a task reopened": (DecisionKind.REOPENED, _reopened),
 }
 

@@ -119,20 +119,38 @@ async def test_replacements_and_initial_contexts_are_redacted(
     assert "secret-" not in stored
 
 
-async def test_turns_of_a_role_that_is_never_kept_are_refused(client: httpx.AsyncClient) -> None:
-    """If the tenant's rules or the thread's policy never keep turns of a role, a turn with that
-    role gets a 422.
+async def test_turns_of_a_role_that_is_never_kept_are_accepted_and_not_stored(
+    live: LiveClient, client: httpx.AsyncClient
+) -> None:
+    """If the tenant's rules or the thread's policy never keep turns of a role, the answer to a turn
+    of that role says that it was not kept, and why.
 
-    This holds for turns that are appended and for turns that replace others.
+    Of turns that replace others, these are left out and counted.
     """
     thread = (await begun(client, resource="quiet"))["id"]
-    for role in ("tool", "system"):
-        await say(client, thread, "x", status=422, role=role)
-        answer = await client.put(
-            f"/v1/threads/{thread}/turns", json={"turns": [{"role": role, "content": "x"}]}
-        )
-        assert answer.status_code == 422
-    assert (await client.get(f"/v1/threads/{thread}")).json()["total"] == 0
+    rules = {
+        "tool": "privacy.never_keep_roles of this thread's policy",
+        "system": "never_keep_roles of the redaction rules",
+    }
+    for role, rule in rules.items():
+        answer = await say(client, thread, f"the zanzibar of {role}", status=200, role=role)
+        reason = f"turns of role {role!r} are not kept, as {rule} says"
+        assert answer == {
+            "kept": False,
+            "reason": reason,
+            "turn": None,
+            "version": 0,
+            "flushed": 0,
+            "evicted": 0,
+        }
+        await say(client, thread, "x", status=409, role=role, expected_version=7)
+    assert (await say(client, thread, "hello"))["kept"] is True
+    turns = [{"role": role, "content": f"zanzibar {role}"} for role in ("tool", "user", "system")]
+    answer = (await client.put(f"/v1/threads/{thread}/turns", json={"turns": turns})).json()
+    assert answer == {"version": 2, "not_kept": 2}
+    page = (await client.get(f"/v1/threads/{thread}")).json()
+    assert [turn["content"] for turn in page["turns"]] == ["zanzibar user"]
+    assert "zanzibar tool" not in await raw(live, client)
 
 
 async def test_long_turns_are_redacted(live: LiveClient, client: httpx.AsyncClient) -> None:
@@ -195,7 +213,12 @@ async def test_read_only_agents_cannot_change_threads(
     await begun(
         client, status=403, resource="notes", key="new", agent_id="reader", initial_context="no"
     )
+    for fields in ({"key": "new"}, {"variables": {"user": {"id": "another"}}}):
+        refused = await begun(client, status=403, resource="notes", agent_id="reader", **fields)
+        assert "may not create threads of 'notes'" in refused["detail"]
     assert await raw(live, client) == before
+    found = {"resource": "notes", "agent_id": "reader", "variables": {"user": {"id": "u"}}}
+    assert (await begun(client, status=200, **found))["id"] == thread
 
 
 async def test_initial_context_is_set_only_where_the_agent_may_write(
@@ -204,4 +227,6 @@ async def test_initial_context_is_set_only_where_the_agent_may_write(
     opened = await begun(
         client, agent_id="reader", initial_context="hello", variables={"user": {"id": "u"}}
     )
-    assert [item["thread"]["initial_context"] for item in opened["threads"]] == [None, "hello"]
+    contexts = [item["thread"]["initial_context"] for item in opened["threads"]]
+    assert contexts == [None, "hello"]
+    assert [item["thread"]["agent_id"] for item in opened["threads"]] == [None, "reader"]

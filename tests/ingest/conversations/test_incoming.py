@@ -43,7 +43,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
     """
     new = [NewTurn(role="user", content=f"ann@example.org has B-123{padding}", tool="B-456")]
     screened = await screen().turns("t", POLICY, new)
-    (turn,) = screened.value
+    (turn,) = screened.value.turns
     assert (turn.content, turn.tool) == (f"[redacted:email] has [redacted]{padding}", "[redacted]")
     assert turn.tokens == FakeTokenizer().count(turn.content)
     assert screened.counts == {"email": 1, "policy": 2}
@@ -51,11 +51,7 @@ async def test_turns_are_redacted_and_counted(padding: str) -> None:
 
 @pytest.mark.anyio
 async def test_turns_that_must_not_be_stored_are_refused() -> None:
-    """A turn is refused if the redaction rules exclude its role, or if redaction made it longer
-    than a turn may be.
-    """
-    with pytest.raises(InvalidRequest, match="role 'tool'"):
-        await screen().turns("t", POLICY, [NewTurn(role="tool", content="x")])
+    """A turn is refused if redaction made it longer than a turn may be."""
     long = "B-123" * (MAX_TURN // 5)
     with pytest.raises(InvalidRequest, match="after redaction the turn has"):
         await screen().turns("t", POLICY, [NewTurn(role="user", content=long)])

@@ -240,7 +240,8 @@ async def run(policy: str) -> list[object]:
         except RemembrancerError as error:
             outcomes.append(str(error))
         else:
-            outcomes.append((appended.turn.content, appended.flushed, appended.evicted))
+            content = appended.turn.content if appended.turn else appended.reason
+            outcomes.append((content, appended.flushed, appended.evicted))
             await store.use(SCOPE, thread.id, [1])
     tail = await threads.store.tail(SCOPE, thread.id, 1_000)
     earlier = replace(tail, thread=replace(thread, id="earlier", turns=len(tail.turns)))

@@ -128,7 +128,9 @@ async def test_a_turn_is_refused_only_if_flushing_could_not_make_room(
         )
         turns_before = list((await store.read(SCOPE, thread.id)).turns)
         try:
-            turns.append((await threads.append(SCOPE, thread.id, new, None)).turn)
+            turn = (await threads.append(SCOPE, thread.id, new, None)).turn
+            assert turn is not None
+            turns.append(turn)
         except InvalidRequest:
             pinned = [turn for turn in turns_before if turn.pinned]
             room = limits.most_pinned if new.pinned else limits

@@ -60,7 +60,9 @@ def writer() -> SessionWriter:
     screened = screening_of(
         RuleBook(), local_panel(store, Judge.shipped()), FakeEmbedder(), guard, lambda: NOW
     )
-    ingestor = plain_ingestor(store, lambda: NOW, gates=screened.gates, panel=screened.panel)
+    ingestor = plain_ingestor(
+        store, lambda: NOW, gates=screened.gates, panel=screened.panel, recent=screened.recent
+    )
     return SessionWriter(ingestor, guard)
 
 

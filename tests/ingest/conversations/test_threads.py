@@ -244,6 +244,7 @@ async def test_an_agent_opens_a_thread_for_each_of_its_resources(
         ("notes", "read-write", "notes:ann", "hello"),
         ("facts", "read-only", "facts:p", None),
     ]
+    assert [entry.thread.agent_id for entry in opened] == ["helper", None]
     reopened = await open_for_agent(threads, scope, request)
     assert [entry.thread.id for entry in reopened] == [entry.thread.id for entry in opened]
     assert not any(entry.created for entry in reopened)
@@ -277,6 +278,7 @@ async def test_an_agent_with_read_only_access_cannot_change_a_thread(
         threads.open(
             scope, request.model_copy(update={"agent_id": "helper", "initial_context": "x"})
         ),
+        threads.open(scope, request.model_copy(update={"agent_id": "helper", "key": "another"})),
     ):
         with pytest.raises(ReadOnly):
             await call
@@ -293,7 +295,7 @@ async def test_turns_beyond_the_limits_are_refused(live: LiveClient, scope: Scop
         await threads.append(scope, thread_id, turn("a b c d e f g"), None)
     with pytest.raises(InvalidRequest, match="3 messages exceed the limit of 2"):
         await threads.replace(scope, thread_id, [turn("a")] * 3, None)
-    assert await threads.replace(scope, thread_id, [turn("a")] * 2, None) == (1, {})
+    assert await threads.replace(scope, thread_id, [turn("a")] * 2, None) == (1, {}, 0)
 
 
 async def test_a_cleared_thread_can_be_backed_up(threads: Threads, scope: Scope) -> None:

@@ -73,6 +73,8 @@ async def test_a_message_worth_keeping_gets_its_type_and_judgement(prefilter: Pr
     verdict = await prefilter.examine(SCOPE, captured(FACT))
     assert isinstance(verdict, Submission)
     assert verdict.draft.type == "semantic"
+    # How sure the type is says nothing about how sure the fact is
+    assert "confidence" not in verdict.draft.model_fields_set
     assert verdict.judgement is not None
     assert verdict.classified is not None
     assert verdict.classified.embedding is not None

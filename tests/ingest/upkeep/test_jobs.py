@@ -146,13 +146,3 @@ async def test_forgetting_reads_only_memories_old_enough_to_be_forgotten(
     store.read = 0
     report = await upkeep_of(bench).run(SCOPE, UpkeepJob.FORGET, JobRequest.model_validate(options))
     assert (store.read, len(report.ids)) == (read, read - ("inactive_days" in options))
-
-
-async def test_promotion_reads_only_facts_with_links() -> None:
-    store = ReadCounter()
-    bench = Bench(store=store)
-    await bench.ingestor.write_one(SCOPE, draft("The shop opens at nine."))
-    await bench.ingestor.write_one(SCOPE, draft("Ann prefers tea.", "episodic", session_id="s1"))
-    store.read = 0
-    await upkeep_of(bench).run(SCOPE, UpkeepJob.PROMOTE, JobRequest())
-    assert store.read == 1

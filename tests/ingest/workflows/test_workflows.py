@@ -12,7 +12,13 @@ import pytest
 from ingest.screening.redaction.redactor import Redactor
 from ingest.workflows.history import HistoryOmissions, HistoryView, WorkflowHistory
 from ingest.workflows.workflows import ResumeRequest, WorkflowRequest, Workflows
-from memtypes.live.workflows import SNAPSHOT_EVENTS, NewEvent, WorkflowState, WorkflowStatus
+from memtypes.live.workflows import (
+    SNAPSHOT_EVENTS,
+    NewEvent,
+    WorkflowEventType,
+    WorkflowState,
+    WorkflowStatus,
+)
 from memtypes.model.errors import Conflict, NotFound, Unavailable, VersionConflict
 from memtypes.model.policy import MemoryType
 from memtypes.model.scope import Scope
@@ -228,6 +234,22 @@ async def test_an_expired_workflow_is_no_longer_waiting_to_be_stored_as_a_memory
     store.expire(SCOPE, workflow_id)
     assert await engine.ended.record_all() == 0
     assert [entry async for entry in store.unrecorded()] == []
+
+
+async def test_a_workflow_whose_time_is_over_is_ended_as_expired_once() -> None:
+    store = FakeWorkflows()
+    workflows = engine_over(store)
+    late, _ = await workflows.create(SCOPE, WorkflowRequest())
+    ended, _ = await workflows.create(SCOPE, WorkflowRequest())
+    await workflows.append(SCOPE, ended, NewEvent(type=WorkflowEventType.COMPLETED))
+    for workflow_id in (late, ended):
+        store.pass_deadline(SCOPE, workflow_id)
+    assert await workflows.expire() == 1
+    assert await workflows.expire() == 0
+    state = (await store.load(SCOPE, late)).state
+    assert state.status is WorkflowStatus.EXPIRED
+    assert state.changes[-1].reason == "no event within its time to live"
+    assert (await store.load(SCOPE, ended)).state.status is WorkflowStatus.COMPLETED
 
 
 async def test_an_expired_ancestor_is_left_out_of_the_chain() -> None:

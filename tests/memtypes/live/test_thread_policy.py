@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from memtypes.config import InvalidConfigFile
@@ -28,10 +30,11 @@ MISTAKES = [
     ("threads: {a: {key: '{{ user.__class__ }}'}}", "must not read '__class__'"),
     ("threads: {a: {key: '{% for x in user %}x{% endfor %}'}}", "not for"),
     ("threads: {a: {key: '{{ secret.id }}'}}", "not 'secret'"),
+    ("threads: {a: {key: 'chat:{user.id}'}}", "write {{ user.id }}"),
+    ("threads: {a: {key: 'chat:{# user.id #}'}}", "must not have a comment"),
     ("threads: {a: {key: '{{ user.id }}{{ session.id }}'}}", "needs text between two members"),
     ("threads: {a: {key: '{{ user.id }}%20{{ session.id }}'}}", "must not begin with %"),
     ("threads: {a: {max_context_ratio: 0.5}}", "needs model"),
-    ("agents: {x: {memory: a}}", "agents.x refers to 'a'"),
     ("threads: {a: {}}\nagents: {x: {memory: a, memories: [a]}}", "either memory"),
     ("threads: {a: {key: {{ session.id }}}}", "in quotes"),
     ("threads: [", "not YAML"),
@@ -65,8 +68,9 @@ MISTAKES = [
     ),
     ("threads: {a: {key: '{{ session.id '}}", "is not a valid template"),
     ("threads: {a: {key: '{{ .session.id }}'}}", "write members as {{ workflow.id }}"),
-    ("resource: memory\nid: a", "`remembrancer policies convert FILE` rewrites them"),
-    ("agents: [{id: a, memory: b}]", "`remembrancer policies convert FILE` rewrites them"),
+    ("resource: memory\nid: a\ntype: token_based\nmax_context_ratio: 0.5", "needs model"),
+    ("agents: [{memory: b}]", "an agent that refers to memory resources needs an id"),
+    ("agents: [{id: a}]", "no agent that refers to one"),
     ("threads: {a: {key: ''}}", "threads.a.key: a template must have 1 to 2000 characters"),
     ("threads: {a: {key: '{{ session }}'}}", "not a whole variable"),
     ("threads: {a: {}}\nagents: {x: {}}", "agents.x: must have either memory"),
@@ -129,3 +133,84 @@ def test_agents_refer_to_thread_policies_in_three_forms() -> None:
     assert references["one"] == [("a", "k:{{ user.id }}", "read-write")]
     assert references["two"] == [("a", "k", "read-write"), ("b", "k", "read-write")]
     assert references["three"] == [("a", "own", "read-only"), ("b", "shared", "read-write")]
+
+
+LEVELS = [
+    # One resource, several with one key, several with separate keys and modes, as Compozy has them
+    (
+        """
+        agents:
+          - id: simple
+            memory: customer-support-context
+            memory_key: "support-{{ .workflow.input.conversationId }}"
+        """,
+        [("customer-support-context", "support-{{ workflow.input.conversationId }}", "read-write")],
+    ),
+    (
+        """
+        id: several
+        memory: true
+        memories:
+          - customer-support-context
+          - user-preferences
+        memory_key: "shared-{{ .user.id }}"
+        """,
+        [
+            ("customer-support-context", "shared-{{ user.id }}", "read-write"),
+            ("user-preferences", "shared-{{ user.id }}", "read-write"),
+        ],
+    ),
+    (
+        """
+        resource: agent
+        id: each
+        memories:
+          - id: customer-support-context
+            mode: read-write
+            key: "support-{{ .session.id }}"
+          - id: user-preferences
+            mode: read-only
+            key: "prefs-{{ .user.id }}"
+        """,
+        [
+            ("customer-support-context", "support-{{ session.id }}", "read-write"),
+            ("user-preferences", "prefs-{{ user.id }}", "read-only"),
+        ],
+    ),
+    (
+        """
+        agents:
+          mapped: {memories: [user-preferences], memory_key: "p-{{ .user.id }}"}
+        """,
+        [("user-preferences", "p-{{ user.id }}", "read-write")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "references"), LEVELS)
+def test_agents_load_in_the_forms_of_a_compozy_project(
+    text: str, references: list[tuple[str, str, str]]
+) -> None:
+    """The resources that they name and the file lacks have the defaults, which the notes say."""
+    policies = parse_policies(dedent(text), "p.yaml")
+    ((_, agent),) = policies.agents.items()
+    loaded = [(entry.id, entry.key, str(entry.mode)) for entry in agent.references()]
+    assert loaded == references
+    assert list(policies.missing) == [name for name, _, _ in references]
+    for name, note in zip(policies.missing, policies.notes, strict=True):
+        assert note.startswith(f"threads.{name} is not defined and an agent refers to it")
+        assert f"{name}: {{type: message_count_based, max_messages: 50" in note
+
+
+def test_a_projects_file_loads_with_what_has_no_effect_noted() -> None:
+    text = """
+    memories:
+      - {id: chat, type: token_based, max_tokens: 900, priority_blocks: [1]}
+    agents:
+      - {id: a, memory: chat, memory_key: "c-{{ .user.id }}"}
+    threads: {own: {}}
+    """
+    policies = parse_policies(text, "p.yaml")
+    assert policies.threads.keys() == {"own", "chat"}
+    assert policies.threads["chat"].max_tokens == 900
+    assert policies.notes == ["memories.chat.priority_blocks has no effect"]

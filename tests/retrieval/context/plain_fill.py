@@ -15,6 +15,7 @@ from retrieval.context.budget import (
     MAX_DEMAND_WINDOW,
     MIN_CUT,
     MIN_EXCERPT,
+    NEAR,
     BudgetPlan,
     Overheads,
     TypeTokens,
@@ -27,6 +28,7 @@ class PlainEntry(NamedTuple):
     """A ranked hit, as the reference budget fill sees it.
 
     group: the heading under which a context lists it, such as a day. part_of: rank of its message.
+    score: how well it matches.
     """
 
     id: str
@@ -34,6 +36,7 @@ class PlainEntry(NamedTuple):
     tokens: int
     group: str | None = None
     part_of: int = 0
+    score: float = 0.0
 
 
 @dataclass
@@ -102,6 +105,25 @@ def plain_demand(kind: MemoryType, entries: Sequence[PlainEntry], overheads: Ove
     return whole + overheads.headings[kind] if of_type else 0
 
 
+def plain_shares(plan: BudgetPlan, entries: Sequence[PlainEntry], shares: TypeTokens) -> TypeTokens:
+    """Tokens reserved for each type because all have enough entries that score about as well as the
+    first one that does not fit if entries are taken by rank alone.
+    """
+    fitting = [entry for entry in entries if entry.tokens <= shares.get(entry.type, -1)]
+    left = plan.total
+    for last in fitting:
+        left -= last.tokens
+        if left < 0:
+            least = last.score - (1.0 - NEAR) * abs(last.score)
+            near = [entry for entry in fitting if entry.score >= least]
+            tokens = {
+                kind: sum(entry.tokens for entry in near if entry.type is kind) for kind in shares
+            }
+            enough = all(tokens[kind] >= shares[kind] for kind in shares)
+            return shares if enough else {}
+    return {}
+
+
 def plain_fill(
     plan: BudgetPlan, entries: Sequence[PlainEntry], overheads: Overheads
 ) -> tuple[list[tuple[str, int]], TypeTokens]:
@@ -115,8 +137,13 @@ def plain_fill(
     demand = {kind: plain_demand(kind, seen, overheads) for kind in plan.types}
     wanted_types = [MemoryType.PROCEDURAL] if plan.how_to else []
     wanted_types += [MemoryType.PROSPECTIVE] if plan.task_like or plan.due_tokens else []
+    equal = plain_shares(plan, entries, shifted) if plan.keeps_shares else {}
     reserved = {
-        kind: min(shifted[kind], demand[kind]) if kind in wanted_types else 0 for kind in plan.types
+        kind: max(
+            equal.get(kind, 0),
+            min(shifted[kind], demand[kind]) if kind in wanted_types else 0,
+        )
+        for kind in plan.types
     }
     parts: dict[MemoryType, PlainPart] = {}
     for kind in plan.types:

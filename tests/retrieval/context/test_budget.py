@@ -17,6 +17,7 @@ from retrieval.context.budget import (
     DEMAND_WINDOW,
     MAX_DEMAND_WINDOW,
     MIN_EXCERPT,
+    SHARES,
     BudgetFill,
     BudgetPlan,
     Offer,
@@ -42,6 +43,25 @@ def plan(
     return BudgetPlan(total, LONG_TERM, caps or {}, oversize=oversize)
 
 
+def sharing(total: int, *, how_to: bool = False, tasks: bool = False) -> BudgetPlan:
+    """A budget plan that keeps each type's share for hits that are about equally relevant."""
+    return BudgetPlan(total, LONG_TERM, {}, tasks, how_to, keeps_shares=True)
+
+
+def scored(kind: MemoryType, number: int, best: float, worst: float) -> list[PlainEntry]:
+    """Entries of 40 tokens, with scores from `best` down to `worst`."""
+    step = (best - worst) / max(1, number - 1)
+    return [
+        PlainEntry(f"{kind}-{index}", kind, 40, score=best - index * step)
+        for index in range(number)
+    ]
+
+
+def by_score(*parts: list[PlainEntry]) -> list[PlainEntry]:
+    """The entries of all `parts`, best first."""
+    return sorted((entry for part in parts for entry in part), key=lambda entry: -entry.score)
+
+
 def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
     """Entries of type `kind` with these token counts, best first."""
     return [PlainEntry(f"{kind}-{index}", kind, cost) for index, cost in enumerate(tokens)]
@@ -50,7 +70,7 @@ def entries(kind: MemoryType, *tokens: int) -> list[PlainEntry]:
 def offers(entries: Sequence[PlainEntry]) -> list[Offer]:
     """The entries as offers to a budget, with ranks from 1."""
     return [
-        Offer(rank, entry.type, entry.tokens, entry.group, entry.part_of)
+        Offer(rank, entry.type, entry.tokens, entry.group, entry.part_of, entry.score)
         for rank, entry in enumerate(entries, 1)
     ]
 
@@ -147,9 +167,16 @@ def test_an_entry_is_not_cut_below_the_minimum() -> None:
 
 
 kinds = st.sampled_from(LONG_TERM)
-entry_lists = st.lists(
-    st.tuples(kinds, st.integers(1, 400), st.sampled_from([None, "mon", "tue", "wed"])), max_size=60
-).map(lambda rows: [PlainEntry(str(index), *row) for index, row in enumerate(rows)])
+days = st.sampled_from([None, "mon", "tue", "wed"])
+entry_lists = st.tuples(
+    st.lists(st.tuples(kinds, st.integers(1, 400), days), max_size=60),
+    st.sampled_from([0.0, 0.003, 0.02]),
+).map(
+    lambda drawn: [
+        PlainEntry(str(index), *row, score=0.5 - index * drawn[1])
+        for index, row in enumerate(drawn[0])
+    ]
+)
 plans = st.builds(
     BudgetPlan,
     st.one_of(st.integers(0, 60), st.integers(0, 9000)),
@@ -159,6 +186,7 @@ plans = st.builds(
     st.booleans(),
     st.sampled_from(["skip", "cut", "excerpt"]),
     st.integers(0, 400),
+    keeps_shares=st.booleans(),
 )
 all_overheads = st.builds(
     Overheads,
@@ -279,6 +307,69 @@ def test_a_memory_larger_than_its_types_share_is_shown() -> None:
         *entries(EPISODIC, *[40] * 20),
     ]
     assert ranks(filled(plan(400), hits))[0] == 1
+
+
+def equally_relevant() -> list[PlainEntry]:
+    """More entries of each type than fit, whose scores hardly differ; events score worst."""
+    return by_score(
+        scored(SEMANTIC, 200, 0.52, 0.40),
+        scored(PROCEDURAL, 200, 0.55, 0.40),
+        scored(PROSPECTIVE, 200, 0.51, 0.40),
+        scored(EPISODIC, 200, 0.47, 0.40),
+    )
+
+
+@pytest.mark.parametrize("total", [4000, 8000])
+def test_types_with_equally_relevant_entries_get_their_shares(total: int) -> None:
+    result = filled(sharing(total), equally_relevant())
+    for kind, share in SHARES.items():
+        assert result.used[kind] / sum(result.used.values()) == pytest.approx(share, abs=0.03)
+
+
+def test_a_question_for_a_how_to_moves_500_of_8000_tokens_to_procedures() -> None:
+    neutral = filled(sharing(8000), equally_relevant())
+    how_to = filled(sharing(8000, how_to=True), equally_relevant())
+    assert how_to.shifts == {EPISODIC: -500, PROCEDURAL: 500}
+    assert how_to.used[PROCEDURAL] - neutral.used[PROCEDURAL] == pytest.approx(500, abs=40)
+    assert neutral.used[EPISODIC] - how_to.used[EPISODIC] == pytest.approx(500, abs=40)
+
+
+def test_a_question_about_tasks_moves_500_of_8000_tokens_to_tasks() -> None:
+    neutral = filled(sharing(8000), equally_relevant())
+    about_tasks = filled(sharing(8000, tasks=True), equally_relevant())
+    assert about_tasks.used[PROSPECTIVE] - neutral.used[PROSPECTIVE] == pytest.approx(500, abs=40)
+
+
+def test_better_entries_take_the_shares_of_worse_ones() -> None:
+    hits = by_score(scored(SEMANTIC, 200, 0.6, 0.5), scored(EPISODIC, 200, 0.3, 0.2))
+    result = filled(sharing(4000), hits)
+    assert (result.used[SEMANTIC], result.used[EPISODIC]) == (4000, 0)
+    assert result.handed_on == {
+        SEMANTIC: 2500,
+        EPISODIC: -1000,
+        PROSPECTIVE: -500,
+        PROCEDURAL: -1000,
+    }
+
+
+@given(
+    plans.map(lambda asked: replace(asked, task_like=False, how_to=False, due_tokens=0)),
+    entry_lists,
+    all_overheads,
+)
+@settings(max_examples=200)
+def test_the_weighed_and_chosen_offers_alone_give_the_same_fill(
+    asked: BudgetPlan, hits: list[PlainEntry], overheads: Overheads
+) -> None:
+    """A receipt lists no others, and is verified with those that it lists."""
+    result = filled(asked, hits, overheads)
+    listed = {*result.weighed, *ranks(result), *result.repeats}
+    again = fill(asked, [offer for offer in offers(hits) if offer.rank in listed], overheads)
+    assert (again.chosen, again.used, again.weighed) == (
+        result.chosen,
+        result.used,
+        result.weighed,
+    )
 
 
 def test_a_type_that_ranks_far_behind_has_no_reserved_share() -> None:

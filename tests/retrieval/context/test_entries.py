@@ -46,6 +46,21 @@ def test_a_fact_has_its_concept_unless_that_is_its_first_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        (MemoryType.SEMANTIC, ""),
+        (MemoryType.PROSPECTIVE, "[pending] "),
+        (MemoryType.PROCEDURAL, ""),
+    ],
+)
+def test_a_statement_has_its_speaker_where_it_speaks_of_me(kind: MemoryType, before: str) -> None:
+    mine = "I clean my grinder."
+    assert text_of(kind, mine, speaker="Gina").startswith(f"{before}Gina: {mine}")
+    assert text_of(kind, mine).startswith(f"{before}{mine}")
+    assert text_of(kind, "Clean it.", speaker="Gina").startswith(f"{before}Clean it.")
+
+
+@pytest.mark.parametrize(
     ("fields", "dates"),
     [
         ({}, ""),
@@ -156,6 +171,7 @@ READ_FIELDS = {
         "dated",
         "earlier",
         "restated_at",
+        "speaker",
         "state_until",
         "superseded_by",
         "valid_to",
@@ -165,11 +181,13 @@ READ_FIELDS = {
         "status",
         "completed_at",
         "due_at",
+        "speaker",
         "trigger_condition",
     },
     MemoryType.PROCEDURAL: {
         "content",
         "procedure_name",
+        "speaker",
         "steps",
         "prerequisites",
         "success_conditions",
@@ -215,7 +233,7 @@ COMMON = {
 }
 OF_TYPE: dict[MemoryType, dict[str, st.SearchStrategy[Any]]] = {
     MemoryType.EPISODIC: {"speaker": TEXT, "context": TEXT, "title": TEXT},
-    MemoryType.SEMANTIC: {"concept": TEXT},
+    MemoryType.SEMANTIC: {"concept": TEXT, "speaker": TEXT},
     MemoryType.PROSPECTIVE: {
         "due_at": TIMES,
         "trigger_condition": TEXT,

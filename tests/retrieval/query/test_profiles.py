@@ -40,7 +40,7 @@ def test_every_profile_weighs_every_signal_and_sums_to_1(name: str) -> None:
     """
     weights = dict(PROFILES[name])
     assert set(weights) == set(SIGNALS)
-    del weights["link"], weights["reading"]
+    del weights["link"], weights["reading"], weights["standing"]
     assert sum(weights.values()) == pytest.approx(1.0)
 
 
@@ -73,7 +73,7 @@ def test_a_query_for_the_latest_raises_recency() -> None:
     _, plain = weights_of(request("the plan"))
     _, latest = weights_of(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
-    assert sum(latest.values()) - latest["link"] == pytest.approx(1.0)
+    assert sum(latest.values()) - latest["link"] - latest["standing"] == pytest.approx(1.0)
     assert weights_of(request("the latest plan", profile="balanced"))[1] == dict(
         PROFILES["balanced"]
     )
@@ -95,7 +95,7 @@ def test_a_query_for_a_present_value_weighs_the_current_signal() -> None:
     """
     _, weights = weights_of(request("When is the review?"))
     assert weights["current"] == CURRENT_SHARE
-    assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
+    assert sum(weights.values()) - weights["link"] - weights["standing"] == pytest.approx(1.0)
     assert weights_of(request("Where did we go?"))[1]["current"] == 0.0
     assert weights_of(request("What happened?"))[1]["current"] == CURRENT_SHARE
     assert weights_of(request("What happened yesterday?"))[1]["current"] == 0.0
@@ -115,7 +115,7 @@ def test_only_a_query_that_names_a_time_is_ranked_by_time() -> None:
     assert weights["similarity"] == pytest.approx(
         PROFILES["default"]["similarity"] * (1 - TIME_SHARE)
     )
-    assert sum(weights.values()) - weights["link"] == pytest.approx(1.0)
+    assert sum(weights.values()) - weights["link"] - weights["standing"] == pytest.approx(1.0)
     assert weights_of(request.model_copy(update={"profile": "balanced"}))[1]["time"] == 0.0
     assert weights_of(request.model_copy(update={"query": "what did we decide"}))[1]["time"] == 0.0
     assert weights_of(request.model_copy(update={"weights": {"recency": 1.0}}))[1]["time"] == 0.0

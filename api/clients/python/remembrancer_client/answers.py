@@ -210,7 +210,10 @@ class ContextMetadata(Struct, frozen=True):
 
     total_tokens: size of the whole context: by the model's provider, if it counted, else by
     `tokenizer`. budget: tokens allowed for its long-term part.
-    utilization: used share of that budget. trimmed_count: number of hits that are not in the
+    utilization: used share of that budget. shares: tokens of the budget for each memory type.
+    shifts: tokens that types gained, or lost if negative, because of what the query asks for.
+    handed_on: tokens that each type took beyond its share or, if negative, left to others.
+    trimmed_count: number of hits that are not in the
     context. candidates: number of hits. tokenizer: name of the tokenizer that counted.
     working_excerpted, working_left_out: ids of working items that are shown in part, or not shown.
     duplicates: ids of memories left out because one in the context has the same text, or is the
@@ -234,6 +237,9 @@ class ContextMetadata(Struct, frozen=True):
     outcome: str
     floor: FloorAnswer
     as_of: datetime
+    shares: dict[str, int] = field(default_factory=dict)
+    shifts: dict[str, int] = field(default_factory=dict)
+    handed_on: dict[str, int] = field(default_factory=dict)
     working_excerpted: list[str] = field(default_factory=list)
     working_left_out: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
@@ -360,13 +366,14 @@ class EventsAnswer(Struct, frozen=True):
 
 
 class FileMention(Struct, frozen=True):
-    """Newest mention of a file or an image. turn: number of the turn in the thread `thread_id` that
-    mentions it.
+    """The newest mention of a file or an image, by the turn `turn` of a thread. content: "whole" or
+    "part" if the context shows the file's content; left out if not.
     """
 
     path: str
     thread_id: str
     turn: int
+    content: str | None = None
 
 
 class FillTerms(Struct, frozen=True):
@@ -387,6 +394,7 @@ class FillTerms(Struct, frozen=True):
     due_tokens: int = 0
     finished: bool = False
     newest_first: bool = False
+    keeps_shares: bool = False
 
 
 class FirstBudgets(Struct, frozen=True):
@@ -671,6 +679,10 @@ class Memory(Struct, frozen=True):
     """
     Why the memory was replaced or is contested.
     """
+    retracted_at: datetime | None
+    """
+    When a caller said that the memory is wrong.
+    """
     dated: bool
     """
     Whether contexts say since when it holds: it replaced or contests another.
@@ -688,6 +700,7 @@ class Memory(Struct, frozen=True):
     When a fact was last said again.
     """
     source_sessions: list[str]
+    from_message: str | None
     reviewed: Reviewed | None
     upkeep: UpkeepMark | None
     event_type: str | None = None
@@ -747,9 +760,9 @@ class MessageResult(Struct, frozen=True):
     """The outcome of storing one message of a session.
 
     index: position of the message in the request, from 0. ids, types: ids and types of the memories
-    that store it. ended, moved, retracted: of a message that is stored, ids of the tasks that it
-    ended or moved, and of the facts that it says were wrong. reason: why it was rejected, merged or
-    changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
+    that store it. ended, moved: ids of the tasks that it ended or moved, whether or not it is
+    stored. retracted: ids of the facts that it says were wrong. reason: why it was rejected, merged
+    or changed, or why storing it failed. review: the reviewers' decision, with its tier, the mean
     scores and each vote; the tier is `prefilter` if the message was trivial. redactions: secrets
     removed, by kind.
     """
@@ -847,12 +860,16 @@ class OmittedParts(Struct, frozen=True):
     """What a thread's context leaves out: numbers of turns, files and images, and whether texts are
     incomplete.
 
-    turns: turns that the threads still have but the context does not show. summary,
-    initial_context: whether a summary, or the context given at a thread's start, is cut or missing.
+    turns: turns that the context does not show, those that have left the threads included. flushed:
+    of these, turns that a flush or an eviction moved to memories. contents: of files, that are cut
+    or missing. summary, initial_context: whether
+    a summary, or the context given at a thread's start, is cut or missing.
     """
 
     turns: int
+    flushed: int
     files: int
+    contents: int
     images: int
     summary: bool
     initial_context: bool
@@ -1110,16 +1127,19 @@ class Rewording(Struct, frozen=True):
 class SaidAnswer(Struct, frozen=True):
     """An appended turn, and how the thread changed.
 
+    kept, reason: whether the turn is stored, and why not; then turn is null, and the status is 200.
     version: the thread's new version, which the next call may send as expected_version. flushed:
     number of older turns removed because the thread had reached the size at which its policy starts
     a flush. evicted: number of older turns removed to make room for this turn. redactions: number
     of secrets removed from this turn, by kind.
     """
 
-    turn: Turn
+    kept: bool
+    turn: Turn | None
     version: int
     flushed: int
     evicted: int
+    reason: str | None = None
     redactions: dict[str, int] = field(default_factory=dict)
 
 
@@ -1499,24 +1519,27 @@ class UpkeepMark(Struct, frozen=True):
     """A decision about a memory by upkeep, the service's background jobs that promote, forget and
     merge memories.
 
-    into: id of the memory that it was merged into. undone: a caller reversed the decision, so it is
-    not made again.
+    into: id of the memory that it was merged into. added: sessions that a fact got by a promotion;
+    empty if the promotion made the fact. undone: a caller reversed the decision, so it is not made
+    again.
     """
 
     job: str
     at: datetime
     reason: str
     into: str | None = None
+    added: list[str] = field(default_factory=list)
     undone: bool = False
 
 
 class VersionAnswer(Struct, frozen=True):
     """The new version of a changed thread. redactions: number of secrets removed from the new
-    turns, by kind.
+    turns, by kind. not_kept: number of turns that were left out because their role is never kept.
     """
 
     version: int
     redactions: dict[str, int] = field(default_factory=dict)
+    not_kept: int | None = None
 
 
 class Vote(Struct, frozen=True):

@@ -43,7 +43,7 @@ class AppendOptions(TypedDict, total=False):
 
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]
@@ -205,9 +205,13 @@ FeedbackOutcome: TypeAlias = Literal["used", "helpful", "unhelpful", "success", 
 
 
 class FileReference(TypedDict, total=False):
-    """A file or an image that a conversation turn mentions, by its path."""
+    """A file that a conversation turn mentions, by its path. content: its text, as it is now.
+
+    A thread keeps the newest content of each file, and contexts show it where it fits.
+    """
 
     path: Required[str]
+    content: str | None
 
 
 class FlushOptions(TypedDict, total=False):
@@ -249,6 +253,12 @@ class HistoryOptions(TypedDict, total=False):
     budget: int
     model: str
     versions: Versions
+
+
+class ImageReference(TypedDict, total=False):
+    """An image that a conversation turn mentions, by its path."""
+
+    path: Required[str]
 
 
 IntentionType: TypeAlias = Literal["todo", "reminder", "followup", "commitment"]
@@ -415,7 +425,7 @@ class NewTurn(TypedDict, total=False):
     content: Required[str]
     agent_id: str | None
     files: Sequence[str | FileReference]
-    images: Sequence[str | FileReference]
+    images: Sequence[str | ImageReference]
     tool: str | None
     model: str | None
     metadata: Mapping[str, Any]
@@ -871,12 +881,15 @@ class Todo(TypedDict, total=False):
 
 
 class TodoOptions(TypedDict, total=False):
-    """A to-do that was created in a session. Its content becomes an item of working memory.
+    """A to-do that was created or changed in a session. Its content becomes an item of working
+    memory.
 
-    ttl_s: seconds that the item lives without use; by default until the to-do or its session ends.
+    status: shown with it; `in_progress` says that the agent works on it. ttl_s: seconds that the
+    item lives without use; by default until the to-do or its session ends.
     """
 
     namespace: str
+    status: TodoStatus
     agent_id: str | None
     ttl_s: int | None
 
@@ -976,6 +989,7 @@ WorkflowEventType: TypeAlias = Literal[
     "completed",
     "failed",
     "cancelled",
+    "expired",
 ]
 
 
@@ -1002,7 +1016,9 @@ class WorkflowOptions(TypedDict, total=False):
     namespace: str
 
 
-WorkflowStatus: TypeAlias = Literal["pending", "running", "completed", "failed", "cancelled"]
+WorkflowStatus: TypeAlias = Literal[
+    "pending", "running", "completed", "failed", "cancelled", "expired"
+]
 
 
 class WorkingListOptions(TypedDict, total=False):

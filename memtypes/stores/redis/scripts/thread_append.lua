@@ -3,7 +3,8 @@
 -- KEYS: thread, the namespace's queue of evicted turns, the record of the idempotency key (or the thread for none).
 -- ARGV: turn, its tokens, rank, expected version or '', token limit or '', message limit or '', most turns, JSON of an
 -- evicted batch up to its turns, marks, digest of the request, time as text, seconds that the record stays, '1' to evict
--- the newest system turn after all others, token limit of pinned turns or '', most pinned turns.
+-- the newest system turn after all others, token limit of pinned turns or '', most pinned turns, contents of files as
+-- JSON by path, most bytes of all contents.
 local base = KEYS[1]
 local thread = redis.call('HMGET', base, 'version', 'next', 'tokens', 'summary_tokens', 'pinned', 'pinned_tokens')
 if not thread[1] then return {'missing'} end
@@ -50,8 +51,10 @@ end
 local batch = {}
 for _, lowest in ipairs(evicted) do table.insert(batch, take(base, lowest)) end
 queue(KEYS[2], ARGV[8], batch)
+redis.call('HINCRBY', base, 'gone', #batch)
 if summary == 0 then redis.call('HDEL', base, 'summary', 'summary_tokens') end
 put(base, index, ARGV[1], ARGV[2], ARGV[3], ARGV[9])
+put_contents(base, ARGV[16], ARGV[17])
 redis.call('HSET', base, 'version', version + 1, 'next', index + 1, 'tokens', tokens)
 refresh_chain(base)
 if KEYS[3] ~= base then

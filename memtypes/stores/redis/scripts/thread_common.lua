@@ -4,7 +4,7 @@
 -- system turn; '' without any. A thread has expired when its hash has; where its field 'flushes' is '1', its turns stay
 -- LEAVING seconds longer, to be queued as evicted.
 local function part(base, name) return base .. ':' .. name end
-local PARTS = {'turns', 'sizes', 'places', 'order', 'used', 'system', 'files', 'images', 'mentions'}
+local PARTS = {'turns', 'sizes', 'places', 'order', 'used', 'system', 'files', 'images', 'mentions', 'contents'}
 local REMEMBERED = 1000
 local LEAVING = 7 * 24 * 3600
 local function refresh(base)
@@ -55,6 +55,7 @@ local function mention(base, kind, paths, at, index)
   for _, path in ipairs(redis.call('ZRANGE', part(base, kind), 0, -REMEMBERED - 1)) do
     redis.call('ZREM', part(base, kind), path)
     redis.call('HDEL', part(base, 'mentions'), kind .. path)
+    if kind == 'files' then redis.call('HDEL', part(base, 'contents'), path) end
   end
 end
 local function put(base, index, raw, size, rank, marks)
@@ -74,6 +75,21 @@ local function put(base, index, raw, size, rank, marks)
   if marked.system then redis.call('ZADD', part(base, 'system'), index, index) end
   mention(base, 'files', marked.files, marked.at, index)
   mention(base, 'images', marked.images, marked.at, index)
+end
+-- Store the newest contents of files: `given` is JSON of them by path. Those of the files that were mentioned longest ago
+-- are dropped if all contents together have more than `most` bytes.
+local function put_contents(base, given, most)
+  local contents = cjson.decode(given)
+  if not next(contents) then return end
+  local key = part(base, 'contents')
+  for path, content in pairs(contents) do redis.call('HSET', key, path, content) end
+  local size = 0
+  for _, content in ipairs(redis.call('HVALS', key)) do size = size + #content end
+  for _, path in ipairs(redis.call('ZRANGE', part(base, 'files'), 0, -1)) do
+    if size <= tonumber(most) then return end
+    size = size - redis.call('HSTRLEN', key, path)
+    redis.call('HDEL', key, path)
+  end
 end
 local function use(base, indices)
   local lru = redis.call('HGET', base, 'lru') == '1'

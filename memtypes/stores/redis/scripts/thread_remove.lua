@@ -20,6 +20,7 @@ if ARGV[4] == '1' then
   redis.call('HSET', base, 'summary', ARGV[5], 'summary_tokens', ARGV[6])
 end
 queue(KEYS[2], ARGV[2], batch)
+redis.call('HINCRBY', base, 'gone', #batch)
 redis.call('HSET', base, 'tokens', tokens, 'version', thread[1] + 1, 'last_flush_at', ARGV[3])
 local record = thread[4] and redis.call('GET', thread[4])
 record = record and cjson.decode(record)

@@ -1,5 +1,7 @@
 -- Return a thread's fields, its newest turns and system turns until the tokens of each exceed a number, and its newest
--- files and images. KEYS: thread. ARGV: tokens, maximum paths of each kind.
+-- files and images, with contents of the newest files until these exceed a number of bytes ('' for the others that have
+-- some, and no path in the second list for those that have none). KEYS: thread. ARGV: tokens, maximum paths of each kind,
+-- bytes of contents.
 local base = KEYS[1]
 if redis.call('EXISTS', base) == 0 then return {'missing'} end
 local step, chosen = 64, {}
@@ -30,4 +32,14 @@ local function mentions(kind)
   end
   return {fields, redis.call('ZCARD', part(base, kind))}
 end
-return {'ok', meta(base), texts(base, indices), mentions('files'), mentions('images')}
+local contents, bytes = {}, 0
+for _, path in ipairs(redis.call('ZREVRANGE', part(base, 'files'), 0, ARGV[2] - 1)) do
+  local size = redis.call('HSTRLEN', part(base, 'contents'), path)
+  if size > 0 then
+    local read = bytes <= tonumber(ARGV[3])
+    table.insert(contents, path)
+    table.insert(contents, read and redis.call('HGET', part(base, 'contents'), path) or '')
+    bytes = bytes + size
+  end
+end
+return {'ok', meta(base), texts(base, indices), mentions('files'), mentions('images'), contents}

@@ -12,16 +12,19 @@ end
 local version = tonumber(workflow[1])
 if not is_open(workflow[2]) then return {'ended', version, workflow[2]} end
 if ARGV[3] ~= '' and tonumber(ARGV[3]) ~= version then return {'version', version} end
-if version >= tonumber(ARGV[6]) then return {'full', version} end
+if version >= tonumber(ARGV[6]) and ARGV[2] ~= 'expired' then return {'full', version} end
 version = version + 1
 redis.call('RPUSH', KEYS[2], ARGV[1])
 redis.call('HSET', base, 'version', version, 'updated', ARGV[10])
 local status, lineage = ARGV[2] ~= '' and ARGV[2] or workflow[2], cjson.decode(workflow[3])
 if status ~= workflow[2] then redis.call('HSET', base, 'status', status) end
-for _, part in ipairs(PARTS) do redis.call('EXPIRE', base .. part, ttl) end
 keep_ancestors(base, lineage, ttl)
-keep(KEYS[4], math.max(ttl, log_ttl))
-if not is_open(status) then
+keep(KEYS[4], math.max(ttl, log_ttl) + LEAVING)
+if is_open(status) then
+  keep_open(base, ttl)
+else
+  redis.call('ZREM', open_set(base), base)
+  for _, part in ipairs(PARTS) do redis.call('EXPIRE', base .. part, ttl) end
   redis.call('SADD', KEYS[3], ARGV[7])
   limit_log(base, log_ttl)
   for _, key in ipairs(lineage) do

@@ -16,7 +16,7 @@ end
 redis.call('HSET', KEYS[1], 'version', 0, 'status', 'pending', 'parent', ARGV[2], 'created', ARGV[4],
   'updated', ARGV[4], 'ancestors', cjson.encode(ancestors), 'lineage', cjson.encode(lineage),
   'on_end', ARGV[7], 'place', ARGV[8], 'initial', ARGV[3], 'snapshot', ARGV[3], 'snapshot_version', 0)
-redis.call('EXPIRE', KEYS[1], ARGV[5])
+keep_open(KEYS[1], tonumber(ARGV[5]))
 keep_ancestors(KEYS[1], lineage, tonumber(ARGV[5]))
 -- Three random members of the index are removed if their workflow has expired, so that at most about a third are gone.
 local name = string.len('00000000000000000:') + 1
@@ -27,5 +27,5 @@ for _, member in ipairs(redis.call('ZRANDMEMBER', KEYS[3], 3)) do
   end
 end
 redis.call('ZADD', KEYS[3], 0, ARGV[8])
-keep(KEYS[3], tonumber(ARGV[9]))
+keep(KEYS[3], ARGV[9] + LEAVING)
 return {'ok'}

@@ -10,7 +10,8 @@ local base = workflow[5]
 if target < base_version then base_version, base = 0, workflow[6] end
 local events = {}
 if target > base_version then events = redis.call('LRANGE', KEYS[2], base_version, target - 1) end
+local left, expires = redis.call('TTL', KEYS[1]), redis.call('ZSCORE', open_set(KEYS[1]), KEYS[1])
+if expires then left = math.max(0, expires - redis.call('TIME')[1]) end
 local expired = 0
 if newest > 0 and redis.call('EXISTS', KEYS[2]) == 0 then expired = 1 end
-return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events, workflow[7],
-  redis.call('TTL', KEYS[1])}
+return {'ok', newest, workflow[2], workflow[3], base, base_version, expired, events, workflow[7], left}

@@ -197,11 +197,11 @@ def test_notes_on_a_to_do_are_in_the_context_until_it_is_completed(memory: Remem
     memory.working.add("s", "The module is called parser", todo_id="t", ttl_s=60)
     assert len(memory.working.items("s").items) == 2
     assert "parser" in memory.hooks.prompt_submit("s", "what is the module called?").context
+    assert memory.hooks.todo_completed("s", "t").cleared == 2
     stopped = memory.hooks.session_stop(
-        "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip"
+        "s", [{"role": "user", "content": "We decided to use Postgres"}], review="skip", ended=False
     )
     assert stopped.counts.stored == 1
-    assert memory.hooks.todo_completed("s", "t").cleared == 2
     assert memory.working.clear("s").cleared == 0
 
 
@@ -371,7 +371,9 @@ async def test_the_async_client_has_the_methods_of_the_sync_client(url: str) -> 
         copy = memory.within(f"n {uuid.uuid4()}")
         assert (await copy.admin.restore(memory.admin.export())).counts.stored == 31
         thread = await memory.threads.open()
-        assert (await memory.threads.append(thread.id, "user", "hello")).turn.index == 0
+        said = await memory.threads.append(thread.id, "user", "hello")
+        assert said.turn is not None
+        assert said.turn.index == 0
         with pytest.raises(NotFound):
             await copy.threads.get(thread.id)
         with pytest.raises(InvalidRequest):

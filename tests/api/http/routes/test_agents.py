@@ -119,6 +119,25 @@ async def test_a_task_of_the_operators_file_gets_its_preferred_model(
     assert "code_review" in problem(lacking, 404)["detail"]
 
 
+async def test_an_override_keeps_what_it_does_not_name(services: Services, tmp_path: Path) -> None:
+    """Of a model, such as its margin, and of a provider."""
+    path = tmp_path / "models.yaml"
+    path.write_text(
+        "models: [{names: [codellama], window: 9000}]\nproviders: {anthropic: {window: 150000}}\n"
+    )
+
+    async def resolved(models: RegistrySource, name: str) -> dict[str, Any]:
+        async with connect(replace(services, models=models)) as client:
+            answer = await client.post("/v1/models/resolve", json={"name": name})
+            return dict(answer.json()["model"])
+
+    for name, window in (("codellama-13b", 9_000), ("claude-next", 150_000)):
+        before = await resolved(RegistrySource(), name)
+        after = await resolved(RegistrySource(path), name)
+        assert before["margin"] > 0
+        assert after == before | {"context_window": window}
+
+
 @pytest.mark.parametrize("name", ["gemini-pro", "gemini"])
 async def test_a_short_name_finds_its_family(services: Services, name: str) -> None:
     async with connect(replace(services, models=RegistrySource())) as client:

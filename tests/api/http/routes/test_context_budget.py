@@ -4,10 +4,18 @@ type.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from memtypes.encoders.bm25 import Bm25Encoder
+from memtypes.encoders.onnx import OnnxEmbedder, OnnxSettings
+from tests.api.conftest import NOW, connect
+from tests.api.fake_services import fake_services
+from tests.fakes_memories import InMemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -100,3 +108,73 @@ async def test_no_context_exceeds_its_budget(client: httpx.AsyncClient, budget: 
     assert (
         sum(answer["metadata"]["per_type"].values()) <= answer["metadata"]["total_tokens"] <= budget
     )
+
+
+SERVICES = ("billing", "search", "login", "payroll", "shipping", "mailer", "archive", "gateway")
+CITIES = ("Oslo", "Lyon", "Porto", "Graz", "Turku", "Ghent", "Cork", "Basel")
+CRANES = [f"Harbour crane number {number} was painted on pier {number}." for number in range(12)]
+SHARES = {"episodic": 0.25, "semantic": 0.375, "prospective": 0.125, "procedural": 0.25}
+
+
+@pytest.fixture(scope="module")
+async def equal(onnx_directory: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service with the default encoder, and with 64 memories of each type that
+    differ only in one word, and 12 events about another subject.
+    """
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(lambda: NOW, InMemoryStore(384), encoders=(embedder, Bm25Encoder()))
+    async with connect(services) as client:
+        items = [
+            {"type": kind, "content": f"Release of the {service} service in {city}: {kind} note"}
+            for service in SERVICES
+            for city in CITIES
+            for kind in SHARES
+        ]
+        items += [{"type": "episodic", "content": content} for content in CRANES]
+        body = {"namespace": "ann", "items": items}
+        written = (await client.post("/v1/memories/batch", json=body)).json()
+        assert written["counts"]["stored"] == len(items)
+        yield client
+    await embedder.aclose()
+
+
+NEUTRAL = "release of the services in the cities"
+HOW_TO = "How do I release a service in the cities?"
+ABOUT_TASKS = "What do I still have to do about the release of the services?"
+
+
+@pytest.mark.parametrize("budget", [1500, 1800])
+async def test_equally_relevant_memories_share_the_budget_by_type(
+    equal: httpx.AsyncClient, budget: int
+) -> None:
+    metadata = (await retrieve(equal, NEUTRAL, budget))["metadata"]
+    whole = sum(metadata["per_type"].values())
+    for kind, share in SHARES.items():
+        assert metadata["per_type"][kind] / whole == pytest.approx(share, abs=0.03)
+        assert metadata["shares"][kind] == pytest.approx(share * budget, abs=20)
+    assert metadata["shifts"] == {}
+    assert all(abs(tokens) < 0.03 * budget for tokens in metadata["handed_on"].values())
+
+
+@pytest.mark.parametrize(
+    ("query", "source", "target"),
+    [(HOW_TO, "episodic", "procedural"), (ABOUT_TASKS, "semantic", "prospective")],
+)
+async def test_a_question_moves_tokens_to_the_type_that_it_asks_for(
+    equal: httpx.AsyncClient, query: str, source: str, target: str
+) -> None:
+    neutral = (await retrieve(equal, NEUTRAL, 1500))["metadata"]
+    asked = (await retrieve(equal, query, 1500))["metadata"]
+    moved = 1500 * 500 // 8000
+    assert asked["shifts"] == {source: -moved, target: moved}
+    assert asked["per_type"][target] >= neutral["per_type"][target] + moved - 25
+
+
+async def test_where_relevance_differs_better_memories_take_the_budget(
+    equal: httpx.AsyncClient,
+) -> None:
+    answer = await retrieve(equal, "When were the harbour cranes painted?", 260)
+    assert {item["content"] for item in answer["items"]} >= {*CRANES}
+    assert answer["metadata"]["per_type"]["episodic"] > 0.7 * 260
+    assert answer["metadata"]["handed_on"]["episodic"] > 100
+    assert answer["metadata"]["handed_on"]["semantic"] < -50

@@ -5,6 +5,7 @@ undone by callers.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -199,6 +200,54 @@ async def test_a_merge_by_compaction_is_listed_linked_and_undone(services: Servi
         assert await decisions(client) == {}
 
 
+@pytest.mark.parametrize("kind", ["semantic", "episodic"])
+@pytest.mark.parametrize(
+    ("kept", "merged"),
+    [
+        ("The colour of the logo is blue.", "The color of the logo is blue."),
+        ("Our database runs on a new host.", "Our databse runs on a new host."),
+    ],
+)
+async def test_two_spellings_of_one_text_are_merged_linked_and_separated(
+    services: Services, kept: str, merged: str, kind: str
+) -> None:
+    """The one without slips is kept, although the other is newer. The undo holds."""
+    upkeep = replace(services.upkeep, is_word={"database"}.__contains__)
+    async with connect(replace(services, upkeep=upkeep)) as client:
+        best = await write(client, kept, type=kind, session_id="a", importance=6)
+        other = await write(client, merged, type=kind, session_id="b", importance=6)
+        assert await contents(client) == {kept, merged}
+        report = await run(client, "compact")
+        if other not in report["reasons"] or report["reasons"][other].startswith("1 "):
+            assert "databse" not in merged  # else nothing says which spelling is better
+            best, other = other, best
+            kept, merged = merged, kept
+        assert report["reasons"][other] == (f"the same statement in another spelling as {best}")
+        assert await contents(client) == {kept}
+        memory = await read(client, best)
+        assert [(link["to"], link["type"]) for link in memory["links"]] == [(other, "reinforces")]
+        assert memory["evidence_count"] == 2
+        assert sorted(memory["source_sessions"]) == ["a", "b"]
+        listed = await decisions(client, kind="merged")
+        assert [(text, decision["by"]) for text, decision in listed.items()] == [(other, best)]
+        assert await undo(client, other) == [other]
+        assert await contents(client) == {kept, merged}
+        assert (await read(client, best))["evidence_count"] == 1
+        assert (await run(client, "compact"))["ids"] == []
+
+
+async def test_spellings_of_other_things_stay_two(services: Services) -> None:
+    texts = {
+        "Ask Marta about the bill.",
+        "Ask Martha about the bill.",
+    }
+    async with connect(services) as client:
+        for text in texts:
+            await write(client, text)
+        assert (await run(client, "compact", similarity=0.5))["ids"] == []
+        assert await contents(client) == texts
+
+
 async def test_decisions_about_back_dated_facts_are_listed_by_the_time_of_the_decision() -> None:
     """Replacements are listed latest first by the time at which they were decided, whatever times
     the facts have.
@@ -274,6 +323,68 @@ async def test_events_of_three_sessions_with_one_meaning_become_a_fact(
             == set(events[:3])
         )
     await embedder.aclose()
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        ("semantic", "semantic", "semantic"),
+        ("semantic", "episodic", "episodic"),
+        ("episodic", "semantic", "semantic"),
+    ],
+)
+async def test_a_fact_gets_the_sessions_that_say_it_in_other_words(
+    onnx_directory: Path, types: Sequence[str]
+) -> None:
+    """Other facts that say the same are merged into it. An undo takes all of it back for good."""
+    embedder = await OnnxEmbedder.open(OnnxSettings(onnx_directory))
+    services = fake_services(
+        lambda: NOW, InMemoryStore(embedder.dimensions), encoders=(embedder, FakeSparse())
+    )
+    texts = (
+        "Deploys on Friday go wrong.",
+        "A deploy on Friday went wrong again.",
+        "Friday again, the deploy went wrong.",
+    )
+    async with connect(services) as client:
+        ids = [
+            await write(client, text, type=kind, session_id=f"s{number}")
+            for number, (text, kind) in enumerate(zip(texts, types, strict=True))
+        ]
+        facts = {known for known, kind in zip(ids, types, strict=True) if kind == "semantic"}
+        report = await run(client, "promote")
+        assert report["counts"]["made"] == 0
+        assert set(report["ids"]) == facts
+        (best,) = [known for known in facts if (await read(client, known))["state"] == "current"]
+        memory = await read(client, best)
+        assert (memory["evidence_count"], sorted(memory["source_sessions"])) == (
+            3,
+            ["s0", "s1", "s2"],
+        )
+        assert {link["to"] for link in memory["links"]} == set(ids) - {best}
+        listed = await decisions(client, kind="promoted")
+        assert listed[best]["reason"] == "said in 3 sessions"
+        assert {text: decision.get("by") for text, decision in listed.items()} == {
+            known: None if known == best else best for known in facts
+        }
+        assert (await run(client, "promote"))["ids"] == []
+        assert set(await undo(client, min(facts))) == facts
+        assert await contents(client) == set(texts)
+        memory = await read(client, best)
+        assert (memory["evidence_count"], len(memory["source_sessions"])) == (1, 1)
+        assert await decisions(client, kind="promoted") == {}
+        assert (await run(client, "promote"))["ids"] == []
+
+
+async def test_an_event_that_is_a_fact_already_counts_once(services: Services) -> None:
+    """As where a message is stored as it was said, and what it states as a fact."""
+    async with connect(services) as client:
+        for session in "abc":
+            for kind in ("episodic", "semantic"):
+                await write(client, "Tea is always at four", type=kind, session_id=session)
+        assert (await run(client, "promote"))["ids"] == []
+        listed = (await client.get("/v1/memories", params=SPACE)).json()["memories"]
+        assert [memory["evidence_count"] for memory in listed] == [3, 3]
 
 
 async def test_forgetting_is_listed_and_undone_for_thirty_days() -> None:

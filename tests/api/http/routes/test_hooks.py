@@ -7,6 +7,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
@@ -98,6 +99,50 @@ async def test_session_stop_stores_each_message_under_its_type(client: httpx.Asy
         assert memory["reviewed"]["reason"]
 
 
+MEETING = [
+    "The staging database is called heron-17 and runs in Frankfurt.",
+    "We decided to use Postgres advisory locks for the ledger.",
+    "Remind me to rotate the signing keys on 12 March 2026.",
+    "Our minimum iOS version is 16.4, because of web push.",
+    "Then Safari 16.4 is the oldest browser that we must test.",
+    "Invoices are rounded half to even, as the auditor Moser asked.",
+    "I changed the rounding in billing.py to half to even.",
+    "The nightly import must finish before 05:40.",
+    "The import now takes 35 minutes and starts at 04:30.",
+    "Ann moved to the Vienna office in January.",
+    "The brand colour is teal #0f766e, never the old orange.",
+    "The queue pelican had 312 mails and I emptied it.",
+]
+
+
+@pytest.mark.parametrize("second", [MEETING, MEETING[4:], MEETING[6:] + MEETING[:6]])
+async def test_two_calls_of_one_session_at_once_store_each_message_once(
+    client: httpx.AsyncClient, second: list[str]
+) -> None:
+    """A message is stored by one of them, unless each judges by itself that it is not worth it."""
+    calls = [[{"role": "user", "content": text} for text in texts] for texts in (MEETING, second)]
+    answers = dict[int, dict[str, Any]]()
+
+    async def stop(number: int) -> None:
+        answers[number] = await _stop(client, calls[number])
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(len(calls)):
+            tasks.start_soon(stop, number)
+    results = {text: list[dict[str, Any]]() for text in MEETING}
+    for number, texts in enumerate((MEETING, second)):
+        for text, result in zip(texts, answers[number]["results"], strict=True):
+            results[text].append(result)
+    for text, outcomes in results.items():
+        repeated = [each for each in outcomes if "duplicate" in each.get("reason", "")]
+        stored = [each for each in outcomes if each["status"] in ("stored", "merged")]
+        assert stored or not repeated, (text, outcomes)
+        assert len({memory_id for each in stored for memory_id in each["ids"][:1]}) <= 1
+    assert (
+        sum(any(each["status"] == "stored" for each in each_of) for each_of in results.values()) > 8
+    )
+
+
 async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> None:
     """If a conversation is sent again, none of its messages is stored twice. Messages that are new
     are stored.
@@ -109,6 +154,53 @@ async def test_repeated_session_stop_adds_nothing(client: httpx.AsyncClient) -> 
     total = (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"]
     await _stop(client, TALK)
     assert (await client.get("/v1/memories", params={"namespace": "ann"})).json()["total"] == total
+
+
+FACT = "My landlord is Mr Okafor and the rent is 940 euros a month."
+TASK = "Remind me to call the dentist about the crown on Friday."
+
+
+async def test_a_statement_of_a_message_names_the_message_and_shows_who_said_it(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": f"{FACT} {TASK}"}])
+    (message,) = await _listed(client, "episodic")
+    (fact,) = await _listed(client, "semantic")
+    (task,) = await _listed(client, "prospective")
+    assert (fact["content"], fact["from_message"]) == (FACT, message["id"])
+    assert (task["content"], task["from_message"]) == (TASK, message["id"])
+    assert (fact["speaker"], task["speaker"]) == ("user", "user")
+    assert message["from_message"] is None
+    await client.delete(f"/v1/memories/{message['id']}", params={"namespace": "ann"})
+    query = {"namespace": "ann", "query": "Who is the landlord?", "budget": 300, "floor": 0}
+    context = (await client.post("/v1/retrieve", json=query)).json()["context"]
+    assert f"- user: {FACT}" in context
+
+
+async def test_the_statements_of_a_long_session_name_their_own_messages(
+    client: httpx.AsyncClient,
+) -> None:
+    """Its messages and statements are written in several pieces."""
+    sizes = ("kitchen", "attic", "cellar", "garage", "garden", "office", "balcony", "bathroom")
+    texts = ["The staging database is read-only on Sundays, so exports run on Mondays."]
+    texts += [
+        f"My {room} costs {number}40 euros a month. {TASK}"
+        for number, room in enumerate((*sizes, *(f"second {room}" for room in sizes)), 1)
+    ]
+    await _stop(client, [{"role": "user", "content": text} for text in texts])
+    contents = {memory["id"]: memory["content"] for memory in await _listed(client, "episodic")}
+    facts = [fact for fact in await _listed(client, "semantic") if fact["content"] != texts[0]]
+    assert len(facts) > len(sizes)
+    for fact in facts:
+        assert contents[fact["from_message"]] == f"{fact['content']} {TASK}"
+
+
+async def test_a_statement_of_a_message_that_is_not_stored_names_none(
+    client: httpx.AsyncClient,
+) -> None:
+    await _stop(client, [{"role": "user", "content": FACT}])
+    (fact,) = await _listed(client, "semantic")
+    assert (fact["speaker"], fact["from_message"]) == ("user", None)
 
 
 @pytest.mark.parametrize(
@@ -351,6 +443,7 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     assert repeated["reason"] == "duplicate of one of the last 100 messages"
 
 
+@pytest.mark.parametrize("prompted", [False, True])
 @pytest.mark.parametrize(
     "text",
     [
@@ -359,10 +452,18 @@ async def test_no_sentence_of_a_repeated_message_is_stored(
     ],
 )
 async def test_what_four_sessions_say_on_one_day_counts_four(
-    client: httpx.AsyncClient, text: str
+    client: httpx.AsyncClient,
+    text: str,
+    *,
+    prompted: bool,
 ) -> None:
-    """A session that is sent again does not count again."""
+    """A session that is sent again does not count again. What a user says again is no echo, though
+    the prompt's context showed it.
+    """
     for session in ("s1", "s2", "s3", "s4", "s2"):
+        if prompted:
+            prompt = {"namespace": "ann", "session_id": session, "prompt": text}
+            (await client.post("/v1/hooks/prompt-submit", json=prompt)).raise_for_status()
         await _stop(client, [{"role": "user", "content": text}], session_id=session)
     listed = await client.get("/v1/memories", params={"namespace": "ann"})
     (memory,) = listed.json()["memories"]
@@ -373,6 +474,10 @@ async def test_what_four_sessions_say_on_one_day_counts_four(
     assert set(promoted["reasons"].values()) <= {"said in 4 sessions"}
     (fact,) = await _listed(client, "semantic")
     assert (fact["evidence_count"], fact["content"]) == (4, text)
+    echo = [{"role": "assistant", "content": text}]
+    (result,) = (await _stop(client, echo, session_id="s5"))["results"]
+    if prompted:
+        assert result["status"] == "rejected"
 
 
 async def test_prompt_submit_marks_due_tasks_in_the_context_as_fired(

@@ -272,3 +272,30 @@ async def test_an_unrelated_task_is_not_shown_for_a_question_about_something_els
     assert "Tell Luka" in trip["context"]
     todo = await retrieve(floored, query="what do I still have to do?", namespace="coast")
     assert "Call the dentist" in todo["context"]
+
+
+ROOMS = ("Amber", "Birch", "Cedar", "Dune", "Elm", "Fjord", "Grove", "Harbor", "Iris", "Juniper")
+PROVIDER = "The checkout's payment provider is Stripe."
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "What is the checkout's payment provider?",
+        "Which payment provider does the checkout use?",
+        "checkout's payment provider",
+    ],
+)
+@pytest.mark.parametrize("rooms", [3, 10])
+async def test_a_hit_that_answers_does_not_bring_all_others_of_a_small_namespace(
+    floored: httpx.AsyncClient, query: str, rooms: int
+) -> None:
+    namespace = f"rooms-{rooms}"
+    if not (await floored.get(f"/v1/memories?namespace={namespace}")).json()["total"]:
+        for number, room in enumerate(ROOMS[:rooms], 1):
+            await write(floored, "semantic", f"The {room} room seats {2 * number}.", namespace)
+        await write(floored, "semantic", PROVIDER, namespace)
+    answer = await retrieve(floored, query, namespace=namespace, budget=200)
+    assert [item["content"] for item in answer["items"]] == [PROVIDER]
+    assert answer["metadata"]["floor"]["dropped"] == rooms
+    assert (await floored.post(f"/v1/receipts/{answer['receipt_id']}/verify")).json()["valid"]

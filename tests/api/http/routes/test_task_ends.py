@@ -25,6 +25,7 @@ TASK = "Send the lease back to the landlord."
 MOVED = "The landlord gets the lease back on 20 April."
 NEW_TASK = "Bring the lease to the landlord on 20 April."
 DONE = "The lease went back to the landlord on Monday."
+TRIVIAL_MOVE = "lease to the landlord tomorrow, ok thanks"
 TRIVIAL = "lease back to the landlord, ok thanks"
 FACT = "We have 12 licences."
 RETRACTION = "We never had 12 licences, that was wrong: it is 21."
@@ -37,7 +38,7 @@ def read(pair: StatementPair) -> Act | Acts:
         return surely(Act.DONE, 0.6)
     if pair.newer.text == RETRACTION:
         return Act.WRONG
-    if pair.newer.text in (MOVED, NEW_TASK):
+    if pair.newer.text in (MOVED, NEW_TASK, TRIVIAL_MOVE):
         return Act.MOVES
     ends = pair.newer.text in (DONE, TRIVIAL)
     return Act.DONE if ends else Act.NOTHING
@@ -166,12 +167,30 @@ async def test_how_sure_an_end_is_stands_in_mcp_and_in_the_inspector(text: str, 
         assert f", sure {sure} (a later text reads as done" in explained
 
 
+async def test_mcp_and_the_inspector_name_the_message_of_a_statement() -> None:
+    services = fake_services(lambda: NOW)
+    text = "My landlord is Mr Okafor and the rent is 940 euros a month."
+    said = f"{text} Remind me to call the dentist about the crown on Friday."
+    async with connect(services) as client:
+        messages = [{"role": "user", "content": said}]
+        body = {**SPACE, "session_id": "s1", "messages": messages}
+        await client.post("/v1/hooks/session-stop", json=body)
+        ids = {hit["content"]: hit["id"] for hit in await listed(client)}
+        page = text_of(await Visit(client).open("/memory", id=ids[text]))
+        assert f"From the message {ids[said][:13]}" in page
+        async with mcp_client(services, "/mcp/n") as mcp:
+            explained = await call(mcp, "memory_why", id=ids[text])
+        assert f"from the message {ids[said]}" in explained
+
+
 async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed() -> None:
     async with service() as client:
         task = await write_task(client)
         body = {**SPACE, "session_id": "s1", "messages": [{"role": "user", "content": TRIVIAL}]}
         answer = await client.post("/v1/hooks/session-stop", json=body)
         assert answer.status_code == 200, answer.text
+        (result,) = answer.json()["results"]
+        assert (result["status"], result["ended"]) == ("rejected", [task])
         assert [hit["content"] for hit in await listed(client)] == [TASK]
         (decision,) = await decisions(client, "ended")
         assert (decision["id"], decision["by"]) == (task, None)
@@ -179,6 +198,17 @@ async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed()
         assert await undo(client, task) == [task]
         await client.post("/v1/hooks/session-stop", json={**body, "session_id": "s2"})
         assert (await memory(client, task))["status"] == "pending"
+
+
+async def test_a_message_that_is_not_kept_moves_a_task_and_the_answer_names_it() -> None:
+    async with service() as client:
+        task = await write_task(client)
+        messages = [{"role": "user", "content": TRIVIAL_MOVE}]
+        body = {**SPACE, "session_id": "s1", "messages": messages}
+        answer = await client.post("/v1/hooks/session-stop", json=body)
+        (result,) = answer.json()["results"]
+        assert (result["status"], result["moved"], "ended" in result) == ("rejected", [task], False)
+        assert (await memory(client, task))["due_at"] is not None
 
 
 async def listed(client: httpx.AsyncClient) -> list[dict[str, Any]]:
@@ -412,7 +442,65 @@ async def test_what_a_retracted_fact_had_replaced_is_current_again() -> None:
         assert (await retract(client, newer)).json()["state_reason"] == "retracted by a caller"
         assert (await memory(client, older))["state"] == "current"
         assert await undo(client, newer) == [newer]
-        assert (await memory(client, newer))["state"] != "wrong"
+        states = [(await memory(client, fact))["state"] for fact in (older, newer)]
+        assert states == ["contested", "contested"]  # which of both holds was told by a caller
+
+
+OLD_LIMIT = "The limit is 10 requests per minute."
+NEW_LIMIT = "The limit is 20 requests per minute."
+
+
+async def write_limits(client: httpx.AsyncClient) -> tuple[str, str]:
+    """Write a fact, and a later one that replaces it."""
+    fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+    old = await write(client, OLD_LIMIT, **fields)
+    return old, await write(client, NEW_LIMIT, type="semantic")
+
+
+async def test_a_replaced_fact_that_was_retracted_is_replaced_again_after_an_undo() -> None:
+    async with service() as client:
+        old, new = await write_limits(client)
+        replaced = await memory(client, old)
+        await retract(client, old, "never agreed")
+        (decision,) = await decisions(client, "retracted")
+        assert (decision["id"], decision["by"]) == (old, None)
+        assert await decisions(client, "replaced") == []
+        assert await undo(client, old) == []
+        again = await memory(client, old)
+        for name in ("state", "superseded_by", "valid_to", "retracted_at"):
+            assert again[name] == replaced[name]
+        assert again["state"] == "replaced"
+        assert (await memory(client, new))["state"] == "current"
+        assert await decisions(client, "retracted") == []
+
+
+async def test_a_retracted_fact_is_replaced_after_an_undo_by_what_was_told_meanwhile() -> None:
+    async with service() as client:
+        fields = {"type": "semantic", "created_at": "2026-01-01T09:00:00Z"}
+        old = await write(client, OLD_LIMIT, **fields)
+        await retract(client, old)
+        new = await write(client, NEW_LIMIT, type="semantic")
+        assert (await memory(client, old))["state"] == "wrong"
+        assert await undo(client, old) == []
+        after = await memory(client, old)
+        assert (after["state"], after["superseded_by"]) == ("replaced", new)
+        assert (await memory(client, new))["state"] == "current"
+        assert await undo(client, old) == [old]  # now the replacement
+        assert (await memory(client, old))["state"] == "current"
+
+
+async def test_a_retracted_fact_stays_wrong_whatever_becomes_of_what_replaces_it() -> None:
+    async with service() as client:
+        fact = await write(client, FACT, type="semantic")
+        other = await write(client, "The canteen opens at noon.", type="semantic")
+        await retract(client, fact)
+        changes = {"superseded_by": other}
+        await client.patch(f"/v1/memories/{fact}", params=SPACE, json=changes)
+        assert (await memory(client, fact))["state"] == "wrong"
+        await client.delete(f"/v1/memories/{other}", params=SPACE)
+        assert (await memory(client, fact))["state"] == "wrong"
+        assert await undo(client, fact) == [fact]
+        assert (await memory(client, fact))["state"] == "current"
 
 
 async def test_the_reason_of_a_retraction_is_stored_without_secrets() -> None:

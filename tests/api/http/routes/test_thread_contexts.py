@@ -31,6 +31,7 @@ threads:
   talk: {type: message_count_based, max_messages: 100, flush: {strategy: hybrid_summary,
     target: 0.1, keep_first: 0}}
   modelled: {model: gpt-4o}
+  few: {max_turns: 4}
   long: {max_turns: 2000}
   divided: {allocation: {system: 0.1, long_term: 0.3, short_term: 0.6}}
   nothing_given: {allocation: {long_term: 0.3, short_term: 0.7, custom: 0.0}}
@@ -52,6 +53,94 @@ async def context(
     return dict(answer.json())
 
 
+async def test_turns_that_left_are_counted_with_where_they_are(client: httpx.AsyncClient) -> None:
+    """A context says how many turns a flush or an eviction removed, and where they are: in the
+    summary, and in memories with the tag that it names. A small one names no tag.
+    """
+    thread = (await begun(client, resource="brief"))["id"]
+    flushed = 0
+    for number in range(30):
+        said = await say(client, thread, f"We decided on plan {number}. {words(15)}")
+        flushed += said["flushed"]
+    answer = await context(client, thread, budget=600)
+    live = 30 - flushed
+    assert (answer["omitted"]["turns"], answer["omitted"]["flushed"]) == (flushed, flushed)
+    assert len(answer["turns"]) == live
+    mark = f"- [{flushed} earlier turns: summary under Earlier, memories tagged thread:{thread}]\n"
+    assert mark in answer["context"]
+    assert "## Earlier\n" in answer["context"]
+    tagged = {**client.params, "tag": f"thread:{thread}"}
+    memories = (await client.get("/v1/memories", params=tagged)).json()["memories"]
+    assert sum(len(memory["source"]["turns"]) for memory in memories) == flushed
+    small = await context(client, thread, budget=60)
+    assert f"- [{flushed} earlier turns: summary under Earlier, memories]\n" in small["context"]
+    assert small["omitted"]["turns"] == 30 - len(small["turns"])
+    assert (await client.post(f"/v1/threads/{thread}/clear", json={"confirm": True})).is_success
+    await say(client, thread, "begun again")
+    assert (await context(client, thread, budget=600))["omitted"]["turns"] == 0
+
+
+async def test_turns_that_were_evicted_are_counted(client: httpx.AsyncClient) -> None:
+    thread = (await begun(client, resource="few"))["id"]
+    for number in range(6):
+        await say(client, thread, f"turn {number}")
+    answer = await context(client, thread, budget=600)
+    assert (answer["omitted"]["turns"], answer["omitted"]["flushed"]) == (2, 2)
+    assert f"- [2 earlier turns: memories tagged thread:{thread}]\n" in answer["context"]
+
+
+async def test_contents_of_files_share_the_budget_of_files(client: httpx.AsyncClient) -> None:
+    """The newest content that was given for a file is shown with its path, the last mentioned file
+    first; what does not fit is cut, and counted.
+    """
+    thread = (await begun(client))["id"]
+    old = {"path": "a.py", "content": "print('old')"}
+    new = {"path": "a.py", "content": "print('new')\nprint('ann@example.org')"}
+    await say(client, thread, "the first version", files=[old, "c.py"])
+    await say(client, thread, "a large one", files=[{"path": "b.py", "content": words(400)}])
+    said = await say(client, thread, "the second version", files=[new, "c.py"])
+    assert (said["turn"]["files"], said["redactions"]) == (["a.py", "c.py"], {"email": 1})
+    answer = await context(client, thread, budget=1_000)
+    assert "- a.py\n  print('new')\n  print('[redacted:email]')\n" in answer["context"]
+    assert "old" not in answer["context"]
+    shown = {file["path"]: file.get("content") for file in answer["files"]}
+    assert shown == {"a.py": "whole", "b.py": "whole", "c.py": None}
+    assert answer["omitted"]["contents"] == 0
+    small = await context(client, thread, budget=200)
+    assert {file["path"]: file.get("content") for file in small["files"]} == {
+        **shown,
+        "b.py": "part",
+    }
+    assert small["omitted"]["contents"] == 1
+    assert "text of 1 file" in small["context"]
+    assert "- b.py\n  word word" in small["context"]
+    assert len(small["turns"]) == 3
+    least = await context(client, thread, budget=90)
+    assert {file["path"] for file in least["files"]} == {"a.py", "b.py", "c.py"}
+    none = await context(client, thread, budget=1_000, include_files=False)
+    assert (none["files"], none["omitted"]["contents"]) == ([], 0)
+
+
+async def test_a_file_keeps_its_content_when_it_is_only_mentioned_again(
+    client: httpx.AsyncClient,
+) -> None:
+    """A content stays with its file until another is given, also in threads that continue this one,
+    and ends when the turns are replaced.
+    """
+    parent = (await begun(client))["id"]
+    await say(client, parent, "see", files=[{"path": "a.py", "content": "answer = 42"}])
+    child = (await begun(client, parent_id=parent))["id"]
+    await say(client, child, "again", files=["a.py"])
+    answer = await context(client, child, budget=500)
+    assert answer["files"] == [{"path": "a.py", "thread_id": child, "turn": 0, "content": "whole"}]
+    assert "- a.py\n  answer = 42\n" in answer["context"]
+    turns = [{"role": "user", "content": "anew", "files": [{"path": "a.py", "content": "x = 1"}]}]
+    assert (await client.put(f"/v1/threads/{parent}/turns", json={"turns": turns})).is_success
+    assert "- a.py\n  x = 1\n" in (await context(client, child, budget=500))["context"]
+    assert (await client.post(f"/v1/threads/{parent}/clear", json={"confirm": True})).is_success
+    assert (await context(client, child, budget=500))["files"][0].get("content") is None
+
+
 async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncClient) -> None:
     thread = (await begun(client))["id"]
     await say(client, thread, "what came before")
@@ -63,7 +152,9 @@ async def test_the_newest_turn_is_cut_rather_than_left_out(client: httpx.AsyncCl
     assert "- [left out: 1 turn]\n" in answer["context"]
     assert answer["omitted"] == {
         "turns": 1,
+        "flushed": 0,
         "files": 0,
+        "contents": 0,
         "images": 0,
         "summary": False,
         "initial_context": False,

@@ -23,7 +23,15 @@ agents:
 """
 
 
+PROJECT = """
+agents:
+  - {id: simple, memory: chat, memory_key: "chat-{{ .workflow.input.conversationId }}"}
+  - id: careful
+    memories: [{id: chat, mode: read-only, key: "chat-{{ .workflow.input.conversationId }}"}]
+"""
+
 client = client_with(POLICIES)
+project_client = client_with(PROJECT)
 
 
 async def test_flushed_turns_are_replaced_by_a_summary(client: httpx.AsyncClient) -> None:
@@ -57,16 +65,13 @@ async def test_the_least_recently_used_turn_is_evicted(client: httpx.AsyncClient
 
 
 async def test_refused_turns_change_nothing(client: httpx.AsyncClient) -> None:
-    """A turn is refused if it exceeds the token limit, has a role that is never kept, or expects
-    another version.
-    """
+    """A turn is refused if it exceeds the token limit or expects another version."""
     support = (await begun(client, resource="support", variables={"session": {"id": "s"}}))["id"]
     await say(client, support, words(201), status=422)
     assert (await say(client, support, "hello", expected_version=0))["version"] == 1
     conflict = await say(client, support, "hello", expected_version=0, status=409)
     assert conflict["current_version"] == 1
     quiet = (await begun(client, resource="quiet"))["id"]
-    await say(client, quiet, "x", role="tool", status=422)
     assert (await say(client, quiet, "my secret-42"))["turn"]["content"] == "my [redacted]"
     assert (await client.get(f"/v1/threads/{support}/stats")).json()["turns"] == 1
     assert (await client.get(f"/v1/threads/{uuid.uuid4()}")).status_code == 404
@@ -90,6 +95,56 @@ async def test_an_agent_gets_a_thread_with_its_access_mode_for_each_resource(
     reopened = await begun(client, status=200, agent_id="three", variables=variables)
     assert reopened["threads"][0]["thread"]["id"] == support["thread"]["id"]
     await begun(client, status=422, agent_id="three", variables={"session": {"id": "s9"}})
+
+
+@pytest.mark.parametrize(
+    ("key", "placeholder", "right"),
+    [
+        ("chat:{user.id}", "{user.id}", "write {{ user.id }}"),
+        ("chat:${user.id}", "${user.id}", "write {{ user.id }}"),
+        ("{ .session.id }:{{ user.id }}", "{ .session.id }", "write {{ session.id }}"),
+        ("chat:$user.id", "$user.id", "write {{ user.id }}"),
+        ("chat:%(user.id)s", "%(user.id)s", "write {{ user.id }}"),
+        ("chat:<user.id>", "<user.id>", "write {{ user.id }}"),
+        ("chat:{user}", "{user}", "write {{ user.id }}"),
+        ("chat:{user_id}", "{user_id}", "written as {{ user.id }}"),
+    ],
+)
+async def test_a_key_that_looks_like_a_template_in_another_spelling_is_refused(
+    client: httpx.AsyncClient, key: str, placeholder: str, right: str
+) -> None:
+    """Taken literally it would give all users the same thread. The error has the right spelling."""
+    variables = {"user": {"id": "u1"}, "session": {"id": "s1"}}
+    refused = await begun(client, status=422, key=key, variables=variables)
+    (error,) = refused["errors"]
+    assert error["path"] == "key"
+    assert repr(placeholder) in error["message"]
+    assert right in error["message"]
+
+
+@pytest.mark.parametrize("key", ["100% {1-2} b", "$5 <now> [x]", "user.id"])
+async def test_a_key_with_brackets_that_is_no_template_is_taken_literally(
+    client: httpx.AsyncClient, key: str
+) -> None:
+    assert (await begun(client, key=key))["key"] == key
+
+
+async def test_agents_of_a_project_use_resources_that_no_file_defines(
+    project_client: httpx.AsyncClient,
+) -> None:
+    """Such a resource has the default limits, and is refused to agents that may not use it."""
+    client = project_client
+    variables = {"workflow": {"input": {"conversationId": "c7"}}}
+    (entry,) = (await begun(client, agent_id="simple", variables=variables))["threads"]
+    thread = entry["thread"]
+    assert (thread["resource"], thread["key"]) == ("chat", "chat-c7")
+    assert (await client.get(f"/v1/threads/{thread['id']}/stats")).json()["max_messages"] == 50
+    await say(client, thread["id"], "yes", agent_id="simple")
+    await say(client, thread["id"], "no", agent_id="careful", status=403)
+    await begun(client, status=200, resource="chat", agent_id="careful", key="chat-c7")
+    await begun(client, status=403, resource="chat", agent_id="stranger", key="chat-c7")
+    unknown = await begun(client, status=422, resource="chit")
+    assert "there are: chat" in unknown["detail"]
 
 
 async def test_unknown_agents_and_resources_are_refused(client: httpx.AsyncClient) -> None:

@@ -157,6 +157,61 @@ async def joined(client: httpx.AsyncClient, scope: Scope) -> str:
     return thread_id
 
 
+@pytest.mark.parametrize(
+    ("on_end", "left"),
+    [("flush", (404, 2, 0)), ("delete", (404, 1, 0)), ("keep", (200, 1, 1))],
+)
+async def test_a_workflow_that_expires_is_ended_by_upkeep(
+    live: LiveClient,
+    services: Services,
+    scope: Scope,
+    on_end: str,
+    left: tuple[int, int, int],
+) -> None:
+    """A workflow without an event for its time to live is ended as expired: `on_end` applies, and
+    its story becomes a memory.
+    """
+    wired = with_live_workflows(services, live)
+    async with connect(wired) as client:
+        await begin(client, scope, on_end=on_end, data={"goal": "move the invoices"})
+        step = {"type": "step_started", "step_id": "copy"}
+        assert (await post(client, scope, "w/events", step)).status_code == 201
+        thread_id = await joined(client, scope)
+        assert await wired.workflows.expire() == 0
+
+        async def let_time_pass(redis: Redis) -> None:
+            key = live_key(scope, "workflow", "w")
+            await redis.zadd(live_key(scope, "workflows-open"), {key: 1}, xx=True)
+
+        await live.run(let_time_pass, idempotent=True)
+        assert (await get(client, scope)).json()["ttl_s"] == 0
+        assert await wired.workflows.expire() == 1
+        state = (await get(client, scope)).json()["state"]
+        assert state["status"] == "expired"
+        assert state["changes"][-1]["reason"] == "no event within its time to live"
+        query = {"namespace": scope.namespace}
+        thread = await client.get(f"/v1/threads/{thread_id}", params=query)
+        episodes = [memory["content"] for memory in await memories(client, scope, "episodic")]
+        story = next(content for content in episodes if content.startswith("Workflow w"))
+        assert "(move the invoices) expired: 0 of 1 steps completed" in story
+        notes = await items(client, scope)
+        assert (thread.status_code, len(episodes), len(notes)) == left
+        listed = await client.get("/v1/workflows", params={**query, "status": "expired"})
+        assert [entry["workflow_id"] for entry in listed.json()["workflows"]] == ["w"]
+        late = await post(client, scope, "w/events", {"type": "note", "input": "late"})
+        assert late.status_code == 409
+    assert await wired.workflows.expire() == 0
+
+
+async def test_only_the_service_ends_a_workflow_as_expired(
+    client: httpx.AsyncClient, scope: Scope
+) -> None:
+    await begin(client, scope)
+    answer = await post(client, scope, "w/events", {"type": "expired"})
+    assert answer.status_code == 422
+    assert "send cancelled or failed" in answer.json()["detail"]
+
+
 async def memories(client: httpx.AsyncClient, scope: Scope, kind: str) -> list[dict[str, Any]]:
     """The memories of the type `kind` in the namespace."""
     answer = await client.get("/v1/memories", params={"namespace": scope.namespace, "type": kind})

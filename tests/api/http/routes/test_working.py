@@ -180,6 +180,31 @@ async def test_an_expired_item_leaves_an_audit_trail(world: WorkingClient) -> No
     assert await world.memory(item["id"]) == memory
 
 
+async def test_a_stored_note_expires_and_leaves_an_audit_trail(world: WorkingClient) -> None:
+    """Without an `expires_at` it expires after a day. Upkeep that deletes what expired keeps it."""
+    note = {"type": "working", "content": "port the parser", "session_id": "s 1"}
+    stored = await world.post("/v1/memories", 201, **note)
+    memory = await world.memory(stored["id"])
+    assert memory["expires_at"] == "2026-03-02T12:00:00Z"
+    assert memory["cleared_at"] is None
+    assert "port the parser" in (await world.recall())["context"]
+    world.later(24 * 3_600)
+    assert (await world.recall())["context"] == ""
+    memory = await world.memory(stored["id"])
+    assert (memory["cleared_at"], memory["cleared_reason"]) == ("2026-03-02T12:00:00Z", "expired")
+    job = {"namespace": world.space["namespace"], "dry_run": False, "expired_days": 0}
+    report = (await world.client.post("/v1/admin/jobs/expire", json=job)).json()
+    assert report["counts"]["removed"] == 0
+    (item,) = await world.listed(include_cleared="true")
+    assert (item["content"], item["cleared_reason"]) == ("port the parser", "expired")
+    assert await world.listed() == []
+    where = {"namespace": world.space["namespace"]}
+    later = {"expires_at": "2026-03-09T12:00:00Z"}
+    changed = await world.client.patch(f"/v1/memories/{stored['id']}", params=where, json=later)
+    assert changed.json()["cleared_at"] is None
+    assert "port the parser" in (await world.recall())["context"]
+
+
 @pytest.mark.parametrize(
     ("hook", "body"),
     [
@@ -300,6 +325,17 @@ async def test_todo_hooks_create_and_clear_an_item(world: WorkingClient) -> None
     assert stored["cleared_at"] == "2026-03-01T12:00:10Z"
     assert (await world.memory(created["working_id"]))["cleared_at"] == stored["cleared_at"]
     assert (await world.post("/v1/hooks/todo-completed", todo_id="t1"))["cleared"] == 0
+
+
+async def test_a_to_do_that_is_created_again_shows_its_new_status(world: WorkingClient) -> None:
+    todo: dict[str, Any] = {"todo_id": "t1", "content": "port the parser"}
+    await world.post("/v1/hooks/todo-created", **todo)
+    assert "- [pending] port the parser" in (await world.recall())["context"]
+    body = {**world.space, **todo, "status": "in_progress"}
+    assert (await world.client.post("/v1/hooks/todo-created", json=body)).status_code == 200
+    context = (await world.recall())["context"]
+    assert "- [in progress] port the parser" in context
+    assert context.count("port the parser") == 1
 
 
 async def test_todo_of_more_than_five_steps_becomes_a_procedure(world: WorkingClient) -> None:

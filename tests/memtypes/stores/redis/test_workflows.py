@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = 24 * 3_600
 HOUR = 3_600
+LEAVING = 7 * DAY
 
 
 async def create(
@@ -41,22 +42,26 @@ async def append(store: RedisWorkflows, scope: Scope, workflow_id: str, kind: st
 
 
 async def shorten(live: LiveClient, scope: Scope, workflow_id: str) -> None:
-    """Set the TTLs of the workflow and its log to a minute."""
+    """Set the time that the open workflow and its log have to a minute."""
     key = live_key(scope, "workflow", workflow_id)
 
     async def call(redis: Redis) -> None:
-        await redis.expire(key, 60)
-        await redis.expire(f"{key}:log", 60)
+        now, _ = await redis.time()
+        await redis.zadd(live_key(scope, "workflows-open"), {key: now + 60})
+        await redis.expire(key, LEAVING + 60)
+        await redis.expire(f"{key}:log", LEAVING + 60)
 
     await live.run(call, idempotent=True)
 
 
 async def ttls(live: LiveClient, scope: Scope, workflow_id: str) -> tuple[int, int]:
-    """Seconds until the workflow and its log expire."""
+    """Seconds until the workflow and its log expire; of an open one, until it is to be ended."""
     key = live_key(scope, "workflow", workflow_id)
 
     async def call(redis: Redis) -> tuple[int, int]:
-        return await redis.ttl(key), await redis.ttl(f"{key}:log")
+        is_open = await redis.zscore(live_key(scope, "workflows-open"), key) is not None
+        later = LEAVING if is_open else 0
+        return await redis.ttl(key) - later, await redis.ttl(f"{key}:log") - later
 
     return await live.run(call, idempotent=True)
 
@@ -75,6 +80,39 @@ async def test_an_event_restarts_the_ttl_of_the_whole_chain(live: LiveClient) ->
     await append(store, scope, "c")
     for workflow_id in ("a", "b", "c"):
         assert all(DAY - 60 < ttl <= DAY for ttl in await ttls(live, scope, workflow_id))
+
+
+async def test_a_workflow_whose_time_is_over_is_yielded_until_it_has_ended(
+    live: LiveClient,
+) -> None:
+    """An event or the end of the workflow, or an event of a descendant, takes it from the list."""
+    brief = RedisWorkflows(live, Lifetimes(1, HOUR))
+    store = RedisWorkflows(live, Lifetimes(DAY, HOUR))
+    scope = fresh_scope()
+    for workflow_id, parent_id in (
+        ("a/b", None),
+        ("parent", None),
+        ("child", "parent"),
+        ("e", None),
+    ):
+        await create(brief, scope, workflow_id, parent_id)
+    assert (await brief.load(scope, "a/b")).ttl_left_s == 1
+    await anyio.sleep(1.1)
+
+    async def overdue() -> set[tuple[str, int]]:
+        return {
+            (workflow_id, version)
+            async for where, workflow_id, version in store.expired()
+            if where == Scope(scope.tenant, scope.namespace)
+        }
+
+    assert await overdue() == {("a/b", 1), ("parent", 1), ("child", 1), ("e", 1)}
+    assert (await store.load(scope, "a/b")).ttl_left_s == 0
+    await append(store, scope, "child")
+    assert await overdue() == {("a/b", 1), ("e", 1)}
+    await append(store, scope, "e", "expired")
+    assert await overdue() == {("a/b", 1)}
+    assert await is_kept(live, scope, "e", DAY, HOUR)
 
 
 async def test_an_event_of_the_parent_does_not_restart_the_childs_ttl(live: LiveClient) -> None:
