@@ -129,13 +129,15 @@ def _report(request: ScaleRequest, stores: Sequence[MeasuredStore]) -> Report:
     }
     small = ms[request.small]
     large = ms[request.large]
+    # Where a store had nothing to show for any of a few questions, no text was read
+    phases = [phase for phase in small if phase in large]
     ratios = {
         phase: {share: large[phase][share] / small[phase][share] for share in large[phase]}
-        for phase in large
+        for phase in phases
     }
     time_rows: list[tuple[Cell, ...]] = [
         (phase, *small[phase].values(), *large[phase].values(), *ratios[phase].values())
-        for phase in small
+        for phase in phases
     ]
     columns = [
         f"{share}, {size}"

@@ -32,6 +32,7 @@ from memtypes.model.errors import (
     Conflict,
     InvalidRequest,
     NotFound,
+    ReadOnly,
     Unavailable,
     VersionConflict,
 )
@@ -138,7 +139,11 @@ class Threads:
         changes = request.initial_context is not None or request.workflow_id is not None
         if self.policies.access(scope, request.resource, key) is AccessMode.READ_ONLY:
             exists = key is not None and await self.store.find(scope, request.resource, key)
-            changes = changes or not exists
+            if not exists:
+                raise ReadOnly(
+                    f"agent {scope.agent_id!r} may not create threads of {request.resource!r}: the "
+                    f"policy file says {AccessMode.READ_ONLY}"
+                )
         self.policies.check_access(scope, request.resource, key, write=changes)
         if request.parent_id is not None:
             await self.check_access(scope, request.parent_id, write=False)

@@ -35,7 +35,7 @@ from memtypes.model.prospective import (
 )
 from memtypes.ports.reader import Act, Acts, ReadStatement, StatementPair
 
-SURE = 0.8
+SURE = 0.7
 """Minimum probability at which an act changes a task."""
 
 SURE_WRONG = 0.9

@@ -152,9 +152,10 @@ def _is_other_scope(newer: Memory, older: Memory) -> bool:
 
 
 def _is_less_sure(newer: Memory, older: Memory) -> bool:
+    """Whether `newer` is a rumour beside `older`: said once, with a clearly lower confidence."""
     if not (isinstance(newer, Semantic) and isinstance(older, Semantic)):
         return False
-    return older.confidence - newer.confidence >= LESS_SURE
+    return newer.evidence_count == 1 and older.confidence - newer.confidence >= LESS_SURE
 
 
 def _is_scope(value: object) -> bool:

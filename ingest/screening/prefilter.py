@@ -212,8 +212,10 @@ class Prefilter:
         by_sentence = {
             sentence: stated_by(statement.kinds) for sentence, statement in said.statements.items()
         }
-        stated = set(by_sentence.values())
-        if kind in stated and len(stated) > 1:
+        stated = list(by_sentence.values())
+        # Several tasks end one by one
+        has_tasks = stated.count(MemoryType.PROSPECTIVE) > 1
+        if has_tasks or (kind in stated and len(set(stated)) > 1):
             # The sentences are stored as the facts, tasks and how-tos that they are
             return _typed(submission, said, message, MemoryType.EPISODIC)
         for sentence, sentence_kind in by_sentence.items():
@@ -352,20 +354,16 @@ def _typed(
     classified = Classification.likeliest(judged.kinds, judged.embedding, lasting=True).as_type(
         kind
     )
-    fields = dict[str, Any]()
+    fields: dict[str, Any] = {}
     match kind:
         case MemoryType.EPISODIC:
-            fields = {
-                "speaker": said.role,
-                "event_type": _EVENTS.get(said.role, EventType.OBSERVATION),
-            }
+            fields = {"event_type": _EVENTS.get(said.role, EventType.OBSERVATION)}
         case MemoryType.PROSPECTIVE:
             intention = IntentionType.COMMITMENT if is_machine(said.role) else IntentionType.TODO
             # Its session has ended
             fields = {"intention_type": intention, "visibility": Visibility.NAMESPACE}
-        case MemoryType.SEMANTIC:
-            fields = {"speaker": said.role}
         case MemoryType.PROCEDURAL:
             steps = steps_in(submission.draft.content)
             fields = {"steps": [step for step in steps if len(step) <= MAX_STEP]}
+    fields["speaker"] = said.role
     return replace(with_type(submission, classified, fields), judgement=judged.judgement)

@@ -17,6 +17,9 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
+from typing import Literal
+
+import msgspec
 
 from ingest.screening.redaction.rules import compile_re2
 from ingest.screening.sentences import sentences_in
@@ -258,16 +261,41 @@ class RecallGate:
         return submission
 
 
+class _JsonEntry(msgspec.Struct, forbid_unknown_fields=True):
+    """A memory in a JSON context."""
+
+    id: str
+    at: str
+    content: str
+
+
+_JSON_CONTEXT = msgspec.json.Decoder(
+    dict[Literal["memories", "working_memory"], dict[str, list[_JsonEntry] | int]]
+)
+"""Decodes a context as JSON, however it was written again."""
+
+
 def without_contexts(text: str) -> str:
     """`text` with recalled contexts (Markdown or JSON blocks) removed; empty if it has nothing
     else.
     """
+    if _is_json_context(text):
+        return ""
     remaining = text
     for context in CONTEXTS:
         remaining = context.sub("", remaining)
     if remaining == text:
         return text
     return _FOOTER.sub("", _INTRODUCTION.sub("", remaining)).strip()
+
+
+def _is_json_context(text: str) -> bool:
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        return bool(_JSON_CONTEXT.decode(text))
+    except (msgspec.MsgspecError, UnicodeError):
+        return False
 
 
 def listed_entries(text: str) -> list[str]:

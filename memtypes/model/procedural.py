@@ -22,7 +22,10 @@ class ProcedureCategory(StrEnum):
 
 
 class ProceduralFields(BaseModel):
-    """The fields that only a procedure (a procedural memory) has."""
+    """The fields that only a procedure (a procedural memory) has.
+
+    speaker: who said it. Contexts show it where the text has a word such as "I" or "my".
+    """
 
     procedure_name: Label | None = None
     category: ProcedureCategory = ProcedureCategory.WORKFLOW
@@ -33,6 +36,7 @@ class ProceduralFields(BaseModel):
     usage_count: Whole = Field(default=0, ge=0)
     success_rate: Number | None = Field(default=None, ge=0.0, le=1.0)
     last_used_at: Instant | None = None
+    speaker: Label | None = None
 
 
 class ProceduralDraft(ProceduralFields, Draft):

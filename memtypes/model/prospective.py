@@ -163,7 +163,8 @@ class ProspectiveFields(BaseModel):
 
     due_text: the words that state `due_at`, such as "next Friday". lapses_at: when nothing is left
     to do because its time is over, as of an appointment; None for what stays to be done, such as a
-    deadline that was missed. fired_at: when it was last reported as due.
+    deadline that was missed. fired_at: when it was last reported as due. speaker: who said it.
+    Contexts show it where the text has a word such as "I" or "my".
     """
 
     intention_type: IntentionType = IntentionType.TODO
@@ -177,6 +178,7 @@ class ProspectiveFields(BaseModel):
     lapses_at: Instant | None = None
     fired_at: Instant | None = None
     completed_at: Instant | None = None
+    speaker: Label | None = None
 
 
 class ProspectiveDraft(ProspectiveFields, Draft):

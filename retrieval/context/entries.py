@@ -128,14 +128,12 @@ def episodic_text(event: EntryFields) -> str:
 
 
 def semantic_text(fact: EntryFields) -> str:
-    """Concept (unless it is the content's first line) and content. Before them the speaker, if that
-    is known and the text has a word such as "my".
+    """Speaker (see `_who`), concept (unless it is the content's first line) and content.
 
     A replaced fact ends with "(from DAY until DAY)", one that replaced another, contests another or
     is contested with "(since DAY)". Any other with words such as "today" ends with "(DAY)".
     """
-    who = f"{fact.speaker}: " if fact.speaker and has_first_person(fact.content) else ""
-    text = f"{who}{_titled(fact.concept, fact.content)}"
+    text = f"{_who(fact)}{_titled(fact.concept, fact.content)}"
     since = fact.earlier[-1].until if fact.earlier else fact.valid_from
     is_replaced = fact.superseded_by is not None and fact.state_until is None
     if is_replaced and fact.valid_to is not None:
@@ -148,7 +146,8 @@ def semantic_text(fact: EntryFields) -> str:
 
 
 def prospective_text(task: EntryFields) -> str:
-    """Status, content, due time and trigger: "[STATUS] CONTENT (due TIME) (when: TRIGGER)".
+    """Status, speaker (see `_who`), content, due time and trigger: "[STATUS] SPEAKER: CONTENT (due
+    TIME) (when: TRIGGER)".
 
     A task that seems to have ended, which is not sure, has "(said done DAY)" at its end; one
     without a due time and with words such as "next week" has "(DAY)" after its content.
@@ -163,12 +162,12 @@ def prospective_text(task: EntryFields) -> str:
         if task.said is not None
         else ""
     )
-    return f"[{task.status}{done}] {task.content}{due}{when}{said}"
+    return f"[{task.status}{done}] {_who(task)}{task.content}{due}{when}{said}"
 
 
 def procedural_text(procedure: EntryFields) -> str:
-    """Name (unless it is the content's first line) and content, "(DAY)", numbered steps and
-    conditions, on several lines. The day is that of the last repetition.
+    """Speaker (see `_who`), name (unless it is the content's first line) and content, "(DAY)",
+    numbered steps and conditions, on several lines. The day is that of the last repetition.
     """
     day = _day(procedure.restated_at or procedure.created_at)
     steps = [f"{number}. {step}" for number, step in enumerate(procedure.steps, 1)]
@@ -178,7 +177,7 @@ def procedural_text(procedure: EntryFields) -> str:
         "Fails when": procedure.failure_patterns,
     }
     lines = [f"{label}: {'; '.join(texts)}" for label, texts in conditions.items() if texts]
-    text = _titled(procedure.procedure_name, procedure.content)
+    text = f"{_who(procedure)}{_titled(procedure.procedure_name, procedure.content)}"
     return "\n".join([f"{text} ({day})", *steps, *lines])
 
 
@@ -256,6 +255,12 @@ def _titled(title: str | None, content: str) -> str:
     line.
     """
     return f"{title}: {content}" if title and title != first_line(content) else content
+
+
+def _who(memory: EntryFields) -> str:
+    """Who said `memory`, if that is known and its text has a word such as "my"."""
+    knows = memory.speaker is not None and has_first_person(memory.content)
+    return f"{memory.speaker}: " if knows else ""
 
 
 def _said(memory: EntryFields) -> str:

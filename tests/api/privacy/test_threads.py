@@ -214,7 +214,8 @@ async def test_read_only_agents_cannot_change_threads(
         client, status=403, resource="notes", key="new", agent_id="reader", initial_context="no"
     )
     for fields in ({"key": "new"}, {"variables": {"user": {"id": "another"}}}):
-        await begun(client, status=403, resource="notes", agent_id="reader", **fields)
+        refused = await begun(client, status=403, resource="notes", agent_id="reader", **fields)
+        assert "may not create threads of 'notes'" in refused["detail"]
     assert await raw(live, client) == before
     found = {"resource": "notes", "agent_id": "reader", "variables": {"user": {"id": "u"}}}
     assert (await begun(client, status=200, **found))["id"] == thread

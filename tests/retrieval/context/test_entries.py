@@ -45,11 +45,19 @@ def test_a_fact_has_its_concept_unless_that_is_its_first_line() -> None:
     assert text_of(MemoryType.SEMANTIC, "Car\nIt is red.", concept="Car") == "Car\nIt is red."
 
 
-def test_a_fact_has_its_speaker_where_it_speaks_of_me() -> None:
-    mine = "I am allergic to nuts."
-    assert text_of(MemoryType.SEMANTIC, mine, speaker="Gina") == f"Gina: {mine}"
-    assert text_of(MemoryType.SEMANTIC, mine) == mine
-    assert text_of(MemoryType.SEMANTIC, "Nuts are brown.", speaker="Gina") == "Nuts are brown."
+@pytest.mark.parametrize(
+    ("kind", "before"),
+    [
+        (MemoryType.SEMANTIC, ""),
+        (MemoryType.PROSPECTIVE, "[pending] "),
+        (MemoryType.PROCEDURAL, ""),
+    ],
+)
+def test_a_statement_has_its_speaker_where_it_speaks_of_me(kind: MemoryType, before: str) -> None:
+    mine = "I clean my grinder."
+    assert text_of(kind, mine, speaker="Gina").startswith(f"{before}Gina: {mine}")
+    assert text_of(kind, mine).startswith(f"{before}{mine}")
+    assert text_of(kind, "Clean it.", speaker="Gina").startswith(f"{before}Clean it.")
 
 
 @pytest.mark.parametrize(
@@ -173,11 +181,13 @@ READ_FIELDS = {
         "status",
         "completed_at",
         "due_at",
+        "speaker",
         "trigger_condition",
     },
     MemoryType.PROCEDURAL: {
         "content",
         "procedure_name",
+        "speaker",
         "steps",
         "prerequisites",
         "success_conditions",

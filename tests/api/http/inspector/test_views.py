@@ -126,6 +126,21 @@ async def test_session_shows_its_working_memory(live_visit: Visit) -> None:
     assert "Look at line 17." not in text_of(await live_visit.open("/session", id="another"))
 
 
+async def test_session_shows_the_status_of_to_dos_and_why_they_ended(live_visit: Visit) -> None:
+    session = {"namespace": live_visit.namespace, "session_id": "s"}
+    todos = [
+        {"content": "Read it.", "status": "in_progress"},
+        {"content": "Port it.", "status": "pending"},
+    ]
+    await post(live_visit, "/v1/hooks/prompt-submit", {**session, "prompt": "Hi", "todos": todos})
+    page = text_of(await live_visit.open("/session", id="s"))
+    assert "in progress" in page
+    assert "pending" in page
+    todos = [{**todo, "status": "cancelled"} for todo in todos]
+    await post(live_visit, "/v1/hooks/prompt-submit", {**session, "prompt": "Hi", "todos": todos})
+    assert "cancelled" in text_of(await live_visit.open("/session", id="s"))
+
+
 async def test_due_intentions_are_completed_cancelled_and_postponed(visit: Visit) -> None:
     """Due tasks are listed before other open tasks, and each can be completed, cancelled or
     postponed by a button.

@@ -169,6 +169,7 @@ async def test_a_statement_of_a_message_names_the_message_and_shows_who_said_it(
     (task,) = await _listed(client, "prospective")
     assert (fact["content"], fact["from_message"]) == (FACT, message["id"])
     assert (task["content"], task["from_message"]) == (TASK, message["id"])
+    assert (fact["speaker"], task["speaker"]) == ("user", "user")
     assert message["from_message"] is None
     await client.delete(f"/v1/memories/{message['id']}", params={"namespace": "ann"})
     query = {"namespace": "ann", "query": "Who is the landlord?", "budget": 300, "floor": 0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -44,11 +45,15 @@ def _as_list(context: str) -> str:
 
 
 @pytest.mark.parametrize("options", [{"type": "semantic"}, {}, {"review": "auto"}])
-@pytest.mark.parametrize("form", ["markdown", "json", "one line", "without tags", "a list"])
+@pytest.mark.parametrize(
+    "form", ["markdown", "json", "indented json", "one line", "without tags", "a list"]
+)
 async def test_a_context_that_is_written_again_is_rejected(
     client: httpx.AsyncClient, form: str, options: dict[str, str]
 ) -> None:
-    context = await _recall(client, format="json" if form == "json" else "markdown")
+    context = await _recall(client, format="json" if "json" in form else "markdown")
+    if form == "indented json":
+        context = json.dumps(json.loads(context), indent=2)
     if form == "one line":
         context = " ".join(context.splitlines())
     if form == "without tags":

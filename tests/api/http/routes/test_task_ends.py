@@ -167,6 +167,22 @@ async def test_how_sure_an_end_is_stands_in_mcp_and_in_the_inspector(text: str, 
         assert f", sure {sure} (a later text reads as done" in explained
 
 
+async def test_mcp_and_the_inspector_name_the_message_of_a_statement() -> None:
+    services = fake_services(lambda: NOW)
+    text = "My landlord is Mr Okafor and the rent is 940 euros a month."
+    said = f"{text} Remind me to call the dentist about the crown on Friday."
+    async with connect(services) as client:
+        messages = [{"role": "user", "content": said}]
+        body = {**SPACE, "session_id": "s1", "messages": messages}
+        await client.post("/v1/hooks/session-stop", json=body)
+        ids = {hit["content"]: hit["id"] for hit in await listed(client)}
+        page = text_of(await Visit(client).open("/memory", id=ids[text]))
+        assert f"From the message {ids[said][:13]}" in page
+        async with mcp_client(services, "/mcp/n") as mcp:
+            explained = await call(mcp, "memory_why", id=ids[text])
+        assert f"from the message {ids[said]}" in explained
+
+
 async def test_a_message_that_is_not_kept_ends_a_task_and_its_words_are_listed() -> None:
     async with service() as client:
         task = await write_task(client)

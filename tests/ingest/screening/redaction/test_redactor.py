@@ -19,7 +19,7 @@ from ingest.screening.redaction.redactor import (
     read_rules,
 )
 from ingest.screening.redaction.scan import Redaction
-from ingest.screening.submission import Rejection, Submission
+from ingest.screening.submission import Rejection, RejectionCause, Submission
 from memtypes.config import InvalidConfigFile
 from memtypes.model.errors import InvalidRequest, Unavailable
 from memtypes.model.procedural import ProceduralDraft
@@ -89,7 +89,8 @@ async def test_large_texts_are_redacted() -> None:
 async def test_a_refusal_names_the_kind_and_not_the_secret() -> None:
     screened = await screen(RedactionRules(policy=Treatment.REFUSE), content=f"ask {MAIL}")
     assert screened == Rejection(
-        "contains secrets that are not stored here: email; remove them and send it again"
+        "contains secrets that are not stored here: email; remove them and send it again",
+        cause=RejectionCause.REFUSED,
     )
 
 
@@ -229,7 +230,8 @@ async def test_a_token_in_an_id_is_refused(field: str) -> None:
     screened = await screen(RedactionRules(), **{field: f"s {token}"})
     assert screened == Rejection(
         f"{field}: contains a secret (github_token), and ids are stored unchanged: use an "
-        "id without it"
+        "id without it",
+        cause=RejectionCause.REFUSED,
     )
     assert isinstance(
         await screen(RedactionRules(policy=Treatment.ALLOW), **{field: token}), Submission
