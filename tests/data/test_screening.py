@@ -25,7 +25,7 @@ from ingest.screening.judge import WORTH_KEEPING, Judge, MessagePosition
 from ingest.screening.redaction.scan import redact, secrets_in
 from ingest.screening.text_features import AHEAD, Conversation, Later
 from memtypes.ports.encoders import Embedder
-from tests.data.labelled import count, marked_texts, rows, unmarked
+from tests.data.labelled import MarkedText, count, marked_texts, rows, unmarked
 
 SAID_AT = datetime(2026, 3, 4, 10, tzinfo=UTC)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -47,14 +47,29 @@ def test_redaction_finds_secrets_in_many_formats() -> None:
     """At least 94 % of the secrets in training texts are removed. At most 3 % of texts without
     secrets change.
     """
-    caught = []
-    altered = []
-    for text, marks in marked_texts("training/secrets"):
+    caught, altered = shares_redacted(marked_texts("training/secrets"))
+    assert caught >= 0.94
+    assert altered <= 0.03
+
+
+def test_redaction_finds_secrets_of_authors_that_it_did_not_learn_from() -> None:
+    """Of the secrets in logs, settings, commands and private notes 84 % are removed. At most 1 % of
+    the texts that only look like secrets change.
+    """
+    caught, altered = shares_redacted(marked_texts("secrets_varied"))
+    assert caught >= 0.84
+    assert altered <= 0.01
+
+
+def shares_redacted(texts: Iterable[MarkedText]) -> tuple[float, float]:
+    """The share of the marked secrets that are removed, and of the other texts that change."""
+    caught: list[bool] = []
+    altered: list[bool] = []
+    for text, marks in texts:
         redacted = redact(text)
         caught += [text[start:end] not in redacted for start, end in marks]
         altered += [] if marks else [redacted is not text]
-    assert sum(caught) / len(caught) >= 0.94
-    assert sum(altered) / len(altered) <= 0.03
+    return sum(caught) / len(caught), sum(altered) / len(altered)
 
 
 def _secrets(marked: str) -> tuple[str, list[str], list[str]]:

@@ -29,7 +29,7 @@ _PLACEHOLDER = re.compile(
 _TEMPLATE = re.compile(
     r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$"
     r"|.*process\.env|.*os\.environ|"
-    r"(?:~|\.{1,2})?/[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
+    r"(?:[\w.\-]+=)?(?:~|\.{1,2})?/[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
 )
 _CODE = re.compile(
     r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?"
@@ -45,6 +45,17 @@ _TICKET = re.compile(r"[A-Z]{1,6}[\-#_]?\d[\d\-/.]*[A-Za-z]?$")
 _PREFIX = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9]{0,9}[_\-.:]){1,3}(?=[A-Za-z]*\d)[A-Za-z0-9_\-.]{28,}$"
 )
+
+_PUBLIC_KEY = re.compile(
+    r"AAAA[A-Z0-9]{1,3}Nza|MIGf?MA0G|MIGeMA0G|MII[A-Z]IjANBg|MCowBQYDK2V|MFkwEwYHKoZI|MHYwEAYHKoZI"
+)
+"""Matches the beginning of a public key in OpenSSH's format, or as base64 of its X.509 form."""
+_SEGMENT = re.compile(r"[A-Za-z]+\d{0,4}|\d[\d.\-:]*|\w+\.[a-z]{1,6}|[a-z]+(?:[._\-][a-z0-9]+)+")
+"""Matches a part of a path that is a name, a date or a file. Parts are matched one by one, which
+takes linear time.
+"""
+_HOST = re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*\.){3,}[a-z]{2,}(?::\d+)?$")
+_QUANTITY = re.compile(r"[~<>+\-]?\d{1,4}(?:[.,]\d+)?(?:[A-Za-z]{1,4}|[%°€$])")
 
 _CROSSED = ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
 """Word features that mean something else beside the name of a secret, so they are multiplied by
@@ -219,10 +230,34 @@ def prefixed(word: str) -> bool:
 
 
 def ruled_out(word: str, *, quoted: bool) -> bool:
-    """Whether `word` can't be a credential: it is a template, variable, path, colour, or (unless
-    quoted) code.
+    """Whether `word` can't be a credential: it is a template, variable, path, host, colour, public
+    key, or (unless quoted) code.
     """
-    return _TEMPLATE.match(word) is not None or (not quoted and _CODE.match(word) is not None)
+    if not quoted and _CODE.match(word):
+        return True
+    segments = word.strip("/").split("/")
+    if len(segments) > 1 and all(map(_SEGMENT.fullmatch, segments)):
+        return True
+    return any(form.match(word) for form in (_TEMPLATE, _PUBLIC_KEY, _HOST))
+
+
+def needs_telling(word: str) -> bool:
+    """Whether `word` looks like an ordinary name or quantity ("macOS14", "25eur"), so that it is a
+    credential only where the text says so.
+    """
+    forms = (_IDENTIFIER, _TICKET, _QUANTITY, _NUMBERS)
+    return any(form.fullmatch(word) for form in forms)
+
+
+def is_told(near: Surroundings) -> bool:
+    """Whether the text gives the word as the value of the name near it, as in "password is ..."."""
+    if near.side != "left" or near.quoted or near.name:
+        return True
+    gap = near.gap.rstrip(" \t\"'`*([")
+    close = len(near.gap.split()) <= 3
+    return (
+        close or gap.endswith((":", "=", ">", "\uff1a", "-", "/")) or COPULA.search(gap) is not None
+    )
 
 
 def features(word: str, near: Surroundings, bigrams: BigramTable) -> npt.NDArray[np.float32]:

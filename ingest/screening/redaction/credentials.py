@@ -24,6 +24,8 @@ from ingest.screening.redaction.credential_features import (
     BigramTable,
     Surroundings,
     features,
+    is_told,
+    needs_telling,
     prefixed,
     ruled_out,
 )
@@ -81,6 +83,11 @@ _ASSIGNS = re.compile(r"([\-$@]{0,2}[^\W\d][\w.\-\[\]%]*)(?:=>|:=|=|:)(?!/|=*$)(
 _URL_PARTS = re.compile(r"(?:[?&#;]([\w.\-%\[\]]+)=)?([^/?&#]+)")
 _WORDY = re.compile(r"[\w.\-:/,'\u2019]+")
 _DIGEST = re.compile(r"[0-9a-f\-]+|[0-9A-F\-]+")
+_OTHER_KEYS = re.compile(
+    r"(?i)\b(?:primary|foreign|unique|composite|partition|sort|range|row|shard|routing|group|object|cache"
+    r"|redis|public|arrow|short|hot)[ _-]$"
+)
+"""Matches the end of what stands before a key that is no secret, such as that of a table."""
 _RULED = re.compile(r"[|\s:=_~*-]*$")
 _LABEL = re.compile(rf"(?:[:=\uff1a]|{COPULA.pattern.removeprefix('(?i)')})[*_]*$", re.IGNORECASE)
 """Matches the end of a line whose value is on the next line, such as "My PIN is:"."""
@@ -143,14 +150,17 @@ def candidates(text: str, *, keyed: bool) -> Iterator[CandidateWord]:
         for start, end, quoted, name in _words(line.text, _SHORTEST if keyed else _SHORTEST_ALONE):
             word = line.text[start:end]
             called = line.text[end : end + 1] == "(" and word.replace(".", "_").isidentifier()
-            if len(word) > _LONGEST or called or ruled_out(word, quoted=quoted) or not _mixed(word):
+            if len(word) > _LONGEST or called or ruled_out(word, quoted=quoted):
+                continue
+            if not _mixed(word):
                 continue
             near = _surroundings(line, start, end)
             if bool(near.key) == keyed and (keyed or _tokenlike(word, near.before)):
                 assigned = replace(
                     near, quoted=quoted, name=name or _name_before(line.text[:start][-_REACH:])
                 )
-                yield CandidateWord(line.start + start, line.start + end, word, assigned)
+                if is_told(assigned) or not needs_telling(word):
+                    yield CandidateWord(line.start + start, line.start + end, word, assigned)
 
 
 def _mixed(word: str) -> bool:
@@ -230,6 +240,8 @@ def _keys(text: str) -> Iterator[_Key]:
         if group == "weak" and not _stands_alone(text, start, end):
             continue
         if group == "token" and text[start : end + 2].lower() == "secretar":
+            continue
+        if _OTHER_KEYS.search(text[max(0, start - 24) : start]):
             continue
         yield _Key(end, start, _FAMILY.get(group, group))
 
@@ -375,7 +387,14 @@ def _named_elsewhere(line: _Line, start: int, end: int) -> tuple[str, str, str] 
     """
     after = line.keys[bisect_left(line.keys, (end, end, "")) :][:3]
     right = next(
-        (key for key in after if end <= key.start <= end + 40 and key.family != "weak"), None
+        (
+            key
+            for key in after
+            if end <= key.start <= end + 40
+            and key.family != "weak"
+            and line.text[key.start - 1] not in "-_/."
+        ),
+        None,
     )
     if right is not None:
         return right.family, line.text[end : right.start], "right"

@@ -149,7 +149,7 @@ _NOT_A_DOMAIN = frozenset(
     {"png", "jpg", "jpeg", "gif", "svg", "webp", "service", "timer", "socket", "local", "py", "js"}
 )
 _PLACEHOLDER = re.compile(
-    r"example|x{6,}|\byour|[_-]your|\*{3,}|\.{3}|[_-]replace|changeme", re.IGNORECASE
+    r"(?<![a-z0-9])example|x{6,}|\byour|[_-]your|\*{3,}|\.{3}|[_-]replace|changeme", re.IGNORECASE
 )
 
 
@@ -298,6 +298,11 @@ def _numbered(span: Span) -> Span | None:
     return span if _DIGIT.search(span.inside) and not _DATE.match(span.text, span.start) else None
 
 
+def _phrase(span: Span) -> Span | None:
+    """The span, the words of a passphrase; None if they ask for one, as a form does."""
+    return None if re.search(r"(?i)\b(?:your|pass\w*|must|needs?)\b", span.inside) else span
+
+
 def _seed(span: Span) -> Span | None:
     """The span, without its last lines if need be, if it then has the number of words of a wallet's
     phrase; or None.
@@ -332,7 +337,11 @@ _PIN = (
     r"(?i)(?:\bpin\b(?:[- ]?code)?|\bcvv2?\b|\bcvc\b|\b(?:alarm|safe)[- ]?code|"
     r"\b(?:code|c\x{f3}digo|codice|kod) (?:de |del |della |do |da )?(?:la |l')?"
     r"(?:alarm[aeu]?|allarme|coffre)\b)"
-    rf"[^0-9\n]{{0,24}}?{_THEN}(?P<s>[0-9]{{3,8}}#?)\b"
+    rf"[^0-9\n,;]{{0,24}}?{_THEN}(?P<s>[0-9]{{3,8}}#?)\b"
+)
+_PHRASE = (
+    r"""(?i)passphrase["'`]?\s{0,4}[=:]\s{0,4}["'`]?"""
+    r"""(?P<s>\pL+(?:[ -]\pL+){2,7})["'`]?[ .]*(?m:$)"""
 )
 _OFFICIAL_NUMBER = (
     _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
@@ -348,7 +357,7 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ),
     (
         "aws_secret",
-        r"""(?i)\baws.{0,20}?(?:secret|key).{0,12}?[:=]\s*["']?(?P<s>[A-Za-z0-9/+]{40})\b""",
+        r"""(?i)\baws.{0,20}?(?:secret|key).{0,12}?[:=\s]\s*["']?(?P<s>[A-Za-z0-9/+]{40})\b""",
         _token,
     ),
     ("azure_key", r"(?:AccountKey|SharedAccessKey|[?&]sig)=(?P<s>[A-Za-z0-9+/=%]{40,})", _always),
@@ -383,6 +392,12 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("recovery_code", r"(?i)recovery key[^0-9]{0,12}(?P<s>[0-9]{6}(?:-[0-9]{6}){3,7})", _always),
     ("recovery_code", _WALLET_SEED, _seed),
     ("pin", _PIN, _numbered),
+    ("password", _PHRASE, _phrase),
+    (
+        "url_password",
+        r"""\bcurl\b[^\n]*?\s(?:-u|-U|--user|--proxy-user)[ =]["']?[^\s:"']+:(?P<s>[^\s"']+)""",
+        _url_password,
+    ),
     ("national_id", _OFFICIAL_NUMBER, _official_number),
     (
         "national_id",

