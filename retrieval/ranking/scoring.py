@@ -249,9 +249,9 @@ def _scores(
         boosts = signals.newest_first(candidates, np.maximum(minimums, raised), contested) - raised
         signal_rows[SIGNALS.index("link")] = np.minimum(boosts / scoring.weights["link"], 1.0)
         raised = weights @ signal_rows
-    # A reader that was told how old memories are judges this better
-    if scoring.weights["current"] and not scoring.readings:
-        boosts = succession_boosts(candidates, scores, raised, scoring.terms)
+    if scoring.weights["current"]:
+        answers = signal_rows[SIGNALS.index("reading")]
+        boosts = succession_boosts(candidates, scores, raised, scoring.terms, answers)
         signal_rows[SIGNALS.index("current")] = np.minimum(boosts / scoring.weights["current"], 1.0)
         raised = weights @ signal_rows
     return raised, contested

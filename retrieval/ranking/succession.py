@@ -43,6 +43,11 @@ two are about different things. The first applies to two turns of conversations,
 one must give a value, which most do not.
 """
 
+MIN_ANSWER = 0.75
+"""Minimum probability that the later one answers the question, as a share of the earlier one's, if
+a reader has read them.
+"""
+
 LONGEST = 200
 """Maximum tokens of the later one, by the rule. A longer text is also about other things."""
 
@@ -62,12 +67,14 @@ def succession_boosts(
     scores: NDArray[np.float64],
     raised: NDArray[np.float64],
     query_terms: Numbers,
+    answers: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Amounts to add to the scores `raised`, so that a later statement ranks above the ones whose
     place it took, shape (candidates,).
 
     scores, raised: scores before and after linked memories were raised. query_terms: the query's
-    terms in the sparse index.
+    terms in the sparse index. answers: probability that each answers the question, of shape
+    (candidates,); zeros if they were not read.
     """
     positions = best_of_each_text(candidates, raised)
     boosted = raised.copy()
@@ -89,7 +96,8 @@ def succession_boosts(
         )
         # A later way of doing a thing may not have been tried yet
         is_worse = not untried[later] and stands_above(candidates, earlier, later, values)
-        if takes_place and not is_worse:
+        answers_too = answers[later] >= MIN_ANSWER * answers[earlier]
+        if takes_place and answers_too and not is_worse:
             boosted[later] = max(boosted[later], boosted[earlier] + _MARGIN)
     return boosted - raised
 

@@ -34,10 +34,15 @@ def statement(name: str, day: int, terms: list[int], **fields: Any) -> Candidate
     return CandidateRow(name, MemoryType.SEMANTIC, 0.5, None, present)
 
 
-def order(scores: list[float], *hits: CandidateRow) -> list[str]:
-    """The ids of the hits, best first, after later ones among them were raised."""
+def order(
+    scores: list[float], *hits: CandidateRow, answers: tuple[float, ...] | None = None
+) -> list[str]:
+    """The ids of the hits, best first, after later ones among them were raised. answers:
+    probabilities that they answer the question; None if no reader has read them.
+    """
     array = np.array(scores)
-    boosts = succession_boosts(make_candidates(hits), array, array, QUESTION)
+    read = np.zeros(len(hits)) if answers is None else np.array(answers)
+    boosts = succession_boosts(make_candidates(hits), array, array, QUESTION, read)
     best = np.argsort(-(array + boosts), kind="stable")
     return [hits[index].id for index in best]
 
@@ -47,6 +52,15 @@ def test_a_later_statement_about_the_same_thing_ranks_above_the_earlier_one() ->
     later = statement("b", 20, [1, 2, 3, 5])
     assert order([0.6, 0.5], earlier, later) == ["b", "a"]
     assert order([0.5, 0.6], later, earlier) == ["b", "a"], "and stays there"
+
+
+@pytest.mark.parametrize(("answers", "first"), [((0.8, 0.75), "b"), ((0.8, 0.1), "a")])
+def test_a_later_statement_that_hardly_answers_the_question_stays_below(
+    answers: tuple[float, ...], first: str
+) -> None:
+    earlier = statement("a", 1, [1, 2, 3, 4])
+    later = statement("b", 20, [1, 2, 3, 5])
+    assert order([0.6, 0.5], earlier, later, answers=answers)[0] == first
 
 
 def test_an_earlier_statement_never_ranks_above_a_later_one() -> None:
@@ -116,7 +130,8 @@ def test_two_memories_with_the_same_text_take_one_place_among_the_best() -> None
 def test_only_the_best_hits_change_places(rows: list[tuple[float, int]]) -> None:
     hits = [statement(f"{index:02}", day, [1, index + 2]) for index, (_, day) in enumerate(rows)]
     scores = np.array([score for score, _ in rows], dtype=np.float64)
-    boosts = succession_boosts(make_candidates(hits), scores, scores, QUESTION)
+    unread = np.zeros(len(hits))
+    boosts = succession_boosts(make_candidates(hits), scores, scores, QUESTION, unread)
     before, after = (np.argsort(-values, kind="stable") for values in (scores, scores + boosts))
     assert (boosts >= 0).all()
     assert set(before[:BEST]) == set(after[:BEST])
