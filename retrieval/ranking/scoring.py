@@ -179,7 +179,8 @@ def _certainty(
 ) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer, as it is compared with the
     floor; None if no floor is set or vectors are missing. It is 0 for a hit whose score is below
-    MIN_SHARE of the best one's, before anything was read, except for tasks if the query asks for them.
+    MIN_SHARE of the best one's, both before anything was read, except for tasks if the query asks
+    for them.
 
     It is NaN for hits that are shown whatever the floor, and not judged: working memory, the first
     pending due tasks (`due_tokens`), and what the query asks to list, because a question like "what
