@@ -77,7 +77,7 @@ def test_a_query_for_the_latest_raises_recency() -> None:
     _, plain = weights_of(request("the plan"))
     _, latest = weights_of(request("the latest plan"))
     assert latest["recency"] == pytest.approx(plain["recency"] + LATEST_RECENCY)
-    assert sum(latest.values()) - latest["link"] - latest["standing"] == pytest.approx(1.0)
+    assert sum(latest.values()) - sum(latest[name] for name in BESIDE) == pytest.approx(1.0)
     assert weights_of(request("the latest plan", profile="balanced"))[1] == dict(
         PROFILES["balanced"]
     )
