@@ -54,6 +54,9 @@ _NOTES = (
 READER_ON = {"reader": "always", "reader_ms": 10_000}
 """Fields of a request that has its best hits read, whatever that takes."""
 
+READER_OFF = {"reader": "off"}
+"""Fields of a request that has nothing read."""
+
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
@@ -130,7 +133,7 @@ async def _measure_set(
     async with open_parts(settings_in(directory)) as opened:
         loaded = await load_or_verify(opened.ingestor, opened.store, dataset, directory)
         began = time.perf_counter()
-        options = READER_ON if request.reader else {}
+        options = READER_ON if request.reader else READER_OFF
         evaluation = Evaluation(
             opened.retriever, opened.tokenizer.count, request.profile, options=options
         )

@@ -32,7 +32,7 @@ DEFAULT_FLOOR = 0.1
 measurements.
 """
 
-DEFAULT_READER: Final = "off"
+DEFAULT_READER: Final = "auto"
 READER_MS = 200
 """Default deadline of the reader, in milliseconds."""
 

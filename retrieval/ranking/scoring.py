@@ -179,7 +179,8 @@ def _certainty(
 ) -> NDArray[np.float64] | None:
     """The probability that each of `hits` (best first) helps to answer, as it is compared with the
     floor; None if no floor is set or vectors are missing. It is 0 for a hit whose score is below
-    MIN_SHARE of the best one's, except for tasks if the query asks for them.
+    MIN_SHARE of the best one's, both before anything was read, except for tasks if the query asks
+    for them.
 
     It is NaN for hits that are shown whatever the floor, and not judged: working memory, the first
     pending due tasks (`due_tokens`), and what the query asks to list, because a question like "what
@@ -194,7 +195,9 @@ def _certainty(
         return None
     is_open = hits.columns.where("status", OPEN.__contains__)
     asks_for_tasks = scoring.wish in _ASKS_FOR_TASKS
-    is_weak = scores < MIN_SHARE * max(float(scores[0]), 0.0)
+    # What was read changes the order of hits, and not what is one
+    unread = scores - scoring.weights["reading"] * signal_rows[SIGNALS.index("reading")]
+    is_weak = unread < MIN_SHARE * max(float(unread.max()), 0.0)
     certainty = np.where(is_weak & ~(is_open & asks_for_tasks), 0.0, certainty)
     # A memory that contradicts a hit is about the same subject, even if it uses other words.
     certainty = np.minimum(signals.newest_first(hits, certainty, contested), 1.0)

@@ -62,7 +62,7 @@ async def contents(world: World, **fields: Any) -> list[str]:
 
 async def test_a_hit_that_answers_ranks_first_where_it_is_read() -> None:
     world = await world_with(FakeReader(answers=knows))
-    assert NEAR in (await contents(world))[0]
+    assert NEAR in (await contents(world, reader="off"))[0]
     assert ANSWER in (await contents(world, reader="always"))[0]
     search = await world.search(QUERY, reader="always", explain=True)
     assert search.hits[0].memory["content"] == ANSWER
@@ -77,11 +77,19 @@ async def test_without_the_reader_the_answer_is_that_of_before() -> None:
     with_reader = await world_with(reader)
     without = await world_with(None)
     reader.available = False
-    one = await with_reader.retrieve(QUERY, explain=True)
+    one = await with_reader.retrieve(QUERY, explain=True, reader="off")
     other = await without.retrieve(QUERY, explain=True)
     assert one.context == other.context
     assert one.metadata == other.metadata
     assert all(item.signals and item.signals["reading"] == 0 for item in one.items)
+
+
+async def test_reading_changes_the_order_and_not_what_is_shown() -> None:
+    world = await world_with(FakeReader(answers=knows))
+    unread = await contents(world, budget=1_000, reader="off")
+    read = await contents(world, budget=1_000, reader="always")
+    assert read != unread
+    assert sorted(read) == sorted(unread)
 
 
 async def test_only_the_best_hits_are_read() -> None:
@@ -92,7 +100,7 @@ async def test_only_the_best_hits_are_read() -> None:
         return 0.5
 
     world = await world_with(FakeReader(answers=note))
-    before = [hit.id for hit in (await world.search(QUERY, top_k=40)).hits]
+    before = [hit.id for hit in (await world.search(QUERY, top_k=40, reader="off")).hits]
     after = [hit.id for hit in (await world.search(QUERY, top_k=40, reader="always")).hits]
     assert len(asked) == READ_HITS
     assert set(after[:READ_HITS]) == set(before[:READ_HITS])
