@@ -27,9 +27,9 @@ _PLACEHOLDER = re.compile(
     r"(?:none|null|true|false|undefined|string|\d?password|secret|token|pass|test|guest|abc\d*)$"
 )
 _TEMPLATE = re.compile(
-    r".*(?:\$\{|\{\{|<%|%\()|\$[A-Za-z_]+(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$"
+    r".*(?:\$\{|\{\{|<%|%\()|\$(?:[A-Za-z_]+|[A-Z][A-Z0-9_]+)(?:/|$)|[A-Za-z_]\w*\(\)$|\$\(|%[sdv]$|<|!\w+$"
     r"|.*process\.env|.*os\.environ|"
-    r"(?:[\w.\-]+=)?(?:~|\.{1,2})?/[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
+    r"(?:[\w.\-]+=)?(?:~|\.{1,2})?/\.?[a-z]{2,12}(?:/|$)|#[0-9a-fA-F]{3,8}$"
 )
 _CODE = re.compile(
     r"[A-Za-z_][A-Za-z_.:>\-?!]*[\[(].*|.*\[[^\[\]]{0,40}-[^\[\]]{0,40}\]|.*(?:\\[bdws]|\(\?"
@@ -55,6 +55,12 @@ _SEGMENT = re.compile(r"[A-Za-z]+\d{0,4}|\d[\d.\-:]*|\w+\.[a-z]{1,6}|[a-z]+(?:[.
 takes linear time.
 """
 _HOST = re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*\.){3,}[a-z]{2,}(?::\d+)?$")
+_RELEASE = re.compile(
+    r"(?:[a-z][\w.\-]*(?:@|==)v?\d+(?:\.\d+)+|[\w.\-]+(?:/[\w.\-]+)+@v\d+(?:\.\d+)*)$"
+)
+"""Matches a package with its version, such as "react@18.2.0" or "acme/setup@v3"."""
+_CHORD = re.compile(r"(?:[A-Za-z]+\+)+(?:[A-Za-z]|F\d{1,2})$")
+"""Matches keys that are pressed together, such as "Ctrl+Alt+T"."""
 _QUANTITY = re.compile(r"[~<>+\-]?\d{1,4}(?:[.,]\d+)?(?:[A-Za-z]{1,4}|[%°€$])")
 
 _CROSSED = ("word_likeness", "hex", "uuid", "letters_only", "identifier", "passwordlike", "ticket")
@@ -167,9 +173,13 @@ COPULA = re.compile(
     r"(?i)\b(?:is|was|are|now|as|'s|ist|lautet|war|heißt|es|est|c'est|é|è|sono|to|är|er|on|je|"
     r"\u044f\u0432\u043b\u044f\u0435\u0442\u0441\u044f|\ub294|\uc740)\b|[\u306f\u662f\u4e3a]"
 )
+_PREPOSITION = r"(?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|voor)\b"
+_OWNED = re.compile(rf"(?i)s?\s+{_PREPOSITION}\s*")
+"""Matches what stands between the name of a secret and what it belongs to, as in "password of
+db-01".
+"""
 _PURPOSE = re.compile(
-    rf"(?i)(?:^ (?:for|of|to|on|at|für|vom|von|zum|pour|du|de|d'|del|della|da|para|per|van|"
-    rf"voor)\b[^.:\d]{{1,60}}?)?"
+    rf"(?i)(?:^ {_PREPOSITION}[^.:\d]{{1,60}}?)?"
     rf"\s*(?:{COPULA.pattern.removeprefix('(?i)')})?(?=\s?[:\uff1a])"
 )
 """Matches " for the portal is" in "my password for the portal is: ...", to leave it out of the gap
@@ -231,14 +241,14 @@ def prefixed(word: str) -> bool:
 
 def ruled_out(word: str, *, quoted: bool) -> bool:
     """Whether `word` can't be a credential: it is a template, variable, path, host, colour, public
-    key, or (unless quoted) code.
+    key, package, key combination, or (unless quoted) code.
     """
     if not quoted and _CODE.match(word):
         return True
     segments = word.strip("/").split("/")
     if len(segments) > 1 and all(map(_SEGMENT.fullmatch, segments)):
         return True
-    return any(form.match(word) for form in (_TEMPLATE, _PUBLIC_KEY, _HOST))
+    return any(form.match(word) for form in (_TEMPLATE, _PUBLIC_KEY, _HOST, _CHORD, _RELEASE))
 
 
 def needs_telling(word: str) -> bool:
@@ -251,7 +261,11 @@ def needs_telling(word: str) -> bool:
 
 def is_told(near: Surroundings) -> bool:
     """Whether the text gives the word as the value of the name near it, as in "password is ..."."""
-    if near.side != "left" or near.quoted or near.name:
+    if near.side not in ("left", "heading") or near.quoted or near.name:
+        return True
+    if _OWNED.fullmatch(near.gap) and COPULA.search(near.gap) is None:
+        return False
+    if near.side == "heading":
         return True
     gap = near.gap.rstrip(" \t\"'`*([")
     close = len(near.gap.split()) <= 3

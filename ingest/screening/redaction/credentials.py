@@ -47,7 +47,7 @@ _LONGEST = 1_500
 Minimum of a credential near the name of a secret, of a credential without such a name nearby, and
 of a part of a path that may be a key; maximum of a credential.
 """
-THRESHOLD = 0.6
+THRESHOLD = 0.7
 """Probability above which a word is taken for a secret."""
 _BESIDE = 5
 """The name of a secret counts for any word that begins at most this many characters after it."""
@@ -58,9 +58,9 @@ counts.
 
 KEYED = compile_re2(
     f"(?i:(?P<password>{NAMES['password']})|(?P<token>{NAMES['token']})|(?P<weak>{NAMES['weak']}))"
-    r"|(?i:(?:^|[^\pL])(?P<short>pass|pw|pwd|psk|pswd)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw"
+    r"|(?i:(?:\b|[\d_])(?P<short>(?:pass|pw|pwd|psk|pswd)s?)(?:[^\pL]|$))|[a-z](?P<camel>Pass|Pw"
     r"|Pwd)(?:[^a-z]|$)"
-    r"|(?:^|\s)(?P<flag>-{1,2}(?:u|a|k|U|user|auth)\b|-p|/user)"
+    r"|(?:^|\s)(?P<flag>-{1,2}(?:u|a|k|U|P|w|user|auth)\b|-p|/user|/p:)"
 )
 """Matches every text that has the name of a secret, such as "password"."""
 _FAMILY = {"short": "password", "camel": "password", "flag": "weak"}
@@ -97,7 +97,7 @@ _OPENING = "([{<*_\"'`"
 _CLOSING = ".,;:)]}>*\"'`?"
 _ITEM = re.compile(r"[\s>+\-\u2022(\[{<*_\"'`]*(?:\d{1,2}[.)]\s+)?")
 """Matches the marks at the start of a list item."""
-_ALONE = re.compile(rf"{_ITEM.pattern}(?:[^\s:=]+(?:(?: [^\s:=]+)?:| /| ->|) +)?[^\s=]+$")
+_ALONE = re.compile(rf"{_ITEM.pattern}(?:[^\s:=]+(?:(?: [^\s:=]+)? ?:| /| ->|) +)?[^\s=]+={{0,2}}$")
 """Matches a line that has only one word, or a short name and one word, such as "- guest:
 tulip93!lake".
 """
@@ -241,7 +241,8 @@ def _keys(text: str) -> Iterator[_Key]:
             continue
         if group == "token" and text[start : end + 2].lower() == "secretar":
             continue
-        if _OTHER_KEYS.search(text[max(0, start - 24) : start]):
+        key = text[start:end].lower().endswith("key")
+        if key and _OTHER_KEYS.search(text[max(0, start - 24) : start]):
             continue
         yield _Key(end, start, _FAMILY.get(group, group))
 

@@ -343,6 +343,11 @@ _PHRASE = (
     r"""(?i)passphrase["'`]?\s{0,4}[=:]\s{0,4}["'`]?"""
     r"""(?P<s>\pL+(?:[ -]\pL+){2,7})["'`]?[ .]*(?m:$)"""
 )
+_PHRASE_VERB = r"(?i)passphrase\b[^\n:=.]{0,40}?\s(?:is|was|ist|lautet|war)(?: now)?\s{1,4}"
+_QUOTED_PHRASE = (
+    _PHRASE_VERB + r"""["'`\x{201c}\x{201e}](?P<s>\pL+(?:[ -]\pL+){2,7})["'`\x{201c}\x{201d}]"""
+)
+_HYPHENATED_PHRASE = _PHRASE_VERB + r"(?P<s>\pL+(?:-\pL+){3,7})"
 _OFFICIAL_NUMBER = (
     _NUMBER_NAME + r"(?P<s>(?:[A-Z]{2} ?)?[0-9][0-9 .-]{5,17}[0-9](?: ?[A-Z]\b)?|[A-Z0-9]{8,9}\b)"
 )
@@ -393,6 +398,8 @@ _ROWS: tuple[tuple[str, str, Check], ...] = (
     ("recovery_code", _WALLET_SEED, _seed),
     ("pin", _PIN, _numbered),
     ("password", _PHRASE, _phrase),
+    ("password", _QUOTED_PHRASE, _phrase),
+    ("password", _HYPHENATED_PHRASE, _phrase),
     (
         "url_password",
         r"""\bcurl\b[^\n]*?\s(?:-u|-U|--user|--proxy-user)[ =]["']?[^\s:"']+:(?P<s>[^\s"']+)""",

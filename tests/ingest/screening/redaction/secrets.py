@@ -251,6 +251,12 @@ HARMLESS_LABELS = (
     "Servers and passwords\n- db-01\n- db-02\n- web-03",
     "## Passkey\n\niPhone15",
     "## Master password\n\nasked Nora, she's back on 12/05",
+    "## Passwords of db-01\n\nin the vault",
+    "keys:\n- Ctrl+Alt+T\n- Shift+F10",
+    "## JWT secret\n\n$SHOP_JWT_SECRET_V3",
+    "## Credentials\n\n~/.config/tool3",
+    "## Password library\n\npasslib==1.7.4",
+    "## Login action\n\nacme/login-action@v3",
 )
 """Texts in which the line after a label is no secret."""
 
@@ -303,6 +309,10 @@ HEADED = (
     ("credentials:\n  user: nora\n  password: {}\n  old: {}", ["aB3x" + "K9pQ2", "xY7m" + "N4rT6"]),
     ("## Credentials\n\nuser: nora\npass: {}", ["aB3x" + "K9pQ2"]),
     ("### Router login\n\nadmin / {}", ["zK9#mm" + "2Lpw4e"]),
+    ("## Redis password\n\n{}", ["zK9#mm" + "2Lpw4e"]),
+    ("## Session secret\n\n{}", [filler(42) + "="]),
+    ("Mots de passe wifi :\n- salon : {}\n- cave : {}", ["Pomm" + "ier!72", "Cell" + "ier#31"]),
+    ("pwds:\n- {}\n- {}", ["aB3x" + "K9pQ2", "xY7m" + "N4rT6"]),
 )
 """Pairs of a text with headings or lists, with a {} for each secret, and the secrets."""
 

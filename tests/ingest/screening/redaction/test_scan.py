@@ -36,6 +36,34 @@ def test_a_password_in_a_sentence_is_redacted(verb: str) -> None:
     assert redact(f"My password{verb} hunter2secret99") == f"My password{verb} [redacted:password]"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("redis-cli -h cache -a {} ping", "sw1ft" + ".Dune"),
+        ("isql -U dba -P {} -d shop", "sW1ft!" + "Dune"),
+        ("key-mgmt=wpa-psk\npsk={}", "dune-gr4ss" + "-31"),
+        ("rocommunity {} 10.0.0.0/8", "gr4ph" + "!Only"),
+        ('My passphrase is "{}", tell Tom.', "maple orbit" + " kitten velvet"),
+        ("The passphrase for the backup is {}.", "maple-orbit" + "-kitten-velvet"),
+    ],
+)
+def test_a_password_in_a_command_setting_or_phrase_is_redacted(text: str, value: str) -> None:
+    assert redact(text.format(value)) == text.format("[redacted:password]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The passphrase is stored in the vault and nowhere else.",
+        "The passphrase is case-sensitive, and the passphrase was a good idea.",
+        "Das Passwort für Windows11 wurde geändert.",
+        "The password of web-04 was changed, scp -P 2222 is for the port.",
+    ],
+)
+def test_what_a_password_belongs_to_is_unchanged(text: str) -> None:
+    assert redact(text) is text
+
+
 @pytest.mark.parametrize(("label", "value"), LABELLED)
 @pytest.mark.parametrize(
     "gap", [" ", "\n", "\r\n", "\n\n", "\n    ", "\n- ", "\n```\n", "\n\n```text\n"]
