@@ -163,7 +163,8 @@ class _OnnxModels:
         """The logits of a pair; None if the deadline, a time of `time.monotonic`, is over."""
         if deadline is not None and time.monotonic() >= deadline:
             return None
-        first, second = self._tokenize(texts.first), self._tokenize(texts.second)
+        first = self._tokenize(texts.first)
+        second = self._tokenize(texts.second)
         ids, types = joined(first, second, self.start, self.separator, self.manifest.max_tokens)
         inputs = {
             "input_ids": np.array([ids], dtype=np.int64),
@@ -340,7 +341,8 @@ def joined(
     elif len(second) <= least:
         first = first[: room - len(second)]
     else:
-        first, second = first[:least], second[: room - least]
+        first = first[:least]
+        second = second[: room - least]
     ids = [start, *first, separator, *second, separator]
     return ids, [0] * (len(first) + 2) + [1] * (len(second) + 1)
 

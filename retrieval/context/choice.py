@@ -125,8 +125,28 @@ def choose(
     due_offers = [offer for offer in long_term if offer.rank - 1 in due]
     heading = renderer.heading_tokens(MemoryType.PROSPECTIVE, len(counted))
     due_tokens = sum(offer.tokens for offer in due_offers) + heading if due_offers else 0
+    plan = _long_term_plan(hits, request, counted, due_tokens)
+    # Due tasks are offered first, and what the query asks to list before better hits
+    first = dict.fromkeys([*due, *_listed(hits, request).tolist()])
+    turns = {position: turn for turn, position in enumerate(first)}
+
+    def turn(offer: Offer) -> tuple[int, int]:
+        return turns.get(offer.rank - 1, len(turns)), offer.rank
+
+    return Choice(
+        _filled(working_plan, working, renderer, WORKING_BLOCK),
+        _filled(plan, sorted(long_term, key=turn), renderer, BLOCK),
+    )
+
+
+def _long_term_plan(
+    hits: RankedHits, request: RetrieveRequest, counted: list[int], due_tokens: int
+) -> BudgetPlan:
+    """How the budget of long-term memory is filled. counted: positions of tasks that are counted in
+    one line. due_tokens: tokens of the tasks that are due, with their heading.
+    """
     budget = request.allowance
-    plan = BudgetPlan(
+    return BudgetPlan(
         budget.total,
         tuple(kind for kind in LONG_TERM if request.types is None or kind in request.types),
         budget.per_type or {},
@@ -139,17 +159,6 @@ def choose(
         newest_first=hits.newest_first,
         # An overview of a type, or what a session goes on with, has this first instead
         keeps_shares=hits.wish not in OVERVIEW_TYPES and hits.wish is not Wish.CONTINUE,
-    )
-    # Due tasks are offered first, and what the query asks to list before better hits
-    first = dict.fromkeys([*due, *_listed(hits, request).tolist()])
-    turns = {position: turn for turn, position in enumerate(first)}
-
-    def turn(offer: Offer) -> tuple[int, int]:
-        return turns.get(offer.rank - 1, len(turns)), offer.rank
-
-    return Choice(
-        _filled(working_plan, working, renderer, WORKING_BLOCK),
-        _filled(plan, sorted(long_term, key=turn), renderer, BLOCK),
     )
 
 
